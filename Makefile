@@ -1,0 +1,50 @@
+# `make demo` shows what bodyplan does, `make test` checks it. Both set up a local environment first.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PYTHONS := $(PYTHON) python3.11 python3.12 python3.13 python3 python
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.runtime ## Train one policy on four robots' logs and report (ARGS="--size full")
+	@$(BIN)/bodyplan demo $(ARGS)
+
+test: $(VENV)/.dev ## Check style, types and behaviour
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/mypy
+	$(BIN)/pytest -q --durations=10 --jaxtyping-packages=bodyplan,beartype.beartype
+
+clean: ## Remove the environment and the caches, but no runs and no data
+	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The two stamps are renewed when pyproject.toml changes or the environment is made anew.
+$(VENV)/.runtime: pyproject.toml $(BIN)/python
+	@echo "Installing bodyplan into $(VENV) ..."
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(BIN)/python
+	@echo "Installing bodyplan and its development tools into $(VENV) ..."
+	@$(PIP) --editable '.[dev]'
+	@touch $(VENV)/.runtime $@
+
+$(BIN)/python:
+	@for python in $(PYTHONS); do \
+	  if $$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' \
+	    >/dev/null 2>&1; then \
+	    echo "Making $(VENV) with $$python ..."; \
+	    exec $$python -m venv --clear $(VENV); \
+	  fi; \
+	done; \
+	echo "bodyplan needs Python 3.11 or newer with its venv module, and found none of: $(PYTHONS)." >&2; \
+	echo "Install it (Debian, Ubuntu: apt install python3.11-venv) or name it: make PYTHON=/path/to/python3.11" >&2; \
+	exit 1

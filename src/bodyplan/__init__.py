@@ -1,0 +1,41 @@
+"""One policy, many body plans: cross-embodiment offline reinforcement learning.
+
+The public names are imported when they are first asked for, so that `import bodyplan` and the
+command line's `--help` do not wait for JAX and MuJoCo.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from bodyplan.errors import BodyplanError
+
+if TYPE_CHECKING:
+    from bodyplan.datasets.episodes import Dataset
+    from bodyplan.envs.environment import make
+    from bodyplan.learn.policy import ReleasedPolicy as Policy
+    from bodyplan.learn.train import train
+    from bodyplan.robots.robot import Robot
+
+__version__ = "0.1.0"
+__all__ = ["BodyplanError", "Dataset", "Policy", "Robot", "__version__", "make", "train"]
+
+_HOMES = {
+    "Dataset": ("bodyplan.datasets.episodes", "Dataset"),
+    "Policy": ("bodyplan.learn.policy", "ReleasedPolicy"),
+    "Robot": ("bodyplan.robots.robot", "Robot"),
+    "make": ("bodyplan.envs.environment", "make"),
+    "train": ("bodyplan.learn.train", "train"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'bodyplan' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    value = getattr(import_module(module), attribute)
+    globals()[name] = value  # the next look-up finds it without coming here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

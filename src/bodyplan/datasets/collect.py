@@ -1,0 +1,209 @@
+"""Building datasets: every robot's steps, part by part, into one folder that is whole or absent.
+
+The steps of a robot are cut into parts of at most 256,000. A part is saved as soon as it is
+finished and depends on nothing but the settings and its number, so a build that was killed
+continues with the first missing part and ends with the same bytes. The folder is called
+`<out>.partial` until it is complete:
+
+    settings.json                what was asked for; another build in the same place is refused
+    <robot>/part-0000.npz ...    finished parts; removed once the robot's arrays are written
+    <robot>/card.json            the finished robot's entry in the card to come
+"""
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from bodyplan import __version__
+from bodyplan.datasets.episodes import ARRAYS, CARD, FORMAT, Dataset, Episodes
+from bodyplan.datasets.experts import Snapshots, snapshot_path
+from bodyplan.datasets.recipes import Recipe, segments
+from bodyplan.datasets.recording import PHYSICS, Progress, Run, record
+from bodyplan.envs.environment import INITIAL_STATES
+from bodyplan.envs.walking import Command, parse_command
+from bodyplan.errors import BodyplanError
+from bodyplan.robots.robot import Robot
+from bodyplan.storage import atomic_write, read_json, sha256, write_json
+
+PART_STEPS = 256_000
+_SETTINGS = "settings.json"
+
+
+def build(
+    out: str | Path,
+    robots: Sequence[str | Robot],
+    recipe: str,
+    command: str | Command,
+    steps: int,
+    seed: int = 0,
+    initial_state: str = "random",
+    progress: Progress | None = None,
+    snapshots: str | Path | None = None,
+    threads: int | None = None,
+) -> Dataset:
+    """Builds a dataset, or continues the build that was interrupted, or returns the finished one.
+
+    Args:
+        out: the dataset's folder.
+        robots: names, paths of MJCFs, or robots.
+        recipe: `expert`, `expert_replay` or `suboptimal<k>`.
+        command: `forward`, `backward`, "vx,vy,wz" or three numbers (m/s, m/s, rad/s).
+        steps: control steps for each robot.
+        seed: decides every random number.
+        initial_state: `nominal` or `random`.
+        progress: called after every control step.
+        snapshots: folder of your own snapshots; the packaged ones where not given.
+        threads: native threads of the simulation; the bytes do not depend on it.
+
+    Raises:
+        BodyplanError: an argument names nothing, an expert is missing, the folder holds something
+            else, a simulation diverged, or the disk is full.
+    """
+    out, chosen, parsed = Path(out), _command(command), Recipe.parse(recipe)
+    _check(steps, seed, initial_state)
+    runs = []
+    for robot in robots:
+        body = robot if isinstance(robot, Robot) else Robot.load(robot)
+        experts = _experts(body, chosen, snapshots)
+        share = segments(parsed, experts, steps)
+        runs.append(Run(body, experts, share, chosen, seed, initial_state, threads))
+    names = [run.robot.name for run in runs]
+    if not names or len(set(names)) < len(names):
+        raise BodyplanError("robots must name at least one robot, and none of them twice.")
+    settings = {
+        "recipe": parsed.name,
+        "command": list(chosen),
+        "seed": seed,
+        "steps": steps,
+        "physics": PHYSICS,
+        "initial_state": initial_state,
+        "snapshots": {name: sha256(snapshot_path(name, chosen, snapshots)) for name in names},
+    }
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        dataset = Dataset.open(out)
+        _require_same(settings, dataset.card, out)
+        return dataset
+    _build_folder(out, runs, settings, progress)
+    return Dataset.open(out)
+
+
+def _build_folder(
+    out: Path, runs: list[Run], settings: dict[str, Any], progress: Progress | None
+) -> None:
+    partial = out.with_name(out.name + ".partial")
+    versions = {"bodyplan": __version__, "mujoco": mujoco.__version__, "numpy": np.__version__}
+    begun = partial / _SETTINGS
+    if (partial / CARD).is_file():  # killed while tidying up
+        _require_same(settings, read_json(partial / CARD), partial)
+    else:
+        if begun.is_file():
+            _require_same({**settings, "versions": versions}, read_json(begun), partial)
+        write_json(begun, {**settings, "versions": versions})
+        entries = {}
+        for run in runs:
+            entries[run.robot.name] = _build_robot(partial / run.robot.name, run, progress)
+        card = {"format": FORMAT, **settings, "versions": versions, "robots": entries}
+        write_json(partial / CARD, card)
+    for run in runs:
+        (partial / run.robot.name / CARD).unlink(missing_ok=True)
+    begun.unlink(missing_ok=True)
+    partial.rename(out)
+
+
+def _build_robot(folder: Path, run: Run, progress: Progress | None) -> dict[str, Any]:
+    """Fills a robot's folder; returns its entry for the card."""
+    starts = range(0, run.steps, PART_STEPS)
+    parts = [folder / f"part-{number:04d}.npz" for number in range(len(starts))]
+    if not (folder / CARD).is_file():
+        for number, (start, path) in enumerate(zip(starts, parts, strict=True)):
+            if not path.is_file():
+                stop = min(start + PART_STEPS, run.steps)
+                _save_part(path, record(run, number, start, stop, progress), run.robot)
+        entry = _join(parts, run.robot).write(folder)
+        entry["segments"] = [asdict(segment) for segment in run.segments]
+        write_json(folder / CARD, entry)
+    for path in parts:
+        path.unlink(missing_ok=True)
+    if progress:
+        progress(run.robot.name, run.steps, run.steps)
+    return read_json(folder / CARD)
+
+
+def _save_part(path: Path, episodes: Episodes, robot: Robot) -> None:
+    if faulty := episodes.non_finite():
+        raise BodyplanError(
+            f"the simulation of {robot.name} diverged in {path.stem} (NaN or infinity in "
+            f"{', '.join(faulty)}); check the robot's model and its snapshots, or change the seed."
+        )
+    with atomic_write(path) as temporary:
+        arrays = {name: getattr(episodes, name) for name in ARRAYS}
+        np.savez(temporary, allow_pickle=False, **arrays)
+
+
+def _join(parts: list[Path], robot: Robot) -> Episodes:
+    """Puts the parts of a robot together, one array after another."""
+    joined = {name: [_read_part(path, name) for path in parts] for name in ARRAYS}
+    lengths = [len(rewards) for rewards in joined["rewards"]]
+    offsets = np.cumsum([0, *lengths[:-1]])
+    joined["episode_ends"] = [
+        ends + offset for ends, offset in zip(joined["episode_ends"], offsets, strict=True)
+    ]
+    arrays = {name: np.concatenate(joined.pop(name)) for name in ARRAYS}
+    return Episodes(**arrays, descriptor=robot.descriptor)
+
+
+def _read_part(path: Path, name: str) -> np.ndarray:
+    try:
+        with np.load(path, allow_pickle=False) as part:
+            return part[name]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise BodyplanError(
+            f"{path} is damaged ({error}); delete it and run the same command again."
+        ) from error
+
+
+def _experts(robot: Robot, command: Command, folder: str | Path | None) -> Snapshots:
+    experts = Snapshots.load(robot.name, command, folder)
+    sizes = (robot.num_joints * 3 + robot.num_feet * 2 + 9, robot.num_joints)
+    if experts.sizes != sizes:
+        raise BodyplanError(
+            f"{snapshot_path(robot.name, command, folder)} holds policies of (inputs, joints) "
+            f"{experts.sizes} where {robot.name} has {sizes}; train its expert again."
+        )
+    return experts
+
+
+def _command(command: str | Command) -> Command:
+    try:
+        return parse_command(command)
+    except ValueError as error:
+        raise BodyplanError(
+            f"command {command!r} is none; give forward, backward or vx,vy,wz."
+        ) from error
+
+
+def _check(steps: int, seed: int, initial_state: str) -> None:
+    if steps < 1 or seed < 0:
+        raise BodyplanError(f"steps {steps} must be at least 1 and seed {seed} at least 0.")
+    if initial_state not in INITIAL_STATES:
+        raise BodyplanError(
+            f"initial_state '{initial_state}' is unknown; choose one of {INITIAL_STATES}."
+        )
+
+
+def _require_same(settings: dict[str, Any], found: dict[str, Any], folder: Path) -> None:
+    """Refuses a folder whose settings are not the ones asked for."""
+    hint = "delete it or choose another folder"
+    if set(found.get("snapshots", ())) != set(settings["snapshots"]):
+        raise BodyplanError(f"{folder} was built for other robots; {hint}.")
+    for key, value in settings.items():
+        if found.get(key) == value:
+            continue
+        if isinstance(value, dict):
+            raise BodyplanError(f"{folder} was built with other {key}; {hint}.")
+        raise BodyplanError(f"{folder} was built with {key} {found.get(key)}, not {value}; {hint}.")

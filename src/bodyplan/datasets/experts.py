@@ -1,0 +1,213 @@
+"""Policy snapshots: one PPO run from its first to its last update, as small NumPy networks.
+
+A run is kept as S policies in float16 with the training steps at which each was taken and the
+returns it reached. Rolling them out again regenerates any recipe of any size on any machine,
+without shipping a byte of data. Inference is plain NumPy, so that data collection needs neither
+JAX nor a compiler.
+
+    <folder>/<robot>/<command>.safetensors     arrays stacked over snapshots, one card of metadata
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from bodyplan.envs.walking import POLICY_GENERAL, Command, Observation, command_name
+from bodyplan.errors import BodyplanError
+from bodyplan.storage import read_tensors, write_tensors
+
+PACKAGED = Path(__file__).parent / "snapshots"
+MEAN_LIMIT = 10.0
+"""Policy means are clipped to this, sampled actions are not, as in the original task."""
+
+_LAYERS = tuple(f"layers.{i}.{part}" for i in range(3) for part in ("weight", "bias"))
+_HALF = (*_LAYERS, "log_std")
+_SINGLE = ("observation_mean", "observation_std")
+_PER_SNAPSHOT = ("steps", "return_mean", "length_mean")
+
+
+def policy_input(observation: Observation) -> Float[np.ndarray, "N I"]:
+    """What a policy sees, flat: joints, feet, and `general` without velocity and height."""
+    count = len(observation.general)
+    return np.concatenate(
+        [
+            observation.joints.reshape(count, -1),
+            observation.feet.reshape(count, -1),
+            observation.general[:, POLICY_GENERAL],
+        ],
+        axis=1,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class SnapshotPolicy:
+    """A Gaussian policy: an ELU network for the mean and a standard deviation for each joint."""
+
+    layers: tuple[tuple[Float[np.ndarray, "H I"], Float[np.ndarray, "H"]], ...]
+    std: Float[np.ndarray, "J"]
+    observation_mean: Float[np.ndarray, "I"]
+    observation_std: Float[np.ndarray, "I"]
+
+    def mean(self, observation: Observation) -> Float[np.ndarray, "N J"]:
+        """The mean action, clipped to +-10."""
+        hidden = (policy_input(observation) - self.observation_mean) / self.observation_std
+        for weight, bias in self.layers[:-1]:
+            hidden = hidden @ weight.T + bias
+            hidden = np.where(hidden > 0.0, hidden, np.expm1(np.minimum(hidden, 0.0)))
+        weight, bias = self.layers[-1]
+        return np.clip(hidden @ weight.T + bias, -MEAN_LIMIT, MEAN_LIMIT)
+
+    def sample(
+        self, observation: Observation, rng: np.random.Generator
+    ) -> Float[np.ndarray, "N J"]:
+        """An action as PPO would have drawn it while training."""
+        mean = self.mean(observation)
+        return mean + self.std * rng.standard_normal(mean.shape, dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshots:
+    """The snapshots of one robot's run under one command, in order of training.
+
+    Tensors, S snapshots: `layers.i.weight [S, H, I]` and `layers.i.bias [S, H]` for i = 0, 1, 2,
+    `log_std [S, J]`, all float16; `observation_mean` and `observation_std [S, I]` float32.
+
+    The card has `robot`, `command`, `steps [S]`, and `return_mean [S]`, `length_mean [S]` of
+    sampled actions in reference physics; `expert`, figures of the last snapshot's mean action;
+    `curve`, the run's (steps, return, length); and the `settings` of the run.
+    """
+
+    tensors: dict[str, np.ndarray]
+    card: dict[str, Any]
+
+    @classmethod
+    def load(cls, robot: str, command: Command, folder: str | Path | None = None) -> "Snapshots":
+        """Reads the packaged run of a robot and command, or that of your own `folder`.
+
+        Raises:
+            BodyplanError: there is no such run, or its file is damaged.
+        """
+        path = snapshot_path(robot, command, folder)
+        if not path.is_file():
+            name = command_name(command)
+            raise BodyplanError(
+                f"there is no expert of '{robot}' for the command {name} ({path} is missing); "
+                f"train one with `bodyplan experts train {robot} --command {name}` "
+                "or name the folder of your own snapshots."
+            )
+        return cls.read(path)
+
+    @classmethod
+    def read(cls, path: str | Path) -> "Snapshots":
+        """Reads one file of snapshots.
+
+        Raises:
+            BodyplanError: the file is missing, damaged, or its parts do not fit together.
+        """
+        tensors, metadata = read_tensors(path)
+        try:
+            snapshots = cls(tensors, json.loads(metadata["card"]))
+            fault = _fault(snapshots)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            fault = f"it lacks or garbles {error}"
+        if fault:
+            raise BodyplanError(
+                f"{path} is no file of policy snapshots ({fault}); "
+                "restore it or train the expert again."
+            )
+        return snapshots
+
+    def save(self, path: str | Path) -> None:
+        """Writes the file, atomically, in half precision but for the observation statistics.
+
+        Raises:
+            BodyplanError: the disk is full, or the place cannot be written to.
+        """
+        half = {name: self.tensors[name].astype(np.float16) for name in _HALF}
+        single = {name: self.tensors[name].astype(np.float32) for name in _SINGLE}
+        write_tensors(path, {**half, **single}, {"card": json.dumps(self.card, allow_nan=False)})
+
+    def __len__(self) -> int:
+        return len(self.card["steps"])
+
+    @property
+    def robot(self) -> str:
+        """Name of the robot."""
+        return self.card["robot"]
+
+    @property
+    def command(self) -> Command:
+        """The run's command."""
+        vx, vy, wz = self.card["command"]
+        return (vx, vy, wz)
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Training steps at which each snapshot was taken."""
+        return tuple(self.card["steps"])
+
+    @property
+    def return_mean(self) -> tuple[float, ...]:
+        """Mean return of each snapshot, sampled actions in reference physics."""
+        return tuple(self.card["return_mean"])
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Inputs of a policy and joints it moves."""
+        return self.tensors["observation_mean"].shape[1], self.tensors["log_std"].shape[1]
+
+    def policy(self, index: int) -> SnapshotPolicy:
+        """One snapshot, ready to act; negative indices count from the end."""
+        part = {
+            name: np.asarray(tensor[index], np.float32) for name, tensor in self.tensors.items()
+        }
+        return SnapshotPolicy(
+            layers=tuple((part[f"layers.{i}.weight"], part[f"layers.{i}.bias"]) for i in range(3)),
+            std=np.exp(part["log_std"]),
+            observation_mean=part["observation_mean"],
+            observation_std=part["observation_std"],
+        )
+
+
+def snapshot_path(robot: str, command: Command, folder: str | Path | None = None) -> Path:
+    """Where the run of a robot and command is kept; packaged runs where no folder is given."""
+    folder = PACKAGED if folder is None else Path(folder)
+    return folder / robot / f"{command_name(command)}.safetensors"
+
+
+def _fault(snapshots: Snapshots) -> str | None:
+    """What does not fit together, in a few words."""
+    card, tensors = snapshots.card, snapshots.tensors
+    count = len(card["steps"])
+    if count == 0 or any(len(card[name]) != count for name in _PER_SNAPSHOT):
+        return "its card counts steps and returns differently"
+    if any(b <= a for a, b in zip(card["steps"], card["steps"][1:], strict=False)):
+        return "its steps do not rise"
+    if not np.isfinite(card["return_mean"]).all():
+        return "its returns are not all numbers"
+    shapes = [tensors[name].shape for name in _LAYERS]
+    inputs = tensors["observation_mean"].shape[-1]
+    width, depth, joints = shapes[1][-1], shapes[3][-1], shapes[5][-1]
+    expected = {
+        **dict(
+            zip(
+                _LAYERS,
+                [(width, inputs), (width,), (depth, width), (depth,), (joints, depth), (joints,)],
+                strict=True,
+            )
+        ),
+        "log_std": (joints,),
+        **dict.fromkeys(_SINGLE, (inputs,)),
+    }
+    for name, shape in expected.items():
+        if tensors[name].shape != (count, *shape):
+            return f"{name} has shape {list(tensors[name].shape)}, not {[count, *shape]}"
+        if not np.isfinite(tensors[name]).all():
+            return f"{name} holds NaN or infinity"
+    if (tensors["observation_std"] <= 0.0).any():
+        return "observation_std is not positive"
+    return None

@@ -1,0 +1,166 @@
+"""Recording: a part of a training run lived again by many robots side by side.
+
+Snapshots act with the exploration they had while training, in reference physics, and every step
+is kept. A slot's episode ends where the robot falls, at the horizon, where the next segment takes
+over and at the end of the slot, the last three as truncation. What a part holds depends on the
+run's settings and the part's number alone, not on what was recorded before.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from zlib import crc32
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from bodyplan.datasets.episodes import FRAMES, STEPS, Episodes
+from bodyplan.datasets.experts import SnapshotPolicy, Snapshots
+from bodyplan.datasets.recipes import Segment, lay_out
+from bodyplan.envs.environment import Environment, Step
+from bodyplan.envs.walking import Command, Observation
+from bodyplan.robots.robot import Robot
+
+PHYSICS = "reference"
+
+Progress = Callable[[str, int, int], None]
+"""Called with a robot's name, its steps so far and its steps in all."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One robot's share of a dataset: all that decides its bytes."""
+
+    robot: Robot
+    snapshots: Snapshots
+    segments: list[Segment]
+    command: Command
+    seed: int
+    initial_state: str
+    threads: int | None = None
+    """Native threads; the one field that decides no bytes."""
+
+    @property
+    def steps(self) -> int:
+        """Control steps in all."""
+        return sum(segment.steps for segment in self.segments)
+
+
+def record(
+    run: Run, number: int, start: int, stop: int, progress: Progress | None = None
+) -> Episodes:
+    """Records part `number`: the steps of the run from `start` to `stop`, all slots at once."""
+    slots = lay_out(run.segments, start, stop)
+    policies = {int(i): run.snapshots.policy(int(i)) for i in np.unique(slots.snapshot)}
+    rng, environment = _stage(run, number, len(slots.lengths))
+    recording = _Recording.blank(run.robot, stop - start)
+    observation, done = environment.observation, start
+    padded = np.zeros((len(slots.lengths), run.robot.num_joints), np.float32)
+    for time in range(slots.lengths[0]):
+        live = int(np.count_nonzero(slots.lengths > time))  # longer slots come first
+        rows = slots.offsets[:live] + time
+        actions = _act(policies, slots.snapshot[rows], observation, rng)
+        padded[:live] = actions
+        # A copy, because the environment keeps the array it is given.
+        step = environment.step(padded.copy())
+        ended = recording.put(rows, observation, actions, step, slots.cut[rows])
+        observation = step.observation
+        if ended.any():
+            mask = np.zeros(len(slots.lengths), bool)
+            mask[:live] = ended
+            observation = environment.reset(mask)
+        done += live
+        if progress:
+            progress(run.robot.name, done, run.steps)
+    return recording.episodes(run.robot)
+
+
+def _stage(run: Run, number: int, slots: int) -> tuple[np.random.Generator, Environment]:
+    """The generator of the actions and the freshly reset environment of one part."""
+    root = np.random.SeedSequence([run.seed, crc32(run.robot.name.encode()), number])
+    noise, resets = root.spawn(2)
+    environment = Environment(
+        run.robot,
+        command=run.command,
+        num_envs=slots,
+        physics=PHYSICS,
+        initial_state=run.initial_state,
+        seed=int(resets.generate_state(1)[0]),
+        threads=run.threads,
+    )
+    return np.random.default_rng(noise), environment
+
+
+@dataclass(frozen=True, eq=False)
+class _Recording:
+    """Steps in their final order, each with the frame it starts from; closing frames apart."""
+
+    opening: Observation
+    actions: Float[np.ndarray, "N J"]
+    rewards: Float[np.ndarray, "N"]
+    terminated: Bool[np.ndarray, "N"]
+    truncated: Bool[np.ndarray, "N"]
+    closing: list[tuple[Int[np.ndarray, "D"], Observation]] = field(default_factory=list)
+    """Rows that ended an episode, and what was seen after them."""
+
+    @classmethod
+    def blank(cls, robot: Robot, steps: int) -> "_Recording":
+        shapes = ((robot.num_joints, 3), (robot.num_feet, 2), (13,))
+        return cls(
+            Observation(*(np.empty((steps, *shape), np.float32) for shape in shapes)),
+            actions=np.empty((steps, robot.num_joints), np.float32),
+            rewards=np.empty(steps, np.float32),
+            terminated=np.empty(steps, bool),
+            truncated=np.empty(steps, bool),
+        )
+
+    def put(
+        self,
+        rows: Int[np.ndarray, "L"],
+        observation: Observation,
+        actions: Float[np.ndarray, "L J"],
+        step: Step,
+        cut: Bool[np.ndarray, "L"],
+    ) -> Bool[np.ndarray, "L"]:
+        """Keeps one step of the L live slots; returns whose episode has ended with it."""
+        live = len(rows)
+        terminated = step.terminated[:live]
+        truncated = (step.truncated[:live] | cut) & ~terminated
+        for store, part in zip(self.opening, observation, strict=True):
+            store[rows] = part[:live]
+        self.actions[rows] = actions
+        self.rewards[rows] = step.reward[:live]
+        self.terminated[rows] = terminated
+        self.truncated[rows] = truncated
+        ended = terminated | truncated
+        last = Observation(*(part[:live][ended] for part in step.observation))
+        self.closing.append((rows[ended], last))
+        return ended
+
+    def episodes(self, robot: Robot) -> Episodes:
+        """Puts the closing frame of each episode behind the frames its steps start from."""
+        ends = np.flatnonzero(self.terminated | self.truncated) + 1
+        order = np.argsort(np.concatenate([rows for rows, _ in self.closing]))
+        frames = {}
+        for name in FRAMES:
+            last = np.concatenate([getattr(seen, name) for _, seen in self.closing])[order]
+            frames[name] = np.insert(getattr(self.opening, name), ends, last, axis=0)
+        steps = {name: getattr(self, name) for name in STEPS}
+        return Episodes(**frames, **steps, episode_ends=ends, descriptor=robot.descriptor)
+
+
+def _act(
+    policies: dict[int, SnapshotPolicy],
+    snapshot: Int[np.ndarray, "L"],
+    observation: Observation,
+    rng: np.random.Generator,
+) -> Float[np.ndarray, "L J"]:
+    """Samples actions of the live slots; each snapshot holds a run of neighbouring slots."""
+    bounds = [0, *(np.flatnonzero(np.diff(snapshot)) + 1), len(snapshot)]
+    sampled = [
+        policies[int(snapshot[first])].sample(
+            Observation(*(part[first:last] for part in observation)), rng
+        )
+        for first, last in pairwise(bounds)
+    ]
+    return np.concatenate(sampled)

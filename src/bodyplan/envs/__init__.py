@@ -1,0 +1,1 @@
+"""Where they act: the walking task and its batched simulation."""

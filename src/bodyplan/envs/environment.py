@@ -1,0 +1,182 @@
+"""N robots walking under one command: reset, step, and nothing else.
+
+Used by data collection, expert training and evaluation. There is no auto-reset: a finished robot
+stays where it is until the caller resets it, so an episode's last observation is never lost.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from bodyplan.envs import walking
+from bodyplan.envs.simulator import Simulator
+from bodyplan.envs.walking import Command, Memory, Observation
+from bodyplan.errors import BodyplanError
+from bodyplan.robots.robot import Robot
+
+INITIAL_STATES = ("nominal", "random")
+
+
+class Step(NamedTuple):
+    """What one control step brought."""
+
+    observation: Observation
+    reward: Float[np.ndarray, "N"]
+    terminated: Bool[np.ndarray, "N"]
+    """Fallen: there is no future to bootstrap from."""
+    truncated: Bool[np.ndarray, "N"]
+    """Out of time: the future goes on unseen."""
+    velocity: Float[np.ndarray, "N 3"]
+    """vx, vy (m/s) and yaw rate (rad/s) in the trunk frame."""
+
+
+class Environment:
+    """The walking task for N copies of one robot."""
+
+    def __init__(
+        self,
+        robot: Robot | str,
+        command: str | Command = "forward",
+        num_envs: int = 1,
+        physics: str = "reference",
+        initial_state: str = "nominal",
+        seed: int = 0,
+        threads: int | None = None,
+        horizon: int = walking.HORIZON,
+        penalty_scale: float = 1.0,
+    ) -> None:
+        """Set up and reset.
+
+        Args:
+            robot: a `Robot`, a packaged name or the path of an MJCF.
+            command: `forward`, `backward`, "vx,vy,wz" or the three numbers.
+            num_envs: N.
+            physics: `reference` (data, evaluation) or `fast` (training experts).
+            initial_state: `nominal` pose at rest, or `random` as the robot's figures say.
+            seed: decides every random reset.
+            threads: native threads; all cores where not given. Results do not depend on it.
+            horizon: control steps until an episode is truncated.
+            penalty_scale: factor on all penalties; 1 is the task.
+
+        Raises:
+            BodyplanError: an argument names nothing.
+        """
+        if initial_state not in INITIAL_STATES:
+            raise BodyplanError(
+                f"initial_state '{initial_state}' is unknown; choose one of {INITIAL_STATES}"
+            )
+        self.robot = robot if isinstance(robot, Robot) else Robot.load(robot)
+        self.num_envs = num_envs
+        self.horizon = horizon
+        self.penalty_scale = penalty_scale
+        self.initial_state = initial_state
+        self.rng = np.random.default_rng(seed)
+        self.simulator = Simulator(self.robot, num_envs, physics, threads)
+        self.command = np.tile(walking.parse_command(command), (num_envs, 1))
+        self.elapsed = np.zeros(num_envs, np.int64)
+        self._memory = _blank_memory(self.robot, num_envs)
+        self.observation = self.reset()
+
+    @property
+    def qpos(self) -> Float[np.ndarray, "N nq"]:
+        """Present positions of the N robots."""
+        return self.simulator.qpos
+
+    def reset(self, mask: Bool[np.ndarray, "N"] | None = None) -> Observation:
+        """Start a new episode for the robots of `mask` (all where not given)."""
+        mask = np.ones(self.num_envs, bool) if mask is None else mask
+        qpos, qvel = self._initial(int(mask.sum()))
+        self.simulator.reset(mask, qpos, qvel)
+        self.elapsed[mask] = 0
+        for remembered in self._memory:
+            remembered[mask] = 0.0
+        self.observation = self._observe(self._memory.last_action)
+        return self.observation
+
+    def step(self, action: Float[np.ndarray, "N J"]) -> Step:
+        """Apply one action to each robot for 20 ms."""
+        robot, memory = self.robot, self._memory
+        self.simulator.step(action)
+        self.elapsed += 1
+        state = self.simulator.state()
+        self.observation = walking.observe(robot, state, action, memory.foot_timers, self.command)
+        terms = walking.reward_terms(robot, state, action, memory, self.command)
+        self._memory = walking.remember(state, action, memory.foot_timers)
+        planar = walking.into_trunk_frame(state.linear_velocity, state.orientation)[:, :2]
+        return Step(
+            observation=self.observation,
+            reward=walking.total_reward(terms, self.penalty_scale).astype(np.float32),
+            terminated=walking.has_fallen(robot, state),
+            truncated=self.elapsed >= self.horizon,
+            velocity=np.column_stack([planar, state.angular_velocity[:, 2]]),
+        )
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """All that the future depends on, but for `rng`; `restore` takes it back."""
+        return {
+            "states": self.simulator.states,
+            "warmstarts": self.simulator.warmstarts,
+            "elapsed": self.elapsed,
+            **self._memory._asdict(),
+            **{f"observation_{k}": v for k, v in self.observation._asdict().items()},
+        }
+
+    def restore(self, saved: dict[str, np.ndarray]) -> None:
+        """Continue from a `snapshot`."""
+        self.simulator.states[:] = saved["states"]
+        self.simulator.warmstarts[:] = saved["warmstarts"]
+        self.elapsed[:] = saved["elapsed"]
+        self._memory = Memory(*(saved[name].copy() for name in Memory._fields))
+        self.observation = Observation(
+            *(saved[f"observation_{name}"].copy() for name in Observation._fields)
+        )
+
+    def _observe(self, action: Float[np.ndarray, "N J"]) -> Observation:
+        state, timers = self.simulator.state(), self._memory.foot_timers
+        return walking.observe(self.robot, state, action, timers, self.command)
+
+    def _initial(self, count: int) -> tuple[Float[np.ndarray, "M nq"], Float[np.ndarray, "M nv"]]:
+        robot, ranges, rng = self.robot, self.robot.initial_state, self.rng
+        qpos = np.tile(robot.nominal_qpos, (count, 1))
+        qvel = np.zeros((count, robot.model.nv))
+        if self.initial_state == "nominal":
+            return qpos, qvel
+        tilt = np.pi * ranges.roll_pitch
+        angles = rng.uniform([-tilt, -tilt, -np.pi], [tilt, tilt, np.pi], (count, 3))
+        qpos[:, 3:7] = _quaternion(angles)
+        factor = rng.uniform(
+            ranges.joint_position, 1.0 + ranges.joint_position, (count, robot.num_joints)
+        )
+        qpos[:, robot.qpos_index] = robot.nominal * factor
+        share = rng.uniform(-ranges.joint_velocity, ranges.joint_velocity, (count, 1))
+        qvel[:, robot.qvel_index] = share * robot.max_velocity
+        qvel[:, :3] = rng.uniform(-1.0, 1.0, (count, 3)) * ranges.linear_velocity
+        qvel[:, 3:6] = rng.uniform(-1.0, 1.0, (count, 3)) * ranges.angular_velocity
+        return qpos, qvel
+
+
+def make(robot: Robot | str, command: str | Command = "forward", num_envs: int = 1) -> Environment:
+    """The walking task for N copies of a robot, in its clean form: reference physics, nominal
+    start, no randomisation.
+    """
+    return Environment(robot, command, num_envs)
+
+
+def _blank_memory(robot: Robot, num_envs: int) -> Memory:
+    per_joint = (num_envs, robot.num_joints)
+    return Memory(np.zeros(per_joint), np.zeros(per_joint), np.zeros((num_envs, robot.num_feet)))
+
+
+def _quaternion(angles: Float[np.ndarray, "M 3"]) -> Float[np.ndarray, "M 4"]:
+    """Of extrinsic x-y-z Euler angles (rad), as (w, x, y, z)."""
+    (cx, cy, cz), (sx, sy, sz) = np.cos(angles / 2.0).T, np.sin(angles / 2.0).T
+    return np.stack(
+        [
+            cx * cy * cz + sx * sy * sz,
+            sx * cy * cz - cx * sy * sz,
+            cx * sy * cz + sx * cy * sz,
+            cx * cy * sz - sx * sy * cz,
+        ],
+        axis=1,
+    )

@@ -1,0 +1,192 @@
+"""Many copies of one robot, stepped together on MuJoCo's native threads.
+
+One call of `Simulator.step` is one control step for all of them: torques from the action, held
+for 20 ms of physics, then joint velocities clipped to what the motors can do. Everything the
+simulation carries from step to step is in `states` and `warmstarts`, two plain arrays, so that a
+run can be saved and continued exactly; results do not depend on the number of threads.
+"""
+
+import copy
+import os
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+from jaxtyping import Bool, Float
+from mujoco.rollout import Rollout
+
+from bodyplan.envs.walking import CONTROL_STEP, State
+from bodyplan.errors import BodyplanError
+from bodyplan.robots.robot import Robot
+
+_CONTROL = mujoco.mjtState.mjSTATE_CTRL.value
+_FULL = mujoco.mjtState.mjSTATE_FULLPHYSICS
+
+
+@dataclass(frozen=True)
+class Physics:
+    """How the equations of motion are integrated."""
+
+    timestep: float
+    """Seconds."""
+    integrator: mujoco.mjtIntegrator
+    simple_contacts: bool = False
+    """Sliding friction only, and no dry friction in the joints: cheaper, for training experts."""
+
+
+PHYSICS = {
+    "reference": Physics(0.005, mujoco.mjtIntegrator.mjINT_EULER),
+    "fast": Physics(0.01, mujoco.mjtIntegrator.mjINT_IMPLICITFAST, simple_contacts=True),
+}
+"""`reference` is the task's own, used for all data and evaluation; `fast` trains experts."""
+
+
+class Simulator:
+    """N copies of a robot in one physics setting."""
+
+    def __init__(
+        self, robot: Robot, num_envs: int, physics: str = "reference", threads: int | None = None
+    ) -> None:
+        """Start N robots in the nominal pose.
+
+        Args:
+            robot: the body.
+            num_envs: N.
+            physics: a name in `PHYSICS`.
+            threads: native threads; all cores the process may use where not given.
+
+        Raises:
+            BodyplanError: unknown physics.
+        """
+        if physics not in PHYSICS:
+            raise BodyplanError(f"no physics is called '{physics}'; choose one of {list(PHYSICS)}")
+        self.robot = robot
+        self.num_envs = num_envs
+        self._model = _with_physics(robot.model, PHYSICS[physics])
+        self._substeps = round(CONTROL_STEP / PHYSICS[physics].timestep)
+        threads = threads or len(os.sched_getaffinity(0))
+        self._rollout = Rollout(nthread=threads)
+        self._data = [mujoco.MjData(self._model) for _ in range(threads)]
+        model = self._model
+        self.states = np.zeros((num_envs, mujoco.mj_stateSize(model, _FULL)))
+        self.warmstarts = np.zeros((num_envs, model.nv))
+        self._sensors = np.zeros((num_envs, self._substeps, model.nsensordata))
+        self._path = np.zeros((num_envs, self._substeps, self.states.shape[1]))
+        self._feet = _foot_columns(robot)
+        self._first_any = sum(len(foot.geoms) for foot in robot.feet)
+        self.torques = np.zeros((num_envs, robot.num_joints))
+        everyone = np.ones(num_envs, bool)
+        self.reset(everyone, robot.nominal_qpos, np.zeros(model.nv))
+
+    @property
+    def qpos(self) -> Float[np.ndarray, "N nq"]:
+        """Positions; a view into `states`."""
+        return self.states[:, 1 : 1 + self._model.nq]
+
+    @property
+    def qvel(self) -> Float[np.ndarray, "N nv"]:
+        """Velocities; a view into `states`."""
+        return self.states[:, 1 + self._model.nq : 1 + self._model.nq + self._model.nv]
+
+    def reset(
+        self,
+        mask: Bool[np.ndarray, "N"],
+        qpos: Float[np.ndarray, "... nq"],
+        qvel: Float[np.ndarray, "... nv"],
+    ) -> None:
+        """Put the robots of `mask` into the given states and find their contacts."""
+        self.states[mask] = 0.0
+        self.qpos[mask] = qpos
+        self.qvel[mask] = qvel
+        self.warmstarts[mask] = 0.0
+        self.torques[mask] = 0.0
+        chosen = np.flatnonzero(mask)
+        if len(chosen):
+            control = np.zeros((len(chosen), 1, self._model.nu))
+            # The first step's sensors are those of the state it starts from.
+            sensors = self._roll(chosen, control)[1]
+            self._sensors[chosen, -1] = sensors[:, 0]
+
+    def step(self, action: Float[np.ndarray, "N J"]) -> None:
+        """One control step (reference task, section 1): the torque of a PD law around the target
+        nominal + scale * action, computed once and held, then the velocity limit.
+        """
+        robot = self.robot
+        positions = self.qpos[:, robot.qpos_index]
+        velocities = self.qvel[:, robot.qvel_index]
+        target = robot.nominal + robot.action_scale * action
+        torques = robot.kp * (target - positions) - robot.kd * velocities
+        self.torques = np.clip(torques, -robot.torque_limit, robot.torque_limit)
+        control = np.zeros((self.num_envs, self._model.nu))
+        control[:, robot.actuator_ids] = self.torques
+        held = np.repeat(control[:, None], self._substeps, axis=1)
+        self._rollout.rollout(
+            [self._model] * self.num_envs,
+            self._data,
+            self.states,
+            held,
+            control_spec=_CONTROL,
+            skip_checks=True,
+            nstep=self._substeps,
+            initial_warmstart=self.warmstarts,
+            state=self._path,
+            sensordata=self._sensors,
+        )
+        self._keep_last()
+
+    def state(self) -> State:
+        """What the task reads now."""
+        robot, qpos, qvel = self.robot, self.qpos, self.qvel
+        sensors = self._sensors[:, -1]
+        found = sensors[:, : self._first_any] > 0.0
+        return State(
+            height=qpos[:, 2].copy(),
+            orientation=qpos[:, 3:7].copy(),
+            linear_velocity=qvel[:, :3].copy(),
+            angular_velocity=qvel[:, 3:6].copy(),
+            joint_positions=qpos[:, robot.qpos_index],
+            joint_velocities=qvel[:, robot.qvel_index],
+            torques=self.torques,
+            foot_contact=np.stack([found[:, own].any(axis=1) for own in self._feet], axis=1),
+            touching=sensors[:, self._first_any :] > 0.0,
+        )
+
+    def _keep_last(self) -> None:
+        last = self._path[:, -1]
+        velocities = slice(1 + self._model.nq, 1 + self._model.nq + self._model.nv)
+        before = self._path[:, -2, velocities] if self._substeps > 1 else self.qvel
+        # The solver's own warm start is not returned; the last acceleration is as good a guess.
+        self.warmstarts[:] = (last[:, velocities] - before) / self._model.opt.timestep
+        self.states[:] = last
+        limit = self.robot.max_velocity
+        index = self.robot.qvel_index
+        self.qvel[:, index] = np.clip(self.qvel[:, index], -limit, limit)
+
+    def _roll(
+        self, chosen: np.ndarray, control: Float[np.ndarray, "M T nu"]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return self._rollout.rollout(
+            [self._model] * len(chosen),
+            self._data,
+            self.states[chosen],
+            control,
+            initial_warmstart=self.warmstarts[chosen],
+        )
+
+
+def _with_physics(model: mujoco.MjModel, physics: Physics) -> mujoco.MjModel:
+    own = copy.copy(model)
+    own.opt.timestep = physics.timestep
+    own.opt.integrator = physics.integrator
+    if physics.simple_contacts:
+        own.geom_condim[:] = np.minimum(own.geom_condim, 3)
+        own.dof_frictionloss[:] = 0.0
+    return own
+
+
+def _foot_columns(robot: Robot) -> list[list[int]]:
+    columns, start = [], 0
+    for foot in robot.feet:
+        columns.append(list(range(start, start + len(foot.geoms))))
+        start += len(foot.geoms)
+    return columns

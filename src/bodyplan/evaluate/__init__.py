@@ -1,0 +1,1 @@
+"""How well it went: whole episodes in the reference physics, and their scores."""

@@ -1,0 +1,33 @@
+"""From episodes to the numbers that are reported."""
+
+from typing import TypedDict
+
+import numpy as np
+
+from bodyplan.evaluate.rollout import Outcome
+
+
+class Score(TypedDict):
+    """One robot's evaluation."""
+
+    return_mean: float
+    return_se: float
+    """Standard error over episodes."""
+    length_mean: float
+    """Control steps."""
+    velocity_error: float
+    """m/s."""
+    returns: list[float]
+
+
+def score(outcome: Outcome) -> Score:
+    """Means and the standard error over the episodes of one robot."""
+    returns = outcome.returns
+    spread = returns.std(ddof=1) if len(returns) > 1 else 0.0
+    return Score(
+        return_mean=float(returns.mean()),
+        return_se=float(spread / np.sqrt(len(returns))),
+        length_mean=float(outcome.lengths.mean()),
+        velocity_error=float(outcome.velocity_errors.mean()),
+        returns=[round(float(value), 4) for value in returns],
+    )

@@ -1,0 +1,1 @@
+"""How it is learned: networks, algorithms, combiners and the one training loop."""

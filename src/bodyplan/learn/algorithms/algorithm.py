@@ -1,0 +1,76 @@
+"""What the loop asks of an offline algorithm; any frozen dataclass that answers is one.
+
+An algorithm is its configuration: a frozen dataclass whose fields are the hyperparameters. Its
+methods are pure. Robots come as tuples with one entry each; losses and metrics come back as arrays
+`[R]` with one entry each, so that combiners can weigh, group or project robots as they like.
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import optax
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from bodyplan.datasets.mixture import Batch
+from bodyplan.envs.walking import Observation
+from bodyplan.learn.networks.heads import Policy
+from bodyplan.learn.networks.urma import NetworkSizes
+from bodyplan.robots.descriptors import RobotDescriptor
+
+Metrics = dict[str, Float[Array, "..."]]
+"""Names such as `critic/v_loss` to one number, or to `[R]`, one number a robot."""
+
+
+class ActorBatch(NamedTuple):
+    """What actor losses are computed from; in every field one entry a robot."""
+
+    batches: tuple[Batch, ...]
+    descriptors: tuple[RobotDescriptor, ...]
+    targets: tuple[Any, ...]
+    """What the critic's turn leaves for the actor's, such as IQL's weights `[B]`."""
+
+    def select(self, robots: Sequence[int]) -> "ActorBatch":
+        """The same for some of the robots."""
+        return ActorBatch(*(tuple(field[robot] for robot in robots) for field in self))
+
+
+class Algorithm(Protocol):
+    """One offline reinforcement learning algorithm."""
+
+    actor_every: ClassVar[int]
+    """Critic updates to each turn of the actor."""
+
+    def init(self, key: PRNGKeyArray, sizes: NetworkSizes) -> tuple[Policy, PyTree]:
+        """The actor, and all else that learns: critics, targets, their optimiser states."""
+        ...
+
+    def actor_optimiser(self) -> optax.GradientTransformation:
+        """What steps the actor."""
+        ...
+
+    def critic_update(
+        self,
+        critic: PyTree,
+        actor: Policy,
+        batches: Sequence[Batch],
+        descriptors: Sequence[RobotDescriptor],
+        key: PRNGKeyArray,
+    ) -> tuple[PyTree, tuple[Any, ...], Metrics]:
+        """One update of the critics; the new critic, `ActorBatch.targets`, metrics."""
+        ...
+
+    def actor_losses(
+        self, actor: Policy, critic: PyTree, batch: ActorBatch, key: PRNGKeyArray
+    ) -> tuple[Float[Array, "R"], Metrics]:
+        """Each robot's mean loss of the actor, with metrics `[R]`."""
+        ...
+
+    def move_targets(self, critic: PyTree, actor: Policy) -> PyTree:
+        """The critic with its target networks moved; called once after each turn of the actor."""
+        ...
+
+    def act(
+        self, actor: Policy, observation: Observation, descriptor: RobotDescriptor
+    ) -> Float[Array, "batch joints"]:
+        """Actions without exploration, as in evaluation."""
+        ...

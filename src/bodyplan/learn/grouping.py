@@ -1,0 +1,179 @@
+"""Which robots share an actor step: groups from body distances, at random, or from a file.
+
+Embodiment Grouping (Abe et al., arXiv 2602.18025, section 4) clusters the robots once, before
+training, by agglomerative clustering of their body distances cut to exactly M clusters. Random
+groups of the same sizes are its control; a JSON file holds any grouping by hand.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from bodyplan.errors import BodyplanError
+from bodyplan.robots.morphology import body_graph, distance_matrix
+from bodyplan.robots.robot import Robot
+
+Groups = tuple[tuple[str, ...], ...]
+
+LINKAGES = ("ward", "average", "complete")
+
+
+def embodiment_distances(robots: Sequence[str | Robot]) -> Float[np.ndarray, "R R"]:
+    """Body distances between robots given by name, path or as `Robot`.
+
+    Raises:
+        BodyplanError: a robot cannot be loaded.
+    """
+    return distance_matrix([body_graph(robot) for robot in _load(robots)])
+
+
+def embodiment_groups(
+    robots: Sequence[str | Robot], count: int, linkage: str = "ward"
+) -> Groups:
+    """The paper's grouping: `count` groups of robots with alike bodies.
+
+    Raises:
+        BodyplanError: a robot cannot be loaded, or `count` or `linkage` does not fit.
+    """
+    loaded = _load(robots)
+    return cluster(embodiment_distances(loaded), [robot.name for robot in loaded], count, linkage)
+
+
+def cluster(
+    distances: Float[np.ndarray, "R R"],
+    names: Sequence[str],
+    count: int,
+    linkage: str = "ward",
+) -> Groups:
+    """Cut the agglomerative tree of a distance matrix to exactly `count` groups.
+
+    Groups follow the order of their first robot in `names`, robots within a group the order of
+    `names`.
+
+    Raises:
+        BodyplanError: the matrix is no distance matrix of `names`, or `count` or `linkage` does
+            not fit.
+    """
+    _check_names(names)
+    _check_count(count, len(names))
+    tree = merge_tree(distances, names, linkage)
+    # Undoing the last count - 1 merges gives exactly `count` clusters even where heights tie,
+    # which cutting at a height (fcluster) does not.
+    members = {index: [index] for index in range(len(names))}
+    for step, (left, right) in enumerate(tree[: len(names) - count, :2].astype(int)):
+        members[len(names) + step] = sorted(members.pop(left) + members.pop(right))
+    return tuple(tuple(names[i] for i in group) for group in sorted(members.values()))
+
+
+def merge_tree(
+    distances: Float[np.ndarray, "R R"], names: Sequence[str], linkage: str = "ward"
+) -> Float[np.ndarray, "R-1 4"]:
+    """The merges of agglomerative clustering as SciPy writes them; empty for a single robot.
+
+    Ward's formula is meant for Euclidean distances; it is applied to the matrix as it is, as the
+    official release does.
+
+    Raises:
+        BodyplanError: the matrix is no distance matrix of `names`, or `linkage` is unknown.
+    """
+    from scipy.cluster.hierarchy import linkage as agglomerate
+    from scipy.spatial.distance import squareform
+
+    if linkage not in LINKAGES:
+        raise BodyplanError(f"linkage '{linkage}' is unknown; choose one of {', '.join(LINKAGES)}")
+    matrix = np.asarray(distances, float)
+    if matrix.shape != (len(names), len(names)):
+        raise BodyplanError(
+            f"a distance matrix of shape {matrix.shape} does not fit {len(names)} robots; "
+            "give one row and column for each"
+        )
+    proper = np.isfinite(matrix).all() and np.allclose(matrix, matrix.T) and (matrix >= 0).all()
+    if not proper or np.diagonal(matrix).any():
+        raise BodyplanError(
+            "the distance matrix must be finite, symmetric and non-negative with a zero diagonal"
+        )
+    if len(names) == 1:
+        return np.zeros((0, 4))
+    return agglomerate(squareform(matrix, checks=False), linkage)
+
+
+def random_groups(names: Sequence[str], sizes: Sequence[int], seed: int) -> Groups:
+    """Robots dealt at random into groups of the given sizes, the control for a grouping.
+
+    Raises:
+        BodyplanError: the sizes do not add up to the number of robots.
+    """
+    _check_names(names)
+    if min(sizes, default=0) < 1 or sum(sizes) != len(names):
+        raise BodyplanError(
+            f"group sizes {list(sizes)} do not divide {len(names)} robots; "
+            "give positive sizes that add up to it"
+        )
+    order = np.random.default_rng(seed).permutation(len(names))
+    dealt = np.split(order, np.cumsum(sizes)[:-1])
+    return tuple(tuple(names[i] for i in sorted(group)) for group in dealt)
+
+
+def read_groups(path: str | Path, names: Sequence[str]) -> Groups:
+    """Groups by hand: a JSON list of lists of names, or an object with such a list as `groups`.
+
+    Raises:
+        BodyplanError: the file is missing or damaged, or does not name every robot exactly once.
+    """
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BodyplanError(
+            f"cannot read groups from {path} ({error.strerror}); give the path of a JSON file"
+        ) from error
+    except ValueError as error:
+        raise BodyplanError(f"{path} is not valid JSON ({error}); correct it") from error
+    groups = content.get("groups") if isinstance(content, dict) else content
+    if not _is_list_of_names(groups):
+        raise BodyplanError(
+            f'{path} holds no groups; write them as [["unitree_go1", "badger"], ["hexapod"]]'
+        )
+    listed = [name for group in groups for name in group]
+    if sorted(listed) != sorted(names):
+        raise BodyplanError(f"{path} must name every robot exactly once{_mismatch(listed, names)}")
+    return tuple(tuple(group) for group in groups)
+
+
+def _load(robots: Sequence[str | Robot]) -> list[Robot]:
+    return [robot if isinstance(robot, Robot) else Robot.load(robot) for robot in robots]
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if not names:
+        raise BodyplanError("there are no robots to group; name at least one")
+    twice = sorted({name for name in names if list(names).count(name) > 1})
+    if twice:
+        raise BodyplanError(f"robot named twice: {', '.join(twice)}; name each once")
+
+
+def _check_count(count: int, robots: int) -> None:
+    if not 1 <= count <= robots:
+        raise BodyplanError(
+            f"cannot form {count} groups of {robots} robots; choose from 1 to {robots}"
+        )
+
+
+def _is_list_of_names(groups: object) -> bool:
+    return (
+        isinstance(groups, list)
+        and all(isinstance(group, list) and group for group in groups)
+        and all(isinstance(name, str) for group in groups for name in group)
+    )
+
+
+def _mismatch(listed: Sequence[str], names: Sequence[str]) -> str:
+    faults = {
+        "missing": sorted(set(names) - set(listed)),
+        "unknown": sorted(set(listed) - set(names)),
+        "repeated": sorted({name for name in listed if list(listed).count(name) > 1}),
+    }
+    return "".join(f"; {word}: {', '.join(found)}" for word, found in faults.items() if found)

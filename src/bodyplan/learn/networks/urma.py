@@ -1,0 +1,202 @@
+"""URMA: one encoder for every body (Bohlinger et al. 2024, arXiv 2409.06366, section 3).
+
+A robot is a set of joints and a set of feet. Each element's description chooses, by a softmax over
+latent channels, where its state goes; the states so placed are summed over the set. So the latent
+of a robot has one size whatever its build, and the order of its joints does not matter.
+
+Robots come as tuples with one entry each, every entry with its own number of joints and feet: no
+padding, no masks. What depends on descriptions alone is computed once per robot. The latent itself
+is never built: the layer after it is linear, so the attention and that layer's weights fold into
+one matrix per robot, `[4 J + 4 F + general, width]`, several times smaller than the latent's own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from bodyplan.envs.walking import Observation
+from bodyplan.learn.networks.layers import Dense, LayerNorm, elu, orthogonal
+from bodyplan.robots.descriptors import RobotDescriptor
+
+JOINT_DESCRIPTION, FOOT_DESCRIPTION, CONTEXT = 23, 10, 7
+JOINT_STATE, FOOT_STATE = 3, 2
+_TEMPERATURE_FLOOR = 0.015
+
+
+@dataclass(frozen=True)
+class NetworkSizes:
+    """Widths of the networks; the defaults are URMA's own, which we take for the paper's."""
+
+    joint_channels: int = 64
+    """Latent channels that a joint's description chooses from."""
+    joint_width: int = 4
+    """Numbers a joint's state is encoded into."""
+    foot_channels: int = 32
+    """Latent channels that a foot's description chooses from."""
+    foot_width: int = 4
+    """Numbers a foot's state is encoded into."""
+    core: tuple[int, int, int] = (512, 256, 128)
+    """Layers between the latent and the heads."""
+    description: int = 128
+    """Width of the decoder's encoding of a joint's description."""
+    decoder: int = 128
+    """Hidden width of the decoder, which runs once per joint."""
+    action: int = 64
+    """Width of Q's encoding of the action (our choice: the paper gives none)."""
+    action_slots: int = 24
+    """Joints of the largest robot; Q reads actions zero-padded to this."""
+
+
+PRESETS = {
+    "paper": NetworkSizes(),
+    "small": NetworkSizes(
+        joint_channels=16,
+        foot_channels=8,
+        core=(128, 128, 64),
+        description=32,
+        decoder=32,
+        action=32,
+    ),
+}
+
+
+class SetEncoder(eqx.Module):
+    """A set of joints (or feet) to one latent: who chooses where, and what is put there."""
+
+    describe: Dense
+    norm: LayerNorm
+    choose: Dense
+    theta: Float[Array, ""]
+    """The softmax temperature is exp(theta) + 0.015, one at the start."""
+    encode: Dense
+
+    def __init__(
+        self, description: int, state: int, channels: int, width: int, key: PRNGKeyArray
+    ) -> None:
+        describe_key, choose_key, encode_key = jax.random.split(key, 3)
+        self.describe = Dense(description, channels, describe_key)
+        self.norm = LayerNorm(channels)
+        self.choose = Dense(channels, channels, choose_key)
+        self.theta = jnp.log(jnp.float32(1.0 - _TEMPERATURE_FLOOR))
+        self.encode = Dense(state, width, encode_key)
+
+    @property
+    def latent(self) -> int:
+        """Width of the set's latent."""
+        return self.choose.bias.size * self.encode.bias.size
+
+    def attention(
+        self, descriptions: Float[Array, "elements description"]
+    ) -> Float[Array, "elements channels"]:
+        """Softmax over the channels of each element, not over the elements."""
+        logits = jnp.tanh(self.choose(elu(self.norm(self.describe(descriptions)))))
+        logits = jnp.clip(logits, -1.0 + 1e-8, 1.0 - 1e-8)
+        weights = jnp.exp(logits / (jnp.exp(self.theta) + _TEMPERATURE_FLOOR))
+        return weights / (weights.sum(-1, keepdims=True) + 1e-8)
+
+    def states(
+        self, states: Float[Array, "batch elements state"]
+    ) -> Float[Array, "batch elements width"]:
+        return elu(self.encode(states))
+
+    def fold(
+        self,
+        descriptions: Float[Array, "elements description"],
+        weight: Float[Array, "latent outputs"],
+    ) -> Float[Array, "folded outputs"]:
+        """The matrix that takes element states straight to where `weight` takes the latent."""
+        attention = self.attention(descriptions)
+        channels = attention.shape[-1]
+        weight = weight.reshape(channels, -1, weight.shape[-1])
+        folded = jnp.einsum("ec,cwo->ewo", attention, weight)
+        return folded.reshape(-1, weight.shape[-1])
+
+
+class Encoded(eqx.Module):
+    """What the encoder and the core know of each robot's samples."""
+
+    core: Float[Array, "samples width"]
+    """All robots on one axis."""
+    joints: tuple[Float[Array, "batch joints width"], ...]
+    """Joint states, per robot."""
+
+
+class Torso(eqx.Module):
+    """Encoder and core, all that policy and critics have in common (each with its own weights)."""
+
+    joints: SetEncoder
+    feet: SetEncoder
+    first: Dense
+    norm: LayerNorm
+    second: Dense
+    third: Dense
+
+    def __init__(
+        self, sizes: NetworkSizes, general: int, key: PRNGKeyArray, extra: int = 0
+    ) -> None:
+        """`general` and `extra` are the widths of what follows the joints and feet."""
+        keys = jax.random.split(key, 5)
+        joint_latent = sizes.joint_channels * sizes.joint_width
+        foot_latent = sizes.foot_channels * sizes.foot_width
+        first, second, third = sizes.core
+        gain = orthogonal(2**0.5)
+        self.joints = SetEncoder(
+            JOINT_DESCRIPTION, JOINT_STATE, sizes.joint_channels, sizes.joint_width, keys[0]
+        )
+        self.feet = SetEncoder(
+            FOOT_DESCRIPTION, FOOT_STATE, sizes.foot_channels, sizes.foot_width, keys[1]
+        )
+        inputs = joint_latent + foot_latent + general + extra
+        self.first = Dense(inputs, first, keys[2], gain)
+        self.norm = LayerNorm(first)
+        self.second = Dense(first, second, keys[3], gain)
+        self.third = Dense(second, third, keys[4], gain)
+
+    def __call__(
+        self,
+        observations: Sequence[Observation],
+        general: Sequence[Float[Array, "batch general"]],
+        descriptors: Sequence[RobotDescriptor],
+        extra: Float[Array, "samples extra"] | None = None,
+    ) -> Encoded:
+        """Run all robots; `extra` enters the core beside the latent, all robots on one axis."""
+        joints = tuple(self.joints.states(observation.joints) for observation in observations)
+        projected = [
+            self._project(*robot)
+            for robot in zip(joints, observations, general, descriptors, strict=True)
+        ]
+        hidden = jnp.concatenate(projected) + self.first.bias
+        if extra is not None:
+            hidden += extra @ self.first.weight[-extra.shape[-1] :]
+        hidden = elu(self.second(elu(self.norm(hidden))))
+        return Encoded(core=self.third(hidden), joints=joints)
+
+    def _project(
+        self,
+        joints: Float[Array, "batch joints width"],
+        observation: Observation,
+        general: Float[Array, "batch general"],
+        descriptor: RobotDescriptor,
+    ) -> Float[Array, "batch first"]:
+        """The core's first layer applied to one robot's latent, without building the latent."""
+        batch = len(general)
+        feet = self.feet.states(observation.feet).reshape(batch, -1)
+        context = jnp.asarray(descriptor.context)
+        widths = [self.joints.latent, self.feet.latent, general.shape[-1], context.size]
+        for_joints, for_feet, for_general, for_context, _ = jnp.split(
+            self.first.weight, np.cumsum(widths)
+        )
+        matrix = jnp.concatenate(
+            [
+                self.joints.fold(descriptor.joints, for_joints),
+                self.feet.fold(descriptor.feet, for_feet),
+                for_general,
+            ]
+        )
+        inputs = jnp.concatenate([joints.reshape(batch, -1), feet, general], -1)
+        return inputs @ matrix + context @ for_context

@@ -1,0 +1,274 @@
+"""PPO (Schulman et al. 2017, arXiv 1707.06347): how one robot's expert learns to walk.
+
+The physics runs on MuJoCo's native threads; everything else of an iteration (advantages, four
+epochs of minibatches, the adaptive learning rate) is one compiled program. The actor senses only
+what a cross-embodiment policy will sense; the critic sees everything. `experts.py` runs the whole
+course and keeps snapshots of the policy along the way.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+MAX_MEAN = 10.0
+"""Bound on a mean action, as in the original task's policies."""
+MIN_STD, MAX_STD = 0.05, 1.0
+
+
+@dataclass(frozen=True)
+class PPOConfig:
+    """Hyperparameters of the expert's PPO."""
+
+    num_envs: int = 256
+    """Robots simulated side by side."""
+    rollout_steps: int = 24
+    """Control steps of each robot between two updates."""
+    epochs: int = 4
+    """Passes over the rollout in one update."""
+    minibatches: int = 4
+    """Gradient steps in one pass."""
+    discount: float = 0.99
+    """Gamma."""
+    trace: float = 0.95
+    """Lambda of generalised advantage estimation."""
+    clip: float = 0.2
+    """Bound on the probability ratio's move away from one."""
+    target_kl: float = 0.012
+    """The learning rate adapts to keep the policy's move near this."""
+    entropy: float = 0.0
+    """Weight of the entropy bonus."""
+    learning_rate: float = 1e-3
+    """First learning rate of the actor."""
+    critic_learning_rate: float = 1e-3
+    """Learning rate of the critic."""
+    max_gradient_norm: float = 1.0
+    """Gradients are scaled down to this norm."""
+    initial_std: float = 0.6
+    """Standard deviation of the first policy's actions."""
+    hidden: int = 128
+    """Width of the two hidden layers of actor and critic."""
+
+
+class Normaliser(NamedTuple):
+    """Running mean and variance of what is observed."""
+
+    mean: Float[Array, " I"]
+    variance: Float[Array, " I"]
+    seen: Float[Array, ""]
+
+    def __call__(self, values: Float[Array, "... I"]) -> Float[Array, "... I"]:
+        return (values - self.mean) / self.std
+
+    @property
+    def std(self) -> Float[Array, " I"]:
+        return jnp.sqrt(self.variance) + 1e-3
+
+    def update(self, values: Float[Array, "... I"]) -> "Normaliser":
+        """Take in a batch (Chan et al.'s parallel update)."""
+        flat = values.reshape(-1, values.shape[-1])
+        total = self.seen + len(flat)
+        shift = flat.mean(axis=0) - self.mean
+        mean = self.mean + shift * len(flat) / total
+        squares = self.variance * self.seen + flat.var(axis=0) * len(flat)
+        squares += shift**2 * self.seen * len(flat) / total
+        return Normaliser(mean, squares / total, total)
+
+
+class Actor(eqx.Module):
+    """A Gaussian over actions whose spread does not depend on the state."""
+
+    mlp: eqx.nn.MLP
+    log_std: Float[Array, " J"]
+
+    def __call__(self, senses: Float[Array, "B I"]) -> Float[Array, "B J"]:
+        return jnp.clip(jax.vmap(self.mlp)(senses), -MAX_MEAN, MAX_MEAN)
+
+    def std(self) -> Float[Array, " J"]:
+        return jnp.clip(jnp.exp(self.log_std), MIN_STD, MAX_STD)
+
+
+class Learner(NamedTuple):
+    """All that learning changes."""
+
+    actor: Actor
+    critic: eqx.nn.MLP
+    actor_optimiser: PyTree
+    critic_optimiser: PyTree
+    learning_rate: Float[Array, ""]
+    actor_normaliser: Normaliser
+    critic_normaliser: Normaliser
+    key: PRNGKeyArray
+
+
+class Rollout(NamedTuple):
+    """T control steps of N robots."""
+
+    senses: Float[Array, "T N I"]
+    privileged: Float[Array, "T+1 N P"]
+    actions: Float[Array, "T N J"]
+    log_probs: Float[Array, "T N"]
+    rewards: Float[Array, "T N"]
+    """With the value of what lies beyond a time limit already added."""
+    dones: Float[Array, "T N"]
+
+
+def init(
+    key: PRNGKeyArray, config: PPOConfig, senses: int, privileged: int, joints: int
+) -> Learner:
+    """A fresh learner for a robot with the given numbers of inputs and joints."""
+    actor_key, critic_key, key = jax.random.split(key, 3)
+    mlp = eqx.nn.MLP(senses, joints, config.hidden, 2, jax.nn.elu, key=actor_key)
+    last = mlp.layers[-1]
+    mlp = eqx.tree_at(
+        lambda m: (m.layers[-1].weight, m.layers[-1].bias),
+        mlp,
+        (0.01 * last.weight, jnp.zeros(joints)),
+    )
+    actor = Actor(mlp, jnp.full(joints, jnp.log(config.initial_std)))
+    critic = eqx.nn.MLP(privileged, "scalar", config.hidden, 2, jax.nn.elu, key=critic_key)
+    return Learner(
+        actor,
+        critic,
+        _optimiser(config).init(eqx.filter(actor, eqx.is_array)),
+        _optimiser(config).init(eqx.filter(critic, eqx.is_array)),
+        jnp.asarray(config.learning_rate),
+        _fresh_normaliser(senses),
+        _fresh_normaliser(privileged),
+        key,
+    )
+
+
+@eqx.filter_jit
+def act(
+    learner: Learner, senses: Float[Array, "N I"], key: PRNGKeyArray
+) -> tuple[Float[Array, "N J"], Float[Array, " N"]]:
+    """Sample actions; also their log-probabilities."""
+    mean, std = learner.actor(learner.actor_normaliser(senses)), learner.actor.std()
+    actions = mean + std * jax.random.normal(key, mean.shape)
+    return actions, _log_prob(actions, mean, std)
+
+
+@eqx.filter_jit
+def value(learner: Learner, privileged: Float[Array, "N P"]) -> Float[Array, " N"]:
+    """The critic's estimate."""
+    return jax.vmap(learner.critic)(learner.critic_normaliser(privileged))
+
+
+@eqx.filter_jit(donate="all-except-first")
+def improve(
+    config: PPOConfig, learner: Learner, rollout: Rollout
+) -> tuple[Learner, dict[str, Float[Array, ""]]]:
+    """One PPO update; returns the learner and what is worth logging."""
+    values = jax.vmap(jax.vmap(learner.critic))(learner.critic_normaliser(rollout.privileged))
+    advantages = _advantages(config, rollout, values)
+    data = {
+        "senses": learner.actor_normaliser(rollout.senses),
+        "privileged": learner.critic_normaliser(rollout.privileged[:-1]),
+        "actions": rollout.actions,
+        "log_probs": rollout.log_probs,
+        "advantages": advantages,
+        "targets": advantages + values[:-1],
+    }
+    data = {name: array.reshape(-1, *array.shape[2:]) for name, array in data.items()}
+    old_mean, old_std = learner.actor(data["senses"]), learner.actor.std()
+    data["old_mean"] = old_mean
+    key, shuffle_key = jax.random.split(learner.key)
+    size = len(advantages.reshape(-1)) // config.minibatches
+    orders = [
+        jax.random.permutation(epoch_key, size * config.minibatches).reshape(-1, size)
+        for epoch_key in jax.random.split(shuffle_key, config.epochs)
+    ]
+    parts, static = eqx.partition((learner.actor, learner.critic), eqx.is_array)
+
+    def step(carry: PyTree, chosen: Array) -> tuple[PyTree, dict[str, Array]]:
+        parts, actor_state, critic_state, rate = carry
+        batch = {name: array[chosen] for name, array in data.items()}
+        actor, critic = eqx.combine(parts, static)
+        grad = eqx.filter_value_and_grad(_actor_loss, has_aux=True)
+        (loss, kl), actor_grad = grad(actor, batch, old_std, config)
+        critic_loss, critic_grad = eqx.filter_value_and_grad(_critic_loss)(critic, batch)
+        rate = jnp.where(kl > 2.0 * config.target_kl, rate / 1.5, rate)
+        rate = jnp.where((kl < 0.5 * config.target_kl) & (kl > 0.0), rate * 1.5, rate)
+        rate = jnp.clip(rate, 1e-5, 1e-2)
+        optimiser = _optimiser(config)
+        actor_step, actor_state = optimiser.update(actor_grad, actor_state)
+        critic_step, critic_state = optimiser.update(critic_grad, critic_state)
+        actor = eqx.apply_updates(actor, jax.tree.map(lambda g: -rate * g, actor_step))
+        fixed = config.critic_learning_rate
+        critic = eqx.apply_updates(critic, jax.tree.map(lambda g: -fixed * g, critic_step))
+        parts = eqx.filter((actor, critic), eqx.is_array)
+        metrics = {"actor_loss": loss, "critic_loss": critic_loss, "kl": kl}
+        return (parts, actor_state, critic_state, rate), metrics
+
+    start = (parts, learner.actor_optimiser, learner.critic_optimiser, learner.learning_rate)
+    end, metrics = jax.lax.scan(step, start, jnp.concatenate(orders))
+    parts, actor_state, critic_state, rate = end
+    actor, critic = eqx.combine(parts, static)
+    learner = Learner(
+        actor,
+        critic,
+        actor_state,
+        critic_state,
+        rate,
+        learner.actor_normaliser.update(rollout.senses),
+        learner.critic_normaliser.update(rollout.privileged[:-1]),
+        key,
+    )
+    metrics = {name: values.mean() for name, values in metrics.items()}
+    return learner, metrics | {"learning_rate": rate, "std": actor.std().mean()}
+
+
+def _actor_loss(
+    actor: Actor, batch: dict[str, Array], old_std: Float[Array, " J"], config: PPOConfig
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    mean, std = actor(batch["senses"]), actor.std()
+    ratio = jnp.exp(_log_prob(batch["actions"], mean, std) - batch["log_probs"])
+    advantage = batch["advantages"]
+    advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+    clipped = jnp.clip(ratio, 1.0 - config.clip, 1.0 + config.clip)
+    surrogate = jnp.minimum(ratio * advantage, clipped * advantage).mean()
+    moved = (old_std**2 + (batch["old_mean"] - mean) ** 2) / (2.0 * std**2)
+    kl = (jnp.log(std / old_std) + moved - 0.5).sum(axis=-1).mean()
+    return -surrogate - config.entropy * jnp.log(std).sum(), kl
+
+
+def _critic_loss(critic: eqx.nn.MLP, batch: dict[str, Array]) -> Float[Array, ""]:
+    return 0.5 * jnp.square(jax.vmap(critic)(batch["privileged"]) - batch["targets"]).mean()
+
+
+def _advantages(
+    config: PPOConfig, rollout: Rollout, values: Float[Array, "T+1 N"]
+) -> Float[Array, "T N"]:
+    """Generalised advantage estimation (Schulman et al. 2016, arXiv 1506.02438)."""
+
+    def back(after: Array, now: tuple[Array, ...]) -> tuple[Array, Array]:
+        reward, done, here, there = now
+        alive = 1.0 - done
+        advantage = reward + config.discount * alive * there - here
+        advantage += config.discount * config.trace * alive * after
+        return advantage, advantage
+
+    steps = (rollout.rewards, rollout.dones, values[:-1], values[1:])
+    return jax.lax.scan(back, jnp.zeros_like(values[0]), steps, reverse=True)[1]
+
+
+def _log_prob(
+    actions: Float[Array, "B J"], mean: Float[Array, "B J"], std: Float[Array, " J"]
+) -> Float[Array, " B"]:
+    each = -0.5 * jnp.square((actions - mean) / std) - jnp.log(std)
+    return each.sum(axis=-1) - 0.5 * actions.shape[-1] * jnp.log(2.0 * jnp.pi)
+
+
+def _optimiser(config: PPOConfig) -> optax.GradientTransformation:
+    return optax.chain(
+        optax.clip_by_global_norm(config.max_gradient_norm), optax.scale_by_adam(eps=1e-5)
+    )
+
+
+def _fresh_normaliser(size: int) -> Normaliser:
+    return Normaliser(jnp.zeros(size), jnp.ones(size), jnp.asarray(1e-4))

@@ -1,0 +1,1 @@
+"""Telling: figures, and the page that holds them all."""

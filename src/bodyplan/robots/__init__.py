@@ -1,0 +1,1 @@
+"""Who acts: robots as data, and what is computed from their compiled models."""

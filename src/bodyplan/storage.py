@@ -1,0 +1,222 @@
+"""Files that are either whole or absent: atomic writing, and reading that names what is damaged.
+
+Every file of a dataset, a snapshot or a run is written through `atomic_write`: the bytes go to a
+neighbour of the target, reach the disk, and only then take the target's name. A reader therefore
+sees the old file or the new one, whatever kills the writer in between. Three formats suffice:
+JSON for cards, `.npy` for arrays that are mapped into memory, safetensors for parameters. None of
+them runs code when it is read.
+"""
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tokenize import TokenError
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as encode_tensors
+
+from bodyplan.errors import BodyplanError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_BLOCKED = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR}
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path` that replaces `path` once the block has succeeded.
+
+    Missing parent folders are made. The temporary name ends as `path` does, because NumPy and
+    Matplotlib look at the suffix, and it is always the same one, so that what a killed process
+    leaves behind is overwritten by the next attempt instead of piling up.
+
+    Raises:
+        BodyplanError: the disk is full, or the place cannot be written to.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, path)
+        _flush(path.parent)
+    except BaseException as error:
+        _discard(temporary)
+        if isinstance(error, OSError):
+            raise _explain(error, path) from error
+        raise
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Writes `content` as indented JSON; NumPy values and paths are converted.
+
+    Raises:
+        ValueError: a number is NaN or infinite, which JSON cannot say.
+        BodyplanError: as `atomic_write`.
+    """
+    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False, default=_plain)
+    with atomic_write(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Raises:
+        BodyplanError: the file is missing, damaged or holds something other than an object.
+    """
+    path = _existing(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BodyplanError(f"{path} is not readable as JSON ({error}); restore it.") from error
+    if not isinstance(content, dict):
+        raise BodyplanError(f"{path} holds no JSON object; restore it.")
+    return content
+
+
+def write_array(path: str | Path, array: np.ndarray) -> None:
+    """Writes one array of any shape as `.npy`.
+
+    Raises:
+        ValueError: the array holds Python objects.
+        BodyplanError: as `atomic_write`.
+    """
+    array = np.asarray(array, order="C")
+    if array.dtype.hasobject:
+        raise ValueError(f"{path}: an array of Python objects cannot be stored")
+    header = np.lib.format.header_data_from_array_1_0(array)
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        # Not np.save: its tofile() loses the error number that tells a full disk from other faults.
+        file.write(array.data)
+
+
+def read_array(path: str | Path, mmap: bool = True) -> np.ndarray:
+    """Reads an `.npy` array, by default as a read-only memory map.
+
+    Raises:
+        BodyplanError: the file is missing, truncated, or no plain `.npy` array.
+    """
+    path = _existing(path)
+    try:
+        # Mapped in either case: it compares the header's shape with the file's length first.
+        array = np.lib.format.open_memmap(path, mode="r")
+    except (ValueError, TypeError, OverflowError, EOFError, SyntaxError, TokenError) as error:
+        raise BodyplanError(
+            f"{path} is truncated or not an .npy array ({error}); restore or rebuild it."
+        ) from error
+    return array if mmap else np.array(array)
+
+
+def write_tensors(
+    path: str | Path, tensors: dict[str, np.ndarray], metadata: dict[str, str]
+) -> None:
+    """Writes named arrays and text as safetensors; equal content gives equal bytes.
+
+    Raises:
+        BodyplanError: as `atomic_write`.
+    """
+    # The library writes an array's memory as it lies, strides or not.
+    contiguous = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
+    header, payload = _sorted_header(encode_tensors(contiguous, metadata))
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        file.write(header)
+        file.write(payload)
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Reads what `write_tensors` wrote: the arrays and the metadata.
+
+    Raises:
+        BodyplanError: the file is missing, truncated or no safetensors file.
+    """
+    path = _existing(path)
+    try:
+        with safe_open(path, framework="np") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return tensors, dict(file.metadata() or {})
+    except (SafetensorError, ValueError) as error:
+        raise BodyplanError(
+            f"{path} is truncated or not a safetensors file ({error}); restore or rebuild it."
+        ) from error
+
+
+def sha256(path: str | Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal.
+
+    Raises:
+        BodyplanError: the file is missing.
+    """
+    with _existing(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _existing(path: str | Path) -> Path:
+    """`path` itself, once it is known to be a file that may be read."""
+    path = Path(path)
+    if not path.is_file():
+        raise BodyplanError(f"{path} is missing or not a file; check the path or rebuild it.")
+    if not os.access(path, os.R_OK):
+        raise BodyplanError(f"{path} may not be read; change its permissions.")
+    return path
+
+
+def _flush(path: Path) -> None:
+    """Waits until a file or folder has reached the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _discard(temporary: Path) -> None:
+    """Removes a temporary file, where there is one, without hiding the error that led here."""
+    try:
+        temporary.unlink(missing_ok=True)
+    except OSError:
+        return
+
+
+def _explain(error: OSError, path: Path) -> Exception:
+    """A sentence for the operating system's reasons that a user can act upon; else the error."""
+    if error.errno in _FULL:
+        return BodyplanError(
+            f"no space left on the disk of {path.parent} while writing {path.name}; "
+            "free some space and run the same command again."
+        )
+    if error.errno in _FORBIDDEN:
+        return BodyplanError(f"{path} may not be written; choose a folder you own.")
+    if error.errno in _BLOCKED:
+        return BodyplanError(f"{path} cannot be written ({error}); choose another path.")
+    return error
+
+
+def _plain(value: Any) -> Any:
+    """JSON for values that the json module does not know."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is not JSON: {value!r}")
+
+
+def _sorted_header(encoded: bytes) -> tuple[bytes, memoryview]:
+    """Splits a safetensors file into a header with sorted metadata and the arrays' bytes.
+
+    The library keeps metadata in a hash map whose order changes from process to process.
+    """
+    start = 8 + int.from_bytes(encoded[:8], "little")
+    content = json.loads(encoded[8:start])
+    content["__metadata__"] = dict(sorted(content.get("__metadata__", {}).items()))
+    text = json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the format aligns the arrays to eight bytes
+    return len(text).to_bytes(8, "little") + text, memoryview(encoded)[start:]
