@@ -5,11 +5,13 @@ every machine that can simulate. One bundle of rays from the camera gives the ro
 lamp gives its shadow on the floor, and the floor itself is arithmetic.
 """
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import mujoco
 import numpy as np
 from jaxtyping import Float, Float32, Int, UInt8
+from scipy.ndimage import maximum_filter, minimum_filter
 
 from bodyplan.evaluate.scene import (
     FIELD_OF_VIEW,
@@ -34,7 +36,7 @@ def draw(
 ) -> UInt8[np.ndarray, "T height width 3"]:
     """Draw every pose of the scene at `size` = (width, height) pixels."""
     painter = _Painter(scene, size)
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         return np.stack(list(pool.map(painter.frame, range(len(scene.look_at)))))
 
 
@@ -103,17 +105,36 @@ class _Painter:
         data: mujoco.MjData,
         look_at: Float[np.ndarray, "3"],
     ) -> None:
-        puppet = self.scene.puppet
-        window = self._window(data.geom_xpos[1:], puppet.geom_rbound[1:], look_at)
-        part = picture[window]
-        rays = self.rays[window].reshape(-1, 3)
-        shape, distance, normal = self._cast(data, look_at + self.behind, rays)
+        window = self._window(data.geom_xpos[1:], self.scene.puppet.geom_rbound[1:], look_at)
+        part, rays, floor = picture[window], self.rays[window], self.floor_range[window]
+        eye, every = look_at + self.behind, np.s_[::_FINE, ::_FINE]
+        shape, colour = self._see(data, eye, rays[every], floor[every])
+        # One ray serves a whole pixel but on outlines, where each corner gets its own.
+        outline = maximum_filter(shape, 3) != minimum_filter(shape, 3)
+        inside = (shape >= 0) & ~outline
+        rows, columns = np.nonzero(outline)
+        for corner in [np.s_[i::_FINE, j::_FINE] for i in range(_FINE) for j in range(_FINE)]:
+            pixels = part[corner]
+            pixels[inside] = colour[inside]
+            edge, tone = self._see(data, eye, rays[corner][outline], floor[corner][outline])
+            pixels[rows[edge >= 0], columns[edge >= 0]] = tone[edge >= 0]
+
+    def _see(
+        self,
+        data: mujoco.MjData,
+        eye: Float[np.ndarray, "3"],
+        rays: Float[np.ndarray, "*shape 3"],
+        floor_range: Float[np.ndarray, "*shape"],
+    ) -> tuple[Int[np.ndarray, "*shape"], Float[np.ndarray, "*shape 3"]]:
+        """Shape each ray meets above the floor (-1 for none), and its colour in the lamp's light."""
+        shape, distance, normal = self._cast(data, eye, rays.reshape(-1, 3))
         # Contacts are soft: what has sunk into the floor stays hidden by it.
-        seen = (shape >= 0) & (distance <= self.floor_range[window].ravel() + 1e-3)
-        facing = normal[seen] @ (self.lamp / np.linalg.norm(self.lamp))
+        shape[distance > floor_range.ravel() + 1e-3] = -1
+        facing = normal @ (self.lamp / np.linalg.norm(self.lamp))
         # Half-Lambert: surfaces turned away from the lamp keep some form instead of going flat.
         light = _AMBIENT + (1.1 - _AMBIENT) * (0.5 + 0.5 * facing) ** 1.5
-        part[seen.reshape(part.shape[:2])] = puppet.geom_rgba[shape[seen], :3] * light[:, None]
+        colour = self.scene.puppet.geom_rgba[shape, :3] * light[:, None]
+        return shape.reshape(floor_range.shape), colour.reshape(rays.shape)
 
     def _window(
         self,

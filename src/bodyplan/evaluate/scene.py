@@ -89,14 +89,17 @@ def _extent(robot: Robot) -> tuple[float, float]:
 
 
 def _puppet(robot: Robot, radius: float) -> mujoco.MjModel:
-    """The robot's shapes and bones on mocap bodies, with a tiled floor and a lamp."""
+    """The robot's shapes and bones on mocap bodies, with a tiled floor and a lamp that follows."""
     model, spec = robot.model, mujoco.MjSpec()
     spec.visual.global_.fovy = FIELD_OF_VIEW
+    spec.stat.extent = 2.0 * radius  # how far around the lamp's aim shadows are drawn
+    spec.visual.quality.shadowsize = 1024  # the default takes software renderers seconds
     spec.visual.headlight.ambient[:], spec.visual.headlight.diffuse[:] = 0.45, 0.15
     spec.visual.headlight.specular[:] = 0.0
     _add_floor(spec)
     colours, feet = _body_colours(robot), {geom for foot in robot.feet for geom in foot.geoms}
     puppets = [spec.worldbody.add_body(mocap=True) for _ in range(1, model.nbody)]
+    _add_lamp(puppets[model.body(robot.trunk).id - 1], radius)
     for geom in _shapes(model):
         body = int(model.geom_bodyid[geom])
         colour = _FEET if model.geom(geom).name in feet else colours[body]
@@ -129,10 +132,14 @@ def _add_floor(spec: mujoco.MjSpec) -> None:
     spec.worldbody.add_geom(
         type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0.0, 0.0, 0.1], material="tiles", group=FLOOR_GROUP
     )
+
+
+def _add_lamp(trunk: mujoco.MjsBody, radius: float) -> None:
     lamp = np.array(LAMP)
-    spec.worldbody.add_light(
+    trunk.add_light(
+        mode=mujoco.mjtCamLight.mjCAMLIGHT_TRACK,
         type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
-        pos=10.0 * lamp,
+        pos=radius * lamp,
         dir=-lamp,
         diffuse=[0.5, 0.5, 0.5],
         specular=[0.1, 0.1, 0.1],

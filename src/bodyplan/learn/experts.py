@@ -109,7 +109,8 @@ class _Course:
         hyper, environment = self.config.ppo, self.environment
         first = self.config.first_penalties
         environment.penalty_scale = first + (1.0 - first) * self.progress
-        self.learner, metrics = ppo.improve(hyper, self.learner, self._roll_out())
+        entropy = jnp.asarray(hyper.entropy * (1.0 - self.progress))
+        self.learner, metrics = ppo.improve(hyper, self.learner, self._roll_out(), entropy)
         self.steps += hyper.num_envs * hyper.rollout_steps
         returns, lengths = np.array(self.recent or [(0.0, 0)]).T
         self._snap()

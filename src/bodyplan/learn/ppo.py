@@ -40,15 +40,15 @@ class PPOConfig:
     """Bound on the probability ratio's move away from one."""
     target_kl: float = 0.012
     """The learning rate adapts to keep the policy's move near this."""
-    entropy: float = 0.0
-    """Weight of the entropy bonus."""
+    entropy: float = 0.01
+    """Weight of the entropy bonus at the start of the course; it fades as the course goes."""
     learning_rate: float = 1e-3
     """First learning rate of the actor."""
     critic_learning_rate: float = 1e-3
     """Learning rate of the critic."""
     max_gradient_norm: float = 1.0
     """Gradients are scaled down to this norm."""
-    initial_std: float = 0.6
+    initial_std: float = 1.0
     """Standard deviation of the first policy's actions."""
     hidden: int = 128
     """Width of the two hidden layers of actor and critic."""
@@ -161,9 +161,9 @@ def value(learner: Learner, privileged: Float[Array, "N P"]) -> Float[Array, " N
 
 @eqx.filter_jit(donate="all-except-first")
 def improve(
-    config: PPOConfig, learner: Learner, rollout: Rollout
+    config: PPOConfig, learner: Learner, rollout: Rollout, entropy: Float[Array, ""]
 ) -> tuple[Learner, dict[str, Float[Array, ""]]]:
-    """One PPO update; returns the learner and what is worth logging."""
+    """One PPO update with the present entropy weight; also returns what is worth logging."""
     values = jax.vmap(jax.vmap(learner.critic))(learner.critic_normaliser(rollout.privileged))
     advantages = _advantages(config, rollout, values)
     data = {
@@ -190,7 +190,7 @@ def improve(
         batch = {name: array[chosen] for name, array in data.items()}
         actor, critic = eqx.combine(parts, static)
         grad = eqx.filter_value_and_grad(_actor_loss, has_aux=True)
-        (loss, kl), actor_grad = grad(actor, batch, old_std, config)
+        (loss, kl), actor_grad = grad(actor, batch, old_std, config.clip, entropy)
         critic_loss, critic_grad = eqx.filter_value_and_grad(_critic_loss)(critic, batch)
         rate = jnp.where(kl > 2.0 * config.target_kl, rate / 1.5, rate)
         rate = jnp.where((kl < 0.5 * config.target_kl) & (kl > 0.0), rate * 1.5, rate)
@@ -224,17 +224,21 @@ def improve(
 
 
 def _actor_loss(
-    actor: Actor, batch: dict[str, Array], old_std: Float[Array, " J"], config: PPOConfig
+    actor: Actor,
+    batch: dict[str, Array],
+    old_std: Float[Array, " J"],
+    clip: float,
+    entropy: Float[Array, ""],
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     mean, std = actor(batch["senses"]), actor.std()
     ratio = jnp.exp(_log_prob(batch["actions"], mean, std) - batch["log_probs"])
     advantage = batch["advantages"]
     advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-    clipped = jnp.clip(ratio, 1.0 - config.clip, 1.0 + config.clip)
+    clipped = jnp.clip(ratio, 1.0 - clip, 1.0 + clip)
     surrogate = jnp.minimum(ratio * advantage, clipped * advantage).mean()
     moved = (old_std**2 + (batch["old_mean"] - mean) ** 2) / (2.0 * std**2)
     kl = (jnp.log(std / old_std) + moved - 0.5).sum(axis=-1).mean()
-    return -surrogate - config.entropy * jnp.log(std).sum(), kl
+    return -surrogate - entropy * jnp.log(std).sum(), kl
 
 
 def _critic_loss(critic: eqx.nn.MLP, batch: dict[str, Array]) -> Float[Array, ""]:

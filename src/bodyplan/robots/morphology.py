@@ -116,14 +116,10 @@ def standardise(
     # A constant column can have a deviation of rounding error instead of zero.
     varies = deviation > 1e-9 * np.maximum(1.0, np.abs(pooled).max(axis=0))
     mean, deviation = pooled.mean(axis=0)[varies], deviation[varies]
-    return [
-        np.pad((table[:, varies] - mean) / deviation, ((1, 0), (0, 0))) for table in tables
-    ]
+    return [np.pad((table[:, varies] - mean) / deviation, ((1, 0), (0, 0))) for table in tables]
 
 
-def distance_matrix(
-    graphs: Sequence[BodyGraph], alpha: float = ALPHA
-) -> Float[np.ndarray, "R R"]:
+def distance_matrix(graphs: Sequence[BodyGraph], alpha: float = ALPHA) -> Float[np.ndarray, "R R"]:
     """Fused Gromov-Wasserstein distances between all pairs of bodies.
 
     Symmetric with a zero diagonal. Scaling is by maxima over the robots given, so a distance

@@ -18,72 +18,9 @@ from jaxtyping import Float, Int
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.contacts import add_contact_sensors
 from bodyplan.robots.descriptors import RobotDescriptor, describe
+from bodyplan.robots.walk import Foot, InitialState, RewardCoefficients, Termination
 
 MODELS = Path(__file__).parent / "models"
-
-
-@dataclass(frozen=True)
-class Foot:
-    """One foot: the geoms that count as it, and the point its descriptor speaks of."""
-
-    name: str
-    geoms: tuple[str, ...]
-    point: tuple[float, float, float] | None = None
-    """Metres in the frame of the body; the first geom's centre where not given."""
-
-
-@dataclass(frozen=True)
-class RewardCoefficients:
-    """Coefficients of the walking reward, before the multiplication with the control step."""
-
-    tracking_xy: float
-    tracking_yaw: float
-    roll_pitch_velocity: float = 0.05
-    nominal_pose: float = 0.0
-    acceleration: float = 2.5e-7
-    torque: float = 2e-4
-    action_rate: float = 0.01
-    z_velocity: float = 2.0
-    roll_pitch: float = 0.2
-    joint_limit: float = 10.0
-    collision: float = 1.0
-    height: float = 30.0
-    air_time: float = 0.1
-    symmetry: float = 0.5
-    curriculum_steps: int = 12_000_000
-    """Control steps over which training ramps the penalties from nothing to full."""
-    collision_geoms: tuple[str, ...] = ()
-    """Geoms that each pay the collision penalty while they touch anything."""
-    trunk_geoms: tuple[str, ...] = ()
-    """Geoms that pay it once together."""
-    nominal_pose_joints: tuple[str, ...] = ()
-    symmetry_pairs: tuple[tuple[str, str], ...] = ()
-    """Pairs of feet that should not be off the floor together."""
-
-
-@dataclass(frozen=True)
-class Termination:
-    """When an episode ends early: a geom of the list touches anything, or the trunk is too low."""
-
-    contact_geoms: tuple[str, ...] = ()
-    min_height: float | None = None
-    """Metres."""
-
-
-@dataclass(frozen=True)
-class InitialState:
-    """Ranges of the random reset (reference task, section 1)."""
-
-    roll_pitch: float = 0.0
-    """Times pi rad."""
-    joint_position: float = 0.0
-    """a: each joint starts at nominal times a factor from (a, 1 + a), as the original draws it."""
-    joint_velocity: float = 0.0
-    """Times the velocity limit; one draw for all joints."""
-    linear_velocity: float = 0.0
-    """m/s."""
-    angular_velocity: float = 0.0
-    """rad/s."""
 
 
 @dataclass(frozen=True, eq=False)

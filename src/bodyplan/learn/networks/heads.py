@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from bodyplan.envs.walking import POLICY_GENERAL, Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.networks.layers import Dense, LayerNorm, elu, orthogonal
-from bodyplan.learn.networks.urma import CONTEXT, JOINT_DESCRIPTION, NetworkSizes, Torso
+from bodyplan.learn.networks.urma import CONTEXT, JOINT_DESCRIPTION, NetworkSizes, Torso, split
 from bodyplan.robots.descriptors import RobotDescriptor
 
 GENERAL = 13
@@ -65,15 +65,15 @@ class Policy(eqx.Module):
         joints = [len(descriptor.joints) for descriptor in descriptors]
         codes = self._codes(jnp.concatenate([d.joints for d in descriptors]))
         log_std = jnp.clip(self.log_std(codes)[:, 0], *np.log(STD_RANGE))
-        hidden = self._first_layer(encoded.core, encoded.joints, _split(codes, joints))
+        hidden = self._first_layer(encoded.core, encoded.joints, split(codes, joints))
         hidden = elu(self.decoder_norm(hidden))
         means = jnp.clip(self.mean(hidden)[:, 0], -MEAN_LIMIT, MEAN_LIMIT)
         shapes = [states.shape[:2] for states in encoded.joints]
-        means = _split(means, [batch * count for batch, count in shapes])
+        means = split(means, [batch * count for batch, count in shapes])
         return tuple(
             (mean.reshape(shape), std)
             for mean, shape, std in zip(
-                means, shapes, _split(jnp.exp(log_std), joints), strict=True
+                means, shapes, split(jnp.exp(log_std), joints), strict=True
             )
         )
 
@@ -98,7 +98,7 @@ class Policy(eqx.Module):
         for_core, for_state, for_code = jnp.split(
             self.decoder.weight, [width, width + state_width]
         )
-        samples = _split(core @ for_core, [len(state) for state in states])
+        samples = split(core @ for_core, [len(state) for state in states])
         tokens = [
             sample[:, None]
             + jax.lax.stop_gradient(state) @ for_state
@@ -154,7 +154,7 @@ class Value(eqx.Module):
     ) -> tuple[Float[Array, "batch"], ...]:
         """Values of each robot's states."""
         values = self.critic(observations, descriptors)
-        return _split(values, [len(observation.general) for observation in observations])
+        return split(values, [len(observation.general) for observation in observations])
 
 
 class TwinQ(eqx.Module):
@@ -193,7 +193,7 @@ class TwinQ(eqx.Module):
         values = eqx.filter_vmap(
             lambda critic: critic(observations, descriptors, padded)
         )(self.critics)
-        return _split(values, [len(action) for action in actions], axis=1)
+        return split(values, [len(action) for action in actions], axis=1)
 
     def _pad(self, action: Float[Array, "batch joints"]) -> Float[Array, "batch slots"]:
         assert self.critics.action is not None
@@ -204,8 +204,3 @@ class TwinQ(eqx.Module):
                 f"give --sizes.action-slots {joints} or more"
             )
         return jnp.pad(action, ((0, 0), (0, slots - joints)))
-
-
-def _split(array: Array, lengths: Sequence[int], axis: int = 0) -> tuple[Array, ...]:
-    """Cut the robots' common axis into one piece per robot."""
-    return tuple(jnp.split(array, np.cumsum(lengths)[:-1], axis))

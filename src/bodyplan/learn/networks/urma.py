@@ -100,21 +100,27 @@ class SetEncoder(eqx.Module):
         return weights / (weights.sum(-1, keepdims=True) + 1e-8)
 
     def states(
-        self, states: Float[Array, "batch elements state"]
-    ) -> Float[Array, "batch elements width"]:
-        return elu(self.encode(states))
+        self, states: Sequence[Float[Array, "batch elements state"]]
+    ) -> tuple[Float[Array, "batch elements width"], ...]:
+        """Each robot's element states, encoded."""
+        shapes = [robot.shape[:2] for robot in states]
+        tokens = jnp.concatenate([robot.reshape(-1, robot.shape[-1]) for robot in states])
+        pieces = split(elu(self.encode(tokens)), [batch * count for batch, count in shapes])
+        return tuple(
+            piece.reshape(*shape, -1) for piece, shape in zip(pieces, shapes, strict=True)
+        )
 
     def fold(
         self,
-        descriptions: Float[Array, "elements description"],
+        descriptions: Sequence[Float[Array, "elements description"]],
         weight: Float[Array, "latent outputs"],
-    ) -> Float[Array, "folded outputs"]:
-        """The matrix that takes element states straight to where `weight` takes the latent."""
-        attention = self.attention(descriptions)
-        channels = attention.shape[-1]
-        weight = weight.reshape(channels, -1, weight.shape[-1])
+    ) -> tuple[Float[Array, "folded outputs"], ...]:
+        """For each robot the matrix that takes its element states where `weight` takes the latent."""
+        attention = self.attention(jnp.concatenate(descriptions))
+        weight = weight.reshape(attention.shape[-1], -1, weight.shape[-1])
         folded = jnp.einsum("ec,cwo->ewo", attention, weight)
-        return folded.reshape(-1, weight.shape[-1])
+        pieces = split(folded, [len(robot) for robot in descriptions])
+        return tuple(piece.reshape(-1, weight.shape[-1]) for piece in pieces)
 
 
 class Encoded(eqx.Module):
@@ -165,38 +171,43 @@ class Torso(eqx.Module):
         extra: Float[Array, "samples extra"] | None = None,
     ) -> Encoded:
         """Run all robots; `extra` enters the core beside the latent, all robots on one axis."""
-        joints = tuple(self.joints.states(observation.joints) for observation in observations)
+        joints = self.joints.states([observation.joints for observation in observations])
+        feet = self.feet.states([observation.feet for observation in observations])
+        matrices = self._fold(descriptors, general[0].shape[-1])
         projected = [
-            self._project(*robot)
-            for robot in zip(joints, observations, general, descriptors, strict=True)
+            jnp.concatenate([_flat(joint), _flat(foot), rest], -1) @ matrix + offset
+            for joint, foot, rest, (matrix, offset) in zip(
+                joints, feet, general, matrices, strict=True
+            )
         ]
-        hidden = jnp.concatenate(projected) + self.first.bias
+        hidden = jnp.concatenate(projected)
         if extra is not None:
             hidden += extra @ self.first.weight[-extra.shape[-1] :]
         hidden = elu(self.second(elu(self.norm(hidden))))
         return Encoded(core=self.third(hidden), joints=joints)
 
-    def _project(
-        self,
-        joints: Float[Array, "batch joints width"],
-        observation: Observation,
-        general: Float[Array, "batch general"],
-        descriptor: RobotDescriptor,
-    ) -> Float[Array, "batch first"]:
-        """The core's first layer applied to one robot's latent, without building the latent."""
-        batch = len(general)
-        feet = self.feet.states(observation.feet).reshape(batch, -1)
-        context = jnp.asarray(descriptor.context)
-        widths = [self.joints.latent, self.feet.latent, general.shape[-1], context.size]
-        for_joints, for_feet, for_general, for_context, _ = jnp.split(
-            self.first.weight, np.cumsum(widths)
+    def _fold(
+        self, descriptors: Sequence[RobotDescriptor], general: int
+    ) -> list[tuple[Float[Array, "inputs first"], Float[Array, "first"]]]:
+        """The core's first layer for each robot: a matrix for its states, and an offset."""
+        widths = [self.joints.latent, self.feet.latent, general, CONTEXT]
+        for_joints, for_feet, for_general, for_context, _ = split(
+            self.first.weight, [*widths, len(self.first.weight) - sum(widths)]
         )
-        matrix = jnp.concatenate(
-            [
-                self.joints.fold(descriptor.joints, for_joints),
-                self.feet.fold(descriptor.feet, for_feet),
-                for_general,
-            ]
-        )
-        inputs = jnp.concatenate([joints.reshape(batch, -1), feet, general], -1)
-        return inputs @ matrix + context @ for_context
+        joints = self.joints.fold([robot.joints for robot in descriptors], for_joints)
+        feet = self.feet.fold([robot.feet for robot in descriptors], for_feet)
+        contexts = jnp.stack([robot.context for robot in descriptors])
+        offsets = contexts @ for_context + self.first.bias
+        return [
+            (jnp.concatenate([joint, foot, for_general]), offset)
+            for joint, foot, offset in zip(joints, feet, offsets, strict=True)
+        ]
+
+
+def split(array: Array, lengths: Sequence[int], axis: int = 0) -> tuple[Array, ...]:
+    """Cut an axis that holds all robots into one piece per robot."""
+    return tuple(jnp.split(array, np.cumsum(lengths)[:-1], axis))
+
+
+def _flat(states: Float[Array, "batch elements width"]) -> Float[Array, "batch inputs"]:
+    return states.reshape(len(states), -1)

@@ -1,0 +1,106 @@
+"""The PPO runs behind the data: train one, look at one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from bodyplan.cli.output import print_json, print_table, progress, say
+from bodyplan.datasets.experts import Snapshots, snapshot_path
+from bodyplan.envs.walking import command_name, parse_command
+from bodyplan.robots.robot import Robot
+
+
+@dataclass(frozen=True)
+class TrainExpert:
+    """Train one robot's expert by PPO and keep snapshots of the run.
+
+    The same command continues an interrupted run.
+    """
+
+    robot: tyro.conf.Positional[str]
+    """Packaged name, or path of an MJCF with a TOML beside it."""
+    command: str = "forward"
+    """forward, backward or vx,vy,wz."""
+    steps: int = 4_000_000
+    """Control steps, all simulated robots together."""
+    snapshots: int = 16
+    """Policies kept along the run."""
+    seed: int = 0
+    """Decides everything."""
+    threads: int | None = None
+    """Native threads of the physics; all cores where not given."""
+    out: Path = Path("runs/experts")
+    """Folder for <robot>/<command>.safetensors, and for checkpoints while training."""
+    episodes: int = 32
+    """Episodes for grading each snapshot in reference physics."""
+    json: bool = False
+    """Answer in JSON."""
+
+    def run(self) -> None:
+        """Train, grade, save."""
+        from bodyplan.evaluate.experts import grade
+        from bodyplan.learn.experts import ExpertConfig, train_expert
+
+        config = ExpertConfig(
+            robot=self.robot,
+            command=self.command,
+            steps=self.steps,
+            snapshots=self.snapshots,
+            seed=self.seed,
+            threads=self.threads,
+        )
+        robot, command = Robot.load(self.robot), parse_command(self.command)
+        path = snapshot_path(robot.name, command, self.out)
+        with progress() as report:
+
+            def log(steps: int, metrics: dict[str, float]) -> None:
+                note = f"return {metrics['return']:.1f}, length {metrics['length']:.0f}"
+                report(f"{robot.name} {command_name(command)}", steps, config.steps, note)
+
+            snapshots = train_expert(config, path.with_suffix(".run"), log)
+        say("grading the snapshots in reference physics ...")
+        graded = grade(snapshots, robot, self.episodes, self.seed)
+        graded.save(path)
+        _answer(graded, path, self.json)
+
+
+@dataclass(frozen=True)
+class ShowExpert:
+    """Show an expert's run: its snapshots and what they are worth."""
+
+    robot: tyro.conf.Positional[str]
+    """Name of the robot."""
+    command: str = "forward"
+    """forward, backward or vx,vy,wz."""
+    snapshots: Path | None = None
+    """Folder of your own snapshots; the packaged ones where not given."""
+    json: bool = False
+    """Answer in JSON."""
+
+    def run(self) -> None:
+        """Print the card."""
+        command = parse_command(self.command)
+        name = Robot.load(self.robot).name
+        path = snapshot_path(name, command, self.snapshots)
+        _answer(Snapshots.load(name, command, self.snapshots), path, self.json)
+
+
+def _answer(snapshots: Snapshots, path: Path, as_json: bool) -> None:
+    card = snapshots.card
+    if as_json:
+        print_json(card | {"file": str(path)})
+        return
+    rows = [
+        {"snapshot": i, "steps": steps, "return": value, "length": length}
+        for i, (steps, value, length) in enumerate(
+            zip(card["steps"], card["return_mean"], card["length_mean"], strict=True)
+        )
+    ]
+    title = f"{snapshots.robot}, {command_name(snapshots.command)}: sampled actions"
+    print_table(title, rows)
+    print_table("The expert: last snapshot, mean action", [card["expert"]])
+    say(str(path))
+
+
+COMMAND = {"train": TrainExpert, "show": ShowExpert}

@@ -1,0 +1,107 @@
+"""How commands answer: JSON on request, else a table; and progress while one waits."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+QUIET_SECONDS = 15.0
+"""Between two lines of progress where there is no terminal to draw a bar on."""
+
+
+class Report(Protocol):
+    """Tells how far a task has come."""
+
+    def __call__(self, task: str, done: int, total: int, note: str = "") -> None: ...
+
+
+def print_json(answer: Any) -> None:
+    """Print one JSON document to standard output."""
+    json.dump(answer, sys.stdout, indent=2, default=_plain)
+    sys.stdout.write("\n")
+
+
+def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows of equal keys, numbers to the right."""
+    if not rows:
+        return
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for name, value in rows[0].items():
+        numeric = isinstance(value, int | float) and not isinstance(value, bool)
+        table.add_column(name, justify="right" if numeric else "left")
+    for row in rows:
+        table.add_row(*(_text(value) for value in row.values()))
+    Console().print(table)
+
+
+def say(sentence: str) -> None:
+    """Print one line for the reader, whatever its width."""
+    Console(soft_wrap=True, highlight=False).print(sentence)
+
+
+@contextmanager
+def progress() -> Iterator[Report]:
+    """Progress bars on standard error; plain lines now and then where it is no terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines(console)
+        return
+    columns = (
+        TextColumn("{task.description:<28}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("eta"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console) as bars:
+        tasks: dict[str, Any] = {}
+
+        def report(task: str, done: int, total: int, note: str = "") -> None:
+            if task not in tasks:
+                tasks[task] = bars.add_task(task, total=total, note=note)
+            bars.update(tasks[task], completed=done, total=total, note=note)
+
+        yield report
+
+
+def _lines(console: Console) -> Report:
+    last: dict[str, float] = {}
+
+    def report(task: str, done: int, total: int, note: str = "") -> None:
+        now = time.monotonic()
+        if done < total and now - last.get(task, 0.0) < QUIET_SECONDS:
+            return
+        last[task] = now
+        console.print(f"{task}: {done:,} of {total:,} {note}".rstrip(), highlight=False)
+
+    return report
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(_text(item) for item in value)
+    return str(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    return str(value)

@@ -1,0 +1,175 @@
+"""Episodes and datasets on disk: bookkeeping, reading back, and finding every kind of damage."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from synthetic import synthetic_episodes, write_dataset
+
+from bodyplan.datasets.episodes import ARRAYS, Dataset
+from bodyplan.errors import BodyplanError
+from bodyplan.storage import sha256, write_array, write_json
+
+EPISODES = synthetic_episodes("dog", 4, 2, steps=100, length=30)
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return write_dataset(tmp_path / "data", {"dog": (4, 2), "crab": (6, 4)}, steps=90)
+
+
+def tamper(dataset, name, change, robot="dog"):
+    """Changes an array and signs it again, so that its checksum is not what gives it away."""
+    path = dataset.path / robot / f"{name}.npy"
+    array = np.array(np.load(path))
+    write_array(path, change(array))
+    card = json.loads((dataset.path / "card.json").read_text())
+    card["robots"][robot]["arrays"][path.name]["sha256"] = sha256(path)
+    write_json(dataset.path / "card.json", card)
+    return Dataset.open(dataset.path)
+
+
+def put(index, value):
+    def change(array):
+        array[index] = value
+        return array
+
+    return change
+
+
+@given(st.lists(st.integers(1, 7), min_size=1, max_size=9))
+def test_frame_indices_count_one_closing_frame_for_each_episode_before(lengths):
+    ends = np.cumsum(lengths)
+    episodes = replace(EPISODES, rewards=np.zeros(ends[-1]), episode_ends=ends)
+    expected, frame = [], 0
+    for length in lengths:
+        expected += range(frame, frame + length)
+        frame += length + 1
+    assert episodes.frame_indices().tolist() == expected
+    assert episodes.frame_indices().dtype == np.int32
+    assert episodes.lengths.tolist() == lengths
+
+
+def test_returns_are_the_sums_of_the_rewards_between_ends():
+    rewards = np.array([1.0, 2.0, 4.0, 8.0, 16.0], np.float32)
+    episodes = replace(EPISODES, rewards=rewards, episode_ends=np.array([1, 4, 5]))
+    assert episodes.returns.tolist() == [1.0, 14.0, 16.0]
+
+
+def test_what_is_written_is_read_back_as_memory_maps(dataset):
+    assert dataset.robots == ("dog", "crab")
+    read, written = dataset.episodes["dog"], synthetic_episodes("dog", 4, 2, steps=90)
+    for name in ARRAYS:
+        array = getattr(read, name)
+        assert isinstance(array, np.memmap)
+        assert array.dtype == getattr(written, name).dtype
+        np.testing.assert_array_equal(array, getattr(written, name))
+    for part, original in zip(read.descriptor, written.descriptor, strict=True):
+        np.testing.assert_array_equal(part, original)
+    entry = dataset.card["robots"]["dog"]
+    assert (entry["steps"], entry["episodes"], entry["length_mean"]) == (90, 3, 30.0)
+    assert entry["return_mean"] == pytest.approx(written.rewards.sum() / 3)
+
+
+def test_the_same_episodes_are_the_same_bytes(tmp_path):
+    entries = [EPISODES.write(tmp_path / place) for place in "ab"]
+    assert entries[0] == entries[1]
+
+
+class TestOpen:
+    def test_missing_folder(self, tmp_path):
+        with pytest.raises(BodyplanError, match=r"no dataset at .*nowhere.*data build"):
+            Dataset.open(tmp_path / "nowhere")
+
+    @pytest.mark.parametrize("file", ["card.json", "dog/joints.npy", "dog/descriptors.npz"])
+    def test_missing_file(self, dataset, file):
+        (dataset.path / file).unlink()
+        with pytest.raises(BodyplanError, match=f"{file} is missing"):
+            Dataset.open(dataset.path)
+
+    @pytest.mark.parametrize(
+        "file", ["card.json", "dog/rewards.npy", "crab/episode_ends.npy", "dog/descriptors.npz"]
+    )
+    def test_truncated_file(self, dataset, file):
+        content = (dataset.path / file).read_bytes()
+        (dataset.path / file).write_bytes(content[: len(content) // 2])
+        with pytest.raises(BodyplanError, match=file):
+            Dataset.open(dataset.path)
+
+    def test_array_of_another_shape_or_type_than_the_card_says(self, dataset):
+        with pytest.raises(BodyplanError, match=r"rewards.npy holds float32 \[89\] where"):
+            tamper(dataset, "rewards", lambda array: array[1:])
+        with pytest.raises(BodyplanError, match=r"rewards.npy holds float64 \[90\] where"):
+            tamper(dataset, "rewards", lambda _: np.zeros(90))
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"format": 2}, "format 2, this version reads 1"),
+            ({"robots": {}}, "names no robots"),
+            ({"robots": {"dog": {"steps": 90}}}, "incomplete for dog"),
+        ],
+    )
+    def test_card_that_says_too_little(self, dataset, change, message):
+        write_json(dataset.path / "card.json", dataset.card | change)
+        with pytest.raises(BodyplanError, match=message):
+            Dataset.open(dataset.path)
+
+
+class TestVerify:
+    def test_finds_nothing_wrong_with_a_sound_dataset(self, dataset):
+        assert dataset.verify() == []
+
+    def test_checksum(self, dataset):
+        path = dataset.path / "crab" / "actions.npy"
+        content = bytearray(path.read_bytes())
+        content[-4] ^= 1
+        path.write_bytes(content)
+        (fault,) = Dataset.open(dataset.path).verify()
+        assert str(path) in fault
+        assert "checksum" in fault
+
+    @pytest.mark.parametrize(
+        ("name", "change", "sentence"),
+        [
+            ("joints", put((3, 1, 0), np.nan), "joints.npy holds NaN or infinity"),
+            ("actions", put((0, 0), np.inf), "actions.npy holds NaN or infinity"),
+            ("actions", put((5, 2), -21.0), "actions.npy holds values outside"),
+            ("feet", put((5, 1, 0), 1.5), "feet.npy holds values outside"),
+            ("general", put((5, 12), -2.0), "general.npy holds values outside"),
+            ("general", put((5, 6), -1.0), "general.npy holds another command"),
+            ("terminated", put(40, True), "end other episodes"),
+            ("truncated", put(59, False), "end other episodes"),
+            ("episode_ends", put(0, 31), "end other episodes"),
+            ("episode_ends", put(-1, 89), "does not rise to the last step"),
+            ("episode_ends", put(1, 30), "does not rise to the last step"),
+        ],
+    )
+    def test_one_fault_in_the_data(self, dataset, name, change, sentence):
+        faults = tamper(write_dataset(dataset.path, {"dog": (4, 2)}, 90, 30), name, change).verify()
+        assert any(str(dataset.path / "dog") in fault and sentence in fault for fault in faults)
+        assert len([fault for fault in faults if "card.json gives" not in fault]) == 1
+
+    def test_negative_rewards_and_a_card_with_another_mean(self, dataset):
+        faults = tamper(dataset, "rewards", put(0, -1.0)).verify()
+        assert len(faults) == 2
+        assert "gives dog return_mean" in faults[0]
+        assert "rewards.npy holds values outside" in faults[1]
+
+    def test_two_robots_with_the_same_actions(self, tmp_path):
+        dataset = write_dataset(tmp_path / "twins", {"one": (3, 2), "two": (3, 2)}, steps=40)
+        actions = np.array(dataset.episodes["one"].actions)
+        (fault,) = tamper(dataset, "actions", lambda _: actions, robot="two").verify()
+        assert "two/actions.npy is the same as that of one" in fault
+
+    def test_frames_that_do_not_fit_the_steps(self, dataset):
+        path = dataset.path / "dog" / "feet.npy"
+        write_array(path, np.array(dataset.episodes["dog"].feet)[:-1])
+        card = json.loads((dataset.path / "card.json").read_text())
+        card["robots"]["dog"]["arrays"]["feet.npy"] |= {"shape": [92, 2, 2], "sha256": sha256(path)}
+        write_json(dataset.path / "card.json", card)
+        (fault,) = Dataset.open(dataset.path).verify()
+        assert "feet.npy has 92 rows, not 93" in fault
