@@ -135,8 +135,8 @@ class TestVerify:
     @pytest.mark.parametrize(
         ("name", "change", "sentence"),
         [
-            ("joints", put((3, 1, 0), np.nan), "joints.npy holds NaN or infinity"),
-            ("actions", put((0, 0), np.inf), "actions.npy holds NaN or infinity"),
+            ("joints", put((3, 1, 0), np.inf), "joints.npy holds NaN or infinity"),
+            ("actions", put((0, 0), np.nan), "actions.npy holds NaN or infinity"),
             ("actions", put((5, 2), -21.0), "actions.npy holds values outside"),
             ("feet", put((5, 1, 0), 1.5), "feet.npy holds values outside"),
             ("general", put((5, 12), -2.0), "general.npy holds values outside"),

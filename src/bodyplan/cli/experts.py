@@ -52,11 +52,12 @@ class TrainExpert:
         )
         robot, command = Robot.load(self.robot), parse_command(self.command)
         path = snapshot_path(robot.name, command, self.out)
+        title = f"{robot.name} {command_name(command)}"
         with progress() as report:
 
             def log(steps: int, metrics: dict[str, float]) -> None:
                 note = f"return {metrics['return']:.1f}, length {metrics['length']:.0f}"
-                report(f"{robot.name} {command_name(command)}", steps, config.steps, note)
+                report(title, min(steps, config.steps), config.steps, note)
 
             snapshots = train_expert(config, path.with_suffix(".run"), log)
         say("grading the snapshots in reference physics ...")

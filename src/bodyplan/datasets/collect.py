@@ -64,7 +64,7 @@ def build(
         BodyplanError: an argument names nothing, an expert is missing, the folder holds something
             else, a simulation diverged, or the disk is full.
     """
-    out, chosen, parsed = Path(out), _command(command), Recipe.parse(recipe)
+    out, chosen, parsed = Path(out), parse_command(command), Recipe.parse(recipe)
     _check(steps, seed, initial_state)
     runs = []
     for robot in robots:
@@ -159,7 +159,7 @@ def _join(parts: list[Path], robot: Robot) -> Episodes:
 
 def _read_part(path: Path, name: str) -> np.ndarray:
     try:
-        with np.load(path, allow_pickle=False) as part:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as part:
             return part[name]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise BodyplanError(
@@ -176,15 +176,6 @@ def _experts(robot: Robot, command: Command, folder: str | Path | None) -> Snaps
             f"{experts.sizes} where {robot.name} has {sizes}; train its expert again."
         )
     return experts
-
-
-def _command(command: str | Command) -> Command:
-    try:
-        return parse_command(command)
-    except ValueError as error:
-        raise BodyplanError(
-            f"command {command!r} is none; give forward, backward or vx,vy,wz."
-        ) from error
 
 
 def _check(steps: int, seed: int, initial_state: str) -> None:

@@ -213,7 +213,7 @@ def _read_descriptor(path: Path) -> RobotDescriptor:
     if not path.is_file():
         raise BodyplanError(f"{path} is missing; {_REBUILD}.")
     try:
-        with np.load(path, allow_pickle=False) as table:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as table:
             return RobotDescriptor(*(table[name][0] for name in RobotDescriptor._fields))
     except (ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
         raise BodyplanError(f"{path} is damaged ({error}); {_REBUILD}.") from error

@@ -61,8 +61,7 @@ def record(
         rows = slots.offsets[:live] + time
         actions = _act(policies, slots.snapshot[rows], observation, rng)
         padded[:live] = actions
-        # A copy, because the environment keeps the array it is given.
-        step = environment.step(padded.copy())
+        step = environment.step(padded)
         ended = recording.put(rows, observation, actions, step, slots.cut[rows])
         observation = step.observation
         if ended.any():

@@ -76,7 +76,8 @@ class Environment:
         self.command = np.tile(walking.parse_command(command), (num_envs, 1))
         self.elapsed = np.zeros(num_envs, np.int64)
         self._memory = _blank_memory(self.robot, num_envs)
-        self.observation = self.reset()
+        self.observation = self._observe()
+        self.reset()
 
     @property
     def qpos(self) -> Float[np.ndarray, "N nq"]:
@@ -91,12 +92,17 @@ class Environment:
         self.elapsed[mask] = 0
         for remembered in self._memory:
             remembered[mask] = 0.0
-        self.observation = self._observe(self._memory.last_action)
-        return self.observation
+        fresh = self._observe()
+        # The others keep what they saw after their last step: its foot timers are gone by now.
+        for new, seen in zip(fresh, self.observation, strict=True):
+            new[~mask] = seen[~mask]
+        self.observation = fresh
+        return fresh
 
     def step(self, action: Float[np.ndarray, "N J"]) -> Step:
         """Apply one action to each robot for 20 ms."""
         robot, memory = self.robot, self._memory
+        action = np.array(action, np.float64)  # remembered, so never the caller's own array
         self.simulator.step(action)
         self.elapsed += 1
         state = self.simulator.state()
@@ -114,13 +120,14 @@ class Environment:
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """All that the future depends on, but for `rng`; `restore` takes it back."""
-        return {
+        saved = {
             "states": self.simulator.states,
             "warmstarts": self.simulator.warmstarts,
             "elapsed": self.elapsed,
             **self._memory._asdict(),
             **{f"observation_{k}": v for k, v in self.observation._asdict().items()},
         }
+        return {name: array.copy() for name, array in saved.items()}
 
     def restore(self, saved: dict[str, np.ndarray]) -> None:
         """Continue from a `snapshot`."""
@@ -132,9 +139,11 @@ class Environment:
             *(saved[f"observation_{name}"].copy() for name in Observation._fields)
         )
 
-    def _observe(self, action: Float[np.ndarray, "N J"]) -> Observation:
-        state, timers = self.simulator.state(), self._memory.foot_timers
-        return walking.observe(self.robot, state, action, timers, self.command)
+    def _observe(self) -> Observation:
+        memory, state = self._memory, self.simulator.state()
+        return walking.observe(
+            self.robot, state, memory.last_action, memory.foot_timers, self.command
+        )
 
     def _initial(self, count: int) -> tuple[Float[np.ndarray, "M nq"], Float[np.ndarray, "M nv"]]:
         robot, ranges, rng = self.robot, self.robot.initial_state, self.rng

@@ -112,6 +112,8 @@ def parse_command(command: str | Command) -> Command:
     parts = command.split(",") if isinstance(command, str) else command
     try:
         vx, vy, wz = (float(part) for part in parts)
+        if not np.isfinite([vx, vy, wz]).all():
+            raise ValueError("NaN or infinity")
     except ValueError as error:
         raise BodyplanError(
             f"'{command}' is no command; give forward, backward or three numbers vx,vy,wz"

@@ -94,7 +94,7 @@ def _puppet(robot: Robot, radius: float) -> mujoco.MjModel:
     spec.visual.global_.fovy = FIELD_OF_VIEW
     spec.stat.extent = 2.0 * radius  # how far around the lamp's aim shadows are drawn
     spec.visual.quality.shadowsize = 1024  # the default takes software renderers seconds
-    spec.visual.headlight.ambient[:], spec.visual.headlight.diffuse[:] = 0.45, 0.15
+    spec.visual.headlight.ambient[:], spec.visual.headlight.diffuse[:] = 0.5, 0.2
     spec.visual.headlight.specular[:] = 0.0
     _add_floor(spec)
     colours, feet = _body_colours(robot), {geom for foot in robot.feet for geom in foot.geoms}

@@ -149,7 +149,7 @@ def render_apart(
             return None
 
 
-def encode(pictures: UInt8[np.ndarray, "T height width 3"], quality: int = 70) -> bytes:
+def encode(pictures: UInt8[np.ndarray, "T height width 3"], quality: int = 60) -> bytes:
     """An endless animated WebP at real speed."""
     from PIL import Image
 

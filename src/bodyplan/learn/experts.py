@@ -23,6 +23,7 @@ from bodyplan.envs.environment import Environment, Step
 from bodyplan.envs.walking import CONTROL_STEP, Observation, command_name, parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.learn import checkpoint, ppo
+from bodyplan.learn.ppo import PPOConfig
 from bodyplan.robots.robot import Robot
 
 GUIDE_TEMPERATURE = 1.0
@@ -60,7 +61,7 @@ class ExpertConfig:
     """Iterations between checkpoints."""
     threads: int | None = None
     """Native threads of the physics (all cores by default); the result does not depend on it."""
-    ppo: ppo.PPOConfig = field(default_factory=ppo.PPOConfig)
+    ppo: PPOConfig = field(default_factory=PPOConfig)
 
 
 class _Course:
@@ -109,8 +110,8 @@ class _Course:
         hyper, environment = self.config.ppo, self.environment
         first = self.config.first_penalties
         environment.penalty_scale = first + (1.0 - first) * self.progress
-        entropy = jnp.asarray(hyper.entropy * (1.0 - self.progress))
-        self.learner, metrics = ppo.improve(hyper, self.learner, self._roll_out(), entropy)
+        floor = jnp.asarray(hyper.initial_std * (1.0 - self.progress))
+        self.learner, metrics = ppo.improve(hyper, self.learner, self._roll_out(), floor)
         self.steps += hyper.num_envs * hyper.rollout_steps
         returns, lengths = np.array(self.recent or [(0.0, 0)]).T
         self._snap()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree
 
@@ -50,17 +51,15 @@ class Learner:
     def init(self, seed: int, sizes: NetworkSizes) -> LearnerState:
         """The state before the first update."""
 
-        def build(key: PRNGKeyArray) -> LearnerState:
-            key, init_key = jax.random.split(key)
-            policy, critic = self.algorithm.init(init_key, sizes)
-            actor = ActorState(
-                policy,
-                self.algorithm.actor_optimiser().init(policy),
-                self.combiner.init(policy, self.groups),
-            )
-            return LearnerState(actor, critic, key, jnp.zeros((), jnp.int32))
-
-        return jax.jit(build)(jax.random.PRNGKey(seed))
+        policy, critic = self.algorithm.init(np.random.default_rng(seed), sizes)
+        actor = ActorState(
+            policy,
+            self.algorithm.actor_optimiser().init(policy),
+            self.combiner.init(policy, self.groups),
+        )
+        state = LearnerState(actor, critic, jax.random.PRNGKey(seed), jnp.zeros((), jnp.int32))
+        # Copied, so that no two leaves share memory: each dispatch takes every leaf's over.
+        return jax.tree.map(jnp.array, state)
 
     def turn(self, state: LearnerState, mixture: Mixture) -> tuple[LearnerState, Metrics]:
         """The critics' updates (one, but for algorithms that delay the actor), then the actor's."""

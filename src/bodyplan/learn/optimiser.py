@@ -2,6 +2,7 @@
 
 from typing import TypeVar
 
+import jax
 import optax
 
 Parameters = TypeVar("Parameters")
@@ -14,7 +15,8 @@ def clipped_adam(learning_rate: float, gradient_clip: float) -> optax.GradientTr
     are slow to run on a GPU and slow to compile on a CPU.
     """
     adam = optax.chain(optax.clip_by_global_norm(gradient_clip), optax.adam(learning_rate))
-    return optax.flatten(adam)
+    flat = optax.flatten(adam)
+    return optax.GradientTransformation(jax.jit(flat.init), flat.update)
 
 
 def descend(

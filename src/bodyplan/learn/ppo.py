@@ -6,6 +6,7 @@ what a cross-embodiment policy will sense; the critic sees everything. `experts.
 course and keeps snapshots of the policy along the way.
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -40,8 +41,6 @@ class PPOConfig:
     """Bound on the probability ratio's move away from one."""
     target_kl: float = 0.012
     """The learning rate adapts to keep the policy's move near this."""
-    entropy: float = 0.01
-    """Weight of the entropy bonus at the start of the course; it fades as the course goes."""
     learning_rate: float = 1e-3
     """First learning rate of the actor."""
     critic_learning_rate: float = 1e-3
@@ -49,7 +48,7 @@ class PPOConfig:
     max_gradient_norm: float = 1.0
     """Gradients are scaled down to this norm."""
     initial_std: float = 1.0
-    """Standard deviation of the first policy's actions."""
+    """Standard deviation of the first policy's actions; a floor under it fades from here."""
     hidden: int = 128
     """Width of the two hidden layers of actor and critic."""
 
@@ -89,7 +88,7 @@ class Actor(eqx.Module):
         return jnp.clip(jax.vmap(self.mlp)(senses), -MAX_MEAN, MAX_MEAN)
 
     def std(self) -> Float[Array, " J"]:
-        return jnp.clip(jnp.exp(self.log_std), MIN_STD, MAX_STD)
+        return jnp.exp(self.log_std)
 
 
 class Learner(NamedTuple):
@@ -161,9 +160,12 @@ def value(learner: Learner, privileged: Float[Array, "N P"]) -> Float[Array, " N
 
 @eqx.filter_jit(donate="all-except-first")
 def improve(
-    config: PPOConfig, learner: Learner, rollout: Rollout, entropy: Float[Array, ""]
+    config: PPOConfig, learner: Learner, rollout: Rollout, floor: Float[Array, ""]
 ) -> tuple[Learner, dict[str, Float[Array, ""]]]:
-    """One PPO update with the present entropy weight; also returns what is worth logging."""
+    """One PPO update; actions keep a standard deviation of at least `floor`.
+
+    Also returns what is worth logging.
+    """
     values = jax.vmap(jax.vmap(learner.critic))(learner.critic_normaliser(rollout.privileged))
     advantages = _advantages(config, rollout, values)
     data = {
@@ -190,7 +192,7 @@ def improve(
         batch = {name: array[chosen] for name, array in data.items()}
         actor, critic = eqx.combine(parts, static)
         grad = eqx.filter_value_and_grad(_actor_loss, has_aux=True)
-        (loss, kl), actor_grad = grad(actor, batch, old_std, config.clip, entropy)
+        (loss, kl), actor_grad = grad(actor, batch, old_std, config.clip)
         critic_loss, critic_grad = eqx.filter_value_and_grad(_critic_loss)(critic, batch)
         rate = jnp.where(kl > 2.0 * config.target_kl, rate / 1.5, rate)
         rate = jnp.where((kl < 0.5 * config.target_kl) & (kl > 0.0), rate * 1.5, rate)
@@ -198,7 +200,8 @@ def improve(
         optimiser = _optimiser(config)
         actor_step, actor_state = optimiser.update(actor_grad, actor_state)
         critic_step, critic_state = optimiser.update(critic_grad, critic_state)
-        actor = eqx.apply_updates(actor, jax.tree.map(lambda g: -rate * g, actor_step))
+        moved = eqx.apply_updates(actor, jax.tree.map(lambda g: -rate * g, actor_step))
+        actor = _within_bounds(moved, floor)
         fixed = config.critic_learning_rate
         critic = eqx.apply_updates(critic, jax.tree.map(lambda g: -fixed * g, critic_step))
         parts = eqx.filter((actor, critic), eqx.is_array)
@@ -223,12 +226,18 @@ def improve(
     return learner, metrics | {"learning_rate": rate, "std": actor.std().mean()}
 
 
+def _within_bounds(actor: Actor, floor: Float[Array, ""]) -> Actor:
+    # Projected after each step: a bound inside the forward pass would end the gradient there.
+    least = jnp.log(jnp.maximum(floor, MIN_STD))
+    bounded = jnp.clip(actor.log_std, least, math.log(MAX_STD))
+    return eqx.tree_at(lambda a: a.log_std, actor, bounded)
+
+
 def _actor_loss(
     actor: Actor,
     batch: dict[str, Array],
     old_std: Float[Array, " J"],
     clip: float,
-    entropy: Float[Array, ""],
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     mean, std = actor(batch["senses"]), actor.std()
     ratio = jnp.exp(_log_prob(batch["actions"], mean, std) - batch["log_probs"])
@@ -238,7 +247,7 @@ def _actor_loss(
     surrogate = jnp.minimum(ratio * advantage, clipped * advantage).mean()
     moved = (old_std**2 + (batch["old_mean"] - mean) ** 2) / (2.0 * std**2)
     kl = (jnp.log(std / old_std) + moved - 0.5).sum(axis=-1).mean()
-    return -surrogate - entropy * jnp.log(std).sum(), kl
+    return -surrogate, kl
 
 
 def _critic_loss(critic: eqx.nn.MLP, batch: dict[str, Array]) -> Float[Array, ""]:

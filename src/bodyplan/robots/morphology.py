@@ -14,15 +14,12 @@ padded with zeros, and a torso at zero (the average part) after standardisation.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
 
+import mujoco
 import numpy as np
 from jaxtyping import Float
 
-if TYPE_CHECKING:
-    import mujoco
-
-    from bodyplan.robots.robot import Robot
+from bodyplan.robots.robot import Robot
 
 ALPHA = 0.5
 """Weight of structure against features: 0 compares parts only, 1 the tree only."""
@@ -51,7 +48,7 @@ class BodyGraph:
         return shortest_path(adjacency.tocsr(), directed=False, unweighted=True)
 
 
-def body_graph(robot: "Robot") -> BodyGraph:
+def body_graph(robot: Robot) -> BodyGraph:
     """The graph of a robot, with edges read from its compiled model."""
     joints, feet, _ = robot.descriptor
     joint_ids = [robot.model.joint(name).id for name in robot.joints]
@@ -71,7 +68,7 @@ def stack_descriptors(
 
 
 def chain_edges(
-    model: "mujoco.MjModel", joint_ids: Sequence[int], foot_bodies: Sequence[int]
+    model: mujoco.MjModel, joint_ids: Sequence[int], foot_bodies: Sequence[int]
 ) -> Edges:
     """Edges along the kinematic chain.
 

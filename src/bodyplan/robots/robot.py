@@ -181,7 +181,7 @@ def _read(mjcf: Path) -> Robot:
         return _assemble(mjcf, figures)
     except KeyError as error:
         raise BodyplanError(f"{toml} lacks {error}; see the packaged robots' files") from error
-    except TypeError as error:
+    except (TypeError, ValueError, AttributeError) as error:
         raise BodyplanError(f"{toml} has a wrong entry: {error}") from error
 
 
@@ -211,8 +211,8 @@ def _assemble(mjcf: Path, figures: dict[str, Any]) -> Robot:
         max_velocity=_per_joint(mjcf, "max_velocity", joints["max_velocity"], count),
         **{key: float(figures["control"][key]) for key in ("kp", "kd", "action_scale")},
         drop_height=float(figures["drop_height"]),
-        box_min=np.array(figures["box_min"], float),
-        box_size=np.array(figures["box_size"], float),
+        box_min=np.array(figures["box_min"], float).reshape(3),
+        box_size=np.array(figures["box_size"], float).reshape(3),
         reward=reward,
         termination=termination,
         initial_state=InitialState(**figures.get("initial_state", {})),
@@ -229,7 +229,7 @@ def _tupled(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _per_joint(mjcf: Path, name: str, value: Any, count: int) -> Float[np.ndarray, "J"]:
-    array = np.full(count, value, float) if isinstance(value, float) else np.array(value, float)
+    array = np.full(count, value, float) if np.isscalar(value) else np.array(value, float)
     if array.shape != (count,):
         raise BodyplanError(
             f"{mjcf.with_suffix('.toml')} gives {array.size} figures in joints.{name} for {count} "
@@ -241,17 +241,20 @@ def _per_joint(mjcf: Path, name: str, value: Any, count: int) -> Float[np.ndarra
 def _compile(mjcf: Path, floor_geoms: list[str], contact_geoms: tuple[str, ...]) -> mujoco.MjModel:
     try:
         spec = mujoco.MjSpec.from_file(str(mjcf))
+        known = {geom.name for geom in spec.geoms}
+        for name in (*floor_geoms, *contact_geoms):
+            if name not in known:
+                raise BodyplanError(f"{mjcf} has no geom '{name}', which its TOML names")
         add_contact_sensors(spec, floor_geoms, contact_geoms)
         return spec.compile()
     except ValueError as error:
-        raise BodyplanError(f"MuJoCo cannot compile {mjcf}: {error}") from error
+        fault = " ".join(str(error).split())
+        raise BodyplanError(f"MuJoCo cannot compile {mjcf}: {fault}") from error
 
 
 def _check(mjcf: Path, robot: Robot) -> None:
     model, kinds = robot.model, mujoco.mjtObj
     named = [(kinds.mjOBJ_JOINT, "joint", name) for name in robot.joints]
-    named += [(kinds.mjOBJ_GEOM, "geom", geom) for foot in robot.feet for geom in foot.geoms]
-    named += [(kinds.mjOBJ_GEOM, "geom", name) for name in robot.contact_geoms]
     named += [(kinds.mjOBJ_BODY, "body", robot.trunk)]
     for kind, word, name in named:
         if mujoco.mj_name2id(model, kind, name) < 0:

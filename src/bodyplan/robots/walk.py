@@ -1,4 +1,4 @@
-"""The constants of a robot's walk: its feet, what it is paid for, when it has fallen, how it starts.
+"""The constants of a robot's walk: its feet, its pay, when it has fallen, how it starts.
 
 They come from the TOML beside the robot's MJCF; the defaults are those most robots share.
 """

@@ -8,6 +8,7 @@ methods are pure. Robots come as tuples with one entry each; losses and metrics 
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol
 
+import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
@@ -40,7 +41,7 @@ class Algorithm(Protocol):
     actor_every: ClassVar[int]
     """Critic updates to each turn of the actor."""
 
-    def init(self, key: PRNGKeyArray, sizes: NetworkSizes) -> tuple[Policy, PyTree]:
+    def init(self, rng: np.random.Generator, sizes: NetworkSizes) -> tuple[Policy, PyTree]:
         """The actor, and all else that learns: critics, targets, their optimiser states."""
         ...
 

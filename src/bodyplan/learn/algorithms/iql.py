@@ -59,15 +59,14 @@ class IQL:
 
     actor_every: ClassVar[int] = 1
 
-    def init(self, key: PRNGKeyArray, sizes: NetworkSizes) -> tuple[Policy, IQLCritic]:
+    def init(
+        self, rng: np.random.Generator, sizes: NetworkSizes
+    ) -> tuple[Policy, IQLCritic]:
         """Fresh networks; the target starts as Q."""
-        actor_key, value_key, q_key = jax.random.split(key, 3)
-        value, q = Value(sizes, value_key), TwinQ(sizes, q_key)
+        policy, value, q = Policy(rng, sizes), Value(rng, sizes), TwinQ(rng, sizes)
         optimiser = self.actor_optimiser()
-        # Copied, because the loop hands all its buffers over to each dispatch, each only once.
-        target = jax.tree.map(jnp.copy, q)
-        critic = IQLCritic(value, q, target, optimiser.init(value), optimiser.init(q))
-        return Policy(sizes, actor_key), critic
+        critic = IQLCritic(value, q, q, optimiser.init(value), optimiser.init(q))
+        return policy, critic
 
     def actor_optimiser(self) -> optax.GradientTransformation:
         """The same for V, Q and the actor."""

@@ -10,12 +10,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
 from bodyplan.envs.walking import POLICY_GENERAL, Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.networks.layers import Dense, LayerNorm, elu, orthogonal
-from bodyplan.learn.networks.urma import CONTEXT, JOINT_DESCRIPTION, NetworkSizes, Torso, split
+from bodyplan.learn.networks.urma import JOINT_DESCRIPTION, NetworkSizes, Torso, split
 from bodyplan.robots.descriptors import RobotDescriptor
 
 GENERAL = 13
@@ -36,18 +36,16 @@ class Policy(eqx.Module):
     mean: Dense
     log_std: Dense
 
-    def __init__(self, sizes: NetworkSizes, key: PRNGKeyArray) -> None:
-        keys = jax.random.split(key, 6)
-        general = len(range(GENERAL)[POLICY_GENERAL]) + CONTEXT
-        self.torso = Torso(sizes, general, keys[0])
-        self.describe = Dense(JOINT_DESCRIPTION, sizes.description, keys[1])
+    def __init__(self, rng: np.random.Generator, sizes: NetworkSizes) -> None:
+        self.torso = Torso(rng, sizes, general=len(range(GENERAL)[POLICY_GENERAL]))
+        self.describe = Dense(rng, JOINT_DESCRIPTION, sizes.description)
         self.describe_norm = LayerNorm(sizes.description)
-        self.description = Dense(sizes.description, sizes.description, keys[2])
+        self.description = Dense(rng, sizes.description, sizes.description)
         inputs = sizes.core[-1] + sizes.joint_width + sizes.description
-        self.decoder = Dense(inputs, sizes.decoder, keys[3], orthogonal(2**0.5))
+        self.decoder = Dense(rng, inputs, sizes.decoder, orthogonal(2**0.5))
         self.decoder_norm = LayerNorm(sizes.decoder)
-        self.mean = Dense(sizes.decoder, 1, keys[4], orthogonal(0.01))
-        self.log_std = Dense(sizes.description, 1, keys[5], orthogonal(0.1))
+        self.mean = Dense(rng, sizes.decoder, 1, orthogonal(0.01))
+        self.log_std = Dense(rng, sizes.description, 1, orthogonal(0.1))
 
     def __call__(
         self, observation: Observation, descriptor: RobotDescriptor
@@ -115,12 +113,11 @@ class Critic(eqx.Module):
     answer: Dense
     action: Dense | None
 
-    def __init__(self, sizes: NetworkSizes, key: PRNGKeyArray, with_action: bool) -> None:
-        torso_key, answer_key, action_key = jax.random.split(key, 3)
+    def __init__(self, rng: np.random.Generator, sizes: NetworkSizes, with_action: bool) -> None:
         extra = sizes.action if with_action else 0
-        self.torso = Torso(sizes, GENERAL + CONTEXT, torso_key, extra)
-        self.answer = Dense(sizes.core[-1], 1, answer_key, orthogonal(1.0))
-        self.action = Dense(sizes.action_slots, extra, action_key) if with_action else None
+        self.torso = Torso(rng, sizes, GENERAL, extra)
+        self.answer = Dense(rng, sizes.core[-1], 1, orthogonal(1.0))
+        self.action = Dense(rng, sizes.action_slots, extra) if with_action else None
 
     def __call__(
         self,
@@ -139,8 +136,8 @@ class Value(eqx.Module):
 
     critic: Critic
 
-    def __init__(self, sizes: NetworkSizes, key: PRNGKeyArray) -> None:
-        self.critic = Critic(sizes, key, with_action=False)
+    def __init__(self, rng: np.random.Generator, sizes: NetworkSizes) -> None:
+        self.critic = Critic(rng, sizes, with_action=False)
 
     def __call__(
         self, observation: Observation, descriptor: RobotDescriptor
@@ -163,10 +160,9 @@ class TwinQ(eqx.Module):
     critics: Critic
     """Every array with a leading axis of two."""
 
-    def __init__(self, sizes: NetworkSizes, key: PRNGKeyArray) -> None:
-        self.critics = eqx.filter_vmap(lambda key: Critic(sizes, key, with_action=True))(
-            jax.random.split(key)
-        )
+    def __init__(self, rng: np.random.Generator, sizes: NetworkSizes) -> None:
+        twins = [Critic(rng, sizes, with_action=True) for _ in range(2)]
+        self.critics = jax.tree.map(lambda *arrays: np.stack(arrays), *twins)
 
     def __call__(
         self,

@@ -1,25 +1,62 @@
-"""Layers as Flax defines them, because URMA's published sizes and initial values are Flax's."""
+"""Layers as Flax defines them, because URMA's published sizes and initial values are Flax's.
+
+Initial values are drawn with NumPy: compiling JAX's own initialisers takes longer than a short
+training run.
+"""
+
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.nn.initializers import Initializer
-from jaxtyping import Array, Float, PRNGKeyArray
+import numpy as np
+from jaxtyping import Array, Float
+from scipy.special import ndtri
 
-_LECUN_NORMAL = jax.nn.initializers.lecun_normal()  # truncated, as in Flax
+Initialiser = Callable[[np.random.Generator, int, int], np.ndarray]
+"""A weight `[inputs, outputs]`."""
+
+_TRUNCATED_STD = 0.87962566103423978
+"""Standard deviation of a standard normal cut at two."""
+
+
+def lecun_normal(rng: np.random.Generator, inputs: int, outputs: int) -> np.ndarray:
+    """A normal of variance 1 / inputs, cut at two standard deviations (Flax's default)."""
+    uniform = rng.uniform(*_CUT, size=(inputs, outputs))
+    return ndtri(uniform) / _TRUNCATED_STD / np.sqrt(inputs)
+
+
+_CUT = (0.022750131948179195, 0.9772498680518208)
+"""The normal distribution function at minus and plus two."""
+
+
+def orthogonal(gain: float) -> Initialiser:
+    """A random orthogonal matrix times `gain`, as URMA's cores and decoder start."""
+
+    def draw(rng: np.random.Generator, inputs: int, outputs: int) -> np.ndarray:
+        tall = rng.normal(size=(max(inputs, outputs), min(inputs, outputs)))
+        q, r = np.linalg.qr(tall)
+        q *= np.sign(np.diagonal(r))  # makes the distribution uniform
+        return gain * (q if inputs >= outputs else q.T)
+
+    return draw
 
 
 class Dense(eqx.Module):
-    """`x @ weight + bias` on the last axis; LeCun-normal weight unless told, zero bias."""
+    """`x @ weight + bias` on the last axis; the bias starts at zero."""
 
     weight: Float[Array, "inputs outputs"]
     bias: Float[Array, "outputs"]
 
     def __init__(
-        self, inputs: int, outputs: int, key: PRNGKeyArray, weight: Initializer = _LECUN_NORMAL
+        self,
+        rng: np.random.Generator,
+        inputs: int,
+        outputs: int,
+        weight: Initialiser = lecun_normal,
     ) -> None:
-        self.weight = weight(key, (inputs, outputs), jnp.float32)
-        self.bias = jnp.zeros(outputs)
+        self.weight = weight(rng, inputs, outputs).astype(np.float32)
+        self.bias = np.zeros(outputs, np.float32)
 
     def __call__(self, x: Float[Array, "... inputs"]) -> Float[Array, "... outputs"]:
         return x @ self.weight + self.bias
@@ -32,13 +69,11 @@ class LayerNorm(eqx.Module):
     shift: Float[Array, "width"]
 
     def __init__(self, width: int) -> None:
-        self.scale = jnp.ones(width)
-        self.shift = jnp.zeros(width)
+        self.scale = np.ones(width, np.float32)
+        self.shift = np.zeros(width, np.float32)
 
     def __call__(self, x: Float[Array, "... width"]) -> Float[Array, "... width"]:
-        centred = x - x.mean(-1, keepdims=True)
-        variance = jnp.square(centred).mean(-1, keepdims=True)
-        return centred * jax.lax.rsqrt(variance + 1e-6) * self.scale + self.shift
+        return normalise(x) * self.scale + self.shift
 
 
 @jax.custom_jvp
@@ -53,6 +88,18 @@ def elu(x: Float[Array, "..."]) -> Float[Array, "..."]:
 elu.defjvps(lambda tangent, value, x: jnp.where(x > 0, tangent, tangent * (value + 1.0)))
 
 
-def orthogonal(gain: float) -> Initializer:
-    """An orthogonal matrix times `gain`, as URMA's cores and decoder start."""
-    return jax.nn.initializers.orthogonal(gain)
+@jax.custom_vjp
+def normalise(x):
+    return _n(x)[0]
+
+def _n(x):
+    centred = x - x.mean(-1, keepdims=True)
+    r = jax.lax.rsqrt(jnp.square(centred).mean(-1, keepdims=True) + 1e-6)
+    n = centred * r
+    return n, (n, r)
+
+def _b(res, g):
+    n, r = res
+    return (r * (g - g.mean(-1, keepdims=True) - n * (g * n).mean(-1, keepdims=True)),)
+
+normalise.defvjp(_n, _b)

@@ -14,10 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
 from bodyplan.envs.walking import Observation
 from bodyplan.learn.networks.layers import Dense, LayerNorm, elu, orthogonal
@@ -76,14 +75,13 @@ class SetEncoder(eqx.Module):
     encode: Dense
 
     def __init__(
-        self, description: int, state: int, channels: int, width: int, key: PRNGKeyArray
+        self, rng: np.random.Generator, description: int, state: int, channels: int, width: int
     ) -> None:
-        describe_key, choose_key, encode_key = jax.random.split(key, 3)
-        self.describe = Dense(description, channels, describe_key)
+        self.describe = Dense(rng, description, channels)
         self.norm = LayerNorm(channels)
-        self.choose = Dense(channels, channels, choose_key)
-        self.theta = jnp.log(jnp.float32(1.0 - _TEMPERATURE_FLOOR))
-        self.encode = Dense(state, width, encode_key)
+        self.choose = Dense(rng, channels, channels)
+        self.theta = np.log(1.0 - _TEMPERATURE_FLOOR, dtype=np.float32)
+        self.encode = Dense(rng, state, width)
 
     @property
     def latent(self) -> int:
@@ -143,25 +141,22 @@ class Torso(eqx.Module):
     third: Dense
 
     def __init__(
-        self, sizes: NetworkSizes, general: int, key: PRNGKeyArray, extra: int = 0
+        self, rng: np.random.Generator, sizes: NetworkSizes, general: int, extra: int = 0
     ) -> None:
-        """`general` and `extra` are the widths of what follows the joints and feet."""
-        keys = jax.random.split(key, 5)
-        joint_latent = sizes.joint_channels * sizes.joint_width
-        foot_latent = sizes.foot_channels * sizes.foot_width
+        """Fresh weights; `general` and `extra` are the widths of what follows joints and feet."""
         first, second, third = sizes.core
         gain = orthogonal(2**0.5)
         self.joints = SetEncoder(
-            JOINT_DESCRIPTION, JOINT_STATE, sizes.joint_channels, sizes.joint_width, keys[0]
+            rng, JOINT_DESCRIPTION, JOINT_STATE, sizes.joint_channels, sizes.joint_width
         )
         self.feet = SetEncoder(
-            FOOT_DESCRIPTION, FOOT_STATE, sizes.foot_channels, sizes.foot_width, keys[1]
+            rng, FOOT_DESCRIPTION, FOOT_STATE, sizes.foot_channels, sizes.foot_width
         )
-        inputs = joint_latent + foot_latent + general + extra
-        self.first = Dense(inputs, first, keys[2], gain)
+        inputs = self.joints.latent + self.feet.latent + general + CONTEXT + extra
+        self.first = Dense(rng, inputs, first, gain)
         self.norm = LayerNorm(first)
-        self.second = Dense(first, second, keys[3], gain)
-        self.third = Dense(second, third, keys[4], gain)
+        self.second = Dense(rng, first, second, gain)
+        self.third = Dense(rng, second, third, gain)
 
     def __call__(
         self,

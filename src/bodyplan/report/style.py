@@ -1,0 +1,119 @@
+"""The one look of all figures: palette, type, and SVG that takes its ink from the page.
+
+Figures are drawn narrow, for a phone or half a page, on a transparent ground. Text and axes carry
+two marker colours which become CSS colours in the SVG, so the same figure is right on light and on
+dark paper, and plain black where there is no CSS.
+"""
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from zlib import crc32
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Okabe and Ito's colours for all kinds of colour vision, those that show on white and black."""
+POLICY, DATA, EXPERT = PALETTE[0], "#9a9a94", PALETTE[1]
+INK, MUTED = "#010203", "#040506"
+"""Markers that become the page's text colour and its quieter grey."""
+WIDTH = 3.9
+"""Inches: half of the page, all of a phone."""
+
+_PAGE_COLOURS = {INK: "currentColor", MUTED: "var(--muted, #6b6b66)"}
+_STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 8.0,
+    "axes.titlesize": 8.5,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.titlepad": 8.0,
+    "axes.labelsize": 8.0,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.color": INK,
+    "axes.titlecolor": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "lines.linewidth": 1.3,
+    "lines.solid_capstyle": "round",
+    "hatch.linewidth": 0.6,
+    "axes.formatter.useoffset": False,
+}
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Matplotlib's settings for every figure of the package."""
+    with rc_context(_STYLE):
+        yield
+
+
+def new_figure(height: float, columns: int = 1, **grid: Any) -> tuple[Figure, Sequence[Axes]]:
+    """A figure of the common width with axes side by side, apart from pyplot's global state."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.04, h_pad=0.04)  # type: ignore[union-attr]
+    axes = figure.subplots(1, columns, squeeze=False, **grid)[0]
+    return figure, list(axes)
+
+
+def as_svg(figure: Figure, name: str, description: str) -> str:
+    """The figure as one `<svg>` element that can stand in a page beside others.
+
+    Args:
+        figure: the drawing.
+        name: made part of every id, which must not repeat within a page.
+        description: what a reader who cannot see the figure is told.
+    """
+    target = io.StringIO()
+    with rc_context({**_STYLE, "svg.hashsalt": name}):
+        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(target, format="svg", transparent=True, metadata=nothing)
+    svg = target.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
+    prefix = f"f{crc32(name.encode()):08x}-"
+    svg = re.sub(r'\bid="', f'id="{prefix}', svg)
+    svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}", svg)
+    for marker, colour in _PAGE_COLOURS.items():
+        svg = svg.replace(marker, colour)
+    label = description.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1).strip()
+
+
+def spread(positions: Sequence[float], gap: float) -> list[float]:
+    """The positions moved as little as it takes to lie `gap` apart, for labels of line ends."""
+    order = sorted(range(len(positions)), key=lambda i: positions[i])
+    clusters: list[list[int]] = []
+    centres: list[float] = []
+    for index in order:
+        clusters.append([index])
+        centres.append(positions[index])
+        # Labels that would overlap become one block around their common mean.
+        while len(clusters) > 1 and centres[-1] - centres[-2] < gap * (
+            len(clusters[-1]) + len(clusters[-2])
+        ) / 2.0:
+            last, _ = clusters.pop(), centres.pop()
+            clusters[-1] += last
+            centres[-1] = sum(positions[i] for i in clusters[-1]) / len(clusters[-1])
+    moved = list(positions)
+    for cluster, centre in zip(clusters, centres, strict=True):
+        for rank, index in enumerate(cluster):
+            moved[index] = centre + gap * (rank - (len(cluster) - 1) / 2.0)
+    return moved

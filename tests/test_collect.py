@@ -1,0 +1,287 @@
+"""Building datasets in the real simulation: sound, repeatable, resumable, or refused."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from synthetic import COMMAND, synthetic_snapshots
+
+from bodyplan.datasets import collect, recipes
+from bodyplan.datasets.collect import build
+from bodyplan.datasets.episodes import Dataset
+from bodyplan.datasets.experts import Snapshots, snapshot_path
+from bodyplan.errors import BodyplanError
+from bodyplan.storage import sha256
+
+ROBOTS = ("unitree_go1", "hexapod")
+STEPS = 230
+
+
+@pytest.fixture(scope="module")
+def experts(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("experts")
+    for robot, joints, feet in (("unitree_go1", 12, 4), ("hexapod", 18, 6)):
+        run = synthetic_snapshots(robot, joints, feet, (0, 100, 200, 300), (1.0, 5.0, 20.0, 50.0))
+        run.save(snapshot_path(robot, COMMAND, folder))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch):
+    monkeypatch.setattr(collect, "PART_STEPS", 100)
+    monkeypatch.setattr(recipes, "SLOT_STEPS", 25)
+
+
+@pytest.fixture
+def make(experts):
+    def make(out, **changes):
+        arguments = {"recipe": "suboptimal70", "command": "forward", "steps": STEPS, "seed": 3}
+        return build(**({"out": out, "robots": ROBOTS, "snapshots": experts} | arguments | changes))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def finished(experts, tmp_path_factory):
+    """An undisturbed build."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(collect, "PART_STEPS", 100)
+        patch.setattr(recipes, "SLOT_STEPS", 25)
+        out = tmp_path_factory.mktemp("finished") / "data"
+        return build(out, ROBOTS, "suboptimal70", "forward", STEPS, 3, snapshots=experts)
+
+
+def files(folder):
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): sha256(path) for path in paths}
+
+
+def test_a_build_is_a_sound_dataset(finished):
+    assert finished.verify() == []
+    assert finished.robots == ROBOTS
+    assert not finished.path.with_name("data.partial").exists()
+    assert sorted(path.name for path in finished.path.iterdir()) == sorted(["card.json", *ROBOTS])
+    card = finished.card
+    assert (card["recipe"], card["command"], card["seed"]) == ("suboptimal70", [1.0, 0.0, 0.0], 3)
+    assert (card["physics"], card["initial_state"]) == ("reference", "random")
+    assert set(card["versions"]) == {"bodyplan", "mujoco", "numpy"}
+    for name, episodes in finished.episodes.items():
+        entry = card["robots"][name]
+        assert sum(segment["steps"] for segment in entry["segments"]) == STEPS
+        assert episodes.num_steps == entry["steps"] == STEPS
+        assert len(list((finished.path / name).iterdir())) == 9
+
+
+def test_each_frame_shows_the_action_that_led_to_it(finished):
+    for episodes in finished.episodes.values():
+        after = episodes.joints[episodes.frame_indices() + 1]
+        np.testing.assert_allclose(after[:, :, 2], episodes.actions / 10.0, atol=1e-6)
+
+
+def test_bytes_depend_on_the_seed_and_not_on_the_threads(finished, make, tmp_path):
+    assert files(make(tmp_path / "same", threads=1).path) == files(finished.path)
+    other = make(tmp_path / "other", seed=4)
+    assert (other.episodes["hexapod"].actions != finished.episodes["hexapod"].actions).any()
+
+
+def test_a_robots_bytes_do_not_depend_on_the_other_robots(finished, make, tmp_path):
+    alone = make(tmp_path / "alone", robots=["hexapod"])
+    assert files(alone.path / "hexapod") == files(finished.path / "hexapod")
+
+
+def age(path):
+    return path.stat().st_mtime_ns if path.is_file() else None
+
+
+KILLED = """
+import sys, time
+from bodyplan.datasets import collect, recipes
+collect.PART_STEPS, recipes.SLOT_STEPS = 100, 25
+out, experts, robots = sys.argv[1], sys.argv[2], sys.argv[3:]
+slow = lambda *_: time.sleep(0.02)
+collect.build(out, robots, "suboptimal70", "forward", 230, 3, progress=slow, snapshots=experts)
+"""
+
+
+def test_a_killed_build_continues_and_ends_with_the_same_bytes(finished, make, experts, tmp_path):
+    out = tmp_path / "data"
+    partial = tmp_path / "data.partial"
+    arguments = [sys.executable, "-c", KILLED, str(out), str(experts), *ROBOTS]
+    process = subprocess.Popen(arguments)
+    first = partial / ROBOTS[0] / "part-0000.npz"
+    deadline = time.monotonic() + 60
+    while not first.is_file() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    kept = age(first)
+    assert not out.exists()
+    seen = []
+    make(out, progress=lambda robot, done, _: seen.append((robot, done, age(first))))
+    robot, done, kept_age = seen[0]
+    assert (robot, kept_age) == (ROBOTS[0], kept)
+    assert done > 100  # continued, not begun again
+    assert files(out) == files(finished.path)
+    assert not partial.exists()
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "last_file"),
+    [
+        (collect, "_join", ""),  # before a robot's arrays are written
+        (Path, "unlink", ""),  # after them, before its parts are removed
+        (collect, "write_json", "data.partial/card.json"),  # before the card
+        (Path, "rename", ""),  # before the folder gets its name
+    ],
+)
+def test_interrupted_while_tidying_up(
+    finished, make, tmp_path, monkeypatch, owner, name, last_file
+):
+    original = getattr(owner, name)
+
+    def interrupt(path, *others, **options):
+        if str(path).endswith(last_file):
+            raise KeyboardInterrupt
+        return original(path, *others, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            make(tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+    assert files(make(tmp_path / "data").path) == files(finished.path)
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_what_can_be_continued(
+    finished, make, tmp_path, monkeypatch
+):
+    whole = np.savez
+
+    def full(path, **arrays):
+        whole(path, **arrays)
+        if "part-0001" in str(path):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez", full)
+        with pytest.raises(BodyplanError, match="no space left .*run the same command again"):
+            make(tmp_path / "data")
+    left = [path.name for path in (tmp_path / "data.partial" / ROBOTS[0]).iterdir()]
+    assert left == ["part-0000.npz"]
+    assert files(make(tmp_path / "data").path) == files(finished.path)
+
+
+def test_a_finished_build_is_returned_as_it_is(finished, make):
+    before = {path: path.stat().st_mtime_ns for path in finished.path.rglob("*")}
+    assert make(finished.path).card == finished.card
+    assert {path: path.stat().st_mtime_ns for path in finished.path.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 4}, "was built with seed 3, not 4; delete it or choose"),
+        ({"recipe": "expert"}, "recipe suboptimal70, not expert"),
+        ({"initial_state": "nominal"}, "initial_state random, not nominal"),
+        ({"robots": ["hexapod"]}, "built for other robots"),
+    ],
+)
+def test_other_settings_are_refused(finished, make, tmp_path, changes, message):
+    with pytest.raises(BodyplanError, match=message):
+        make(finished.path, **changes)
+    partial = tmp_path / "data.partial"
+    partial.mkdir()
+    settings = {key: finished.card[key] for key in finished.card if key not in ("format", "robots")}
+    (partial / "settings.json").write_text(json.dumps(settings))
+    with pytest.raises(BodyplanError, match=message):
+        make(tmp_path / "data", **changes)
+
+
+def test_retrained_experts_and_other_versions_are_other_settings(
+    finished, make, experts, tmp_path, monkeypatch
+):
+    for robot in ROBOTS:
+        run = Snapshots.load(robot, COMMAND, experts)
+        replace(run, card=run.card | {"settings": {"seed": 1}}).save(
+            snapshot_path(robot, COMMAND, tmp_path / "new")
+        )
+    with pytest.raises(BodyplanError, match="built with other snapshots"):
+        make(finished.path, snapshots=tmp_path / "new")
+    settings = {key: finished.card[key] for key in finished.card if key not in ("format", "robots")}
+    (tmp_path / "data.partial").mkdir()
+    (tmp_path / "data.partial" / "settings.json").write_text(json.dumps(settings))
+    monkeypatch.setattr(collect, "__version__", "99")
+    with pytest.raises(BodyplanError, match="built with other versions"):
+        make(tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"robots": ["unitree_go7"]}, "no robot is called 'unitree_go7'"),
+        ({"robots": ["hexapod", "hexapod"]}, "none of them twice"),
+        ({"robots": []}, "at least one robot"),
+        ({"robots": ["badger"]}, "no expert of 'badger'"),
+        ({"command": "upward"}, "'upward' is no command; give forward"),
+        ({"command": "backward"}, "no expert of .* for the command backward"),
+        ({"recipe": "best"}, "no recipe 'best'"),
+        ({"steps": 0}, "steps 0 must be"),
+        ({"seed": -1}, "seed -1 at least 0"),
+        ({"initial_state": "lying"}, "'lying' is unknown"),
+    ],
+)
+def test_wrong_arguments_are_named_before_anything_is_written(make, tmp_path, changes, message):
+    with pytest.raises(BodyplanError, match=message):
+        make(tmp_path / "data", **changes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_holds_something_else_is_refused(make, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(BodyplanError, match=r"card.json is missing"):
+        make(tmp_path)
+    with pytest.raises(BodyplanError, match=r"no dataset at .*notes.txt"):
+        make(tmp_path / "notes.txt")
+
+
+def test_experts_of_another_body_are_refused(make, tmp_path):
+    synthetic_snapshots("hexapod", 12, 4).save(snapshot_path("hexapod", COMMAND, tmp_path))
+    with pytest.raises(BodyplanError, match=r"hexapod has \(75, 18\); train its expert again"):
+        make(tmp_path / "data", robots=["hexapod"], snapshots=tmp_path)
+
+
+def test_a_simulation_that_diverges_is_named_and_not_kept(make, tmp_path, monkeypatch):
+    def wild(*arguments):
+        episodes = record(*arguments)
+        episodes.rewards[7] = np.nan
+        return episodes
+
+    record = collect.record
+    monkeypatch.setattr(collect, "record", wild)
+    with pytest.raises(BodyplanError, match=r"unitree_go1 diverged in part-0000 .*in rewards"):
+        make(tmp_path / "data")
+    assert not (tmp_path / "data.partial" / "unitree_go1").exists()
+
+
+def test_a_damaged_part_is_named(make, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(collect, "_join", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            make(tmp_path / "data")
+    part = tmp_path / "data.partial" / "unitree_go1" / "part-0001.npz"
+    part.write_bytes(part.read_bytes()[:1000])
+    with pytest.raises(BodyplanError, match=r"part-0001.npz is damaged .*; delete it"):
+        make(tmp_path / "data")
+    part.unlink()
+    assert isinstance(make(tmp_path / "data"), Dataset)

@@ -1,0 +1,40 @@
+"""What a policy may know of a body, against the recorded descriptions and the published figures."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bodyplan.robots.descriptors import direct_children
+
+FIGURES = json.loads((Path(__file__).parent / "data" / "figures.json").read_text())
+
+
+@pytest.mark.parametrize("name", ["unitree_go1", "hexapod"])
+def test_descriptors_are_the_recorded_ones(load, recorded, name):
+    descriptor, golden = load(name).descriptor, recorded(name)
+    np.testing.assert_allclose(descriptor.joints, golden["joint_description"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(descriptor.feet, golden["foot_description"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        descriptor.context, golden["joint_description"][0, 16:], rtol=0, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("name", sorted(FIGURES))
+def test_every_robot_counts_the_joints_below_each_joint(load, name):
+    assert direct_children(load(name)).tolist() == FIGURES[name]["task"]["children"]
+
+
+@pytest.mark.parametrize("name", sorted(FIGURES))
+def test_joints_feet_and_context_share_the_robot_wide_numbers(load, name):
+    robot = load(name)
+    joints, feet, context = robot.descriptor
+    assert joints.shape == (robot.num_joints, 23)
+    assert feet.shape == (robot.num_feet, 10)
+    assert {part.dtype for part in robot.descriptor} == {np.dtype(np.float32)}
+    assert (joints[:, 16:] == context).all()
+    assert (feet[:, 3:] == context).all()
+    # Unscaled by hand: gains, action scale, mass and box, as the task's text states the formulas.
+    expected = [robot.kp / 50, robot.kd, robot.action_scale / 0.4, robot.mass / 85]
+    np.testing.assert_allclose(context + 1, [*expected, *robot.box_size], rtol=1e-5)

@@ -1,0 +1,211 @@
+"""Robots against the published figures of data/figures.json, and what faulty files say.
+
+The table holds each robot's figures as the original task compiles them, 6 significant digits:
+body and joint constants, the frames of joints and feet at the nominal pose, and the task's lists.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import mujoco
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from bodyplan.errors import BodyplanError
+from bodyplan.robots.robot import MODELS, Robot
+
+FIGURES = json.loads((Path(__file__).parent / "data" / "figures.json").read_text())
+REWARD_NAMES = {
+    "tracking_xy_velocity_command_coeff": "tracking_xy",
+    "tracking_yaw_velocity_command_coeff": "tracking_yaw",
+    "z_velocity_coeff": "z_velocity",
+    "pitch_roll_vel_coeff": "roll_pitch_velocity",
+    "pitch_roll_pos_coeff": "roll_pitch",
+    "joint_nominal_diff_coeff": "nominal_pose",
+    "joint_position_limit_coeff": "joint_limit",
+    "joint_acceleration_coeff": "acceleration",
+    "joint_torque_coeff": "torque",
+    "action_rate_coeff": "action_rate",
+    "collision_coeff": "collision",
+    "base_height_coeff": "height",
+    "air_time_coeff": "air_time",
+    "symmetry_air_coeff": "symmetry",
+}
+
+every_robot = pytest.mark.parametrize("name", sorted(FIGURES))
+
+
+def close(actual, expected, scale=0.0):
+    """Within 1e-5 of each figure, or of `scale` where that is larger."""
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5 * scale)
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A packaged robot's two files under another roof, with text replaced in one of them."""
+
+    def edit(suffix, old, new):
+        for path in MODELS.glob("unitree_go1.*"):
+            shutil.copy(path, tmp_path)
+        path = tmp_path / f"unitree_go1{suffix}"
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+        return tmp_path / "unitree_go1.xml"
+
+    return edit
+
+
+def test_the_packaged_robots_are_those_of_the_table():
+    assert set(FIGURES) <= set(Robot.names())
+
+
+@every_robot
+def test_bodies_have_the_published_mass_and_inertia(load, name):
+    robot, bodies = load(name), FIGURES[name]["bodies"]
+    model = robot.model
+    assert [model.body(i).name for i in range(1, model.nbody)] == list(bodies)
+    close(robot.mass, FIGURES[name]["total_mass"])
+    for body, figures in bodies.items():
+        own = model.body(body)
+        assert model.body(own.parentid[0]).name == figures["parent"]
+        close(own.mass, figures["mass"])
+        close(own.ipos, figures["inertial_pos"], scale=0.1)
+        turn = Rotation.from_quat(own.iquat, scalar_first=True).as_matrix()
+        told = Rotation.from_quat(figures["inertial_quat"], scalar_first=True).as_matrix()
+        inertia = told @ np.diag(figures["diaginertia"]) @ told.T
+        close(turn @ np.diag(own.inertia) @ turn.T, inertia, scale=np.abs(inertia).max())
+
+
+@every_robot
+def test_joints_have_the_published_order_and_figures(load, name):
+    robot, joints = load(name), FIGURES[name]["joints"]
+    model = robot.model
+    assert robot.joints == tuple(joints)
+    assert robot.num_joints == len(joints) == model.nu
+    assert [model.body(body).name for body in robot.joint_bodies] == column(joints, "body")
+    close(robot.joint_range, column(joints, "range"))
+    close(robot.torque_limit, column(joints, "torque"))
+    close(model.jnt_stiffness[robot.joint_ids], column(joints, "stiffness"))
+    dofs = {"damping": model.dof_damping, "armature": model.dof_armature}
+    for figure, array in (dofs | {"frictionloss": model.dof_frictionloss}).items():
+        close(array[robot.qvel_index], column(joints, figure))
+
+
+@every_robot
+def test_joints_and_feet_are_where_published_at_the_nominal_pose(load, name):
+    robot, figures = load(name), FIGURES[name]
+    data = mujoco.MjData(robot.model)
+    data.qpos[:] = robot.nominal_qpos
+    mujoco.mj_kinematics(robot.model, data)
+    trunk = data.body(robot.trunk)
+    np.testing.assert_array_equal(trunk.xmat.reshape(3, 3), np.eye(3))
+    assert trunk.xpos.tolist() == [0.0, 0.0, figures["task"]["drop_height"]]
+    joints, ids = figures["joints"], robot.joint_ids
+    close(data.xaxis[ids], column(joints, "axis"), scale=1.0)
+    close(data.xanchor[ids] - trunk.xpos, column(joints, "anchor"), scale=0.1)
+    # A foot's place as its descriptor speaks of it: undo the scaling into the box.
+    inside = (robot.descriptor.feet[:, :3] + 1.0) / 2.0
+    feet = robot.box_min + inside * robot.box_size
+    assert [foot.name for foot in robot.feet] == list(figures["feet"])
+    close(feet, list(figures["feet"].values()), scale=0.1)
+
+
+@every_robot
+def test_the_walk_has_the_published_figures(load, name):
+    robot, task = load(name), FIGURES[name]["task"]
+    for figure in ("nominal", "max_velocity", "box_min", "box_size"):
+        close(getattr(robot, figure), task[figure])
+    for figure in ("kp", "kd", "action_scale", "drop_height"):
+        assert getattr(robot, figure) == task[figure]
+    assert {foot.name: list(foot.geoms) for foot in robot.feet} == task["floor_geoms"]
+    reward = robot.reward
+    assert sorted(robot.termination.contact_geoms) == sorted(task["termination"])
+    assert robot.termination.min_height is None
+    assert sorted(reward.collision_geoms) == sorted(task["collision"])
+    assert sorted(reward.trunk_geoms) == sorted(task["collision_trunk"])
+    assert [list(pair) for pair in reward.symmetry_pairs] == task["symmetry_pairs"]
+    assert reward.curriculum_steps == task["curriculum_steps"]
+    for published, own in REWARD_NAMES.items():
+        assert getattr(reward, own) == task["reward"][published], own
+    start, ranges = robot.initial_state, task["initial_state"]
+    assert start.roll_pitch == ranges["roll_angle_factor"] == ranges["pitch_angle_factor"]
+    assert start.joint_position == ranges["nominal_joint_position_factor"]
+    assert start.joint_velocity == ranges["joint_velocity_factor"]
+    assert start.linear_velocity == ranges["max_linear_velocity"]
+    assert start.angular_velocity == ranges["max_angular_velocity"]
+    assert robot.tracking_ceiling == pytest.approx(20.0 * (reward.tracking_xy * 1.5))
+
+
+def test_the_joints_of_the_golden_files_are_at_the_same_places(load, recorded):
+    for name in ("unitree_go1", "hexapod"):
+        golden, robot = recorded(name), load(name)
+        assert robot.joints == tuple(golden["joint_names"])
+        assert [foot.name for foot in robot.feet] == golden["foot_names"].tolist()
+        np.testing.assert_array_equal(robot.qpos_index, golden["joint_qpos_index"])
+        np.testing.assert_array_equal(robot.qvel_index, golden["joint_qvel_index"])
+
+
+def test_a_robot_of_ones_own_is_read_by_its_path(copy, load):
+    own = Robot.load(copy(".toml", "kp = 20.0", "kp = 21"))
+    assert (own.name, own.kp) == ("unitree_go1", 21.0)
+    np.testing.assert_array_equal(
+        own.descriptor.joints[:, :16], load(own.name).descriptor.joints[:, :16]
+    )
+
+
+def test_one_number_stands_for_all_joints(copy):
+    told = f"max_velocity = {[30.1, 30.1, 20.06] * 4}"
+    for number in ("21", "21.0"):
+        robot = Robot.load(copy(".toml", told, f"max_velocity = {number}"))
+        assert robot.max_velocity.tolist() == [21.0] * 12
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(BodyplanError, match=r"'unitree_go7'.*anymal_c, badger, hexapod"):
+        Robot.load("unitree_go7")
+
+
+def test_a_missing_file_is_named(copy, tmp_path):
+    with pytest.raises(BodyplanError, match=r"nowhere\.xml does not exist.*side by side"):
+        Robot.load(tmp_path / "nowhere.xml")
+    mjcf = copy(".xml", "trunk", "trunk")
+    mjcf.with_suffix(".toml").unlink()
+    with pytest.raises(BodyplanError, match=r"unitree_go1\.toml does not exist"):
+        Robot.load(mjcf)
+
+
+FAULTS = {
+    "broken TOML": (".toml", "[feet]", "[feet", r"unitree_go1\.toml is not valid TOML"),
+    "broken MJCF": (".xml", "</worldbody>", "", r"MuJoCo cannot compile .*unitree_go1\.xml"),
+    "missing entry": (".toml", "drop_height", "fall_height", r"\.toml lacks 'drop_height'"),
+    "unknown coefficient": (".toml", "action_rate =", "action_hate =", r"wrong entry.*action_hate"),
+    "text for a number": (".toml", "kp = 20.0", "kp = 'stiff'", r"\.toml has a wrong entry.*stiff"),
+    "no table of a foot": (".toml", '{ geoms = ["FR_foot"] }', "3", r"\.toml has a wrong entry"),
+    "foot geom": (".toml", '["FR_foot"] }', '["FR_hoof"] }', r"\.xml has no geom 'FR_hoof'"),
+    "terminating geom": (".toml", '"trunk_3"]', '"trunk_9"]', r"\.xml has no geom 'trunk_9'"),
+    "trunk": (".toml", 'trunk = "trunk"', 'trunk = "torso"', r"no body 'torso'"),
+    "joint name": (".toml", '"RL_calf_joint"', '"RL_shin_joint"', r"no joint 'RL_shin_joint'"),
+    "symmetry pair": (".toml", '[["FR_foot"', '[["FX_foot"', r"names no foot: \['FX_foot'\]"),
+    "nominal angles": (".toml", "[-0.1, -0.8, 1.5, ", "[", r"gives 9 figures in joints\.nominal"),
+    "box": (".toml", "box_min = [-0.404681, ", "box_min = [", r"\.toml has a wrong entry"),
+    "joint without motor": (
+        ".xml",
+        '<motor name="RL_calf" joint="RL_calf_joint" ctrlrange="-35.55 35.55"/>',
+        "",
+        r"joint 'RL_calf_joint' has no motor",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_faulty_file_is_named_with_what_is_wrong(copy, fault):
+    suffix, old, new, message = FAULTS[fault]
+    with pytest.raises(BodyplanError, match=message):
+        Robot.load(copy(suffix, old, new))
+
+
+def column(table, figure):
+    return [row[figure] for row in table.values()]
