@@ -7,7 +7,7 @@ the same time anywhere, and an interrupted one continues as it was planned.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,16 +15,13 @@ from typing import Any, Literal
 import numpy as np
 
 from bodyplan.datasets.collect import build
-from bodyplan.datasets.episodes import Dataset
 from bodyplan.envs.environment import Environment
 from bodyplan.errors import BodyplanError
 from bodyplan.evaluate.evaluation import Trial, evaluate
-from bodyplan.evaluate.video import animate
 from bodyplan.learn.algorithms.iql import IQL
-from bodyplan.learn.policy import ReleasedPolicy
 from bodyplan.learn.train import TrainConfig, train
+from bodyplan.report.films import film
 from bodyplan.report.page import write_report
-from bodyplan.robots.robot import Robot
 from bodyplan.storage import read_json, write_json
 
 ROBOTS = ("unitree_go1", "anymal_c", "badger", "hexapod")
@@ -71,3 +68,108 @@ def make_plan(size: Literal["small", "full"], seed: int, speed: float) -> Plan:
         updates=int(2_500 * pace * clock) // 100 * 100,
         episodes=16,
     )
+
+
+def run_demo(
+    size: Literal["small", "full"],
+    out: Path,
+    seed: int = 0,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Demo:
+    """Run the demo, or what is left of an interrupted one.
+
+    Args:
+        size: `small`, or `full` for four times the clock.
+        out: the run's folder; the data go to `data` in it.
+        seed: decides everything but the sizes.
+        threads: native threads of the physics.
+        progress: called with (task, done, total) and a note.
+
+    Raises:
+        BodyplanError: the folder holds a demo of another size or seed, or a step failed.
+    """
+    start = time.monotonic()
+    report = progress or (lambda *_: None)
+    plan = _planned(out, size, seed)
+    dataset = build(
+        out / "data",
+        ROBOTS,
+        RECIPE,
+        "forward",
+        plan.data_steps,
+        seed,
+        progress=report,
+        threads=threads,
+    )
+    config = train_config(plan, out)
+
+    def log(update: int, metrics: Mapping[str, Any]) -> None:
+        note = f"{metrics['updates_per_s']:.0f} updates/s"
+        report("pre-training (IQL+EG)", update, plan.updates, note)
+
+    run = train(config, log=log)
+    trial = Trial(episodes=plan.episodes, seed=seed + 1, threads=threads)
+    evaluation = evaluate(
+        run.policy,
+        ROBOTS,
+        "forward",
+        trial,
+        dataset.card,
+        lambda robot, done, total: report("evaluating", done, total, robot),
+    )
+    write_json(out / "evaluation.json", evaluation)
+    films = film(
+        run.policy,
+        ROBOTS,
+        progress=lambda robot, done, total: report("filming", done, total, robot),
+    )
+    page = write_report(out, dataset, films)
+    return Demo(out, page, evaluation, time.monotonic() - start)
+
+
+def train_config(plan: Plan, out: Path) -> TrainConfig:
+    """IQL with Embodiment Grouping, small network, rewards scaled per robot."""
+    return TrainConfig(
+        data=out / "data",
+        out=out,
+        algorithm="iql",
+        combine="grouped",
+        groups=2,
+        network="small",
+        batch_size=256,
+        updates=plan.updates,
+        reward_scale="per_robot",
+        log_every=100,
+        checkpoint_every=500,
+        seed=plan.seed,
+        iql=IQL(learning_rate=1e-3),
+    )
+
+
+def _planned(out: Path, size: Literal["small", "full"], seed: int) -> Plan:
+    """The plan written down in the folder, or a new one."""
+    path = out / "plan.json"
+    if not path.is_file():
+        plan = make_plan(size, seed, control_steps_per_second())
+        write_json(path, asdict(plan))
+        return plan
+    plan = Plan(**read_json(path))
+    if (plan.size, plan.seed) != (size, seed):
+        raise BodyplanError(
+            f"{out} holds a demo of size {plan.size} and seed {plan.seed}; "
+            "choose another --out or remove the folder"
+        )
+    return plan
+
+
+def control_steps_per_second(robot: str = "unitree_go1", seconds: float = 1.0) -> float:
+    """How fast this machine simulates, observation and reward included."""
+    environment = Environment(robot, num_envs=64)
+    actions = np.zeros((64, environment.robot.num_joints))
+    environment.step(actions)
+    steps, start = 0, time.monotonic()
+    while (elapsed := time.monotonic() - start) < seconds:
+        environment.step(actions)
+        steps += environment.num_envs
+    return steps / elapsed

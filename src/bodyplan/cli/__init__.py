@@ -53,13 +53,14 @@ def _run(name: str, arguments: list[str]) -> int:
 
     module = import_module(f"bodyplan.cli.{name}")
     prog = f"bodyplan {name}"
+    config = (tyro.conf.FlagCreatePairsOff,)
     if isinstance(module.COMMAND, dict):
         commands = module.COMMAND
         chosen = tyro.extras.subcommand_cli_from_dict(
-            commands, prog=prog, description=module.__doc__, args=arguments
+            commands, prog=prog, description=module.__doc__, args=arguments, config=config
         )
     else:
-        chosen = tyro.cli(module.COMMAND, prog=prog, args=arguments)
+        chosen = tyro.cli(module.COMMAND, prog=prog, args=arguments, config=config)
     status = chosen.run()
     return 0 if status is None else int(status)
 

@@ -96,6 +96,8 @@ def _lines(console: Console) -> Report:
 def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
+    if value is None:
+        return "-"
     if isinstance(value, list | tuple):
         return ", ".join(_text(item) for item in value)
     return str(value)
@@ -105,3 +107,16 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     return str(value)
+
+
+def say_returns(evaluation: Mapping[str, Any]) -> None:
+    """Print an evaluation as a table, robots first, their mean last."""
+    names = ["return_mean", "return_se", "data_return", "expert_return", "normalised_return"]
+    names += ["length_mean", "velocity_error"]
+    rows = [
+        {"robot": robot, **{name: score.get(name) for name in names}}
+        for robot, score in evaluation["robots"].items()
+    ]
+    mean = evaluation["mean"]
+    rows.append({"robot": "mean", **{name: mean.get(name) for name in names}})
+    print_table("Returns of whole episodes", rows)

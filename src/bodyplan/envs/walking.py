@@ -11,6 +11,7 @@ included, so that returns are comparable with published ones. Those slips, kept 
 - contacts are one physics step older than positions and velocities.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -101,8 +102,8 @@ class Memory(NamedTuple):
     """Seconds since each foot's last contact."""
 
 
-def parse_command(command: str | Command) -> Command:
-    """Read `forward`, `backward` or "vx,vy,wz".
+def parse_command(command: str | Sequence[float]) -> Command:
+    """Read `forward`, `backward`, "vx,vy,wz" or the three numbers.
 
     Raises:
         BodyplanError: anything else.

@@ -55,10 +55,10 @@ class _Painter:
         self.behind = -scene.distance * self.forward  # from the point looked at to the camera
         self.lamp = scene.radius * np.array(LAMP)
         self.floor_range = -(scene.look_at[0, 2] + self.behind[2]) / self.rays[..., 2]
-        self.floor_offset = np.float32(self.rays[..., :2] * self.floor_range[..., None])
+        self.floor_offset = (self.rays[..., :2] * self.floor_range[..., None]).astype(np.float32)
         # Distant tiles fade into one tone before they get smaller than a pixel.
         fade = np.exp(-((self.floor_range / (_FADE * scene.distance)) ** 2))
-        self.half_contrast = np.float32(0.5 * fade)
+        self.half_contrast = (0.5 * fade).astype(np.float32)
 
     def frame(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
         """One picture; safe to call from several threads."""
@@ -73,12 +73,12 @@ class _Painter:
         return np.clip(sum(corners) * (255.0 / _FINE**2), 0.0, 255.0).astype(np.uint8)
 
     def _floor(self, look_at: Float[np.ndarray, "3"]) -> Float32[np.ndarray, "h w 3"]:
-        start = np.float32(look_at[:2] + self.behind[:2])
+        start = (look_at[:2] + self.behind[:2]).astype(np.float32)
         tiles = np.floor((self.floor_offset + start) * np.float32(1.0 / TILE)).astype(np.int32)
-        dark = ((tiles[..., 0] ^ tiles[..., 1]) & 1).astype(bool)
-        share = 0.5 + np.where(dark, self.half_contrast, -self.half_contrast)
-        light = np.float32(FLOOR)
-        return light + share[..., None] * (np.float32(FLOOR_DARK) - light)
+        odd = ((tiles[..., 0] ^ tiles[..., 1]) & 1).astype(bool)
+        share = 0.5 + np.where(odd, self.half_contrast, -self.half_contrast)
+        light, dark = np.array(FLOOR, np.float32), np.array(FLOOR_DARK, np.float32)
+        return light + share[..., None] * (dark - light)
 
     def _shadow(
         self,
@@ -126,7 +126,7 @@ class _Painter:
         rays: Float[np.ndarray, "*shape 3"],
         floor_range: Float[np.ndarray, "*shape"],
     ) -> tuple[Int[np.ndarray, "*shape"], Float[np.ndarray, "*shape 3"]]:
-        """Shape each ray meets above the floor (-1 for none), and its colour in the lamp's light."""
+        """Shape each ray meets above the floor (-1 for none), and its colour in lamplight."""
         shape, distance, normal = self._cast(data, eye, rays.reshape(-1, 3))
         # Contacts are soft: what has sunk into the floor stays hidden by it.
         shape[distance > floor_range.ravel() + 1e-3] = -1

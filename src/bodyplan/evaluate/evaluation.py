@@ -126,6 +126,5 @@ def _mean(scores: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     names = ("return_mean", "normalised_return", "data_return", "expert_return", "velocity_error")
     columns = {name: [score[name] for score in scores] for name in names}
     return {
-        name: None if None in values else float(np.mean(values))
-        for name, values in columns.items()
+        name: None if None in values else float(np.mean(values)) for name, values in columns.items()
     }

@@ -24,7 +24,11 @@ FLOOR_GROUP = 5
 """Geom group of the puppet's floor; the robot's shapes are in group 0."""
 FLOOR, FLOOR_DARK = (0.925, 0.92, 0.905), (0.865, 0.86, 0.845)
 
-_TRUNK, _LIMBS, _FEET = (0.20, 0.27, 0.35), ((0.47, 0.56, 0.65), (0.65, 0.72, 0.78)), (0.84, 0.37, 0)
+_TRUNK, _LIMBS, _FEET = (
+    (0.20, 0.27, 0.35),
+    ((0.47, 0.56, 0.65), (0.65, 0.72, 0.78)),
+    (0.84, 0.37, 0.0),
+)
 _BONE = 0.02  # radius in radii of the robot
 _FILL = 2.6  # camera distance in radii of the robot
 _CALM = 25  # frames over which the camera's path is averaged
@@ -155,7 +159,7 @@ def _copy_shape(
     colour: tuple[float, ...],
 ) -> None:
     kind = mujoco.mjtGeom(model.geom_type[geom])
-    place = dict(pos=model.geom_pos[geom], quat=model.geom_quat[geom], rgba=[*colour, 1.0])
+    place = {"pos": model.geom_pos[geom], "quat": model.geom_quat[geom], "rgba": [*colour, 1.0]}
     if kind != mujoco.mjtGeom.mjGEOM_MESH:
         puppet.add_geom(type=kind, size=model.geom_size[geom], **place)
         return

@@ -32,8 +32,9 @@ SIZE = (320, 240)
 STEPS_PER_FRAME = 2
 """Control steps of 20 ms from one picture to the next: 25 pictures a second."""
 
+_PROGRAM = Path(__file__).with_name("offscreen.py")
 _GRAPHICS = ("egl", "osmesa", "glfw")
-_PROBE_SECONDS, _RENDER_SECONDS = 20, 120
+_PROBE_SECONDS, _RENDER_SECONDS = 20.0, 120.0
 _MILLISECONDS_PER_STEP = 20
 
 Policy = Callable[[Observation], Any]
@@ -129,9 +130,8 @@ def render_apart(
             key: getattr(scene, key) for key in ("positions", "rotations", "look_at", "distance")
         }
         np.savez(folder / "job.npz", angles=(AZIMUTH, ELEVATION), size=size, **arrays)
-        program = Path(__file__).with_name("offscreen.py")
         # -P keeps this folder's modules from hiding the standard library's.
-        command = [sys.executable, "-P", str(program), "job.npz", "pictures.npy"]
+        command = [sys.executable, "-P", str(_PROGRAM), "job.npz", "pictures.npy"]
         settings = os.environ | {"MUJOCO_GL": graphics, "PYOPENGL_PLATFORM": graphics}
         if graphics == "glfw":
             settings.pop("PYOPENGL_PLATFORM")

@@ -1,68 +1,100 @@
-"""Training state on disk: any pytree of arrays as one safetensors file, leaf by leaf.
+"""Pytrees on disk: safetensors named by the path to each leaf, whole or absent.
 
-A leaf is named by its path through the tree, so a checkpoint can be read without this library. Typed
-PRNG keys are stored as their integers. Writing is atomic.
+The tree's structure is not stored. Whoever restores builds a like tree first, from the same
+configuration, and the file's names and shapes must then agree with it.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
 
 from bodyplan.errors import BodyplanError
 from bodyplan.storage import read_tensors, write_tensors
 
+Tree = TypeVar("Tree")
 
-def save(path: str | Path, tree: PyTree, metadata: dict[str, str] | None = None) -> None:
-    """Write a pytree of arrays.
+KEPT = 2
+"""Checkpoints left in a run: the latest, and one to fall back upon should it be damaged."""
+
+
+def save_tree(path: Path, tree: object, metadata: dict[str, str] | None = None) -> None:
+    """Write a pytree of arrays, with notes where given.
 
     Raises:
         BodyplanError: the disk is full, or the place cannot be written to.
     """
-    tensors = {name: np.asarray(_plain(leaf)) for name, leaf in _leaves(tree)}
-    write_tensors(path, tensors, metadata or {})
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    write_tensors(path, {_name(keys): np.asarray(leaf) for keys, leaf in leaves}, metadata or {})
 
 
-def restore(path: str | Path, like: PyTree) -> tuple[PyTree, dict[str, str]]:
-    """Read a pytree with the structure, shapes and types of `like`; also the metadata.
+def restore_tree(path: Path, like: Tree) -> Tree:
+    """Read a pytree with the structure, shapes and types of `like`; NumPy leaves stay NumPy.
 
     Raises:
         BodyplanError: the file is missing or damaged, or holds another tree.
     """
-    tensors, metadata = read_tensors(path)
-    leaves = []
-    for name, leaf in _leaves(like):
-        wanted = np.asarray(_plain(leaf))
-        found = tensors.pop(name, None)
-        if found is None or (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
+    tensors, _ = read_tensors(path)
+    leaves, structure = jax.tree_util.tree_flatten_with_path(like)
+    expected = {_name(keys): leaf for keys, leaf in leaves}
+    strangers = sorted(expected.keys() ^ tensors.keys())
+    if strangers:
+        holder = "holds an unexpected" if strangers[0] in tensors else "lacks the"
+        raise BodyplanError(
+            f"{path} {holder} tensor {strangers[0]}; it belongs to other settings or another "
+            "version of bodyplan, so remove it or restore the right file."
+        )
+    for name, leaf in expected.items():
+        found = tensors[name]
+        if found.shape != leaf.shape or found.dtype != leaf.dtype:
             raise BodyplanError(
-                f"{path} does not fit this run at '{name}'; it was written with other settings or "
-                "by another version: remove it or choose another folder."
+                f"{path} holds {name} as {found.dtype} {list(found.shape)} where "
+                f"{leaf.dtype} {list(leaf.shape)} is needed; remove it or restore the right file."
             )
-        leaves.append(_as(leaf, found))
-    if tensors:
-        raise BodyplanError(f"{path} holds more than this run: {sorted(tensors)[0]}; remove it.")
-    return jax.tree.unflatten(jax.tree.structure(like), leaves), metadata
-
-
-def _leaves(tree: PyTree) -> list[tuple[str, Any]]:
-    return [
-        (jax.tree_util.keystr(path, simple=True, separator="."), leaf)
-        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    restored = [
+        jnp.array(tensors[name]) if isinstance(leaf, jax.Array) else tensors[name]
+        for name, leaf in expected.items()
     ]
+    return jax.tree.unflatten(structure, restored)
 
 
-def _plain(leaf: Any) -> Any:
-    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
+def checkpoints(folder: Path) -> list[tuple[int, Path]]:
+    """The updates and paths of a folder's checkpoints, oldest first."""
+    found = [path for path in folder.glob("*.safetensors") if path.stem.isdecimal()]
+    return sorted((int(path.stem), path) for path in found)
 
 
-def _as(leaf: Any, found: np.ndarray) -> Any:
-    if _is_key(leaf):
-        return jax.random.wrap_key_data(found)
-    return jax.numpy.asarray(found) if isinstance(leaf, jax.Array) else found
+def save_checkpoint(folder: Path, update: int, state: object) -> Path:
+    """Write `<update>.safetensors` and remove all but the latest checkpoints.
+
+    Raises:
+        BodyplanError: as `save_tree`.
+    """
+    path = folder / f"{update}.safetensors"
+    save_tree(path, state)
+    for _, old in checkpoints(folder)[:-KEPT]:
+        old.unlink()
+    return path
 
 
-def _is_key(leaf: Any) -> bool:
-    return isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+def restore_checkpoint(path: Path, like: Tree) -> Tree:
+    """Read a checkpoint; as `restore_tree`, with the way out for a training run.
+
+    Raises:
+        BodyplanError: the checkpoint is damaged or of other settings.
+    """
+    try:
+        return restore_tree(path, like)
+    except BodyplanError as error:
+        older = [update for update, other in checkpoints(path.parent) if other != path]
+        outcome = f"continue from update {older[-1]}" if older else "start over"
+        raise BodyplanError(
+            f"the checkpoint {path} cannot be used; remove that file and run the same command "
+            f"again to {outcome} ({error})"
+        ) from error
+
+
+def _name(keys: jax.tree_util.KeyPath) -> str:
+    return jax.tree_util.keystr(keys, simple=True, separator=".")

@@ -22,9 +22,10 @@ from bodyplan.datasets.experts import Snapshots, policy_input
 from bodyplan.envs.environment import Environment, Step
 from bodyplan.envs.walking import CONTROL_STEP, Observation, command_name, parse_command
 from bodyplan.errors import BodyplanError
-from bodyplan.learn import checkpoint, ppo
+from bodyplan.learn import ppo
+from bodyplan.learn.checkpoint import restore_tree, save_tree
 from bodyplan.learn.ppo import PPOConfig
-from bodyplan.robots.robot import Robot
+from bodyplan.storage import read_tensors
 
 GUIDE_TEMPERATURE = 1.0
 REWARD_UNIT = 0.06
@@ -84,11 +85,12 @@ class _Course:
         environment.elapsed[:] = environment.rng.integers(environment.horizon, size=hyper.num_envs)
         observation = environment.observation
         self.learner = ppo.init(
-            jax.random.key(config.seed),
+            jax.random.PRNGKey(config.seed),
             hyper,
             policy_input(observation).shape[1],
             critic_input(observation).shape[1],
             environment.robot.num_joints,
+            environment.robot.expert.initial_std,
         )
         self.steps = 0
         self.episode_returns = np.zeros(hyper.num_envs)
@@ -110,7 +112,7 @@ class _Course:
         hyper, environment = self.config.ppo, self.environment
         first = self.config.first_penalties
         environment.penalty_scale = first + (1.0 - first) * self.progress
-        floor = jnp.asarray(hyper.initial_std * (1.0 - self.progress))
+        floor = jnp.asarray(environment.robot.expert.initial_std * (1.0 - self.progress))
         self.learner, metrics = ppo.improve(hyper, self.learner, self._roll_out(), floor)
         self.steps += hyper.num_envs * hyper.rollout_steps
         returns, lengths = np.array(self.recent or [(0.0, 0)]).T
@@ -178,7 +180,7 @@ class _Course:
             "curve": self.curve,
             "taken": self.taken,
         }
-        checkpoint.save(path, self._tree(), {"notes": json.dumps(notes)})
+        save_tree(path, self._tree(), {"notes": json.dumps(notes)})
 
     def resume(self, path: Path) -> None:
         """Continue from what `save` wrote.
@@ -186,13 +188,13 @@ class _Course:
         Raises:
             BodyplanError: the file is damaged or belongs to a run with other settings.
         """
-        tree, metadata = checkpoint.restore(path, self._tree())
-        notes = json.loads(metadata["notes"])
-        if notes["config"] != json.loads(json.dumps(_comparable(self.config))):
+        notes = json.loads(read_tensors(path)[1].get("notes", "{}"))
+        if notes.get("config") != json.loads(json.dumps(_comparable(self.config))):
             raise BodyplanError(
                 f"{path} belongs to a run with other settings; "
                 "give them again, choose another --out or remove the folder."
             )
+        tree = restore_tree(path, self._tree())
         self.learner = eqx.combine(tree["learner"], self.learner)
         self.environment.restore(tree["environment"])
         self.environment.rng.bit_generator.state = notes["rng"]
@@ -260,16 +262,17 @@ def snapshot_tensors(learner: ppo.Learner) -> dict[str, np.ndarray]:
 
 
 def _snapshots(course: _Course) -> Snapshots:
-    config = course.config
+    config, robot = course.config, course.environment.robot
     steps, returns, lengths = np.array(course.curve, float).T
     card = {
-        "robot": Robot.load(config.robot).name,
+        "robot": robot.name,
         "command": list(parse_command(config.command)),
         "steps": course.taken,
         "return_mean": np.interp(course.taken, steps, returns).round(3).tolist(),
         "length_mean": np.interp(course.taken, steps, lengths).round(1).tolist(),
         "curve": course.curve,
-        "settings": _comparable(config),
+        "settings": _comparable(config)
+        | {"initial_std": course.environment.robot.expert.initial_std},
     }
     return Snapshots(course.tensors, card)
 

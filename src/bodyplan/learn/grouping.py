@@ -8,6 +8,7 @@ groups of the same sizes are its control; a JSON file holds any grouping by hand
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -30,9 +31,7 @@ def embodiment_distances(robots: Sequence[str | Robot]) -> Float[np.ndarray, "R 
     return distance_matrix([body_graph(robot) for robot in _load(robots)])
 
 
-def embodiment_groups(
-    robots: Sequence[str | Robot], count: int, linkage: str = "ward"
-) -> Groups:
+def embodiment_groups(robots: Sequence[str | Robot], count: int, linkage: str = "ward") -> Groups:
     """The paper's grouping: `count` groups of robots with alike bodies.
 
     Raises:
@@ -43,7 +42,7 @@ def embodiment_groups(
 
 
 def cluster(
-    distances: Float[np.ndarray, "R R"],
+    distances: Float[np.ndarray, "rows columns"],
     names: Sequence[str],
     count: int,
     linkage: str = "ward",
@@ -69,8 +68,8 @@ def cluster(
 
 
 def merge_tree(
-    distances: Float[np.ndarray, "R R"], names: Sequence[str], linkage: str = "ward"
-) -> Float[np.ndarray, "R-1 4"]:
+    distances: Float[np.ndarray, "rows columns"], names: Sequence[str], linkage: str = "ward"
+) -> Float[np.ndarray, "merges 4"]:
     """The merges of agglomerative clustering as SciPy writes them; empty for a single robot.
 
     Ward's formula is meant for Euclidean distances; it is applied to the matrix as it is, as the
@@ -97,7 +96,7 @@ def merge_tree(
         )
     if len(names) == 1:
         return np.zeros((0, 4))
-    return agglomerate(squareform(matrix, checks=False), linkage)
+    return agglomerate(squareform(matrix, checks=False), linkage)  # type: ignore[arg-type]
 
 
 def random_groups(names: Sequence[str], sizes: Sequence[int], seed: int) -> Groups:
@@ -132,7 +131,7 @@ def read_groups(path: str | Path, names: Sequence[str]) -> Groups:
         ) from error
     except ValueError as error:
         raise BodyplanError(f"{path} is not valid JSON ({error}); correct it") from error
-    groups = content.get("groups") if isinstance(content, dict) else content
+    groups: Any = content.get("groups") if isinstance(content, dict) else content
     if not _is_list_of_names(groups):
         raise BodyplanError(
             f'{path} holds no groups; write them as [["unitree_go1", "badger"], ["hexapod"]]'

@@ -47,8 +47,6 @@ class PPOConfig:
     """Learning rate of the critic."""
     max_gradient_norm: float = 1.0
     """Gradients are scaled down to this norm."""
-    initial_std: float = 1.0
-    """Standard deviation of the first policy's actions; a floor under it fades from here."""
     hidden: int = 128
     """Width of the two hidden layers of actor and critic."""
 
@@ -117,7 +115,12 @@ class Rollout(NamedTuple):
 
 
 def init(
-    key: PRNGKeyArray, config: PPOConfig, senses: int, privileged: int, joints: int
+    key: PRNGKeyArray,
+    config: PPOConfig,
+    senses: int,
+    privileged: int,
+    joints: int,
+    initial_std: float,
 ) -> Learner:
     """A fresh learner for a robot with the given numbers of inputs and joints."""
     actor_key, critic_key, key = jax.random.split(key, 3)
@@ -128,7 +131,7 @@ def init(
         mlp,
         (0.01 * last.weight, jnp.zeros(joints)),
     )
-    actor = Actor(mlp, jnp.full(joints, jnp.log(config.initial_std)))
+    actor = Actor(mlp, jnp.full(joints, math.log(initial_std)))
     critic = eqx.nn.MLP(privileged, "scalar", config.hidden, 2, jax.nn.elu, key=critic_key)
     return Learner(
         actor,
@@ -255,8 +258,8 @@ def _critic_loss(critic: eqx.nn.MLP, batch: dict[str, Array]) -> Float[Array, ""
 
 
 def _advantages(
-    config: PPOConfig, rollout: Rollout, values: Float[Array, "T+1 N"]
-) -> Float[Array, "T N"]:
+    config: PPOConfig, rollout: Rollout, values: Float[Array, "M N"]
+) -> Float[Array, "M-1 N"]:
     """Generalised advantage estimation (Schulman et al. 2016, arXiv 1506.02438)."""
 
     def back(after: Array, now: tuple[Array, ...]) -> tuple[Array, Array]:

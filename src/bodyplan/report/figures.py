@@ -130,11 +130,11 @@ def embodiment(
     count: int,
 ) -> str:
     """Distance matrix in the order of its dendrogram, with the cut that leaves `count` groups."""
-    from scipy.cluster.hierarchy import dendrogram
+    from scipy.cluster.hierarchy import leaves_list
 
     with house_style():
         figure, (axes,) = new_figure(3.9)
-        order = dendrogram(tree, no_plot=True)["leaves"] if len(tree) else [0]
+        order: list[int] = leaves_list(tree).tolist() if len(tree) else [0]
         matrix = np.asarray(distances)[np.ix_(order, order)]
         size = len(order)
         edges = np.arange(size + 1) * 10.0

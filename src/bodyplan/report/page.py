@@ -18,10 +18,20 @@ from bodyplan.errors import BodyplanError
 from bodyplan.learn.grouping import embodiment_distances, merge_tree
 from bodyplan.report import figures
 from bodyplan.report.record import RunRecord, flatten, number
+from bodyplan.report.style import page_colour
 from bodyplan.report.wording import commands, facts, headline, joined
 from bodyplan.storage import atomic_write
 
 _MOST_REWARDS = 200_000  # a histogram shows no more
+_SCORES = (
+    "return_mean",
+    "return_se",
+    "data_return",
+    "expert_return",
+    "normalised_return",
+    "length_mean",
+    "velocity_error",
+)
 _NOT_SETTINGS = ("robots", "groups", "dataset_card_sha256")
 
 
@@ -52,9 +62,7 @@ def write_report(
     return target
 
 
-def render_page(
-    record: RunRecord, dataset: Dataset | None, animations: Mapping[str, bytes]
-) -> str:
+def render_page(record: RunRecord, dataset: Dataset | None, animations: Mapping[str, bytes]) -> str:
     """The page as HTML."""
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(
@@ -95,16 +103,16 @@ def render_page(
 def _rows(record: RunRecord) -> list[dict[str, Any]]:
     """The table of returns; numbers that are missing or not finite are None."""
     palette = figures.colours(record.robots, record.groups)
-    keys = ("return_mean", "return_se", "data_return", "expert_return", "normalised_return")
-    keys += ("length_mean", "velocity_error")
     rows: list[dict[str, Any]] = []
     for name in record.robots:
         score = record.scores.get(name)
         if score is None:
             continue
-        row: dict[str, Any] = {key: number(score.get(key)) for key in keys}
+        row: dict[str, Any] = {key: number(score.get(key)) for key in _SCORES}
         interval = _half_width(row["return_se"], len(score.get("returns") or ()))
-        rows.append({**row, "name": name, "colour": palette[name], "interval": interval})
+        rows.append(
+            {**row, "name": name, "colour": page_colour(palette[name]), "interval": interval}
+        )
     return rows
 
 
@@ -149,11 +157,15 @@ def _training(record: RunRecord) -> list[Markup]:
     """Every curve for which something was logged."""
     palette = figures.colours(record.robots, record.groups)
     losses = {"Q": record.curve("critic/q_loss"), "V": record.curve("critic/v_loss")}
-    panels = [
+    panels: list[tuple[str, str, Mapping[str, figures.Curve]]] = [
         ("Critic losses", "loss, log scale", {k: c for k, c in losses.items() if c[0]}),
         ("Mean Q", "value", _per_robot(record, "critic/q_mean")),
         ("Actor loss", "loss", _per_robot(record, "actor/loss")),
-        ("Spread of advantage weights", "standard deviation", _per_robot(record, "actor/weight_std")),
+        (
+            "Spread of advantage weights",
+            "standard deviation",
+            _per_robot(record, "actor/weight_std"),
+        ),
     ]
     return [
         Markup(figures.curves(title, unit, series, palette, log="log" in unit))
@@ -180,9 +192,7 @@ def _embodiment(record: RunRecord) -> dict[str, Any]:
     return {"figure": Markup(svg)}
 
 
-def _histograms(
-    dataset: Dataset | None, rows: Sequence[Mapping[str, Any]]
-) -> list[Markup]:
+def _histograms(dataset: Dataset | None, rows: Sequence[Mapping[str, Any]]) -> list[Markup]:
     if dataset is None:
         return []
     by_name = {row["name"]: row for row in rows}

@@ -73,7 +73,7 @@ class RunRecord:
         for line in self.metrics:
             values = [number(line.get(name)) for name in ([key] if key in line else own)]
             known = [value for value in values if value is not None]
-            points.append((line["update"], sum(known) / len(known) if known else None))
+            points.append((float(line["update"]), sum(known) / len(known) if known else None))
         return _columns(points)
 
     def curves(self, key: str) -> dict[str, Curve]:
@@ -87,7 +87,10 @@ class RunRecord:
         found = {
             robot: _columns(
                 [
-                    (line["update"], number(line["evaluation"].get(robot, {}).get("return_mean")))
+                    (
+                        float(line["update"]),
+                        number(line["evaluation"].get(robot, {}).get("return_mean")),
+                    )
                     for line in lines
                 ]
             )

@@ -1,8 +1,8 @@
 """The one look of all figures: palette, type, and SVG that takes its ink from the page.
 
 Figures are drawn narrow, for a phone or half a page, on a transparent ground. Text and axes carry
-two marker colours which become CSS colours in the SVG, so the same figure is right on light and on
-dark paper, and plain black where there is no CSS.
+two marker colours which become CSS colours in the SVG, as do the colours of the palette, so the
+same figure is right on light and on dark paper, and has colours of its own where there is no CSS.
 """
 
 import io
@@ -15,6 +15,7 @@ from zlib import crc32
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's colours for all kinds of colour vision, those that show on white and black."""
@@ -24,8 +25,10 @@ INK, MUTED = "#010203", "#040506"
 WIDTH = 3.9
 """Inches: half of the page, all of a phone."""
 
-_PAGE_COLOURS = {INK: "currentColor", MUTED: "var(--muted, #6b6b66)"}
-_STYLE: dict[str, Any] = {
+_PAGE_COLOURS = {INK: "currentColor", MUTED: "var(--muted, #6b6b66)"} | {
+    colour: f"var(--series-{index}, {colour})" for index, colour in enumerate(PALETTE)
+}
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 8.0,
@@ -65,8 +68,8 @@ def house_style() -> Iterator[None]:
 
 def new_figure(height: float, columns: int = 1, **grid: Any) -> tuple[Figure, Sequence[Axes]]:
     """A figure of the common width with axes side by side, apart from pyplot's global state."""
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.04, h_pad=0.04)  # type: ignore[union-attr]
+    layout = ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.04)
+    figure = Figure(figsize=(WIDTH, height), layout=layout)
     axes = figure.subplots(1, columns, squeeze=False, **grid)[0]
     return figure, list(axes)
 
@@ -91,10 +94,14 @@ def as_svg(figure: Figure, name: str, description: str) -> str:
     prefix = f"f{crc32(name.encode()):08x}-"
     svg = re.sub(r'\bid="', f'id="{prefix}', svg)
     svg = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}", svg)
-    for marker, colour in _PAGE_COLOURS.items():
-        svg = svg.replace(marker, colour)
+    svg = re.sub("#[0-9a-f]{6}", lambda found: page_colour(found[0]), svg)
     label = description.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
     return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1).strip()
+
+
+def page_colour(colour: str) -> str:
+    """The CSS that lets the page adapt a colour of the figures to its ground."""
+    return _PAGE_COLOURS.get(colour, colour)
 
 
 def spread(positions: Sequence[float], gap: float) -> list[float]:
@@ -106,9 +113,10 @@ def spread(positions: Sequence[float], gap: float) -> list[float]:
         clusters.append([index])
         centres.append(positions[index])
         # Labels that would overlap become one block around their common mean.
-        while len(clusters) > 1 and centres[-1] - centres[-2] < gap * (
-            len(clusters[-1]) + len(clusters[-2])
-        ) / 2.0:
+        while (
+            len(clusters) > 1
+            and centres[-1] - centres[-2] < gap * (len(clusters[-1]) + len(clusters[-2])) / 2.0
+        ):
             last, _ = clusters.pop(), centres.pop()
             clusters[-1] += last
             centres[-1] = sum(positions[i] for i in clusters[-1]) / len(clusters[-1])

@@ -7,7 +7,7 @@ from typing import Any
 from bodyplan.envs.walking import command_name, parse_command
 from bodyplan.report.record import RunRecord, flatten, number
 
-_COUNTS = "no one two three four five six seven eight nine ten eleven twelve".split()
+_COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _DERIVED = ("robots", "groups", "dataset_card_sha256")
 
 
@@ -23,9 +23,9 @@ def headline(record: RunRecord) -> str:
     if data:
         gain = 100.0 * (reached / data - 1.0)
         side = "above" if gain >= 0.0 else "below"
-        sentence += f", {abs(gain):.0f} % {side} the data it learned from"
+        sentence += f", {abs(gain):.0f}\u00a0% {side} the data it learned from"
     if share is not None:
-        sentence += f"{' and' if data else ','} {100.0 * share:.0f} % of the experts"
+        sentence += f"{' and' if data else ','} {100.0 * share:.0f}\u00a0% of the experts"
     return sentence + "."
 
 
@@ -75,7 +75,8 @@ def commands(record: RunRecord, card: dict[str, Any]) -> list[str]:
         lines.append("bodyplan data build " + _flags(chosen))
     settings = {k: v for k, v in flatten(record.config) if k not in _DERIVED}
     if settings:
-        lines.append("bodyplan train " + _flags(settings))
+        count = {"groups": len(record.groups)} if len(record.groups) > 1 else {}
+        lines.append("bodyplan train " + _flags(settings | count))
     run = shlex.quote(str(record.path))
     asked = {key: record.evaluation.get(key) for key in ("episodes", "seed", "command")}
     lines.append(f"bodyplan evaluate {run} {_flags(asked)}".strip())

@@ -101,11 +101,12 @@ def chain_edges(
 
 
 def standardise(
-    tables: Sequence[Float[np.ndarray, "parts d"]],
-) -> list[Float[np.ndarray, "nodes k"]]:
-    """Node features of mean 0 and deviation 1 over the parts of all robots together.
+    tables: Sequence[Float[np.ndarray, "_ d"]],
+) -> list[Float[np.ndarray, "_ k"]]:
+    """Node features [nodes, k] of mean 0 and deviation 1 over the parts of all robots together.
 
-    Columns that never vary are dropped (k <= d). A zero row for the torso is put first, so the
+    `tables` holds [parts, d] for each robot. Columns that never
+    vary are dropped (k <= d). A zero row for the torso is put first, so the
     torso counts as the average part and has no say in the mean.
     """
     pooled = np.vstack(tables)

@@ -18,7 +18,13 @@ from jaxtyping import Float, Int
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.contacts import add_contact_sensors
 from bodyplan.robots.descriptors import RobotDescriptor, describe
-from bodyplan.robots.walk import Foot, InitialState, RewardCoefficients, Termination
+from bodyplan.robots.walk import (
+    ExpertCourse,
+    Foot,
+    InitialState,
+    RewardCoefficients,
+    Termination,
+)
 
 MODELS = Path(__file__).parent / "models"
 
@@ -55,6 +61,7 @@ class Robot:
     reward: RewardCoefficients
     termination: Termination
     initial_state: InitialState = field(default_factory=InitialState)
+    expert: ExpertCourse = field(default_factory=ExpertCourse)
 
     @staticmethod
     def names() -> tuple[str, ...]:
@@ -216,6 +223,7 @@ def _assemble(mjcf: Path, figures: dict[str, Any]) -> Robot:
         reward=reward,
         termination=termination,
         initial_state=InitialState(**figures.get("initial_state", {})),
+        expert=ExpertCourse(**figures.get("expert", {})),
     )
     _check(mjcf, robot)
     return robot

@@ -68,3 +68,12 @@ class InitialState:
     """m/s."""
     angular_velocity: float = 0.0
     """rad/s."""
+
+
+@dataclass(frozen=True)
+class ExpertCourse:
+    """What training this robot's expert needs to know."""
+
+    initial_std: float = 1.0
+    """Standard deviation of the first policy's actions: the noise that makes the robot stir without
+    costing more torque penalty than it can earn."""

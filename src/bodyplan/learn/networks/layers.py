@@ -73,7 +73,9 @@ class LayerNorm(eqx.Module):
         self.shift = np.zeros(width, np.float32)
 
     def __call__(self, x: Float[Array, "... width"]) -> Float[Array, "... width"]:
-        return normalise(x) * self.scale + self.shift
+        centred = x - x.mean(-1, keepdims=True)
+        variance = jnp.square(centred).mean(-1, keepdims=True)
+        return centred * jax.lax.rsqrt(variance + 1e-6) * self.scale + self.shift
 
 
 @jax.custom_jvp
@@ -86,20 +88,3 @@ def elu(x: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 elu.defjvps(lambda tangent, value, x: jnp.where(x > 0, tangent, tangent * (value + 1.0)))
-
-
-@jax.custom_vjp
-def normalise(x):
-    return _n(x)[0]
-
-def _n(x):
-    centred = x - x.mean(-1, keepdims=True)
-    r = jax.lax.rsqrt(jnp.square(centred).mean(-1, keepdims=True) + 1e-6)
-    n = centred * r
-    return n, (n, r)
-
-def _b(res, g):
-    n, r = res
-    return (r * (g - g.mean(-1, keepdims=True) - n * (g * n).mean(-1, keepdims=True)),)
-
-normalise.defvjp(_n, _b)

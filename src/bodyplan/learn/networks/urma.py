@@ -61,7 +61,16 @@ PRESETS = {
         decoder=32,
         action=32,
     ),
+    "tiny": NetworkSizes(
+        joint_channels=4,
+        foot_channels=2,
+        core=(16, 16, 16),
+        description=8,
+        decoder=16,
+        action=8,
+    ),
 }
+"""The paper's sizes; sizes for CPUs; sizes for trying the machinery."""
 
 
 class SetEncoder(eqx.Module):

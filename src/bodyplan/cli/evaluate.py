@@ -1,0 +1,56 @@
+"""Let a trained policy walk, robot by robot."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tyro
+
+from bodyplan.cli.output import print_json, progress, say, say_returns
+from bodyplan.evaluate.evaluation import Trial
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Whole episodes of each robot in reference physics; writes evaluation.json into the run."""
+
+    run_folder: tyro.conf.Positional[Path]
+    """Folder of a run."""
+    robots: tuple[str, ...] = ()
+    """Names, or paths of MJCFs; the robots of the run where not given."""
+    command: str | None = None
+    """forward, backward or vx,vy,wz; that of the run's data where not given."""
+    trial: tyro.conf.OmitArgPrefixes[Trial] = field(default_factory=Trial)
+    json: bool = False
+    """Answer in JSON."""
+
+    def run(self) -> None:
+        """Evaluate, write, print."""
+        from bodyplan.evaluate.evaluation import evaluate
+        from bodyplan.learn.policy import ReleasedPolicy
+        from bodyplan.report.record import RunRecord
+        from bodyplan.storage import read_json, write_json
+
+        config = RunRecord.read(self.run_folder).config
+        policy = ReleasedPolicy.load(self.run_folder)
+        card_path = Path(config["data"]) / "card.json"
+        card = read_json(card_path) if card_path.is_file() else {}
+        command = self.command or ",".join(map(str, card.get("command", (1.0, 0.0, 0.0))))
+        robots = self.robots or tuple(config["robots"])
+        with progress() as report:
+            answer = evaluate(
+                policy,
+                robots,
+                command,
+                self.trial,
+                card,
+                lambda robot, done, total: report("evaluating", done, total, robot),
+            )
+        write_json(self.run_folder / "evaluation.json", answer)
+        if self.json:
+            print_json(answer)
+            return
+        say_returns(answer)
+        say(f"written to {self.run_folder / 'evaluation.json'}")
+
+
+COMMAND = Evaluate

@@ -1,0 +1,56 @@
+"""A run as one self-contained page."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from bodyplan.cli.output import print_json, progress, say
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write report.html: returns, curves, distances, histograms, and each robot walking."""
+
+    run_folder: tyro.conf.Positional[Path]
+    """Folder of a run."""
+    out: Path | None = None
+    """The page; report.html in the run's folder where not given."""
+    films: bool = True
+    """Film each robot walking under the policy."""
+    json: bool = False
+    """Answer in JSON."""
+
+    def run(self) -> None:
+        """Film, draw, write."""
+        from bodyplan.datasets.episodes import Dataset
+        from bodyplan.envs.walking import parse_command
+        from bodyplan.learn.policy import ReleasedPolicy
+        from bodyplan.report.films import film
+        from bodyplan.report.page import write_report
+        from bodyplan.report.record import RunRecord
+
+        record = RunRecord.read(self.run_folder)
+        data = Path(record.config["data"])
+        dataset = Dataset.open(data) if data.is_dir() else None
+        asked = record.evaluation.get("command") or (
+            dataset.card["command"] if dataset else "forward"
+        )
+        films: dict[str, bytes] = {}
+        if self.films and (self.run_folder / "policy").is_dir():
+            policy = ReleasedPolicy.load(self.run_folder)
+            with progress() as report:
+                films = film(
+                    policy,
+                    record.robots,
+                    parse_command(asked),
+                    lambda robot, done, total: report("filming", done, total, robot),
+                )
+        page = write_report(self.run_folder, dataset, films, self.out)
+        if self.json:
+            print_json({"report": str(page)})
+        else:
+            say(str(page))
+
+
+COMMAND = Report

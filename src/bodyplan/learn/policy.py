@@ -1,0 +1,113 @@
+"""The released policy: what remains of a run for those who only want to act.
+
+A folder with `policy.safetensors` and `card.json`; the card says how large the network is, which
+robots it was trained on, and how. It acts on any robot, seen or not.
+"""
+
+import importlib.metadata
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float
+
+from bodyplan.envs.walking import Observation
+from bodyplan.errors import BodyplanError
+from bodyplan.learn.algorithms import ALGORITHMS, Algorithm
+from bodyplan.learn.checkpoint import restore_tree, save_tree
+from bodyplan.learn.networks.heads import Policy
+from bodyplan.learn.networks.urma import NetworkSizes
+from bodyplan.robots.descriptors import RobotDescriptor
+from bodyplan.storage import read_json, write_json
+
+FORMAT = 1
+FOLDER = "policy"
+"""Where a run keeps it."""
+_TENSORS, _CARD = "policy.safetensors", "card.json"
+
+
+@dataclass(frozen=True, eq=False)
+class ReleasedPolicy:
+    """A trained network and its card. Get one with `ReleasedPolicy.load`."""
+
+    network: Policy
+    algorithm: Algorithm
+    card: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls, network: Policy, algorithm: Algorithm, sizes: NetworkSizes, **facts: Any
+    ) -> "ReleasedPolicy":
+        """A policy fresh from training; `facts` go on its card."""
+        names = {kind: name for name, kind in ALGORITHMS.items()}
+        card = {
+            "format": FORMAT,
+            "algorithm": names[type(algorithm)],
+            "hyperparameters": asdict(algorithm),  # type: ignore[call-overload]
+            "network": asdict(sizes),
+            "parameters": sum(leaf.size for leaf in jax.tree.leaves(network)),
+            "versions": {
+                name: importlib.metadata.version(name) for name in ("jax", "equinox", "optax")
+            },
+            **facts,
+        }
+        return cls(network, algorithm, card)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "ReleasedPolicy":
+        """Read a policy from its folder or from the folder of its run.
+
+        Raises:
+            BodyplanError: there is no policy, or its files are damaged or of another format.
+        """
+        folder = _folder(Path(path))
+        card = read_json(folder / _CARD)
+        if card.get("format") != FORMAT:
+            raise BodyplanError(
+                f"{folder / _CARD} says format {card.get('format')}, this version reads {FORMAT}; "
+                "train again or use the version of bodyplan that wrote it."
+            )
+        try:
+            algorithm = ALGORITHMS[card["algorithm"]](**card["hyperparameters"])
+            sizes = NetworkSizes(**{**card["network"], "core": tuple(card["network"]["core"])})
+        except (KeyError, TypeError) as error:
+            raise BodyplanError(
+                f"{folder / _CARD} is incomplete or of another version ({error}); restore it."
+            ) from error
+        like = Policy(np.random.default_rng(0), sizes)
+        return cls(restore_tree(folder / _TENSORS, like), algorithm, card)
+
+    def save(self, folder: Path) -> None:
+        """Write the tensors, then the card: a folder with a card is whole.
+
+        Raises:
+            BodyplanError: the disk is full, or the place cannot be written to.
+        """
+        save_tree(folder / _TENSORS, self.network)
+        write_json(folder / _CARD, self.card)
+
+    def act(
+        self, observation: Observation, descriptor: RobotDescriptor
+    ) -> Float[np.ndarray, "N J"]:
+        """Actions for N copies of one robot, without exploration; compiled once per shape."""
+        return np.asarray(_act(self.algorithm, self.network, observation, descriptor))
+
+
+@partial(jax.jit, static_argnums=0)
+def _act(
+    algorithm: Algorithm, network: Policy, observation: Observation, descriptor: RobotDescriptor
+) -> Float[Array, "N J"]:
+    return algorithm.act(network, observation, descriptor)
+
+
+def _folder(path: Path) -> Path:
+    for folder in (path / FOLDER, path):
+        if (folder / _CARD).is_file() and (folder / _TENSORS).is_file():
+            return folder
+    raise BodyplanError(
+        f"there is no policy in {path}; give the folder of a finished run or of its policy, or "
+        "run the same `bodyplan train` again to finish it."
+    )

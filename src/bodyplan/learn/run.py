@@ -1,0 +1,78 @@
+"""A run's folder: whose it is, and what can be read from it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bodyplan.errors import BodyplanError
+from bodyplan.learn.metrics import read_lines
+from bodyplan.learn.policy import ReleasedPolicy
+from bodyplan.storage import read_json, write_json
+
+CONFIG, METRICS, CHECKPOINTS = "config.json", "metrics.jsonl", "checkpoints"
+
+_ELSEWHERE = {"data", "out"}
+"""Settings that may differ when a run is continued: folders move, and a checksum names the data."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run on disk."""
+
+    path: Path
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """Settings, robots, groups, and the checksum of the data's card."""
+        return read_json(self.path / CONFIG)
+
+    @cached_property
+    def policy(self) -> ReleasedPolicy:
+        """What the run has learned; an error while it is not finished."""
+        return ReleasedPolicy.load(self.path)
+
+    @cached_property
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl."""
+        return read_lines(self.path / METRICS)
+
+
+def claim(folder: Path, identity: Mapping[str, Any]) -> None:
+    """Write a run's identity into its folder, or find the same one there.
+
+    Raises:
+        BodyplanError: the folder holds a run of other settings or other data.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        write_json(path, dict(identity))
+        return
+    # Through JSON, so that tuples and paths compare with what was written.
+    now = _flat(json.loads(json.dumps(identity, default=str)))
+    then = _flat(read_json(path))
+    for name in sorted((now.keys() | then.keys()) - _ELSEWHERE):
+        if now.get(name) == then.get(name):
+            continue
+        if name == "dataset_card_sha256":
+            raise BodyplanError(
+                f"the data at {now.get('data')} are not those that {folder} is trained on "
+                "(their card.json differs); give those data or choose another --out"
+            )
+        raise BodyplanError(
+            f"{path} says {name} {then.get(name)} where {now.get(name)} is asked for; "
+            "give the same value to continue that run or choose another --out"
+        )
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings under dotted names, as on the command line."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat

@@ -1,0 +1,255 @@
+"""The one training loop: any algorithm, any combiner, any robots.
+
+A run is a folder. The same command again continues it: from its latest checkpoint to the very bytes
+an undisturbed run would have ended with (on CPU), or, where it is finished, at once to its result.
+
+    config.json      settings, robots, groups and the data's checksum: the run's identity
+    metrics.jsonl    a line for each interval, and for each evaluation on the way
+    checkpoints/     <update>.safetensors, all that training needs to go on
+    policy/          what it has learned, for acting
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+
+from bodyplan.datasets.episodes import CARD, Dataset
+from bodyplan.datasets.mixture import Mixture, RewardScale
+from bodyplan.errors import BodyplanError
+from bodyplan.learn.algorithms import ALGORITHMS, IQL
+from bodyplan.learn.checkpoint import checkpoints, restore_checkpoint, save_checkpoint
+from bodyplan.learn.combiners import COMBINERS
+from bodyplan.learn.grouping import embodiment_groups, read_groups
+from bodyplan.learn.learner import Learner, LearnerState, Report
+from bodyplan.learn.metrics import append, named, rewind
+from bodyplan.learn.networks.urma import PRESETS
+from bodyplan.learn.policy import FOLDER, ReleasedPolicy
+from bodyplan.learn.run import CHECKPOINTS, METRICS, Run, claim
+from bodyplan.storage import sha256
+
+Names = tuple[tuple[str, ...], ...]
+Log = Callable[[int, Mapping[str, Any]], None]
+"""Called after each interval with the updates done and the line of metrics.jsonl."""
+OnInterval = Callable[[int, ReleasedPolicy], Mapping[str, Any] | None]
+"""Called every `evaluate_every` updates with the policy; what it returns goes to metrics.jsonl."""
+
+
+class TrainingDiverged(Exception):  # noqa: N818 (says what happened, not that it is an error)
+    """A loss or a parameter became infinite or NaN; the last good checkpoint is kept."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What to train on, how, and where to."""
+
+    data: Path
+    """Folder of the dataset."""
+    out: Path
+    """Folder of the run; an interrupted run of the same settings there is continued."""
+    algorithm: Literal["iql"] = "iql"
+    """What to learn from the data."""
+    combine: Literal["pooled", "grouped"] = "pooled"
+    """How robots share the actor: one step on their mean, or a step for each group of them."""
+    groups: int | Path = 4
+    """With `grouped`: a number of groups of like bodies, or a JSON file with lists of names."""
+    robots: tuple[str, ...] = ()
+    """Robots of the dataset to train on; all of them where none is named."""
+    network: Literal["paper", "small", "tiny"] = "paper"
+    """Size of the networks: the paper's, one for CPUs, one for trials of the machinery."""
+    batch_size: int = 1024
+    """Transitions of each robot in one update."""
+    updates: int = 100_000
+    """Updates of the critics."""
+    reward_scale: RewardScale = "none"
+    """`per_robot` gives each robot's episode returns a range of 1000, as usual on D4RL."""
+    seed: int = 0
+    """Decides initial weights, batches and the order of groups."""
+    log_every: int = 100
+    """Updates in one interval, which is one dispatch of the compiled program."""
+    checkpoint_every: int = 1000
+    """Updates between checkpoints; a multiple of log_every."""
+    evaluate_every: int = 0
+    """Updates between evaluations on the way, a multiple of log_every; 0 for none."""
+    iql: IQL = field(default_factory=IQL)
+    """Hyperparameters of IQL."""
+
+
+def train(
+    config: TrainConfig, log: Log | None = None, on_interval: OnInterval | None = None
+) -> Run:
+    """Train, or go on training, and release the policy.
+
+    Raises:
+        BodyplanError: settings, data or the run's folder do not fit or are damaged.
+        TrainingDiverged: a loss or a parameter is no longer finite.
+    """
+    dataset, learner, identity = _plan(config)
+    claim(config.out, identity)
+    found = checkpoints(config.out / CHECKPOINTS)
+    finished = found and found[-1][0] == config.updates
+    if finished and (config.out / FOLDER / "card.json").is_file():
+        return Run(config.out)
+    mixture = Mixture.load(dataset, config.reward_scale)
+    state = learner.init(config.seed, PRESETS[config.network])
+    if found:
+        state = restore_checkpoint(found[-1][1], state)
+
+    def release(state: LearnerState) -> ReleasedPolicy:
+        return ReleasedPolicy.of(
+            state.actor.policy,
+            learner.algorithm,
+            PRESETS[config.network],
+            update=int(state.update),
+            robots=list(dataset.robots),
+            combine=config.combine,
+            groups=identity["groups"],
+            command=dataset.card.get("command"),
+            recipe=dataset.card.get("recipe"),
+            dataset_card_sha256=identity["dataset_card_sha256"],
+        )
+
+    def evaluate(state: LearnerState) -> Mapping[str, Any] | None:
+        return on_interval(int(state.update), release(state)) if on_interval else None
+
+    state = _loop(config, learner, state, mixture, log, evaluate)
+    release(state).save(config.out / FOLDER)
+    return Run(config.out)
+
+
+def _loop(
+    config: TrainConfig,
+    learner: Learner,
+    state: LearnerState,
+    mixture: Mixture,
+    log: Log | None,
+    evaluate: Callable[[LearnerState], Mapping[str, Any] | None],
+) -> LearnerState:
+    """Interval after interval, until all updates are done."""
+    update = int(state.update)
+    told = config.out / METRICS
+    wall = rewind(told, update)
+    programs: dict[int, Callable[[LearnerState, Mixture], tuple[LearnerState, Report]]] = {}
+    while update < config.updates:
+        length = min(config.log_every, config.updates - update)
+        started = time.perf_counter()
+        if length not in programs:
+            programs[length] = learner.compile(state, mixture, length)
+        compiled = time.perf_counter()
+        state, report = programs[length](state, mixture)
+        report = jax.device_get(report)
+        ended = time.perf_counter()
+        _require_finite(report, mixture.robots, update, length, config.out)
+        update, wall = update + length, wall + ended - started
+        line = {
+            "update": update,
+            "wall_s": round(wall, 3),
+            "updates_per_s": round(length / (ended - compiled), 3),
+            **named(report.metrics, mixture.robots),
+        }
+        append(told, line)
+        if log is not None:
+            log(update, line)
+        if config.evaluate_every and update % config.evaluate_every == 0:
+            evaluation = evaluate(state)
+            if evaluation is not None:
+                append(told, {"update": update, "evaluation": evaluation})
+        # Last, so that a run killed at any moment repeats what the checkpoint does not know of.
+        if update % config.checkpoint_every == 0 or update == config.updates:
+            save_checkpoint(config.out / CHECKPOINTS, update, state)
+    return state
+
+
+def _plan(config: TrainConfig) -> tuple[Dataset, Learner, dict[str, Any]]:
+    """The data, the learner, and the identity of their run.
+
+    Raises:
+        BodyplanError: a setting or the dataset does not fit.
+    """
+    dataset = Dataset.open(config.data)
+    strangers = sorted(set(config.robots) - set(dataset.robots))
+    if strangers:
+        raise BodyplanError(
+            f"{config.data} holds no robot {strangers[0]}; "
+            f"choose from {', '.join(dataset.robots)}"
+        )
+    dataset = replace(dataset, robots=config.robots or dataset.robots)
+    algorithm = _chosen(config, "algorithm", ALGORITHMS)
+    _require_intervals(config, algorithm.actor_every)
+    groups = _groups(config, dataset.robots)
+    learner = Learner(
+        algorithm=algorithm,
+        combiner=_chosen(config, "combine", COMBINERS),
+        groups=tuple(tuple(map(dataset.robots.index, group)) for group in groups),
+        batch_size=config.batch_size,
+    )
+    if config.network not in PRESETS:
+        raise BodyplanError(
+            f"no network is called {config.network}; choose one of {', '.join(PRESETS)}"
+        )
+    identity = {
+        **asdict(config),
+        "robots": list(dataset.robots),
+        "groups": [list(group) for group in groups],
+        "dataset_card_sha256": sha256(config.data / CARD),
+    }
+    return dataset, learner, identity
+
+
+def _chosen(config: TrainConfig, setting: str, registry: Mapping[str, type]) -> Any:
+    """The configured algorithm or combiner; its own field in `config`, where it has one."""
+    name = getattr(config, setting)
+    if name not in registry:
+        raise BodyplanError(f"no {setting} is called {name}; choose one of {', '.join(registry)}")
+    return getattr(config, name, None) or registry[name]()
+
+
+def _groups(config: TrainConfig, robots: tuple[str, ...]) -> Names:
+    if config.combine != "grouped":
+        return (robots,)
+    if isinstance(config.groups, int):
+        return embodiment_groups(robots, config.groups)
+    return read_groups(config.groups, robots)
+
+
+def _require_intervals(config: TrainConfig, actor_every: int) -> None:
+    for name in ("batch_size", "updates", "log_every", "checkpoint_every"):
+        if getattr(config, name) < 1:
+            raise BodyplanError(f"{name} is {getattr(config, name)}; give 1 or more")
+    for name, value, unit, divisor in (
+        ("checkpoint_every", config.checkpoint_every, "log_every", config.log_every),
+        ("evaluate_every", config.evaluate_every, "log_every", config.log_every),
+        ("log_every", config.log_every, "the actor's period", actor_every),
+        ("updates", config.updates, "the actor's period", actor_every),
+    ):
+        if value % divisor:
+            raise BodyplanError(f"{name} is {value}; give a multiple of {unit} ({divisor})")
+
+
+def _require_finite(
+    report: Report, robots: tuple[str, ...], update: int, length: int, folder: Path
+) -> None:
+    """Stop before numbers that are no numbers reach a checkpoint.
+
+    Raises:
+        TrainingDiverged: naming the robots and the update.
+    """
+    if report.sound and report.finite.all():
+        return
+    advice = (
+        "look at those data with `bodyplan data verify` and "
+        f"try a lower learning rate; {folder / CHECKPOINTS} keeps the last good checkpoint"
+    )
+    turns, robots_hit = np.nonzero(~report.finite)
+    if not len(turns):
+        raise TrainingDiverged(
+            f"parameters stopped being finite by update {update + length}; {advice}"
+        )
+    first = turns[0]
+    names = ", ".join(robots[robot] for robot in robots_hit[turns == first])
+    at = update + (first + 1) * length // len(report.finite)
+    raise TrainingDiverged(f"the losses of {names} stopped being finite at update {at}; {advice}")

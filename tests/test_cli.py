@@ -1,0 +1,110 @@
+"""The command line as a user meets it: exit status, one-sentence errors, JSON answers."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from synthetic import write_dataset
+
+from bodyplan.cli import COMMANDS, main
+
+NESTED = {"robots": ("list", "show"), "experts": ("train", "show")}
+NESTED["data"] = ("build", "info", "verify")
+ALL = [(name, sub) for name in COMMANDS for sub in NESTED.get(name, (None,))]
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return write_dataset(tmp_path / "set", {"crab": (3, 2), "newt": (4, 4)}).path
+
+
+def fails(capsys, *arguments):
+    """Run a command that must be refused; returns its one sentence."""
+    assert main([str(argument) for argument in arguments]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("error: ")
+    assert "Traceback" not in printed.err
+    return printed.err
+
+
+@pytest.mark.parametrize(("name", "sub"), ALL)
+def test_every_command_explains_each_of_its_options(name, sub, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([name, *([sub] if sub else []), "--help"])
+    assert stopped.value.code == 0
+    text = capsys.readouterr().out
+    options = [line for line in text.splitlines() if line.lstrip("│ ").startswith("--")]
+    assert options
+    if (name, sub) not in (("robots", "list"), ("robots", "show"), ("experts", "show")):
+        assert "--seed" in text or sub in ("info", "verify") or name in ("groups", "report")
+
+
+def test_help_lists_the_commands(capsys):
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in COMMANDS)
+
+
+def test_robots_answer_in_json(capsys):
+    assert main(["robots", "list", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["hexapod"]["joints"] == 18
+    assert rows["badger"]["feet"] == 4
+    assert rows["unitree_go1"]["mass"] == pytest.approx(12.7434, rel=1e-4)
+
+
+def test_groups_answer_in_json(capsys):
+    assert main(["groups", "--count", "2", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    distance = np.array(answer["distance"])
+    assert np.allclose(distance, distance.T)
+    assert set(answer["labels"]) == {0, 1}
+
+
+def test_an_unknown_command_and_robot_are_named(capsys, tmp_path):
+    assert "there is no command 'dance'" in fails(capsys, "dance")
+    assert "unitree_go1" in fails(capsys, "robots", "show", "unitree_go7")
+    out = tmp_path / "set"
+    assert "unitree_go7" in fails(capsys, "data", "build", "--out", out, "--robots", "unitree_go7")
+    assert not out.exists()
+
+
+def test_an_unknown_option_is_wrong_use():
+    with pytest.raises(SystemExit) as stopped:
+        main(["groups", "--coumt", "2"])
+    assert stopped.value.code == 2
+
+
+def test_verify_tells_a_whole_set_from_a_damaged_one(capsys, dataset):
+    assert main(["data", "verify", str(dataset)]) == 0
+    capsys.readouterr()
+    rewards = np.load(dataset / "crab" / "rewards.npy")
+    rewards[7] += 1e-3
+    np.save(dataset / "crab" / "rewards.npy", rewards)
+    assert "rewards.npy" in fails(capsys, "data", "verify", dataset)
+
+
+def test_a_cut_array_and_a_missing_file_are_named(capsys, dataset):
+    path = dataset / "newt" / "actions.npy"
+    path.write_bytes(path.read_bytes()[:-40])
+    assert str(path) in fails(capsys, "data", "info", dataset)
+    path.unlink()
+    assert str(path) in fails(capsys, "data", "info", dataset)
+    shutil.rmtree(dataset)
+    assert str(dataset) in fails(capsys, "data", "info", dataset)
+
+
+def test_nan_in_the_data_stops_training_before_it_begins(capsys, dataset, tmp_path):
+    rewards = np.load(dataset / "crab" / "rewards.npy")
+    rewards[3] = np.nan
+    np.save(dataset / "crab" / "rewards.npy", rewards)
+    out = tmp_path / "run"
+    error = fails(capsys, "train", "--data", dataset, "--out", out, "--network", "small")
+    assert "crab" in error
+    assert not list(out.glob("policy/*"))
+
+
+def test_a_folder_that_is_no_run_is_refused(capsys, tmp_path):
+    assert str(tmp_path) in fails(capsys, "report", tmp_path)
+    assert str(tmp_path) in fails(capsys, "evaluate", tmp_path)

@@ -1,0 +1,281 @@
+"""Environments: episodes, resets, seeds, and a future that depends on nothing else."""
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+import bodyplan
+from bodyplan.envs.environment import Environment
+from bodyplan.errors import BodyplanError
+
+MANY = 1500
+
+
+@pytest.fixture
+def environment(load):
+    """Builds one, with the robot read once for all tests."""
+
+    def build(name="unitree_go1", command="forward", num_envs=3, **others):
+        return Environment(load(name), command, num_envs, **({"threads": 1} | others))
+
+    return build
+
+
+def moves(environment, seed=0, scale=0.5):
+    rng = np.random.default_rng(seed)
+    shape = (environment.num_envs, environment.robot.num_joints)
+    while True:
+        yield scale * rng.normal(size=shape)
+
+
+def live(environment, steps, seed=0, scale=0.5):
+    """Step with random actions and no resets; all steps."""
+    actions = moves(environment, seed, scale)
+    return [environment.step(next(actions)) for _ in range(steps)]
+
+
+def assert_same(first, second, rows=slice(None)):
+    """The same bits in two lists of steps, for some of the robots."""
+    for one, two in zip(first, second, strict=True):
+        for a, b in zip([*one.observation, *one[1:]], [*two.observation, *two[1:]], strict=True):
+            np.testing.assert_array_equal(a[rows], b[rows])
+
+
+@pytest.mark.parametrize("name", ["unitree_go1", "hexapod"])
+def test_the_first_observation_is_the_recorded_one(environment, recorded, name):
+    golden = recorded(name)
+    joints, feet = golden["joint_description"].shape[0], golden["foot_description"].shape[0]
+    for episode, command in ((0, "forward"), (1, "backward"), (4, "forward")):  # nominal resets
+        observation = environment(name, command).observation
+        flat = golden["reset_observation"][episode]
+        own = flat[: 26 * joints].reshape(joints, 26)[:, 23:]
+        np.testing.assert_allclose(observation.joints[0], own, atol=1e-5)
+        own = flat[26 * joints :][: 12 * feet].reshape(feet, 12)[:, 10:]
+        np.testing.assert_allclose(observation.feet[0], own, atol=1e-5)
+        np.testing.assert_allclose(observation.general[0], flat[-20:-7], atol=1e-5)
+
+
+def test_a_recorded_episode_is_lived_again(environment, recorded):
+    golden = recorded("unitree_go1")
+    rows = np.flatnonzero(golden["episode"] == 0)  # the calm one, from a nominal reset
+    env = environment(num_envs=1, horizon=len(rows))
+    rewards = []
+    for row in rows:
+        assert env.elapsed[0] == row
+        step = env.step(golden["action"][row][None])
+        rewards.append(step.reward[0])
+        assert step.terminated[0] == golden["terminated"][row]
+        assert step.truncated[0] == golden["truncated"][row]
+    np.testing.assert_allclose(rewards, golden["reward"][rows], atol=1e-4)
+    assert sum(rewards) > 0.1
+
+
+def test_episodes_end_at_the_horizon_as_truncated_and_are_not_reset(environment):
+    env = environment(num_envs=2, horizon=4)
+    steps = live(env, 6, scale=0.1)
+    assert [step.truncated.tolist() for step in steps] == [[False] * 2] * 3 + [[True] * 2] * 3
+    assert not any(step.terminated.any() for step in steps)
+    assert env.elapsed.tolist() == [6, 6]
+    env.reset(np.array([True, False]))
+    assert env.elapsed.tolist() == [0, 6]
+    assert env.step(np.zeros((2, 12))).truncated.tolist() == [False, True]
+
+
+def test_the_horizon_is_twenty_seconds(environment):
+    env = environment(num_envs=1)
+    env.elapsed[:] = 998
+    assert [step.truncated[0] for step in live(env, 2, scale=0.1)] == [False, True]
+    assert env.qpos.shape == (1, 19)
+
+
+def test_a_fall_terminates_and_is_not_reset(environment):
+    env = environment(num_envs=2)
+    env.simulator.qpos[1, 2] = 0.03  # the trunk of the second robot reaches into the floor
+    step = env.step(np.zeros((2, 12)))
+    assert step.terminated.tolist() == [False, True]
+    assert not step.truncated.any()
+    assert env.elapsed.tolist() == [1, 1]
+    assert env.qpos[1, 2] < 0.2
+
+
+def test_velocity_is_that_of_the_trunk_in_its_own_frame(environment):
+    env = environment(num_envs=4, initial_state="random")
+    step = live(env, 5)[-1]
+    turn = Rotation.from_quat(env.qpos[:, 3:7], scalar_first=True)
+    planar = turn.inv().apply(env.simulator.qvel[:, :3])[:, :2]
+    np.testing.assert_allclose(step.velocity[:, :2], planar, atol=1e-9)
+    np.testing.assert_array_equal(step.velocity[:, 2], env.simulator.qvel[:, 5])
+
+
+def test_commands_are_observed_and_paid(environment):
+    ahead, back, turn = (
+        environment(command=command, num_envs=1) for command in ("forward", "backward", "0,0,0.5")
+    )
+    assert back.observation.general[0, 6:9].tolist() == [-1.0, 0.0, 0.0]
+    assert turn.observation.general[0, 6:9].tolist() == [0.0, 0.0, 0.5]
+    for env in (ahead, back):
+        env.simulator.qvel[:, 0] = -1.0
+    paid = [env.step(np.zeros((1, 12))).reward[0] for env in (ahead, back)]
+    assert paid[1] > paid[0] + 0.01
+
+
+def test_a_nominal_reset_is_upright_at_rest_at_the_drop_height(environment):
+    env = environment("badger", num_envs=2)
+    live(env, 3)
+    env.reset()
+    expected = [0.0, 0.0, 0.316, 1.0, 0.0, 0.0, 0.0, *env.robot.nominal]
+    np.testing.assert_array_equal(env.qpos, [expected] * 2)
+    assert not env.simulator.qvel.any()
+    assert not env.observation.joints.any()
+
+
+@pytest.mark.parametrize("name", ["unitree_go1", "hexapod"])
+def test_a_random_reset_keeps_to_its_ranges_and_fills_them(environment, name):
+    env = environment(name, num_envs=MANY, initial_state="random", threads=2)
+    robot, ranges = env.robot, env.robot.initial_state
+    qpos, qvel = env.qpos, env.simulator.qvel
+
+    def spans(values, low, high):
+        assert (values >= low - 1e-9).all()
+        assert (values <= high + 1e-9).all()
+        edge = 0.02 * (high - low)
+        assert (values.min(axis=0) < low + edge).all()
+        assert (values.max(axis=0) > high - edge).all()
+
+    np.testing.assert_array_equal(qpos[:, :3], np.tile([0.0, 0.0, robot.drop_height], (MANY, 1)))
+    angles = Rotation.from_quat(qpos[:, 3:7], scalar_first=True).as_euler("xyz") / np.pi
+    spans(angles[:, :2], -ranges.roll_pitch, ranges.roll_pitch)
+    spans(angles[:, 2], -1.0, 1.0)
+    moving = robot.nominal != 0.0
+    joints = qpos[:, robot.qpos_index]
+    factor = joints[:, moving] / robot.nominal[moving]
+    spans(factor, ranges.joint_position, 1.0 + ranges.joint_position)
+    assert np.unique(factor[0]).size == moving.sum()
+    assert not joints[:, ~moving].any()
+    share = qvel[:, robot.qvel_index] / robot.max_velocity
+    np.testing.assert_allclose(share, share[:, :1].repeat(robot.num_joints, axis=1))
+    spans(share[:, 0], -ranges.joint_velocity, ranges.joint_velocity)
+    spans(qvel[:, :3], -ranges.linear_velocity, ranges.linear_velocity)
+    spans(qvel[:, 3:6], -ranges.angular_velocity, ranges.angular_velocity)
+
+
+def test_seeds_decide_random_resets_and_nothing_else_does(environment):
+    random = {"num_envs": 2, "initial_state": "random"}
+    first, again, other = (environment(seed=seed, **random) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first.qpos, again.qpos)
+    assert not np.array_equal(first.qpos, other.qpos)
+    start = first.qpos.copy()
+    for env in (first, again):
+        env.reset()
+    np.testing.assert_array_equal(first.qpos, again.qpos)
+    assert not np.array_equal(first.qpos, start)
+    assert_same(live(first, 5), live(again, 5))
+
+
+def test_the_penalty_scale_weighs_penalties_and_not_tracking(environment):
+    envs = [environment(num_envs=1, penalty_scale=scale) for scale in (0.0, 0.05, 0.1)]
+    none, half, full = (np.array([s.reward[0] for s in live(env, 10)]) for env in envs)
+    assert (none > half).all()
+    assert (half > full).all()
+    assert (full > 0.0).all()  # so the clip at zero played no part
+    np.testing.assert_allclose(none - half, half - full, rtol=1e-3)
+    state, wanted = envs[0].simulator.state(), np.array([1.0, 0.0])
+    yaw = np.exp(-(state.angular_velocity[0, 2] ** 2) / 0.25)
+    turn = Rotation.from_quat(state.orientation[0], scalar_first=True)
+    velocity = turn.inv().apply(state.linear_velocity[0])[:2]
+    tracking = 0.02 * (2.0 * np.exp(-np.square(velocity - wanted).sum() / 0.25) + 1.0 * yaw)
+    assert none[-1] == pytest.approx(tracking, rel=1e-5)
+
+
+def test_badger_senses_no_feet(environment):
+    env = environment("badger", initial_state="random")
+    assert (env.observation.feet == -1.0).all()
+    for step in live(env, 30):
+        assert (step.observation.feet == -1.0).all()
+    assert env.simulator.state().foot_contact.any()
+
+
+def test_restoring_a_snapshot_goes_on_to_the_same_bits(environment):
+    original = environment(initial_state="random")
+    live(original, 20)
+    saved = original.snapshot()
+    rng = original.rng.bit_generator.state
+    first = live(original, 20, seed=1)
+    other = environment(initial_state="random", seed=9)
+    for env in (original, other):
+        env.restore(saved)
+        env.rng.bit_generator.state = rng
+        for kept, part in zip(env.observation, first[0].observation, strict=True):
+            assert kept.dtype == part.dtype
+        assert_same(first, live(env, 20, seed=1))
+
+
+def test_a_reset_after_restoring_shows_the_others_what_they_saw(environment):
+    original, other = environment(), environment()
+    seen = live(original, 20)[-1].observation
+    other.restore(original.snapshot())
+    for part, kept in zip(other.reset(np.array([False, True, False])), seen, strict=True):
+        np.testing.assert_array_equal(part[[0, 2]], kept[[0, 2]])
+
+
+def test_resetting_some_robots_leaves_the_others_alone(environment):
+    undisturbed, disturbed = environment(), environment()
+    for env in (undisturbed, disturbed):
+        seen = live(env, 30)[-1].observation  # long enough for feet to have been in the air
+    before = [part.copy() for part in seen]
+    after = disturbed.reset(np.array([False, True, False]))
+    for part, kept in zip(after, before, strict=True):
+        np.testing.assert_array_equal(part[[0, 2]], kept[[0, 2]])
+        assert not np.array_equal(part[1], kept[1]) or part.ndim == 2
+    for part, kept in zip(seen, before, strict=True):  # nor is what was handed out changed
+        np.testing.assert_array_equal(part, kept)
+    assert_same(live(undisturbed, 20, 1), live(disturbed, 20, 1), rows=[0, 2])
+
+
+def test_a_reset_robot_forgets(environment):
+    old, new = environment(), environment()
+    live(old, 30)
+    old.reset()
+    for a, b in zip(old.observation, new.observation, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert_same(live(old, 10), live(new, 10))
+
+
+def test_the_callers_actions_are_left_alone_and_may_be_changed(environment):
+    careful, careless = environment(), environment()
+    action = np.full((3, 12), 0.3, np.float32)
+    own = action.copy()
+    careless.step(own)
+    careless.reset(np.array([True, False, False]))
+    np.testing.assert_array_equal(own, action)
+    own[:] = 7.0
+    careful.step(action)
+    careful.reset(np.array([True, False, False]))
+    assert_same(live(careful, 2), live(careless, 2))
+
+
+def test_actions_of_single_precision_count_in_double(environment):
+    single, double = environment(), environment()
+    actions = [move.astype(np.float32) for move, _ in zip(moves(single), range(5), strict=False)]
+    assert_same(
+        [single.step(action) for action in actions],
+        [double.step(action.astype(np.float64)) for action in actions],
+    )
+
+
+def test_make_is_the_clean_task():
+    env = bodyplan.make("unitree_go1", "backward", 2)
+    assert (env.num_envs, env.horizon, env.penalty_scale) == (2, 1000, 1.0)
+    assert (env.initial_state, env.robot.name) == ("nominal", "unitree_go1")
+    assert env.command.tolist() == [[-1.0, 0.0, 0.0]] * 2
+    env.step(np.zeros((2, 12)))
+    assert env.simulator.states[0, 0] == pytest.approx(0.02)
+
+
+def test_arguments_that_name_nothing_are_refused(environment):
+    with pytest.raises(BodyplanError, match=r"'upside_down'.*nominal.*random"):
+        environment(initial_state="upside_down")
+    with pytest.raises(BodyplanError, match="'sideways' is no command"):
+        environment(command="sideways")
+    with pytest.raises(BodyplanError, match="no robot is called 'cat'"):
+        Environment("cat")

@@ -1,0 +1,160 @@
+"""The report of a run, whole and with parts missing, as a browser without a network sees it."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from synthetic import write_dataset
+from synthetic_run import GROUPS, ROBOTS, write_run
+
+from bodyplan.errors import BodyplanError
+from bodyplan.report.page import write_report
+
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+SHAPES = {"unitree_go1": (12, 4), "anymal_c": (12, 4), "badger": (13, 4), "hexapod": (18, 6)}
+
+
+class Page(HTMLParser):
+    """Collects what a page would load, its text by section, and checks that tags nest."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.source = path.read_text(encoding="utf-8")
+        self.open, self.loads, self.text, self.images = [], [], {}, []
+        self.section = None
+        self.feed(self.source)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.loads += [v for k, v in attributes if k in ("src", "href", "xlink:href", "srcset")]
+        if tag == "section":
+            self.section = found["id"]
+        if tag == "img":
+            self.images.append(found)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text[self.section] = self.text.get(self.section, "") + data
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    """A report of everything, and where it lies."""
+    folder = tmp_path_factory.mktemp("report")
+    run = write_run(folder / "first-light")
+    dataset = write_dataset(folder / "data", SHAPES, steps=200)
+    films = {name: b"RIFF" + name.encode() for name in ROBOTS}
+    return write_report(run, dataset, films)
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """The report of a run that has only begun."""
+    run = write_run(tmp_path_factory.mktemp("bare") / "run", evaluated=False)
+    (run / "metrics.jsonl").unlink()
+    return write_report(run)
+
+
+def test_the_page_is_one_file_that_loads_nothing(full):
+    assert full.name == "report.html"
+    page = Page(full)
+    assert all(load.startswith(("data:", "#")) for load in page.loads)
+    without_namespaces = re.sub(r'xmlns(:\w+)?="[^"]*"', "", page.source)
+    assert "http:" not in without_namespaces
+    assert "https:" not in without_namespaces
+    assert "<script" not in page.source
+    assert "@import" not in page.source
+    assert not re.search(r"url\((?!#)", page.source)
+    ids = re.findall(r'\bid="([^"]+)"', page.source)
+    assert len(ids) == len(set(ids))
+
+
+def test_every_robot_is_in_every_section(full):
+    page = Page(full)
+    for name in ROBOTS:
+        for section in ("returns", "walking", "training", "bodies", "data", "reproduce"):
+            assert name in page.text[section], (name, section)
+    assert [image["alt"].split()[0] for image in page.images] == list(ROBOTS)
+    assert all(image["src"].startswith("data:image/webp;base64,UklGR") for image in page.images)
+
+
+def test_the_outcome_is_said_in_numbers(full):
+    page = Page(full)
+    mean = json.loads((full.parent / "evaluation.json").read_text())["mean"]
+    gain = 100 * (mean["return_mean"] / mean["data_return"] - 1)
+    head = page.text[None].replace("\u00a0", " ")
+    assert f"four robots to a mean return of {mean['return_mean']:.1f}" in head
+    assert f"{gain:.0f} % above the data" in head
+    assert f"{100 * mean['normalised_return']:.0f} % of the experts" in head
+    assert "2,500 updates in 2 min" in head
+    assert "expert, 800 steps" in head
+    assert f"cut into {len(GROUPS)} groups" in page.text["bodies"]
+
+
+def test_the_commands_rebuild_data_and_run(full):
+    text = Page(full).text["reproduce"]
+    assert "bodyplan data build --out data/demo --robots unitree_go1 anymal_c" in text
+    assert "--command forward --steps 200 --seed 0" in text
+    assert "--algorithm iql --combine grouped" in text
+    assert "--iql.beta 3.0" in text
+    assert f"bodyplan evaluate {full.parent} --episodes 16 --seed 0" in text
+
+
+def test_what_is_missing_is_said_and_no_error(bare):
+    page = Page(bare)
+    assert "not evaluated yet" in page.text[None]
+    assert "not been evaluated yet" in page.text["returns"]
+    assert "No robot has been filmed" in page.text["walking"]
+    assert "No training metrics" in page.text["training"]
+    assert "dataset was not at hand" in page.text["data"]
+    assert not page.images
+
+
+def test_damaged_lines_unknown_bodies_and_odd_numbers_do_not_stop_a_report(tmp_path):
+    run = write_run(tmp_path / "run", updates=50)
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"update": 60, "actor/loss/hexapod": NaN}\n[1]\n{"update": 70, "actor')
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"robots": [*ROBOTS, "centaur<b>"]}))
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    evaluation["robots"]["badger"] |= {"expert_return": None, "return_se": None}
+    evaluation["mean"] |= {"expert_return": None, "normalised_return": None}
+    (run / "evaluation.json").write_text(json.dumps(evaluation))
+    page = Page(write_report(run, out=tmp_path / "elsewhere" / "page.html"))
+    assert "centaur<b>" in page.text["bodies"]
+    assert "are not shown" in page.text["bodies"]
+    assert "nan" not in page.text["returns"].lower()
+    assert "of the experts" not in page.text[None]
+
+
+def test_a_worse_policy_is_said_to_be_worse(tmp_path):
+    run = write_run(tmp_path / "run", updates=50)
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    evaluation["mean"] |= {"return_mean": 9.0, "data_return": 18.0}
+    (run / "evaluation.json").write_text(json.dumps(evaluation))
+    assert "50\u00a0% below the data" in Page(write_report(run)).text[None]
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path):
+    with pytest.raises(BodyplanError, match=r"is not a run \(it has no config\.json\)"):
+        write_report(tmp_path)
+
+
+def test_a_place_that_cannot_be_written_is_named_and_nothing_left(tmp_path):
+    run = write_run(tmp_path / "run", updates=50)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BodyplanError, match="file"):
+        write_report(run, out=tmp_path / "file" / "report.html")
+    assert not list(tmp_path.rglob("*.html"))

@@ -1,0 +1,200 @@
+"""Batched physics: against recorded steps of the original, and exact whatever runs beside it."""
+
+import numpy as np
+import pytest
+
+from bodyplan.envs import walking
+from bodyplan.envs.simulator import PHYSICS, Simulator
+from bodyplan.envs.walking import REWARD_TERMS, Memory
+from bodyplan.errors import BodyplanError
+
+ROBOTS = ["unitree_go1", "anymal_c", "badger", "hexapod"]
+
+# Median and 95 % of one-step errors to be expected of models rebuilt from rounded figures on
+# MuJoCo 4.0, whose contacts are not those of the recording's 3.1 (measured with the reference);
+# `contact` and `fallen` are shares of the steps in which they differ.
+EXPECTED = {
+    "unitree_go1": {
+        "qpos": (2e-16, 2e-6),
+        "qvel": (5e-15, 5e-5),
+        "gravity": (8e-16, 5e-8),
+        "reward": (0.0, 9e-18),
+        "contact": 0.0,
+        "fallen": 0.0,
+    },
+    "hexapod": {
+        "qpos": (6e-3, 3e-2),
+        "qvel": (3e-1, 1.0),
+        "gravity": (1e-3, 8e-3),
+        "reward": (0.0, 2e-3),
+        "contact": 0.463,
+        "fallen": 0.004,
+    },
+}
+SLACK = 3.0
+LEAST = 1e-9
+
+
+def one_step(robot, golden):
+    """A simulator that has made each recorded step from its recorded start."""
+    simulator = Simulator(robot, len(golden["qpos"]))
+    everyone = np.ones(simulator.num_envs, bool)
+    simulator.reset(everyone, golden["qpos"], golden["qvel"])
+    simulator.step(golden["action"])
+    return simulator
+
+
+def actions(simulator, scale=0.5, seed=0):
+    """Endless random actions."""
+    rng = np.random.default_rng(seed)
+    while True:
+        yield scale * rng.normal(size=(simulator.num_envs, simulator.robot.num_joints))
+
+
+def walk(simulator, steps, seed=0):
+    """All states on the way."""
+    moves = actions(simulator, seed=seed)
+    path = []
+    for _ in range(steps):
+        simulator.step(next(moves))
+        path.append(simulator.states.copy())
+    return np.array(path)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_one_step_errors_are_those_to_be_expected(load, recorded, name):
+    robot, golden, expected = load(name), recorded(name), EXPECTED[name]
+    simulator = one_step(robot, golden)
+    state = simulator.state()
+    down = np.tile([0.0, 0.0, -1.0], (len(golden["qpos"]), 1))
+    told = walking.into_trunk_frame(down, golden["next_qpos"][:, 3:7])
+    memory = Memory(golden["last_action"], golden["prev_joint_vel"], golden["foot_timers"])
+    terms = walking.reward_terms(robot, state, golden["action"], memory, golden["command"])
+    errors = {
+        "qpos": simulator.qpos - golden["next_qpos"],
+        "qvel": simulator.qvel - golden["next_qvel"],
+        "gravity": walking.into_trunk_frame(down, state.orientation) - told,
+        "reward": (walking.total_reward(terms) - golden["reward"])[:, None],
+    }
+    for figure, error in errors.items():
+        worst = np.abs(error).max(axis=1)
+        for share, bound in zip((0.5, 0.95), expected[figure], strict=True):
+            assert np.quantile(worst, share) <= max(SLACK * bound, LEAST), (figure, share)
+    contact = (state.foot_contact != golden["next_foot_contact"]).any(axis=1)
+    assert contact.mean() <= SLACK * expected["contact"]
+    fallen = walking.has_fallen(robot, state) != golden["terminated"]
+    assert fallen.mean() <= SLACK * expected["fallen"]
+
+
+def test_collisions_of_go1_are_the_recorded_ones(load, recorded):
+    robot, golden = load("unitree_go1"), recorded("unitree_go1")
+    state = one_step(robot, golden).state()
+    memory = Memory(golden["last_action"], golden["prev_joint_vel"], golden["foot_timers"])
+    terms = walking.reward_terms(robot, state, golden["action"], memory, golden["command"])
+    index = REWARD_TERMS.index("collision")
+    told = golden["reward_terms"][:, index]
+    assert np.unique(told.round(6)).size > 1
+    np.testing.assert_allclose(terms[:, index], told, atol=1e-9)
+
+
+@pytest.mark.parametrize("physics", PHYSICS)
+def test_results_do_not_depend_on_the_number_of_threads(load, physics):
+    one, two = (Simulator(load("hexapod"), 5, physics, threads=threads) for threads in (1, 2))
+    np.testing.assert_array_equal(walk(one, 50), walk(two, 50))
+    np.testing.assert_array_equal(one.warmstarts, two.warmstarts)
+
+
+def test_a_robots_path_does_not_depend_on_its_neighbours(load):
+    alone, among = (Simulator(load("unitree_go1"), count, threads=1) for count in (1, 4))
+    for move, _ in zip(actions(among), range(30), strict=False):
+        alone.step(move[2:3])
+        among.step(move)
+    np.testing.assert_array_equal(among.states[2], alone.states[0])
+    assert not np.array_equal(among.states[1], among.states[2])
+
+
+@pytest.mark.parametrize("name", ROBOTS)
+def test_a_robot_that_does_nothing_stands(load, name):
+    robot = load(name)
+    simulator = Simulator(robot, 1)
+    for _ in range(300):
+        simulator.step(np.zeros((1, robot.num_joints)))
+        assert not walking.has_fallen(robot, simulator.state())
+    state = simulator.state()
+    assert state.foot_contact.all()
+    assert np.abs(state.linear_velocity).max() < 0.01
+    assert np.abs(walking.roll_pitch(state.orientation)).max() < 0.2
+    if name == "anymal_c":  # sags, as the original does, from 0.55 m
+        assert state.height[0] == pytest.approx(0.31, abs=0.005)
+
+
+@pytest.mark.parametrize("name", ROBOTS)
+def test_joints_keep_to_their_velocity_limits_and_motors_to_theirs(load, name):
+    robot = load(name)
+    simulator = Simulator(robot, 8)
+    fastest, strongest = 0.0, 0.0
+    for move, _ in zip(actions(simulator, scale=20.0), range(20), strict=False):
+        simulator.step(move)
+        state = simulator.state()
+        fastest = max(fastest, (np.abs(state.joint_velocities) / robot.max_velocity).max())
+        strongest = max(strongest, (np.abs(state.torques) / robot.torque_limit).max())
+    assert fastest == strongest == 1.0  # the limits were reached, and never passed
+
+
+def test_torques_follow_the_stated_law_from_the_state_before(load):
+    robot = load("unitree_go1")
+    simulator = Simulator(robot, 3)
+    walk(simulator, 5)
+    q, qd = simulator.qpos[:, 7:].copy(), simulator.qvel[:, 6:].copy()
+    action = next(actions(simulator, seed=1))
+    simulator.step(action)
+    law = 20.0 * (robot.nominal + 0.25 * action - q) - 0.5 * qd
+    expected = np.clip(law, -robot.torque_limit, robot.torque_limit)
+    np.testing.assert_allclose(simulator.state().torques, expected, rtol=1e-12)
+
+
+def test_resetting_one_robot_leaves_the_others_futures_alone(load):
+    robot = load("unitree_go1")
+    undisturbed, disturbed = (Simulator(robot, 3, threads=1) for _ in range(2))
+    for simulator in (undisturbed, disturbed):
+        walk(simulator, 10)
+    disturbed.reset(np.array([False, True, False]), robot.nominal_qpos, np.zeros(robot.model.nv))
+    np.testing.assert_array_equal(disturbed.qpos[1], robot.nominal_qpos)
+    paths = [walk(simulator, 20, seed=1) for simulator in (undisturbed, disturbed)]
+    np.testing.assert_array_equal(paths[0][:, [0, 2]], paths[1][:, [0, 2]])
+    assert not np.array_equal(paths[0][:, 1], paths[1][:, 1])
+
+
+def test_a_reset_robot_lives_as_a_new_one(load):
+    robot = load("hexapod")
+    old, new = Simulator(robot, 2, threads=1), Simulator(robot, 2, threads=1)
+    walk(old, 10)
+    old.reset(np.ones(2, bool), robot.nominal_qpos, np.zeros(robot.model.nv))
+    np.testing.assert_array_equal(walk(old, 20), walk(new, 20))
+
+
+def test_contacts_are_known_right_after_a_reset(load):
+    robot = load("unitree_go1")
+    simulator = Simulator(robot, 2)
+    lying = np.tile(robot.nominal_qpos, (2, 1))
+    lying[:, 2] = [2.0, 0.05]
+    simulator.reset(np.ones(2, bool), lying, np.zeros((2, robot.model.nv)))
+    state = simulator.state()
+    assert state.foot_contact.all(axis=1).tolist() == [False, True]
+    assert walking.has_fallen(robot, state).tolist() == [False, True]
+
+
+def test_fast_physics_leaves_the_robots_own_model_alone(load):
+    robot = load("unitree_go1")
+    timestep, dims = robot.model.opt.timestep, robot.model.geom_condim.copy()
+    fast = Simulator(robot, 1, "fast")
+    walk(fast, 1)
+    assert fast.states[0, 0] == pytest.approx(0.02)
+    assert robot.model.opt.timestep == timestep == 0.005
+    np.testing.assert_array_equal(robot.model.geom_condim, dims)
+    assert dims.max() == 6
+
+
+def test_unknown_physics_are_refused_with_the_choices(load):
+    with pytest.raises(BodyplanError, match=r"'slow'.*\['reference', 'fast'\]"):
+        Simulator(load("unitree_go1"), 1, "slow")
