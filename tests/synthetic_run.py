@@ -21,13 +21,15 @@ def write_run(path: Path, updates: int = 2500, every: int = 10, evaluated: bool 
     path.mkdir(parents=True)
     config = {
         "data": "data/demo",
+        "out": str(path),
         "algorithm": "iql",
         "combine": "grouped",
-        "sizes": "small",
+        "network": "small",
         "updates": updates,
         "batch_size": 64,
         "seed": 0,
-        "iql": {"expectile": 0.7, "beta": 3.0, "gamma": 0.99, "tau": 0.005},
+        "reward_scale": "per_robot",
+        "iql": {"expectile": 0.8, "beta": 3.0, "gamma": 0.99, "tau": 0.005},
         "robots": ROBOTS,
         "groups": GROUPS,
         "dataset_card_sha256": "0" * 64,
@@ -56,7 +58,7 @@ def _metrics(update: int) -> dict[str, float]:
         line[f"critic/q_mean/{robot}"] = (2.0 + 0.5 * rank) * learned + 0.05 * rng.normal()
         line[f"actor/loss/{robot}"] = 1.4 - (0.9 - 0.1 * rank) * learned + 0.02 * rng.normal()
         line[f"actor/weight_std/{robot}"] = (0.1 + 0.05 * rank) * learned + 0.01 * rng.uniform()
-    return {key: float(value) for key, value in line.items()}
+    return {"update": update} | {key: float(line[key]) for key in line if key != "update"}
 
 
 def _interval(update: int, updates: int) -> dict[str, object]:

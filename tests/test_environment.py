@@ -205,8 +205,6 @@ def test_restoring_a_snapshot_goes_on_to_the_same_bits(environment):
     for env in (original, other):
         env.restore(saved)
         env.rng.bit_generator.state = rng
-        for kept, part in zip(env.observation, first[0].observation, strict=True):
-            assert kept.dtype == part.dtype
         assert_same(first, live(env, 20, seed=1))
 
 
@@ -226,7 +224,7 @@ def test_resetting_some_robots_leaves_the_others_alone(environment):
     after = disturbed.reset(np.array([False, True, False]))
     for part, kept in zip(after, before, strict=True):
         np.testing.assert_array_equal(part[[0, 2]], kept[[0, 2]])
-        assert not np.array_equal(part[1], kept[1]) or part.ndim == 2
+    assert not after.joints[1].any()
     for part, kept in zip(seen, before, strict=True):  # nor is what was handed out changed
         np.testing.assert_array_equal(part, kept)
     assert_same(live(undisturbed, 20, 1), live(disturbed, 20, 1), rows=[0, 2])

@@ -2,12 +2,18 @@
 
 import json
 import re
+import shlex
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
+import tyro
 from synthetic import write_dataset
 from synthetic_run import GROUPS, ROBOTS, write_run
 
+from bodyplan.cli.data import BuildData
+from bodyplan.cli.evaluate import Evaluate
+from bodyplan.cli.train import Train
 from bodyplan.errors import BodyplanError
 from bodyplan.report.page import write_report
 
@@ -103,13 +109,22 @@ def test_the_outcome_is_said_in_numbers(full):
     assert f"cut into {len(GROUPS)} groups" in page.text["bodies"]
 
 
-def test_the_commands_rebuild_data_and_run(full):
-    text = Page(full).text["reproduce"]
-    assert "bodyplan data build --out data/demo --robots unitree_go1 anymal_c" in text
-    assert "--command forward --steps 200 --seed 0" in text
-    assert "--algorithm iql --combine grouped" in text
-    assert "--iql.beta 3.0" in text
-    assert f"bodyplan evaluate {full.parent} --episodes 16 --seed 0" in text
+def test_the_commands_are_those_that_made_the_data_and_the_run(full):
+    page = Page(full)
+    lines = re.split(r"(?=bodyplan )", page.text["reproduce"].split("Configuration")[0])[1:]
+    build, trained, evaluated, reported = (shlex.split(line) for line in lines)
+    assert build[:3] == ["bodyplan", "data", "build"]
+    data = tyro.cli(BuildData, args=build[3:])
+    assert (data.out, data.robots, data.steps) == (Path("data/demo"), ROBOTS, 200)
+    assert (data.recipe, data.command, data.initial_state) == ("expert", "forward", "nominal")
+    config = tyro.cli(Train, args=trained[2:]).config
+    assert (config.data, config.out) == (data.out, full.parent)
+    assert (config.algorithm, config.combine, config.groups) == ("iql", "grouped", 2)
+    assert (config.network, config.updates, config.iql.expectile) == ("small", 2500, 0.8)
+    trial = tyro.cli(Evaluate, args=evaluated[2:])
+    assert (trial.run_folder, trial.command) == (full.parent, "forward")
+    assert (trial.trial.episodes, trial.trial.initial_state) == (16, "random")
+    assert reported == ["bodyplan", "report", str(full.parent)]
 
 
 def test_what_is_missing_is_said_and_no_error(bare):

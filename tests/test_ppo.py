@@ -188,3 +188,13 @@ def test_the_same_rollouts_make_the_same_learner():
     assert len(once) > 20
     for first, second in zip(once, again, strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+def test_an_update_keeps_every_type_so_that_it_is_compiled_once():
+    before, after = fresh(), learn(1)[0]
+    types = [
+        [jax.typeof(leaf) for leaf in jax.tree.leaves(eqx.filter(learner, eqx.is_array))]
+        for learner in (before, after)
+    ]
+    assert types[0] == types[1]
+    assert not any(kind.weak_type for kind in types[0])

@@ -23,7 +23,9 @@ BALL = """
 ROCK = """
 <mujoco><asset><mesh name="rock" vertex="0 0 0  .6 0 0  0 .3 0  0 0 .2  .5 .3 .3"/></asset>
 <worldbody><geom type="plane" size="1 1 1"/><body name="trunk"><freejoint/>
-<geom type="mesh" mesh="rock" pos=".1 0 0" euler="0 30 0"/></body></worldbody></mujoco>
+<geom type="mesh" mesh="rock" pos=".1 0 0" euler="0 30 0"/>
+<body><joint name="nod"/><geom type="ellipsoid" size=".1 .2 .1" pos="-.2 0 .1"/></body>
+</body></worldbody></mujoco>
 """
 
 
@@ -95,10 +97,9 @@ def test_the_puppet_has_the_robots_shapes_in_their_places(load, name):
 
 def test_meshes_of_a_users_robot_are_copied(load):
     model = mujoco.MjModel.from_xml_string(ROCK)
-    none = np.zeros(0)
-    go1 = load("unitree_go1")
-    robot = replace(go1, model=model, joints=(), feet=(), nominal=none, max_velocity=none)
-    pose = np.array([0.1, 0.0, 0.2, 1.0, 0.0, 0.0, 0.0])
+    go1, one = load("unitree_go1"), np.ones(1)
+    robot = replace(go1, model=model, joints=("nod",), feet=(), nominal=one, max_velocity=one)
+    pose = np.array([0.1, 0.0, 0.2, 1.0, 0.0, 0.0, 0.0, 0.5])
     scene = compose(robot, pose[None])
     puppet, original = cast(scene.puppet, scene.positions[0], scene.rotations[0]), cast(model, pose)
     assert np.isfinite(original).sum() > 100

@@ -53,6 +53,8 @@ class _Painter:
         rays = self.forward + across[:, None] * self.right + upward[:, None, None] * self.up
         self.rays = rays / np.linalg.norm(rays, axis=2, keepdims=True)
         self.behind = -scene.distance * self.forward  # from the point looked at to the camera
+        self.shapes = np.flatnonzero(scene.puppet.geom_group != FLOOR_GROUP)
+        self.reach = scene.puppet.geom_rbound[self.shapes]
         self.lamp = scene.radius * np.array(LAMP)
         self.floor_range = -(scene.look_at[0, 2] + self.behind[2]) / self.rays[..., 2]
         self.floor_offset = (self.rays[..., :2] * self.floor_range[..., None]).astype(np.float32)
@@ -87,7 +89,7 @@ class _Painter:
         look_at: Float[np.ndarray, "3"],
     ) -> None:
         lamp = look_at + self.lamp
-        centres, reach = data.geom_xpos[1:], self.scene.puppet.geom_rbound[1:]
+        centres, reach = data.geom_xpos[self.shapes], self.reach
         stretch = (lamp[2] / np.maximum(lamp[2] - centres[:, 2], 0.1 * lamp[2]))[:, None]
         spots = lamp + stretch * (centres - lamp)
         window = self._window(spots, 1.5 * stretch[:, 0] * reach, look_at)
@@ -105,7 +107,7 @@ class _Painter:
         data: mujoco.MjData,
         look_at: Float[np.ndarray, "3"],
     ) -> None:
-        window = self._window(data.geom_xpos[1:], self.scene.puppet.geom_rbound[1:], look_at)
+        window = self._window(data.geom_xpos[self.shapes], self.reach, look_at)
         part, rays, floor = picture[window], self.rays[window], self.floor_range[window]
         eye, every = look_at + self.behind, np.s_[::_FINE, ::_FINE]
         shape, colour = self._see(data, eye, rays[every], floor[every])

@@ -32,6 +32,7 @@ REWARD_UNIT = 0.06
 """Best reward of a step as PPO sees it, whatever the robot's coefficients."""
 RECENT = 128
 """Episodes in the moving average."""
+MIN_STD = 0.05
 
 Log = Callable[[int, dict[str, float]], None]
 
@@ -58,6 +59,8 @@ class ExpertConfig:
     """Share of the penalties at the start of the ramp."""
     guide: float = 0.5
     """Share of wide-temperature tracking in the reward at the start of the ramp."""
+    final_std: float = 0.2
+    """Largest standard deviation of actions at the end; the bound falls to it after the ramp."""
     checkpoint_every: int = 40
     """Iterations between checkpoints."""
     threads: int | None = None
@@ -107,13 +110,22 @@ class _Course:
         """Along the ramp, 0 to 1."""
         return min(1.0, self.steps / self.config.ramp_steps)
 
+    def std_bounds(self) -> tuple[float, float]:
+        """Actions must be loud until the ramp ends, and grow quiet from there on."""
+        first, last = self.environment.robot.expert.initial_std, self.config.final_std
+        beyond = (self.steps - self.config.ramp_steps) / max(
+            1, self.config.steps - self.config.ramp_steps
+        )
+        ceiling = first + (last - first) * min(1.0, max(0.0, beyond))
+        return max(MIN_STD, first * (1.0 - self.progress)), max(MIN_STD, ceiling)
+
     def iterate(self) -> dict[str, float]:
         """Roll out, improve, count."""
         hyper, environment = self.config.ppo, self.environment
         first = self.config.first_penalties
         environment.penalty_scale = first + (1.0 - first) * self.progress
-        floor = jnp.asarray(environment.robot.expert.initial_std * (1.0 - self.progress))
-        self.learner, metrics = ppo.improve(hyper, self.learner, self._roll_out(), floor)
+        bounds = jnp.asarray(self.std_bounds())
+        self.learner, metrics = ppo.improve(hyper, self.learner, self._roll_out(), bounds)
         self.steps += hyper.num_envs * hyper.rollout_steps
         returns, lengths = np.array(self.recent or [(0.0, 0)]).T
         self._snap()

@@ -7,7 +7,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree
 
 from bodyplan.datasets.mixture import Mixture
@@ -28,14 +27,12 @@ class LearnerState(eqx.Module):
 
 
 class Report(eqx.Module):
-    """What an interval tells: metrics, and whether numbers stayed finite."""
+    """What an interval tells."""
 
     metrics: Metrics
     """Means over the interval; a number or `[R]`."""
     finite: Bool[Array, "K R"]
-    """Each robot's losses, turn by turn."""
-    sound: Bool[Array, ""]
-    """Whether all parameters are finite at the end."""
+    """Whether each robot's metrics were finite, turn by turn."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,6 @@ class Learner:
 
     def init(self, seed: int, sizes: NetworkSizes) -> LearnerState:
         """The state before the first update."""
-
         policy, critic = self.algorithm.init(np.random.default_rng(seed), sizes)
         actor = ActorState(
             policy,
@@ -63,14 +59,14 @@ class Learner:
 
     def turn(self, state: LearnerState, mixture: Mixture) -> tuple[LearnerState, Metrics]:
         """The critics' updates (one, but for algorithms that delay the actor), then the actor's."""
-        critic, key = state.critic, state.key
-        for _ in range(self.algorithm.actor_every):
-            key, sample_key, critic_key = jax.random.split(key, 3)
+        critic = state.critic
+        key, actor_key, *critic_keys = jax.random.split(state.key, 2 + self.algorithm.actor_every)
+        for critic_key in critic_keys:
+            sample_key, critic_key = jax.random.split(critic_key)
             batches = mixture.sample(sample_key, self.batch_size)
             critic, targets, critic_metrics = self.algorithm.critic_update(
                 critic, state.actor.policy, batches, mixture.descriptors, critic_key
             )
-        key, actor_key = jax.random.split(key)
         actor, actor_metrics = self.combiner.step(
             state.actor,
             lambda policy, batch, key: self.algorithm.actor_losses(policy, critic, batch, key),
@@ -93,11 +89,10 @@ class Learner:
 
         turns = updates // self.algorithm.actor_every
         state, metrics = jax.lax.scan(body, state, length=turns)
-        finite = [jnp.isfinite(values) for values in metrics.values() if values.ndim == 2]
-        parameters = [state.actor.policy, state.critic]
-        sound = jnp.isfinite(optax.global_norm(parameters))
-        means = jax.tree.map(lambda values: values.mean(0), metrics)
-        return state, Report(means, jnp.stack(finite).all(0), sound)
+        shape = (turns, len(mixture.descriptors))
+        told = [jnp.broadcast_to(m.reshape(turns, -1), shape) for m in metrics.values()]
+        finite = jnp.isfinite(jnp.stack(told)).all(axis=0)
+        return state, Report(jax.tree.map(lambda values: values.mean(axis=0), metrics), finite)
 
     def compile(
         self, state: LearnerState, mixture: Mixture, updates: int

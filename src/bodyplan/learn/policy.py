@@ -16,7 +16,8 @@ from jaxtyping import Array, Float
 
 from bodyplan.envs.walking import Observation
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.algorithms import ALGORITHMS, Algorithm
+from bodyplan.learn.algorithms import ALGORITHMS
+from bodyplan.learn.algorithms.algorithm import Algorithm
 from bodyplan.learn.checkpoint import restore_tree, save_tree
 from bodyplan.learn.networks.heads import Policy
 from bodyplan.learn.networks.urma import NetworkSizes

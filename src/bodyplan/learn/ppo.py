@@ -18,7 +18,6 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 MAX_MEAN = 10.0
 """Bound on a mean action, as in the original task's policies."""
-MIN_STD, MAX_STD = 0.05, 1.0
 
 
 @dataclass(frozen=True)
@@ -131,14 +130,14 @@ def init(
         mlp,
         (0.01 * last.weight, jnp.zeros(joints)),
     )
-    actor = Actor(mlp, jnp.full(joints, math.log(initial_std)))
+    actor = Actor(mlp, jnp.full(joints, math.log(initial_std), jnp.float32))
     critic = eqx.nn.MLP(privileged, "scalar", config.hidden, 2, jax.nn.elu, key=critic_key)
     return Learner(
         actor,
         critic,
         _optimiser(config).init(eqx.filter(actor, eqx.is_array)),
         _optimiser(config).init(eqx.filter(critic, eqx.is_array)),
-        jnp.asarray(config.learning_rate),
+        jnp.asarray(config.learning_rate, jnp.float32),
         _fresh_normaliser(senses),
         _fresh_normaliser(privileged),
         key,
@@ -163,9 +162,9 @@ def value(learner: Learner, privileged: Float[Array, "N P"]) -> Float[Array, " N
 
 @eqx.filter_jit(donate="all-except-first")
 def improve(
-    config: PPOConfig, learner: Learner, rollout: Rollout, floor: Float[Array, ""]
+    config: PPOConfig, learner: Learner, rollout: Rollout, std_bounds: Float[Array, "2"]
 ) -> tuple[Learner, dict[str, Float[Array, ""]]]:
-    """One PPO update; actions keep a standard deviation of at least `floor`.
+    """One PPO update, keeping the actions' standard deviation within bounds.
 
     Also returns what is worth logging.
     """
@@ -204,7 +203,7 @@ def improve(
         actor_step, actor_state = optimiser.update(actor_grad, actor_state)
         critic_step, critic_state = optimiser.update(critic_grad, critic_state)
         moved = eqx.apply_updates(actor, jax.tree.map(lambda g: -rate * g, actor_step))
-        actor = _within_bounds(moved, floor)
+        actor = _within_bounds(moved, std_bounds)
         fixed = config.critic_learning_rate
         critic = eqx.apply_updates(critic, jax.tree.map(lambda g: -fixed * g, critic_step))
         parts = eqx.filter((actor, critic), eqx.is_array)
@@ -229,10 +228,9 @@ def improve(
     return learner, metrics | {"learning_rate": rate, "std": actor.std().mean()}
 
 
-def _within_bounds(actor: Actor, floor: Float[Array, ""]) -> Actor:
+def _within_bounds(actor: Actor, std_bounds: Float[Array, "2"]) -> Actor:
     # Projected after each step: a bound inside the forward pass would end the gradient there.
-    least = jnp.log(jnp.maximum(floor, MIN_STD))
-    bounded = jnp.clip(actor.log_std, least, math.log(MAX_STD))
+    bounded = jnp.clip(actor.log_std, *jnp.log(std_bounds))
     return eqx.tree_at(lambda a: a.log_std, actor, bounded)
 
 
@@ -287,4 +285,4 @@ def _optimiser(config: PPOConfig) -> optax.GradientTransformation:
 
 
 def _fresh_normaliser(size: int) -> Normaliser:
-    return Normaliser(jnp.zeros(size), jnp.ones(size), jnp.asarray(1e-4))
+    return Normaliser(jnp.zeros(size), jnp.ones(size), jnp.asarray(1e-4, jnp.float32))

@@ -21,7 +21,8 @@ import numpy as np
 from bodyplan.datasets.episodes import CARD, Dataset
 from bodyplan.datasets.mixture import Mixture, RewardScale
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.algorithms import ALGORITHMS, IQL
+from bodyplan.learn.algorithms import ALGORITHMS
+from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.checkpoint import checkpoints, restore_checkpoint, save_checkpoint
 from bodyplan.learn.combiners import COMBINERS
 from bodyplan.learn.grouping import embodiment_groups, read_groups
@@ -160,6 +161,7 @@ def _loop(
                 append(told, {"update": update, "evaluation": evaluation})
         # Last, so that a run killed at any moment repeats what the checkpoint does not know of.
         if update % config.checkpoint_every == 0 or update == config.updates:
+            _require_sound(state, config.out)
             save_checkpoint(config.out / CHECKPOINTS, update, state)
     return state
 
@@ -174,8 +176,7 @@ def _plan(config: TrainConfig) -> tuple[Dataset, Learner, dict[str, Any]]:
     strangers = sorted(set(config.robots) - set(dataset.robots))
     if strangers:
         raise BodyplanError(
-            f"{config.data} holds no robot {strangers[0]}; "
-            f"choose from {', '.join(dataset.robots)}"
+            f"{config.data} holds no robot {strangers[0]}; choose from {', '.join(dataset.robots)}"
         )
     dataset = replace(dataset, robots=config.robots or dataset.robots)
     algorithm = _chosen(config, "algorithm", ALGORITHMS)
@@ -238,18 +239,26 @@ def _require_finite(
     Raises:
         TrainingDiverged: naming the robots and the update.
     """
-    if report.sound and report.finite.all():
+    if report.finite.all():
         return
-    advice = (
-        "look at those data with `bodyplan data verify` and "
-        f"try a lower learning rate; {folder / CHECKPOINTS} keeps the last good checkpoint"
-    )
     turns, robots_hit = np.nonzero(~report.finite)
-    if not len(turns):
+    names = ", ".join(robots[robot] for robot in robots_hit[turns == turns[0]])
+    at = update + (turns[0] + 1) * length // len(report.finite)
+    raise TrainingDiverged(
+        f"the losses of {names} stopped being finite at update {at}; {_advice(folder)}"
+    )
+
+
+def _require_sound(state: LearnerState, folder: Path) -> None:
+    """The same for parameters: the last update's losses say nothing of its gradients."""
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state)):
         raise TrainingDiverged(
-            f"parameters stopped being finite by update {update + length}; {advice}"
+            f"parameters stopped being finite by update {int(state.update)}; {_advice(folder)}"
         )
-    first = turns[0]
-    names = ", ".join(robots[robot] for robot in robots_hit[turns == first])
-    at = update + (first + 1) * length // len(report.finite)
-    raise TrainingDiverged(f"the losses of {names} stopped being finite at update {at}; {advice}")
+
+
+def _advice(folder: Path) -> str:
+    return (
+        "look at the data with `bodyplan data verify` and try a lower learning rate; "
+        f"{folder / CHECKPOINTS} keeps the last good checkpoint"
+    )

@@ -1,6 +1,5 @@
 """What a run folder says, read without insisting that it is complete."""
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bodyplan.errors import BodyplanError
+from bodyplan.learn.metrics import read_lines
 from bodyplan.storage import read_json
 
 Curve = tuple[list[float], list[float]]
@@ -40,7 +40,9 @@ class RunRecord:
         return cls(
             path=path,
             config=read_json(path / "config.json"),
-            metrics=tuple(_by_update(_read_lines(path / "metrics.jsonl"))),
+            metrics=tuple(
+                sorted(read_lines(path / "metrics.jsonl"), key=lambda line: line["update"])
+            ),
             evaluation=read_json(evaluation) if evaluation.is_file() else {},
         )
 
@@ -118,19 +120,3 @@ def flatten(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 def _columns(points: list[tuple[float, float | None]]) -> Curve:
     known = [(x, y) for x, y in points if y is not None]
     return [x for x, _ in known], [y for _, y in known]
-
-
-def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    if not path.is_file():
-        return
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            content = json.loads(line)
-        except ValueError:
-            continue  # a run that is being written, or was killed, may end in half a line
-        if isinstance(content, dict) and number(content.get("update")) is not None:
-            yield content
-
-
-def _by_update(lines: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
-    return sorted(lines, key=lambda line: line["update"])

@@ -31,6 +31,7 @@ _PAGE_COLOURS = {INK: "currentColor", MUTED: "var(--muted, #6b6b66)"} | {
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # comes with Matplotlib; the page puts its own in place
     "font.size": 8.0,
     "axes.titlesize": 8.5,
     "axes.titlelocation": "left",

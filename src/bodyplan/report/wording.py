@@ -60,27 +60,27 @@ def _facts(record: RunRecord, card: dict[str, Any]) -> Iterator[tuple[str, str]]
 
 def commands(record: RunRecord, card: dict[str, Any]) -> list[str]:
     """Command lines that lead from nothing to this report."""
-    lines = []
-    data = next((record.config[key] for key in ("data", "dataset") if key in record.config), None)
-    if card and data:
-        chosen = {
-            "out": data,
-            "robots": list(card.get("robots", {})),
-            "recipe": card.get("recipe"),
-            "command": card.get("command"),
-            "steps": max((e.get("steps", 0) for e in card.get("robots", {}).values()), default=0),
-            "seed": card.get("seed"),
-            "initial_state": card.get("initial_state"),
-        }
-        lines.append("bodyplan data build " + _flags(chosen))
-    settings = {k: v for k, v in flatten(record.config) if k not in _DERIVED}
+    lines, run = [], shlex.quote(str(record.path))
+    if card and "data" in record.config:
+        lines.append("bodyplan data build " + _flags(_recipe(record, card)))
+    settings = {key: value for key, value in flatten(record.config) if key not in _DERIVED}
     if settings:
-        count = {"groups": len(record.groups)} if len(record.groups) > 1 else {}
-        lines.append("bodyplan train " + _flags(settings | count))
-    run = shlex.quote(str(record.path))
-    asked = {key: record.evaluation.get(key) for key in ("episodes", "seed", "command")}
-    lines.append(f"bodyplan evaluate {run} {_flags(asked)}".strip())
-    return [*lines, f"bodyplan report {run}"]
+        if len(record.groups) > 1:
+            settings["groups"] = len(record.groups)
+        if list(card.get("robots", record.robots)) != list(record.robots):
+            settings["robots"] = list(record.robots)
+        lines.append("bodyplan train " + _flags(settings))
+    asked = ("episodes", "seed", "initial_state", "command")
+    trial = {key: record.evaluation.get(key) for key in asked}
+    return [*lines, f"bodyplan evaluate {run} {_flags(trial)}".strip(), f"bodyplan report {run}"]
+
+
+def _recipe(record: RunRecord, card: dict[str, Any]) -> dict[str, Any]:
+    """Arguments that build the data again."""
+    robots = card.get("robots", {})
+    steps = max((int(entry.get("steps", 0)) for entry in robots.values()), default=0)
+    told = {key: card.get(key) for key in ("recipe", "command", "seed", "initial_state")}
+    return {"out": record.config["data"], "robots": list(robots), "steps": steps, **told}
 
 
 def spelled(count: int, noun: str) -> str:
@@ -112,7 +112,7 @@ def _flags(settings: dict[str, Any]) -> str:
 
 
 def _flag(key: str, value: Any) -> Iterator[str]:
-    name = key.replace("_", "-")
+    name = key.rpartition(".")[2].replace("_", "-")  # nested settings go by their own names
     if value is None:
         return
     if isinstance(value, bool):

@@ -105,9 +105,8 @@ def standardise(
 ) -> list[Float[np.ndarray, "_ k"]]:
     """Node features [nodes, k] of mean 0 and deviation 1 over the parts of all robots together.
 
-    `tables` holds [parts, d] for each robot. Columns that never
-    vary are dropped (k <= d). A zero row for the torso is put first, so the
-    torso counts as the average part and has no say in the mean.
+    `tables` holds [parts, d] for each robot. Columns that never vary are dropped (k <= d). A zero
+    row for the torso is put first, so it counts as the average part and has no say in the mean.
     """
     pooled = np.vstack(tables)
     deviation = pooled.std(axis=0)
@@ -175,5 +174,6 @@ def fused_gromov_wasserstein(
             )
         )
 
-    both = one_way(features, first, second), one_way(features.T, second, first)
+    with np.errstate(divide="ignore", invalid="ignore"):  # POT's line search without structure
+        both = one_way(features, first, second), one_way(features.T, second, first)
     return max(0.0, sum(both) / 2.0)

@@ -32,7 +32,11 @@ class ActorBatch(NamedTuple):
 
     def select(self, robots: Sequence[int]) -> "ActorBatch":
         """The same for some of the robots."""
-        return ActorBatch(*(tuple(field[robot] for robot in robots) for field in self))
+        return ActorBatch(
+            batches=tuple(self.batches[robot] for robot in robots),
+            descriptors=tuple(self.descriptors[robot] for robot in robots),
+            targets=tuple(self.targets[robot] for robot in robots),
+        )
 
 
 class Algorithm(Protocol):

@@ -59,9 +59,7 @@ class IQL:
 
     actor_every: ClassVar[int] = 1
 
-    def init(
-        self, rng: np.random.Generator, sizes: NetworkSizes
-    ) -> tuple[Policy, IQLCritic]:
+    def init(self, rng: np.random.Generator, sizes: NetworkSizes) -> tuple[Policy, IQLCritic]:
         """Fresh networks; the target starts as Q."""
         policy, value, q = Policy(rng, sizes), Value(rng, sizes), TwinQ(rng, sizes)
         optimiser = self.actor_optimiser()

@@ -1,8 +1,8 @@
-"""Embodiment grouping: one step for each group of similar robots (arXiv 2602.18025, Algorithm 1).
+"""Embodiment grouping: a step for each group of similar robots (arXiv 2602.18025, Algorithm 1).
 
-Robots whose bodies are alike have gradients that agree; averaging over unlike ones lets them cancel.
-So the groups, fixed before training, step the shared actor one after another, in an order drawn
-anew each time. The batch is split, not repeated: M steps cost about as much as a pooled one.
+Robots whose bodies are alike have gradients that agree; averaged over unlike ones they cancel. So
+the groups, fixed before training, step the shared actor one after another, in an order drawn anew
+each time. The batch is split, not repeated: M steps cost about as much as a pooled one.
 """
 
 from collections.abc import Callable

@@ -58,10 +58,10 @@ class Policy(eqx.Module):
         self, observations: Sequence[Observation], descriptors: Sequence[RobotDescriptor]
     ) -> tuple[tuple[Float[Array, "batch joints"], Float[Array, "joints"]], ...]:
         """Mean and standard deviation of each robot's actions."""
-        general = [observation.general[..., POLICY_GENERAL] for observation in observations]
+        general = [jnp.asarray(seen.general)[:, POLICY_GENERAL] for seen in observations]
         encoded = self.torso(observations, general, descriptors)
         joints = [len(descriptor.joints) for descriptor in descriptors]
-        codes = self._codes(jnp.concatenate([d.joints for d in descriptors]))
+        codes = self._codes(jnp.concatenate([jnp.asarray(body.joints) for body in descriptors]))
         log_std = jnp.clip(self.log_std(codes)[:, 0], *np.log(STD_RANGE))
         hidden = self._first_layer(encoded.core, encoded.joints, split(codes, joints))
         hidden = elu(self.decoder_norm(hidden))
@@ -70,14 +70,10 @@ class Policy(eqx.Module):
         means = split(means, [batch * count for batch, count in shapes])
         return tuple(
             (mean.reshape(shape), std)
-            for mean, shape, std in zip(
-                means, shapes, split(jnp.exp(log_std), joints), strict=True
-            )
+            for mean, shape, std in zip(means, shapes, split(jnp.exp(log_std), joints), strict=True)
         )
 
-    def _codes(
-        self, descriptions: Float[Array, "joints 23"]
-    ) -> Float[Array, "joints description"]:
+    def _codes(self, descriptions: Float[Array, "joints 23"]) -> Float[Array, "joints description"]:
         """The decoder's own encoding of joint descriptions."""
         return self.description(elu(self.describe_norm(self.describe(descriptions))))
 
@@ -93,9 +89,7 @@ class Policy(eqx.Module):
         The joint encoder is not trained through this path, as in URMA.
         """
         width, state_width = core.shape[-1], states[0].shape[-1]
-        for_core, for_state, for_code = jnp.split(
-            self.decoder.weight, [width, width + state_width]
-        )
+        for_core, for_state, for_code = jnp.split(self.decoder.weight, [width, width + state_width])
         samples = split(core @ for_core, [len(state) for state in states])
         tokens = [
             sample[:, None]
@@ -125,7 +119,7 @@ class Critic(eqx.Module):
         descriptors: Sequence[RobotDescriptor],
         actions: Float[Array, "samples slots"] | None = None,
     ) -> Float[Array, "samples"]:
-        general = [observation.general for observation in observations]
+        general = [jnp.asarray(seen.general) for seen in observations]
         extra = None if self.action is None else elu(self.action(actions))
         encoded = self.torso(observations, general, descriptors, extra)
         return self.answer(elu(encoded.core))[:, 0]
@@ -162,7 +156,7 @@ class TwinQ(eqx.Module):
 
     def __init__(self, rng: np.random.Generator, sizes: NetworkSizes) -> None:
         twins = [Critic(rng, sizes, with_action=True) for _ in range(2)]
-        self.critics = jax.tree.map(lambda *arrays: np.stack(arrays), *twins)
+        self.critics = jax.tree.map(lambda *arrays: jnp.asarray(np.stack(arrays)), *twins)
 
     def __call__(
         self,
@@ -186,9 +180,9 @@ class TwinQ(eqx.Module):
             BodyplanError: a robot has more joints than Q has action slots.
         """
         padded = jnp.concatenate([self._pad(action) for action in actions])
-        values = eqx.filter_vmap(
-            lambda critic: critic(observations, descriptors, padded)
-        )(self.critics)
+        values = eqx.filter_vmap(lambda critic: critic(observations, descriptors, padded))(
+            self.critics
+        )
         return split(values, [len(action) for action in actions], axis=1)
 
     def _pad(self, action: Float[Array, "batch joints"]) -> Float[Array, "batch slots"]:

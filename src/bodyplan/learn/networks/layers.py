@@ -55,8 +55,8 @@ class Dense(eqx.Module):
         outputs: int,
         weight: Initialiser = lecun_normal,
     ) -> None:
-        self.weight = weight(rng, inputs, outputs).astype(np.float32)
-        self.bias = np.zeros(outputs, np.float32)
+        self.weight = jnp.asarray(weight(rng, inputs, outputs), jnp.float32)
+        self.bias = jnp.asarray(np.zeros(outputs, np.float32))
 
     def __call__(self, x: Float[Array, "... inputs"]) -> Float[Array, "... outputs"]:
         return x @ self.weight + self.bias
@@ -69,8 +69,8 @@ class LayerNorm(eqx.Module):
     shift: Float[Array, "width"]
 
     def __init__(self, width: int) -> None:
-        self.scale = np.ones(width, np.float32)
-        self.shift = np.zeros(width, np.float32)
+        self.scale = jnp.asarray(np.ones(width, np.float32))
+        self.shift = jnp.asarray(np.zeros(width, np.float32))
 
     def __call__(self, x: Float[Array, "... width"]) -> Float[Array, "... width"]:
         centred = x - x.mean(-1, keepdims=True)

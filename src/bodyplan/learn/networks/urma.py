@@ -89,7 +89,7 @@ class SetEncoder(eqx.Module):
         self.describe = Dense(rng, description, channels)
         self.norm = LayerNorm(channels)
         self.choose = Dense(rng, channels, channels)
-        self.theta = np.log(1.0 - _TEMPERATURE_FLOOR, dtype=np.float32)
+        self.theta = jnp.asarray(np.log(1.0 - _TEMPERATURE_FLOOR), jnp.float32)
         self.encode = Dense(rng, state, width)
 
     @property
@@ -113,16 +113,14 @@ class SetEncoder(eqx.Module):
         shapes = [robot.shape[:2] for robot in states]
         tokens = jnp.concatenate([robot.reshape(-1, robot.shape[-1]) for robot in states])
         pieces = split(elu(self.encode(tokens)), [batch * count for batch, count in shapes])
-        return tuple(
-            piece.reshape(*shape, -1) for piece, shape in zip(pieces, shapes, strict=True)
-        )
+        return tuple(piece.reshape(*shape, -1) for piece, shape in zip(pieces, shapes, strict=True))
 
     def fold(
         self,
         descriptions: Sequence[Float[Array, "elements description"]],
         weight: Float[Array, "latent outputs"],
     ) -> tuple[Float[Array, "folded outputs"], ...]:
-        """For each robot the matrix that takes its element states where `weight` takes the latent."""
+        """For each robot the matrix that takes its states where `weight` takes its latent."""
         attention = self.attention(jnp.concatenate(descriptions))
         weight = weight.reshape(attention.shape[-1], -1, weight.shape[-1])
         folded = jnp.einsum("ec,cwo->ewo", attention, weight)
@@ -175,8 +173,8 @@ class Torso(eqx.Module):
         extra: Float[Array, "samples extra"] | None = None,
     ) -> Encoded:
         """Run all robots; `extra` enters the core beside the latent, all robots on one axis."""
-        joints = self.joints.states([observation.joints for observation in observations])
-        feet = self.feet.states([observation.feet for observation in observations])
+        joints = self.joints.states([jnp.asarray(seen.joints) for seen in observations])
+        feet = self.feet.states([jnp.asarray(seen.feet) for seen in observations])
         matrices = self._fold(descriptors, general[0].shape[-1])
         projected = [
             jnp.concatenate([_flat(joint), _flat(foot), rest], -1) @ matrix + offset
@@ -198,9 +196,9 @@ class Torso(eqx.Module):
         for_joints, for_feet, for_general, for_context, _ = split(
             self.first.weight, [*widths, len(self.first.weight) - sum(widths)]
         )
-        joints = self.joints.fold([robot.joints for robot in descriptors], for_joints)
-        feet = self.feet.fold([robot.feet for robot in descriptors], for_feet)
-        contexts = jnp.stack([robot.context for robot in descriptors])
+        joints = self.joints.fold([jnp.asarray(body.joints) for body in descriptors], for_joints)
+        feet = self.feet.fold([jnp.asarray(body.feet) for body in descriptors], for_feet)
+        contexts = jnp.stack([jnp.asarray(body.context) for body in descriptors])
         offsets = contexts @ for_context + self.first.bias
         return [
             (jnp.concatenate([joint, foot, for_general]), offset)

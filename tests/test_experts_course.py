@@ -1,0 +1,161 @@
+"""An expert's course: what it yields, and that a killed one ends with the same bits."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bodyplan
+from bodyplan.datasets.experts import Snapshots, policy_input
+from bodyplan.envs.environment import Environment
+from bodyplan.errors import BodyplanError
+from bodyplan.learn.experts import ExpertConfig, critic_input, train_expert
+from bodyplan.learn.ppo import PPOConfig
+from bodyplan.storage import read_tensors
+
+ITERATION = 16 * 16
+CONFIG = ExpertConfig(
+    robot="unitree_go1",
+    steps=12 * ITERATION,
+    snapshots=4,
+    ramp_steps=6 * ITERATION,
+    checkpoint_every=3,
+    threads=1,
+    ppo=PPOConfig(num_envs=16, rollout_steps=16, epochs=2, minibatches=2, hidden=8),
+)
+LAST_CHECKPOINT, KILLED_AT = 6 * ITERATION, 8 * ITERATION
+FILE = "checkpoint.safetensors"
+
+KILLED_RUN = f"""
+import os, signal, sys
+from pathlib import Path
+from test_experts_course import CONFIG
+from bodyplan.learn.experts import train_expert
+
+def log(steps, metrics):
+    if steps == {KILLED_AT}:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+train_expert(CONFIG, Path(sys.argv[1]), log)
+"""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Folder, snapshots and log of a run that nothing happened to."""
+    folder, logged = tmp_path_factory.mktemp("undisturbed"), {}
+    snapshots = train_expert(CONFIG, folder, logged.__setitem__)
+    return folder, snapshots, logged
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """Folder of a run that SIGKILL ended two iterations after its second checkpoint."""
+    folder = tmp_path_factory.mktemp("killed")
+    homes = [Path(__file__).parent, Path(bodyplan.__file__).parents[1]]
+    path = os.pathsep.join(map(str, [*homes, os.environ.get("PYTHONPATH", "")]))
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED_RUN, str(folder)],
+        env=os.environ | {"PYTHONPATH": path},
+        check=False,
+    )
+    assert ended.returncode == -signal.SIGKILL
+    assert [file.name for file in folder.iterdir()] == [FILE]
+    return folder
+
+
+def test_a_run_yields_snapshots_at_equal_distances(undisturbed, tmp_path):
+    folder, snapshots, logged = undisturbed
+    assert snapshots.steps == tuple(n * ITERATION for n in (3, 6, 9, 12))
+    assert list(logged) == [n * ITERATION for n in range(1, 13)]
+    assert all(np.isfinite(list(metrics.values())).all() for metrics in logged.values())
+    assert [file.name for file in folder.iterdir()] == [FILE]
+    snapshots.save(tmp_path / "run.safetensors")
+    assert Snapshots.read(tmp_path / "run.safetensors").card["curve"][-1][0] == CONFIG.steps
+
+
+def test_the_last_snapshot_acts_as_the_learner_does(undisturbed):
+    folder, snapshots, _ = undisturbed
+    saved, _ = read_tensors(folder / FILE)
+    environment = Environment("unitree_go1", num_envs=5, initial_state="random", seed=3)
+    hidden = policy_input(environment.observation)
+    variance = saved["learner.actor_normaliser.variance"]
+    hidden = (hidden - saved["learner.actor_normaliser.mean"]) / (np.sqrt(variance) + 1e-3)
+    for layer in range(3):
+        name = f"learner.actor.mlp.layers.{layer}"
+        hidden = hidden @ saved[f"{name}.weight"].T + saved[f"{name}.bias"]
+        if layer < 2:
+            hidden = np.where(hidden > 0.0, hidden, np.expm1(hidden))
+    policy = snapshots.policy(-1)
+    assert np.abs(hidden).max() > 0.01
+    np.testing.assert_allclose(policy.mean(environment.observation), hidden, atol=5e-3)
+    np.testing.assert_allclose(policy.std, np.exp(saved["learner.actor.log_std"]), rtol=1e-3)
+
+
+def test_a_killed_run_continues_and_ends_with_the_same_bits(undisturbed, killed):
+    folder, expected, logged = undisturbed
+    continued = {}
+    snapshots = train_expert(replace(CONFIG, threads=2), killed, continued.__setitem__)
+    assert min(continued) == LAST_CHECKPOINT + ITERATION  # from the checkpoint, not from nothing
+    assert continued == {steps: logged[steps] for steps in continued}
+    assert any(metrics["length"] > 0.0 for metrics in continued.values())  # robots were reset
+    assert snapshots.card == expected.card
+    for name, tensor in expected.tensors.items():
+        np.testing.assert_array_equal(snapshots.tensors[name], tensor, err_msg=name)
+    (told, _), (found, _) = read_tensors(folder / FILE), read_tensors(killed / FILE)
+    assert told.keys() == found.keys()
+    for name, tensor in told.items():
+        np.testing.assert_array_equal(found[name], tensor, err_msg=name)
+
+
+def test_a_finished_run_is_not_trained_again(undisturbed):
+    folder, expected, _ = undisturbed
+    before = (folder / FILE).read_bytes()
+
+    def never(steps, metrics):
+        raise AssertionError("trained")
+
+    again = train_expert(CONFIG, folder, never)
+    assert again.card == expected.card
+    assert (folder / FILE).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(CONFIG, seed=1),
+        replace(CONFIG, command="backward"),
+        replace(CONFIG, steps=13 * ITERATION),
+        replace(CONFIG, robot="anymal_c"),
+        replace(CONFIG, ppo=replace(CONFIG.ppo, hidden=16)),
+        replace(CONFIG, ppo=replace(CONFIG.ppo, num_envs=8)),
+    ],
+)
+def test_a_folder_with_other_settings_is_refused_and_left_alone(undisturbed, other):
+    folder, _, _ = undisturbed
+    before = (folder / FILE).read_bytes()
+    with pytest.raises(BodyplanError, match="other settings"):
+        train_expert(other, folder)
+    assert (folder / FILE).read_bytes() == before
+
+
+def test_a_damaged_checkpoint_is_named(undisturbed, tmp_path):
+    whole = (undisturbed[0] / FILE).read_bytes()
+    (tmp_path / FILE).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BodyplanError, match=rf"{FILE} is truncated"):
+        train_expert(CONFIG, tmp_path)
+
+
+def test_the_critic_sees_the_policys_senses_first_and_then_the_rest():
+    observation = Environment("unitree_go1", num_envs=2, initial_state="random").observation
+    senses, everything = policy_input(observation), critic_input(observation)
+    assert everything.shape[1] == senses.shape[1] + 4
+    np.testing.assert_array_equal(everything[:, : senses.shape[1]], senses)
+    general = observation.general
+    rest = np.column_stack([general[:, :3], general[:, 12]])
+    np.testing.assert_array_equal(everything[:, senses.shape[1] :], rest)
