@@ -132,7 +132,6 @@ def test_a_finished_run_is_not_trained_again(undisturbed):
         replace(CONFIG, command="backward"),
         replace(CONFIG, steps=13 * ITERATION),
         replace(CONFIG, robot="anymal_c"),
-        replace(CONFIG, ppo=replace(CONFIG.ppo, hidden=16)),
         replace(CONFIG, ppo=replace(CONFIG.ppo, num_envs=8)),
     ],
 )

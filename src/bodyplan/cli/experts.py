@@ -22,8 +22,8 @@ class TrainExpert:
     """Packaged name, or path of an MJCF with a TOML beside it."""
     command: str = "forward"
     """forward, backward or vx,vy,wz."""
-    steps: int = 4_000_000
-    """Control steps, all simulated robots together."""
+    steps: int | None = None
+    """Control steps, all simulated robots together; as the robot needs where not given."""
     snapshots: int = 16
     """Policies kept along the run."""
     seed: int = 0
@@ -53,11 +53,12 @@ class TrainExpert:
         robot, command = Robot.load(self.robot), parse_command(self.command)
         path = snapshot_path(robot.name, command, self.out)
         title = f"{robot.name} {command_name(command)}"
+        total = self.steps or robot.expert.steps
         with progress() as report:
 
             def log(steps: int, metrics: dict[str, float]) -> None:
                 note = f"return {metrics['return']:.1f}, length {metrics['length']:.0f}"
-                report(title, min(steps, config.steps), config.steps, note)
+                report(title, min(steps, total), total, note)
 
             snapshots = train_expert(config, path.with_suffix(".run"), log)
         say("grading the snapshots in reference physics ...")

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from rich.console import Console
@@ -21,8 +21,10 @@ from rich.table import Table
 
 QUIET_SECONDS = 15.0
 """Between two lines of progress where there is no terminal to draw a bar on."""
+PIPED_WIDTH = 160
 
 
+@runtime_checkable
 class Report(Protocol):
     """Tells how far a task has come."""
 
@@ -45,7 +47,10 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
         table.add_column(name, justify="right" if numeric else "left")
     for row in rows:
         table.add_row(*(_text(value) for value in row.values()))
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console.width = PIPED_WIDTH  # piped output has no width; columns must not be cut short
+    console.print(table)
 
 
 def say(sentence: str) -> None:

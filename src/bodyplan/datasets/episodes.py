@@ -48,9 +48,9 @@ _REBUILD = "rebuild the dataset or restore the file"
 class Episodes:
     """The episodes of one robot: E of them, N steps in all."""
 
-    joints: Float[np.ndarray, "N+E J 3"]
-    feet: Float[np.ndarray, "N+E F 2"]
-    general: Float[np.ndarray, "N+E 13"]
+    joints: Float[np.ndarray, "frames J 3"]
+    feet: Float[np.ndarray, "frames F 2"]
+    general: Float[np.ndarray, "frames 13"]
     actions: Float[np.ndarray, "N J"]
     rewards: Float[np.ndarray, "N"]
     terminated: Bool[np.ndarray, "N"]

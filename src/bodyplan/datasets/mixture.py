@@ -25,9 +25,9 @@ RewardScale = Literal["none", "per_robot"]
 class Transitions(NamedTuple):
     """One robot's steps and frames on the device."""
 
-    joints: Float[Array, "N+E J 3"]
-    feet: Float[Array, "N+E F 2"]
-    general: Float[Array, "N+E 13"]
+    joints: Float[Array, "frames J 3"]
+    feet: Float[Array, "frames F 2"]
+    general: Float[Array, "frames 13"]
     actions: Float[Array, "N J"]
     rewards: Float[Array, "N"]
     terminated: Bool[Array, "N"]

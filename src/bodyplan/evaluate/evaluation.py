@@ -7,7 +7,7 @@ original task's test mode, in which all episodes of a robot are the same.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -24,6 +24,7 @@ from bodyplan.robots.robot import Robot
 Progress = Callable[[str, int, int], None]
 
 
+@runtime_checkable
 class ActsOnAnyRobot(Protocol):
     """A policy that reads the body it drives."""
 

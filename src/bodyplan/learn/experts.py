@@ -33,6 +33,8 @@ REWARD_UNIT = 0.06
 RECENT = 128
 """Episodes in the moving average."""
 MIN_STD = 0.05
+QUIET_FROM = 2 / 3
+"""Share of the run after which the bound on the actions' spread has come all the way down."""
 
 Log = Callable[[int, dict[str, float]], None]
 
@@ -45,8 +47,8 @@ class ExpertConfig:
     """Packaged name, or path of an MJCF."""
     command: str = "forward"
     """forward, backward or vx,vy,wz."""
-    steps: int = 4_000_000
-    """Control steps, all simulated robots together."""
+    steps: int | None = None
+    """Control steps, all simulated robots together; as the robot needs where not given."""
     snapshots: int = 16
     """Policies kept, at equal distances of training steps."""
     seed: int = 0
@@ -60,7 +62,7 @@ class ExpertConfig:
     guide: float = 0.5
     """Share of wide-temperature tracking in the reward at the start of the ramp."""
     final_std: float = 0.2
-    """Largest standard deviation of actions at the end; the bound falls to it after the ramp."""
+    """Bound on the actions' spread in the last third of the run, as a share of the first."""
     checkpoint_every: int = 40
     """Iterations between checkpoints."""
     threads: int | None = None
@@ -96,6 +98,7 @@ class _Course:
             environment.robot.expert.initial_std,
         )
         self.steps = 0
+        self.total_steps = config.steps or environment.robot.expert.steps
         self.episode_returns = np.zeros(hyper.num_envs)
         self.recent: list[tuple[float, int]] = []
         self.curve: list[tuple[int, float, float]] = []
@@ -111,12 +114,11 @@ class _Course:
         return min(1.0, self.steps / self.config.ramp_steps)
 
     def std_bounds(self) -> tuple[float, float]:
-        """Actions must be loud until the ramp ends, and grow quiet from there on."""
-        first, last = self.environment.robot.expert.initial_std, self.config.final_std
-        beyond = (self.steps - self.config.ramp_steps) / max(
-            1, self.config.steps - self.config.ramp_steps
-        )
-        ceiling = first + (last - first) * min(1.0, max(0.0, beyond))
+        """Actions must be loud while the ramp lasts, and quiet in the last third of the run."""
+        first, ramp = self.environment.robot.expert.initial_std, self.config.ramp_steps
+        quiet_from = max(ramp + 1, QUIET_FROM * self.total_steps)
+        along = min(1.0, max(0.0, (self.steps - ramp) / (quiet_from - ramp)))
+        ceiling = first * (1.0 - (1.0 - self.config.final_std) * along)
         return max(MIN_STD, first * (1.0 - self.progress)), max(MIN_STD, ceiling)
 
     def iterate(self) -> dict[str, float]:
@@ -130,7 +132,7 @@ class _Course:
         returns, lengths = np.array(self.recent or [(0.0, 0)]).T
         self._snap()
         summary = {"return": float(returns.mean()), "length": float(lengths.mean())}
-        if self.steps >= len(self.curve) * self.config.steps / 100:
+        if self.steps >= len(self.curve) * self.total_steps / 100:
             self.curve.append((self.steps, round(summary["return"], 3), round(summary["length"])))
         return summary | {name: float(value) for name, value in metrics.items()}
 
@@ -176,7 +178,7 @@ class _Course:
 
     def _snap(self) -> None:
         count = self.config.snapshots
-        if self.steps < (len(self.taken) + 1) * self.config.steps / count:
+        if self.steps < (len(self.taken) + 1) * self.total_steps / count:
             return
         for name, tensor in snapshot_tensors(self.learner).items():
             self.tensors[name][len(self.taken)] = tensor
@@ -243,12 +245,12 @@ def train_expert(config: ExpertConfig, folder: Path, log: Log | None = None) -> 
     if saved.is_file():
         course.resume(saved)
     iteration = 0
-    while course.steps < config.steps:
+    while course.steps < course.total_steps:
         metrics = course.iterate()
         iteration += 1
         if log is not None:
             log(course.steps, metrics)
-        if iteration % config.checkpoint_every == 0 or course.steps >= config.steps:
+        if iteration % config.checkpoint_every == 0 or course.steps >= course.total_steps:
             course.save(saved)
     return _snapshots(course)
 

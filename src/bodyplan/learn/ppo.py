@@ -102,10 +102,10 @@ class Learner(NamedTuple):
 
 
 class Rollout(NamedTuple):
-    """T control steps of N robots."""
+    """T control steps of N robots, seen at T + 1 moments."""
 
     senses: Float[Array, "T N I"]
-    privileged: Float[Array, "T+1 N P"]
+    privileged: Float[Array, "moments N P"]
     actions: Float[Array, "T N J"]
     log_probs: Float[Array, "T N"]
     rewards: Float[Array, "T N"]

@@ -77,3 +77,5 @@ class ExpertCourse:
     initial_std: float = 1.0
     """Standard deviation of the first policy's actions: the noise that makes the robot stir without
     costing more torque penalty than it can earn."""
+    steps: int = 4_000_000
+    """Control steps until its return no longer grows."""

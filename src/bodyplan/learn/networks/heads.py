@@ -15,7 +15,13 @@ from jaxtyping import Array, Float
 from bodyplan.envs.walking import POLICY_GENERAL, Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.networks.layers import Dense, LayerNorm, elu, orthogonal
-from bodyplan.learn.networks.urma import JOINT_DESCRIPTION, NetworkSizes, Torso, split
+from bodyplan.learn.networks.urma import (
+    JOINT_DESCRIPTION,
+    Encoded,
+    NetworkSizes,
+    Torso,
+    split,
+)
 from bodyplan.robots.descriptors import RobotDescriptor
 
 GENERAL = 13
@@ -60,17 +66,17 @@ class Policy(eqx.Module):
         """Mean and standard deviation of each robot's actions."""
         general = [jnp.asarray(seen.general)[:, POLICY_GENERAL] for seen in observations]
         encoded = self.torso(observations, general, descriptors)
-        joints = [len(descriptor.joints) for descriptor in descriptors]
+        counts = [len(body.joints) for body in descriptors]
         codes = self._codes(jnp.concatenate([jnp.asarray(body.joints) for body in descriptors]))
         log_std = jnp.clip(self.log_std(codes)[:, 0], *np.log(STD_RANGE))
-        hidden = self._first_layer(encoded.core, encoded.joints, split(codes, joints))
-        hidden = elu(self.decoder_norm(hidden))
+        hidden = elu(self.decoder_norm(self._first_layer(encoded, codes, counts)))
         means = jnp.clip(self.mean(hidden)[:, 0], -MEAN_LIMIT, MEAN_LIMIT)
         shapes = [states.shape[:2] for states in encoded.joints]
-        means = split(means, [batch * count for batch, count in shapes])
+        pieces = split(means, [batch * count for batch, count in shapes])
+        stds = split(jnp.exp(log_std), counts)
         return tuple(
-            (mean.reshape(shape), std)
-            for mean, shape, std in zip(means, shapes, split(jnp.exp(log_std), joints), strict=True)
+            (piece.reshape(shape), std)
+            for piece, shape, std in zip(pieces, shapes, stds, strict=True)
         )
 
     def _codes(self, descriptions: Float[Array, "joints 23"]) -> Float[Array, "joints description"]:
@@ -78,49 +84,42 @@ class Policy(eqx.Module):
         return self.description(elu(self.describe_norm(self.describe(descriptions))))
 
     def _first_layer(
-        self,
-        core: Float[Array, "samples core"],
-        states: Sequence[Float[Array, "batch joints width"]],
-        codes: Sequence[Float[Array, "joints description"]],
+        self, encoded: Encoded, codes: Float[Array, "joints description"], counts: Sequence[int]
     ) -> Float[Array, "tokens decoder"]:
         """The decoder's first layer on [core; joint state; description], a sum of three products.
 
         One product per sample, one per joint of a sample (a token), one per joint of a robot.
         The joint encoder is not trained through this path, as in URMA.
         """
-        width, state_width = core.shape[-1], states[0].shape[-1]
+        width, state_width = encoded.core.shape[-1], encoded.joints[0].shape[-1]
         for_core, for_state, for_code = jnp.split(self.decoder.weight, [width, width + state_width])
-        samples = split(core @ for_core, [len(state) for state in states])
+        batches = [len(states) for states in encoded.joints]
+        per_sample = split(encoded.core @ for_core, batches)
+        per_joint = split(codes @ for_code + self.decoder.bias, counts)
         tokens = [
-            sample[:, None]
-            + jax.lax.stop_gradient(state) @ for_state
-            + (code @ for_code + self.decoder.bias)
-            for sample, state, code in zip(samples, states, codes, strict=True)
+            sample[:, None] + jax.lax.stop_gradient(states) @ for_state + joint
+            for sample, states, joint in zip(per_sample, encoded.joints, per_joint, strict=True)
         ]
         return jnp.concatenate([token.reshape(-1, token.shape[-1]) for token in tokens])
 
 
 class Critic(eqx.Module):
-    """One number a sample: V without an action, Q with one."""
+    """One number a sample, from all that can be observed and whatever `extra` adds."""
 
     torso: Torso
     answer: Dense
-    action: Dense | None
 
-    def __init__(self, rng: np.random.Generator, sizes: NetworkSizes, with_action: bool) -> None:
-        extra = sizes.action if with_action else 0
+    def __init__(self, rng: np.random.Generator, sizes: NetworkSizes, extra: int = 0) -> None:
         self.torso = Torso(rng, sizes, GENERAL, extra)
         self.answer = Dense(rng, sizes.core[-1], 1, orthogonal(1.0))
-        self.action = Dense(rng, sizes.action_slots, extra) if with_action else None
 
     def __call__(
         self,
         observations: Sequence[Observation],
         descriptors: Sequence[RobotDescriptor],
-        actions: Float[Array, "samples slots"] | None = None,
+        extra: Float[Array, "samples extra"] | None = None,
     ) -> Float[Array, "samples"]:
         general = [jnp.asarray(seen.general) for seen in observations]
-        extra = None if self.action is None else elu(self.action(actions))
         encoded = self.torso(observations, general, descriptors, extra)
         return self.answer(elu(encoded.core))[:, 0]
 
@@ -131,7 +130,7 @@ class Value(eqx.Module):
     critic: Critic
 
     def __init__(self, rng: np.random.Generator, sizes: NetworkSizes) -> None:
-        self.critic = Critic(rng, sizes, with_action=False)
+        self.critic = Critic(rng, sizes)
 
     def __call__(
         self, observation: Observation, descriptor: RobotDescriptor
@@ -148,15 +147,34 @@ class Value(eqx.Module):
         return split(values, [len(observation.general) for observation in observations])
 
 
-class TwinQ(eqx.Module):
-    """Two independent Q(s, a); actions enter zero-padded to `slots`, as in the paper."""
+class ActionCritic(eqx.Module):
+    """Q(s, a), the action encoded beside the state's latent."""
 
-    critics: Critic
+    critic: Critic
+    action: Dense
+
+    def __init__(self, rng: np.random.Generator, sizes: NetworkSizes) -> None:
+        self.critic = Critic(rng, sizes, extra=sizes.action)
+        self.action = Dense(rng, sizes.action_slots, sizes.action)
+
+    def __call__(
+        self,
+        observations: Sequence[Observation],
+        actions: Float[Array, "samples slots"],
+        descriptors: Sequence[RobotDescriptor],
+    ) -> Float[Array, "samples"]:
+        return self.critic(observations, descriptors, elu(self.action(actions)))
+
+
+class TwinQ(eqx.Module):
+    """Two independent Q(s, a); actions enter zero-padded to fixed slots, as in the paper."""
+
+    twins: ActionCritic
     """Every array with a leading axis of two."""
 
     def __init__(self, rng: np.random.Generator, sizes: NetworkSizes) -> None:
-        twins = [Critic(rng, sizes, with_action=True) for _ in range(2)]
-        self.critics = jax.tree.map(lambda *arrays: jnp.asarray(np.stack(arrays)), *twins)
+        twins = [ActionCritic(rng, sizes) for _ in range(2)]
+        self.twins = jax.tree.map(lambda *arrays: jnp.asarray(np.stack(arrays)), *twins)
 
     def __call__(
         self,
@@ -180,17 +198,14 @@ class TwinQ(eqx.Module):
             BodyplanError: a robot has more joints than Q has action slots.
         """
         padded = jnp.concatenate([self._pad(action) for action in actions])
-        values = eqx.filter_vmap(lambda critic: critic(observations, descriptors, padded))(
-            self.critics
-        )
+        values = jax.vmap(lambda twin: twin(observations, padded, descriptors))(self.twins)
         return split(values, [len(action) for action in actions], axis=1)
 
     def _pad(self, action: Float[Array, "batch joints"]) -> Float[Array, "batch slots"]:
-        assert self.critics.action is not None
-        slots, joints = self.critics.action.weight.shape[-2], action.shape[-1]
+        slots, joints = self.twins.action.weight.shape[-2], action.shape[-1]
         if joints > slots:
             raise BodyplanError(
-                f"a robot has {joints} joints but Q reads {slots} actions; "
-                f"give --sizes.action-slots {joints} or more"
+                f"a robot has {joints} joints but Q reads only {slots} actions; "
+                f"give NetworkSizes with action_slots={joints} or leave that robot out"
             )
         return jnp.pad(action, ((0, 0), (0, slots - joints)))

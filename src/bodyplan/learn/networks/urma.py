@@ -112,8 +112,12 @@ class SetEncoder(eqx.Module):
         """Each robot's element states, encoded."""
         shapes = [robot.shape[:2] for robot in states]
         tokens = jnp.concatenate([robot.reshape(-1, robot.shape[-1]) for robot in states])
-        pieces = split(elu(self.encode(tokens)), [batch * count for batch, count in shapes])
-        return tuple(piece.reshape(*shape, -1) for piece, shape in zip(pieces, shapes, strict=True))
+        encoded = elu(self.encode(tokens))
+        pieces = split(encoded, [batch * count for batch, count in shapes])
+        return tuple(
+            piece.reshape(*shape, encoded.shape[-1])
+            for piece, shape in zip(pieces, shapes, strict=True)
+        )
 
     def fold(
         self,
@@ -212,4 +216,5 @@ def split(array: Array, lengths: Sequence[int], axis: int = 0) -> tuple[Array, .
 
 
 def _flat(states: Float[Array, "batch elements width"]) -> Float[Array, "batch inputs"]:
-    return states.reshape(len(states), -1)
+    batch, elements, width = states.shape
+    return states.reshape(batch, elements * width)

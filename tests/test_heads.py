@@ -1,0 +1,140 @@
+"""Policy, V and twin Q against literal forward passes, and what must not depend on what."""
+
+from dataclasses import replace
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import literal_urma as literal
+import numpy as np
+import pytest
+
+from bodyplan.errors import BodyplanError
+from bodyplan.learn.networks.heads import Policy, TwinQ, Value
+from bodyplan.learn.networks.urma import PRESETS
+
+TINY = PRESETS["tiny"]
+RNG = np.random.default_rng
+NEAR = {"rtol": 1e-4, "atol": 1e-5}
+
+
+@jax.jit
+def ask(head, *inputs):
+    """A head called on its own, compiled."""
+    return head(*inputs)
+
+
+@pytest.fixture(scope="module")
+def three():
+    """Observations, descriptors and actions of three unlike robots."""
+    return literal.bodies()
+
+
+def test_policy_is_the_literal_one(three):
+    observations, descriptors, _ = three
+    policy = literal.randomised(Policy(RNG(1), TINY))
+    answers = jax.jit(lambda: policy.over_robots(observations, descriptors))()
+    for observation, descriptor, (mean, std) in zip(
+        observations, descriptors, answers, strict=True
+    ):
+        for i in range(len(mean)):
+            means, stds = literal.policy(policy, literal.sample(observation, i), descriptor)
+            np.testing.assert_allclose(mean[i], means, **NEAR)
+            np.testing.assert_allclose(std, stds, **NEAR)
+
+
+def test_policy_keeps_its_bounds(three):
+    observations, descriptors, _ = three
+    policy = Policy(RNG(1), TINY)
+    policy = eqx.tree_at(lambda p: p.mean.weight, policy, policy.mean.weight * 1e6)
+    policy = eqx.tree_at(lambda p: p.log_std.bias, policy, policy.log_std.bias + 50.0)
+    mean, std = ask(policy, observations[0], descriptors[0])
+    assert np.abs(mean).max() == 10.0
+    np.testing.assert_allclose(std, 2.0, rtol=1e-6)
+    policy = eqx.tree_at(lambda p: p.log_std.bias, policy, policy.log_std.bias - 100.0)
+    np.testing.assert_allclose(ask(policy, observations[0], descriptors[0])[1], 1e-8, rtol=1e-5)
+
+
+def test_policy_starts_near_zero_with_a_spread_of_one(three):
+    observations, descriptors, _ = three
+    mean, std = ask(Policy(RNG(0), TINY), observations[0], descriptors[0])
+    assert np.abs(mean).max() < 0.1
+    np.testing.assert_allclose(std, 1.0, atol=0.4)
+
+
+def test_policy_sees_neither_linear_velocity_nor_height(three):
+    (observation, *_), (descriptor, *_), _ = three
+    policy = literal.randomised(Policy(RNG(1), TINY))
+    other = np.array(observation.general)
+    other[:, [0, 1, 2, 12]] += 1.0
+    mean, _ = ask(policy, observation, descriptor)
+    np.testing.assert_array_equal(ask(policy, observation._replace(general=other), descriptor)[0], mean)
+    other[:, 3] += 1.0
+    assert not np.allclose(ask(policy, observation._replace(general=other), descriptor)[0], mean)
+
+
+def test_order_of_joints_matters_only_to_the_order_of_actions(three):
+    observations, descriptors, _ = three
+    observation, descriptor = observations[1], descriptors[1]
+    order = RNG(3).permutation(len(descriptor.joints))
+    shuffled = observation._replace(joints=observation.joints[:, order])
+    body = descriptor._replace(joints=descriptor.joints[order])
+    policy, value = literal.randomised(Policy(RNG(1), TINY)), literal.randomised(Value(RNG(2), TINY))
+    for answer, expected in zip(
+        ask(policy, shuffled, body), ask(policy, observation, descriptor), strict=True
+    ):
+        np.testing.assert_allclose(answer, expected[..., order], **NEAR)
+    np.testing.assert_allclose(ask(value, shuffled, body), ask(value, observation, descriptor), **NEAR)
+
+
+def test_decoder_does_not_train_the_joint_encoder(three):
+    (observation, *_), (descriptor, *_), _ = three
+    policy = literal.randomised(Policy(RNG(1), TINY))
+    # With the core's way into the decoder cut, the joint states enter it only directly.
+    cut = policy.decoder.weight.at[: TINY.core[-1]].set(0.0)
+    policy = eqx.tree_at(lambda p: p.decoder.weight, policy, cut)
+
+    def spread(policy: Policy, scale: float) -> jax.Array:
+        scaled = observation._replace(joints=observation.joints * scale)
+        return jnp.square(policy(scaled, descriptor)[0]).sum()
+
+    compiled = jax.jit(jax.value_and_grad(spread))
+    (sum_of_squares, gradient), (other, _) = compiled(policy, 1.0), compiled(policy, 2.0)
+    assert sum_of_squares != other
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(gradient.torso))
+    assert np.any(gradient.decoder.weight)
+
+
+def test_value_is_the_literal_one_whoever_shares_the_batch(three):
+    observations, descriptors, _ = three
+    value = literal.randomised(Value(RNG(1), TINY))
+    answers = jax.jit(lambda: value.over_robots(observations, descriptors))()
+    for observation, descriptor, values in zip(observations, descriptors, answers, strict=True):
+        expected = [
+            literal.value(value, literal.sample(observation, i), descriptor)
+            for i in range(len(values))
+        ]
+        np.testing.assert_allclose(values, expected, **NEAR)
+        np.testing.assert_allclose(ask(value, observation, descriptor), values, **NEAR)
+
+
+def test_twin_q_is_the_literal_one_on_padded_actions(three):
+    observations, descriptors, actions = three
+    q = literal.randomised(TwinQ(RNG(1), TINY))
+    answers = jax.jit(lambda: q.over_robots(observations, actions, descriptors))()
+    for observation, action, descriptor, values in zip(
+        observations, actions, descriptors, answers, strict=True
+    ):
+        expected = [
+            literal.twin_q(q, literal.sample(observation, i), action[i], descriptor)
+            for i in range(len(action))
+        ]
+        np.testing.assert_allclose(values.T, expected, **NEAR)
+        assert not np.allclose(values[0], values[1])
+
+
+def test_too_many_joints_for_q_is_said(three):
+    observations, descriptors, actions = three
+    q = TwinQ(RNG(0), replace(TINY, action_slots=5))
+    with pytest.raises(BodyplanError, match="6 joints.*action_slots=6"):
+        q(observations[1], actions[1], descriptors[1])

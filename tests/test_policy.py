@@ -1,0 +1,87 @@
+"""The released policy: it acts after the disk as before, on bodies it has never seen."""
+
+import json
+
+import literal_urma as literal
+import numpy as np
+import pytest
+
+from bodyplan.errors import BodyplanError
+from bodyplan.learn.algorithms.iql import IQL
+from bodyplan.learn.networks.heads import Policy
+from bodyplan.learn.networks.urma import PRESETS
+from bodyplan.learn.policy import ReleasedPolicy
+
+
+@pytest.fixture(scope="module")
+def policy():
+    network = literal.randomised(Policy(np.random.default_rng(0), PRESETS["tiny"]))
+    algorithm = IQL(beta=1.5)
+    return ReleasedPolicy.of(network, algorithm, PRESETS["tiny"], robots=["dog"], update=3)
+
+
+@pytest.fixture
+def folder(policy, tmp_path):
+    policy.save(tmp_path / "run" / "policy")
+    return tmp_path / "run"
+
+
+def test_it_acts_with_the_mean_of_any_body(policy):
+    observations, descriptors, _ = literal.bodies(builds=((4, 2), (3, 0)))
+    for observation, descriptor in zip(observations, descriptors, strict=True):
+        actions = policy.act(observation, descriptor)
+        assert isinstance(actions, np.ndarray)
+        expected = [
+            literal.policy(policy.network, literal.sample(observation, i), descriptor)[0]
+            for i in range(len(actions))
+        ]
+        np.testing.assert_allclose(actions, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("place", ["", "policy"])
+def test_run_or_policy_folder_load_the_same(policy, folder, place):
+    loaded = ReleasedPolicy.load(folder / place)
+    (observation, *_), (descriptor, *_), _ = literal.bodies()
+    np.testing.assert_array_equal(
+        loaded.act(observation, descriptor), policy.act(observation, descriptor)
+    )
+    assert loaded.algorithm == IQL(beta=1.5)
+    assert loaded.card == json.loads((folder / "policy" / "card.json").read_text())
+    assert loaded.card["robots"] == ["dog"]
+    assert loaded.card["parameters"] == 2220
+
+
+def test_equal_policies_are_equal_files(policy, folder, tmp_path):
+    policy.save(tmp_path / "again")
+    for name in ("policy.safetensors", "card.json"):
+        again = (tmp_path / "again" / name).read_bytes()
+        assert again == (folder / "policy" / name).read_bytes()
+
+
+def test_where_there_is_no_policy_it_is_said(tmp_path):
+    with pytest.raises(BodyplanError, match="no policy in"):
+        ReleasedPolicy.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"format": 99}, "format 99"),
+        ({"algorithm": "alchemy"}, "alchemy"),
+        ({"network": {"core": [1, 2, 3], "colour": 4}}, "colour"),
+    ],
+)
+def test_a_strange_card_is_refused(folder, change, said):
+    card = folder / "policy" / "card.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | change))
+    with pytest.raises(BodyplanError, match=said) as error:
+        ReleasedPolicy.load(folder)
+    assert str(card) in str(error.value)
+
+
+def test_damaged_tensors_are_named(folder):
+    tensors = folder / "policy" / "policy.safetensors"
+    tensors.write_bytes(tensors.read_bytes()[:100])
+    with pytest.raises(BodyplanError) as error:
+        ReleasedPolicy.load(folder)
+    assert str(tensors) in str(error.value)
