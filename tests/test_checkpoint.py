@@ -79,7 +79,9 @@ def test_a_damaged_checkpoint_names_itself_and_the_way_out(tmp_path):
         restore_checkpoint(latest, tree())
     assert str(latest) in str(error.value)
     latest.unlink()
-    np.testing.assert_array_equal(restore_checkpoint(older, tree())["net"].weight, tree()["net"].weight)
+    np.testing.assert_array_equal(
+        restore_checkpoint(older, tree())["net"].weight, tree()["net"].weight
+    )
     older.write_bytes(b"")
     with pytest.raises(BodyplanError, match="start over"):
         restore_checkpoint(older, tree())

@@ -68,7 +68,9 @@ def test_policy_sees_neither_linear_velocity_nor_height(three):
     other = np.array(observation.general)
     other[:, [0, 1, 2, 12]] += 1.0
     mean, _ = ask(policy, observation, descriptor)
-    np.testing.assert_array_equal(ask(policy, observation._replace(general=other), descriptor)[0], mean)
+    np.testing.assert_array_equal(
+        ask(policy, observation._replace(general=other), descriptor)[0], mean
+    )
     other[:, 3] += 1.0
     assert not np.allclose(ask(policy, observation._replace(general=other), descriptor)[0], mean)
 
@@ -79,12 +81,17 @@ def test_order_of_joints_matters_only_to_the_order_of_actions(three):
     order = RNG(3).permutation(len(descriptor.joints))
     shuffled = observation._replace(joints=observation.joints[:, order])
     body = descriptor._replace(joints=descriptor.joints[order])
-    policy, value = literal.randomised(Policy(RNG(1), TINY)), literal.randomised(Value(RNG(2), TINY))
+    policy, value = (
+        literal.randomised(Policy(RNG(1), TINY)),
+        literal.randomised(Value(RNG(2), TINY)),
+    )
     for answer, expected in zip(
         ask(policy, shuffled, body), ask(policy, observation, descriptor), strict=True
     ):
         np.testing.assert_allclose(answer, expected[..., order], **NEAR)
-    np.testing.assert_allclose(ask(value, shuffled, body), ask(value, observation, descriptor), **NEAR)
+    np.testing.assert_allclose(
+        ask(value, shuffled, body), ask(value, observation, descriptor), **NEAR
+    )
 
 
 def test_decoder_does_not_train_the_joint_encoder(three):

@@ -48,7 +48,10 @@ def literal_numbers(critic, batch, descriptor):
     """V(s), V(s'), both Q and both target Q of every sample, each shaped [B] or [B, 2]."""
     columns = []
     for i in range(len(batch.reward)):
-        here, after = literal.sample(batch.observation, i), literal.sample(batch.next_observation, i)
+        here, after = (
+            literal.sample(batch.observation, i),
+            literal.sample(batch.next_observation, i),
+        )
         columns.append(
             (
                 literal.value(critic.value, here, descriptor),

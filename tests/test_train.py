@@ -1,4 +1,4 @@
-"""The training loop as a user meets it: it learns, resumes to the same bytes, and says what is wrong."""
+"""The training loop as a user meets it: it learns, resumes bit for bit, and says what is wrong."""
 
 import json
 import os
@@ -20,31 +20,16 @@ from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.compilation import enable_compilation_cache
 from bodyplan.learn.policy import ReleasedPolicy
 from bodyplan.learn.train import TrainConfig, TrainingDiverged, train
-from bodyplan.storage import read_array, read_json, read_tensors, write_array
+from bodyplan.storage import read_array, read_json, write_array
 
 ROBOTS = {"dog": (3, 2), "crab": (4, 2)}
-KILLED = """
-import os, pickletools, signal, sys
-"""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    """One compilation for all runs here, in this process and in others."""
-    yield enable_compilation_cache(tmp_path_factory.mktemp("xla"))
-    jax.config.update("jax_compilation_cache_dir", None)
-    compilation_cache.reset_cache()
-
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory):
+def small_run(place: Path, name: str) -> TrainConfig:
     """A small grouped run with checkpoints and evaluations on the way."""
-    place = tmp_path_factory.mktemp("training")
-    write_dataset(place / "data", ROBOTS, steps=2000)
-    (place / "groups.json").write_text('[["crab"], ["dog"]]')
     return TrainConfig(
         data=place / "data",
-        out=place / "undisturbed",
+        out=place / name,
         combine="grouped",
         groups=place / "groups.json",
         network="tiny",
@@ -57,6 +42,34 @@ def config(tmp_path_factory):
     )
 
 
+def run_and_die(place: Path, cache: Path) -> None:
+    """What another process does: train, and be killed between two checkpoints."""
+
+    def die(update, line):
+        if update == 150:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    enable_compilation_cache(cache)
+    train(small_run(place, "killed"), log=die)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    """One compilation for all runs here, in this process and in others."""
+    yield enable_compilation_cache(tmp_path_factory.mktemp("xla"))
+    jax.config.update("jax_compilation_cache_dir", None)
+    compilation_cache.reset_cache()
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    """The undisturbed run's settings, with its data in place."""
+    place = tmp_path_factory.mktemp("training")
+    write_dataset(place / "data", ROBOTS, steps=2000)
+    (place / "groups.json").write_text('[["crab"], ["dog"]]')
+    return small_run(place, "undisturbed")
+
+
 def evaluation(update, policy):
     """Something to see in metrics.jsonl."""
     assert isinstance(policy, ReleasedPolicy)
@@ -67,18 +80,156 @@ def evaluation(update, policy):
 def run(config):
     """The undisturbed run, with what it told its log."""
     told = []
-    run = train(config, log=lambda update, line: told.append((update, line)), on_interval=evaluation)
+    run = train(
+        config, log=lambda update, line: told.append((update, line)), on_interval=evaluation
+    )
     return run, told
 
 
 def test_it_learns_better_than_the_data(config, run):
     dataset = write_dataset(config.data.parent / "unseen", ROBOTS, steps=400, seed=1)
-    for name, episodes in dataset.episodes.items():
+    for episodes in dataset.episodes.values():
         rows = episodes.frame_indices()
-        seen = Observation(*(np.asarray(part)[rows] for part in (episodes.joints, episodes.feet, episodes.general)))
+        frames = (episodes.joints, episodes.feet, episodes.general)
+        seen = Observation(*(np.asarray(frame)[rows] for frame in frames))
         best = best_action(seen)
         actions = run[0].policy.act(seen, episodes.descriptor)
         behaviour = np.sqrt(np.mean((episodes.actions - best) ** 2))
         learned = np.sqrt(np.mean((actions - best) ** 2))
-        print(name, learned, behaviour)
         assert learned < 0.5 * behaviour
+
+
+def test_run_folder_tells_all(config, run):
+    finished, told = run
+    stored = read_json(config.out / "config.json")
+    assert stored["robots"] == ["dog", "crab"]
+    assert stored["groups"] == [["crab"], ["dog"]]
+    assert stored["iql"]["learning_rate"] == 3e-3
+    lines = [json.loads(line) for line in (config.out / "metrics.jsonl").read_text().splitlines()]
+    assert [line["update"] for line in lines] == [50, 100, 150, 150, 200, 250, 300, 300]
+    assert [line["evaluation"] for line in lines if "evaluation" in line] == [
+        {"dog": {"return_mean": 150.0}},
+        {"dog": {"return_mean": 300.0}},
+    ]
+    assert told == [(line["update"], line) for line in lines if "evaluation" not in line]
+    assert finished.metrics == lines
+    last = told[-1][1]
+    for name in ("critic/v_loss", "critic/q_loss", "critic/q_mean", "actor/loss"):
+        assert last[name] == pytest.approx((last[f"{name}/dog"] + last[f"{name}/crab"]) / 2)
+    assert {"actor/weight_mean/dog", "actor/weight_std/dog", "actor/weight_clipped/dog"} <= set(
+        last
+    )
+    assert last["wall_s"] >= lines[0]["wall_s"] > 0
+    assert sorted(path.name for path in (config.out / "checkpoints").iterdir()) == [
+        "200.safetensors",
+        "300.safetensors",
+    ]
+
+
+def test_killed_run_continues_to_the_same_bytes(config, run, cache):
+    killed = small_run(config.out.parent, "killed")
+    script = (
+        f"import sys; sys.path = {sys.path}; from pathlib import Path; import test_train; "
+        f"test_train.run_and_die(Path({str(killed.out.parent)!r}), Path({str(cache)!r}))"
+    )
+    process = subprocess.run([sys.executable, "-c", script])
+    assert process.returncode == -signal.SIGKILL
+    assert not (killed.out / "policy").exists()
+    with (killed.out / "metrics.jsonl").open("a") as file:
+        file.write('{"update": 175, "wall')
+    told = []
+    continued = train(killed, log=lambda update, line: told.append(update), on_interval=evaluation)
+    assert told == [150, 200, 250, 300]  # from the checkpoint at 100
+    for name in ("policy/policy.safetensors", "checkpoints/300.safetensors"):
+        assert (killed.out / name).read_bytes() == (config.out / name).read_bytes()
+    clock = {"wall_s": None, "updates_per_s": None}
+    assert [line | clock for line in continued.metrics] == [line | clock for line in run[0].metrics]
+
+
+def test_finished_run_is_returned_as_it_is(config, run):
+    before = {path: path.stat().st_mtime_ns for path in config.out.rglob("*")}
+    moved = replace(config, data=config.data.parent / "elsewhere")
+    config.data.rename(moved.data)
+    try:
+        again = train(moved, log=lambda *_: pytest.fail("trained again"))
+    finally:
+        moved.data.rename(config.data)
+    assert again.metrics == run[0].metrics
+    assert {path: path.stat().st_mtime_ns for path in config.out.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"batch_size": 32}, "batch_size 64 where 32 is asked for"),
+        ({"iql": IQL(beta=1.0, learning_rate=3e-3)}, r"iql\.beta 3\.0 where 1\.0"),
+        ({"combine": "pooled"}, "combine grouped where pooled"),
+    ],
+)
+def test_other_settings_in_the_same_folder_are_refused(config, run, change, said):
+    with pytest.raises(BodyplanError, match=said) as error:
+        train(replace(config, **change))
+    assert "--out" in str(error.value)
+
+
+def test_other_data_in_the_same_folder_are_refused(config, run):
+    write_dataset(config.data.parent / "other", ROBOTS, steps=2000, seed=5)
+    with pytest.raises(BodyplanError, match="not those that"):
+        train(replace(config, data=config.data.parent / "other"))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"robots": ("dog", "cat")}, "holds no robot cat; choose from dog, crab"),
+        ({"algorithm": "alchemy"}, "no algorithm is called alchemy; choose one of iql"),
+        ({"network": "huge"}, "no network is called huge"),
+        ({"checkpoint_every": 75}, r"checkpoint_every is 75; give a multiple of log_every \(50\)"),
+        ({"updates": 0}, "updates is 0"),
+        ({"data": Path("nowhere")}, "nowhere"),
+        ({"groups": Path("nowhere.json")}, "nowhere.json"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_before_anything_is_written(config, change, said):
+    fresh = replace(config, out=config.out.parent / "refused", **change)
+    with pytest.raises(BodyplanError, match=said):
+        train(fresh)
+    assert not fresh.out.exists()
+
+
+def test_damaged_checkpoint_is_named(config, run):
+    out = config.out.parent / "damaged"
+    (out / "checkpoints").mkdir(parents=True)
+    latest = out / "checkpoints" / "100.safetensors"
+    latest.write_bytes((config.out / "checkpoints" / "200.safetensors").read_bytes()[:-64])
+    with pytest.raises(BodyplanError, match="start over") as error:
+        train(replace(config, out=out))
+    assert str(latest) in str(error.value)
+
+
+def test_divergence_names_robot_and_update_and_keeps_the_checkpoint(config, run):
+    # Squares of these rewards overflow; the file itself is finite, as a dataset's must be.
+    data, out = config.data.parent / "wild", config.out.parent / "diverged"
+    write_dataset(data, ROBOTS, steps=2000)
+    rewards = np.array(read_array(data / "crab" / "rewards.npy"))
+    write_array(data / "crab" / "rewards.npy", np.full_like(rewards, 1e30))
+    (out / "checkpoints").mkdir(parents=True)
+    good = (config.out / "checkpoints" / "200.safetensors").read_bytes()
+    (out / "checkpoints" / "200.safetensors").write_bytes(good)
+    with pytest.raises(TrainingDiverged, match="losses of crab stopped .* at update 201") as error:
+        train(replace(config, data=data, out=out))
+    assert "checkpoints" in str(error.value)
+    assert [path.name for path in (out / "checkpoints").iterdir()] == ["200.safetensors"]
+    assert not (out / "policy").exists()
+
+
+def test_seed_decides(config, run):
+    stopped = replace(config, out=config.out.parent / "other_seed", seed=1, evaluate_every=0)
+
+    def stop(update, line):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(stopped, log=stop)
+    first = json.loads((stopped.out / "metrics.jsonl").read_text())
+    assert first["actor/loss"] != run[0].metrics[0]["actor/loss"]
