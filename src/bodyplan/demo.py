@@ -26,6 +26,8 @@ from bodyplan.storage import read_json, write_json
 
 ROBOTS = ("unitree_go1", "anymal_c", "badger", "hexapod")
 RECIPE = "suboptimal70"
+INTERVAL = 100
+"""Updates in one dispatch."""
 REFERENCE_SPEED = 12_000.0
 """Control steps per second of go1 on the machine the sizes were chosen for."""
 
@@ -65,7 +67,7 @@ def make_plan(size: Literal["small", "full"], seed: int, speed: float) -> Plan:
         seed=seed,
         speed=round(speed, 1),
         data_steps=int(60_000 * pace * clock**0.5) // 1000 * 1000,
-        updates=int(2_500 * pace * clock) // 100 * 100,
+        updates=int(2_500 * pace * clock) // INTERVAL * INTERVAL,
         episodes=16,
     )
 
@@ -140,8 +142,8 @@ def train_config(plan: Plan, out: Path) -> TrainConfig:
         batch_size=256,
         updates=plan.updates,
         reward_scale="per_robot",
-        log_every=100,
-        checkpoint_every=500,
+        log_every=INTERVAL,
+        checkpoint_every=5 * INTERVAL,
         seed=plan.seed,
         iql=IQL(learning_rate=1e-3),
     )

@@ -49,7 +49,7 @@ def policy_input(observation: Observation) -> Float[np.ndarray, "N I"]:
 class SnapshotPolicy:
     """A Gaussian policy: an ELU network for the mean and a standard deviation for each joint."""
 
-    layers: tuple[tuple[Float[np.ndarray, "H I"], Float[np.ndarray, "H"]], ...]
+    layers: tuple[tuple[Float[np.ndarray, "_ _"], Float[np.ndarray, "_"]], ...]
     std: Float[np.ndarray, "J"]
     observation_mean: Float[np.ndarray, "I"]
     observation_std: Float[np.ndarray, "I"]

@@ -238,8 +238,11 @@ def train_expert(config: ExpertConfig, folder: Path, log: Log | None = None) -> 
         The run's snapshots, not graded yet: their returns are those seen in training.
 
     Raises:
-        BodyplanError: unknown robot, or the folder holds a run with other settings.
+        BodyplanError: unknown robot, nothing asked for, or the folder holds a run with other
+            settings.
     """
+    if config.snapshots < 1 or (config.steps is not None and config.steps < 1):
+        raise BodyplanError("--steps and --snapshots must be at least 1")
     course = _Course(config)
     saved = folder / "checkpoint.safetensors"
     if saved.is_file():
@@ -288,7 +291,9 @@ def _snapshots(course: _Course) -> Snapshots:
         "settings": _comparable(config)
         | {"initial_std": course.environment.robot.expert.initial_std},
     }
-    return Snapshots(course.tensors, card)
+    # A short run may have fewer updates than snapshots were asked for.
+    taken = {name: tensor[: len(course.taken)] for name, tensor in course.tensors.items()}
+    return Snapshots(taken, card)
 
 
 def _comparable(config: ExpertConfig) -> dict[str, Any]:

@@ -1,0 +1,45 @@
+"""The demo from end to end, with a plan so small that only the machinery is at work."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+from bodyplan import demo
+from bodyplan.cli import main
+from bodyplan.errors import BodyplanError
+from bodyplan.storage import write_json
+
+PLAN = demo.Plan(size="small", seed=0, speed=1.0, data_steps=1000, updates=100, episodes=2)
+
+
+def test_sizes_follow_the_machine_and_the_clock():
+    usual, slow = (demo.make_plan("small", 0, speed) for speed in (demo.REFERENCE_SPEED, 3000.0))
+    full = demo.make_plan("full", 0, demo.REFERENCE_SPEED)
+    assert slow.updates < usual.updates < full.updates == 4 * usual.updates
+    assert slow.data_steps < usual.data_steps < full.data_steps
+    assert usual.updates % demo.INTERVAL == 0
+
+
+def test_another_demo_in_the_same_folder_is_refused(tmp_path):
+    write_json(tmp_path / "plan.json", asdict(PLAN))
+    with pytest.raises(BodyplanError, match="size small and seed 0"):
+        demo.run_demo("full", tmp_path)
+
+
+def test_the_demo_ends_in_a_report_and_goes_on_where_it_was(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    out = tmp_path / "demo"
+    write_json(out / "plan.json", asdict(PLAN))
+    assert main(["demo", "--out", str(out), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert set(answer["robots"]) == set(demo.ROBOTS)
+    page = (out / "report.html").read_text()
+    assert answer["report"] == str(out / "report.html")
+    assert all(robot in page for robot in demo.ROBOTS)
+    assert page.count("data:image/webp") == len(demo.ROBOTS)
+
+    policy = (out / "policy" / "policy.safetensors").read_bytes()
+    assert main(["demo", "--out", str(out)]) == 0
+    assert (out / "policy" / "policy.safetensors").read_bytes() == policy
+    assert "return_mean" in capsys.readouterr().out
