@@ -49,13 +49,14 @@ def one_step_episodes(config, learner, seed):
     return Rollout(*(jnp.asarray(part, jnp.float32) for part in parts))
 
 
-def learn(iterations, std_bounds=(0.05, 1.0), config=CONFIG):
+def learn(iterations, std_bounds=(0.05, 1.0), config=CONFIG, highest_rate=1e-2):
     """The learner at the end, and each iteration's mean reward and metrics."""
     learner, rewards, metrics = fresh(config), [], []
     for seed in range(iterations):
         rollout = one_step_episodes(config, learner, seed)
         rewards.append(float(rollout.rewards.mean()))
-        learner, logged = ppo.improve(config, learner, rollout, jnp.array(std_bounds))
+        bounds = ppo.Bounds(*(jnp.asarray(bound) for bound in (*std_bounds, highest_rate)))
+        learner, logged = ppo.improve(config, learner, rollout, bounds)
         metrics.append({name: float(value) for name, value in logged.items()})
     return learner, rewards, metrics
 
@@ -203,3 +204,8 @@ def test_an_update_keeps_every_type_so_that_it_is_compiled_once():
     ]
     assert types[0] == types[1]
     assert not any(kind.weak_type for kind in types[0])
+
+
+def test_the_learning_rate_stays_under_its_bound():
+    *_, metrics = learn(3, highest_rate=1e-4)
+    assert max(logged["learning_rate"] for logged in metrics) == pytest.approx(1e-4)

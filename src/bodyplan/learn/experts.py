@@ -113,21 +113,27 @@ class _Course:
         """Along the ramp, 0 to 1."""
         return min(1.0, self.steps / self.config.ramp_steps)
 
-    def std_bounds(self) -> tuple[float, float]:
-        """Actions must be loud while the ramp lasts, and quiet in the last third of the run."""
-        first, ramp = self.environment.robot.expert.initial_std, self.config.ramp_steps
+    def bounds(self) -> ppo.Bounds:
+        """Actions must be loud while the ramp lasts, and are quiet in the last third of the run.
+
+        The learning rate's bound comes down with their spread.
+        """
+        wants, ramp = self.environment.robot.expert, self.config.ramp_steps
         quiet_from = max(ramp + 1, QUIET_FROM * self.total_steps)
         along = min(1.0, max(0.0, (self.steps - ramp) / (quiet_from - ramp)))
-        ceiling = first * (1.0 - (1.0 - self.config.final_std) * along)
-        return max(MIN_STD, first * (1.0 - self.progress)), max(MIN_STD, ceiling)
+        ceiling = wants.initial_std * (1.0 - (1.0 - self.config.final_std) * along)
+        least = max(MIN_STD, wants.initial_std * (1.0 - self.progress))
+        rate = ppo.MAX_LEARNING_RATE
+        rate *= (wants.final_learning_rate / ppo.MAX_LEARNING_RATE) ** along
+        return ppo.Bounds(*(jnp.asarray(v) for v in (least, max(MIN_STD, ceiling), rate)))
 
     def iterate(self) -> dict[str, float]:
         """Roll out, improve, count."""
         hyper, environment = self.config.ppo, self.environment
         first = self.config.first_penalties
         environment.penalty_scale = first + (1.0 - first) * self.progress
-        bounds = jnp.asarray(self.std_bounds())
-        self.learner, metrics = ppo.improve(hyper, self.learner, self._roll_out(), bounds)
+        rollout, bounds = self._roll_out(), self.bounds()
+        self.learner, metrics = ppo.improve(hyper, self.learner, rollout, bounds)
         self.steps += hyper.num_envs * hyper.rollout_steps
         returns, lengths = np.array(self.recent or [(0.0, 0)]).T
         self._snap()

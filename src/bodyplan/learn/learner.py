@@ -55,7 +55,7 @@ class Learner:
         )
         state = LearnerState(actor, critic, jax.random.PRNGKey(seed), jnp.zeros((), jnp.int32))
         # Copied, so that no two leaves share memory: each dispatch takes every leaf's over.
-        return jax.tree.map(jnp.array, state)
+        return jax.tree.map(lambda leaf: jnp.asarray(np.array(leaf)), state)
 
     def turn(self, state: LearnerState, mixture: Mixture) -> tuple[LearnerState, Metrics]:
         """The critics' updates (one, but for algorithms that delay the actor), then the actor's."""

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 MAX_MEAN = 10.0
 """Bound on a mean action, as in the original task's policies."""
+MIN_LEARNING_RATE, MAX_LEARNING_RATE = 1e-5, 1e-2
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,15 @@ class Learner(NamedTuple):
     key: PRNGKeyArray
 
 
+class Bounds(NamedTuple):
+    """What the course allows at present."""
+
+    least_std: Float[Array, ""]
+    largest_std: Float[Array, ""]
+    learning_rate: Float[Array, ""]
+    """The actor's adaptive learning rate stays below this."""
+
+
 class Rollout(NamedTuple):
     """T control steps of N robots, seen at T + 1 moments."""
 
@@ -162,9 +172,9 @@ def value(learner: Learner, privileged: Float[Array, "N P"]) -> Float[Array, " N
 
 @eqx.filter_jit(donate="all-except-first")
 def improve(
-    config: PPOConfig, learner: Learner, rollout: Rollout, std_bounds: Float[Array, "2"]
+    config: PPOConfig, learner: Learner, rollout: Rollout, bounds: Bounds
 ) -> tuple[Learner, dict[str, Float[Array, ""]]]:
-    """One PPO update, keeping the actions' standard deviation within bounds.
+    """One PPO update, keeping actions' spread and the learning rate within bounds.
 
     Also returns what is worth logging.
     """
@@ -198,12 +208,12 @@ def improve(
         critic_loss, critic_grad = eqx.filter_value_and_grad(_critic_loss)(critic, batch)
         rate = jnp.where(kl > 2.0 * config.target_kl, rate / 1.5, rate)
         rate = jnp.where((kl < 0.5 * config.target_kl) & (kl > 0.0), rate * 1.5, rate)
-        rate = jnp.clip(rate, 1e-5, 1e-2)
+        rate = jnp.clip(rate, MIN_LEARNING_RATE, bounds.learning_rate)
         optimiser = _optimiser(config)
         actor_step, actor_state = optimiser.update(actor_grad, actor_state)
         critic_step, critic_state = optimiser.update(critic_grad, critic_state)
         moved = eqx.apply_updates(actor, jax.tree.map(lambda g: -rate * g, actor_step))
-        actor = _within_bounds(moved, std_bounds)
+        actor = _within_bounds(moved, bounds)
         fixed = config.critic_learning_rate
         critic = eqx.apply_updates(critic, jax.tree.map(lambda g: -fixed * g, critic_step))
         parts = eqx.filter((actor, critic), eqx.is_array)
@@ -228,9 +238,9 @@ def improve(
     return learner, metrics | {"learning_rate": rate, "std": actor.std().mean()}
 
 
-def _within_bounds(actor: Actor, std_bounds: Float[Array, "2"]) -> Actor:
+def _within_bounds(actor: Actor, bounds: Bounds) -> Actor:
     # Projected after each step: a bound inside the forward pass would end the gradient there.
-    bounded = jnp.clip(actor.log_std, *jnp.log(std_bounds))
+    bounded = jnp.clip(actor.log_std, jnp.log(bounds.least_std), jnp.log(bounds.largest_std))
     return eqx.tree_at(lambda a: a.log_std, actor, bounded)
 
 

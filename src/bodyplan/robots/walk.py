@@ -79,3 +79,5 @@ class ExpertCourse:
     costing more torque penalty than it can earn."""
     steps: int = 4_000_000
     """Control steps until its return no longer grows."""
+    final_learning_rate: float = 1e-2
+    """Bound on the actor's adaptive learning rate in the last third of the run."""

@@ -38,7 +38,7 @@ class IQLCritic(eqx.Module):
 
 @dataclass(frozen=True)
 class IQL:
-    """Hyperparameters of the cross-embodiment paper (arXiv 2602.18025, Table 6)."""
+    """Hyperparameters, by default those of the cross-embodiment paper (arXiv 2602.18025)."""
 
     expectile: float = 0.7
     """Expectile of Q over the data's actions that V estimates; 0.5 is the mean."""

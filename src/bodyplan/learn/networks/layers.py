@@ -31,13 +31,20 @@ _CUT = (0.022750131948179195, 0.9772498680518208)
 
 
 def orthogonal(gain: float) -> Initialiser:
-    """A random orthogonal matrix times `gain`, as URMA's cores and decoder start."""
+    """A random orthogonal matrix times `gain`, as URMA's cores and decoder start.
+
+    By Gram-Schmidt without BLAS, so that the same seed gives the same bytes whatever the number of
+    threads; twice, which is enough for full precision.
+    """
 
     def draw(rng: np.random.Generator, inputs: int, outputs: int) -> np.ndarray:
-        tall = rng.normal(size=(max(inputs, outputs), min(inputs, outputs)))
-        q, r = np.linalg.qr(tall)
-        q *= np.sign(np.diagonal(r))  # makes the distribution uniform
-        return gain * (q if inputs >= outputs else q.T)
+        rows = rng.normal(size=(min(inputs, outputs), max(inputs, outputs)))
+        for index, row in enumerate(rows):
+            done = rows[:index]
+            for _ in range(2):
+                row -= np.einsum("i,ij->j", np.einsum("ij,j->i", done, row), done)
+            row /= np.sqrt(np.einsum("j,j->", row, row))
+        return gain * (rows.T if inputs >= outputs else rows)
 
     return draw
 
@@ -55,7 +62,7 @@ class Dense(eqx.Module):
         outputs: int,
         weight: Initialiser = lecun_normal,
     ) -> None:
-        self.weight = jnp.asarray(weight(rng, inputs, outputs), jnp.float32)
+        self.weight = jnp.asarray(weight(rng, inputs, outputs).astype(np.float32))
         self.bias = jnp.asarray(np.zeros(outputs, np.float32))
 
     def __call__(self, x: Float[Array, "... inputs"]) -> Float[Array, "... outputs"]:

@@ -89,7 +89,7 @@ class SetEncoder(eqx.Module):
         self.describe = Dense(rng, description, channels)
         self.norm = LayerNorm(channels)
         self.choose = Dense(rng, channels, channels)
-        self.theta = jnp.asarray(np.log(1.0 - _TEMPERATURE_FLOOR), jnp.float32)
+        self.theta = jnp.asarray(np.float32(np.log(1.0 - _TEMPERATURE_FLOOR)))
         self.encode = Dense(rng, state, width)
 
     @property
