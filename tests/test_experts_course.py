@@ -14,7 +14,8 @@ import bodyplan
 from bodyplan.datasets.experts import Snapshots, policy_input
 from bodyplan.envs.environment import Environment
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.experts import ExpertConfig, critic_input, train_expert
+from bodyplan.learn.course import ExpertConfig, critic_input
+from bodyplan.learn.experts import train_expert
 from bodyplan.learn.ppo import PPOConfig
 from bodyplan.storage import read_tensors
 

@@ -40,7 +40,8 @@ class TrainExpert:
     def run(self) -> None:
         """Train, grade, save."""
         from bodyplan.evaluate.experts import grade
-        from bodyplan.learn.experts import ExpertConfig, train_expert
+        from bodyplan.learn.course import ExpertConfig
+        from bodyplan.learn.experts import train_expert
 
         config = ExpertConfig(
             robot=self.robot,

@@ -79,5 +79,7 @@ class ExpertCourse:
     costing more torque penalty than it can earn."""
     steps: int = 4_000_000
     """Control steps until its return no longer grows."""
+    quiet_from: float = 2 / 3
+    """Share of the run by which the bound on the actions' spread has come all the way down."""
     final_learning_rate: float = 1e-2
-    """Bound on the actor's adaptive learning rate in the last third of the run."""
+    """Bound on the actor's adaptive learning rate, which comes down with that on the spread."""
