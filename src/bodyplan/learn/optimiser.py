@@ -8,7 +8,9 @@ import optax
 Parameters = TypeVar("Parameters")
 
 
-def clipped_adam(learning_rate: float, gradient_clip: float) -> optax.GradientTransformation:
+def clipped_adam(
+    learning_rate: float | optax.Schedule, gradient_clip: float
+) -> optax.GradientTransformation:
     """Adam whose gradient is first scaled down to a global norm of at most `gradient_clip`.
 
     It works on all parameters as one vector: few large operations instead of many small ones, which

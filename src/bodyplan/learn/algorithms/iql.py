@@ -54,6 +54,8 @@ class IQL:
     """Adam's, for V, Q and the actor alike."""
     gradient_clip: float = 0.5
     """Largest global norm of the gradient of each of V, Q and the actor."""
+    actor_decay: int = 0
+    """Actor steps (updates times groups) in which its rate falls to 0 as a cosine; 0: constant."""
     log_probability: Literal["mean", "sum"] = "mean"
     """Over a robot's joints; the sum gives robots with many joints more weight."""
 
@@ -62,12 +64,18 @@ class IQL:
     def init(self, rng: np.random.Generator, sizes: NetworkSizes) -> tuple[Policy, IQLCritic]:
         """Fresh networks; the target starts as Q."""
         policy, value, q = Policy(rng, sizes), Value(rng, sizes), TwinQ(rng, sizes)
-        optimiser = self.actor_optimiser()
+        optimiser = self._critic_optimiser()
         critic = IQLCritic(value, q, q, optimiser.init(value), optimiser.init(q))
         return policy, critic
 
     def actor_optimiser(self) -> optax.GradientTransformation:
-        """The same for V, Q and the actor."""
+        if not self.actor_decay:
+            return clipped_adam(self.learning_rate, self.gradient_clip)
+        schedule = optax.cosine_decay_schedule(self.learning_rate, self.actor_decay)
+        return clipped_adam(schedule, self.gradient_clip)
+
+    def _critic_optimiser(self) -> optax.GradientTransformation:
+        """For V and Q."""
         return clipped_adam(self.learning_rate, self.gradient_clip)
 
     def critic_update(
@@ -99,7 +107,7 @@ class IQL:
             losses = jnp.square(values - bootstrapped[:, None]).sum(axis=1).mean(-1)
             return losses.mean(), (losses, values.mean((1, 2)))
 
-        optimiser = self.actor_optimiser()
+        optimiser = self._critic_optimiser()
         value_gradient, (value_losses, advantages) = jax.grad(value_loss, has_aux=True)(
             critic.value
         )
