@@ -26,9 +26,10 @@ from bodyplan.storage import read_json, write_json
 
 ROBOTS = ("unitree_go1", "anymal_c", "badger", "hexapod")
 RECIPE = "suboptimal70"
+GROUPS = 2
 INTERVAL = 100
 """Updates in one dispatch."""
-REFERENCE_SPEED = 12_000.0
+REFERENCE_SPEED = 18_000.0
 """Control steps per second of go1 on the machine the sizes were chosen for."""
 
 Progress = Callable[..., None]
@@ -66,8 +67,8 @@ def make_plan(size: Literal["small", "full"], seed: int, speed: float) -> Plan:
         size=size,
         seed=seed,
         speed=round(speed, 1),
-        data_steps=int(60_000 * pace * clock**0.5) // 1000 * 1000,
-        updates=int(2_500 * pace * clock) // INTERVAL * INTERVAL,
+        data_steps=int(110_000 * pace * clock**0.5) // 1000 * 1000,
+        updates=int(12_000 * pace * clock) // INTERVAL * INTERVAL,
         episodes=16,
     )
 
@@ -131,21 +132,32 @@ def run_demo(
 
 
 def train_config(plan: Plan, out: Path) -> TrainConfig:
-    """IQL with Embodiment Grouping, small network, rewards scaled per robot."""
+    """IQL with Embodiment Grouping, tuned for minutes on a CPU where the paper has hours on a GPU.
+
+    Rewards scaled per robot ask for a lower beta than the paper's 3. Standardised observations and
+    a high rate that falls to nothing let the small network learn in ten thousand updates.
+    """
     return TrainConfig(
         data=out / "data",
         out=out,
         algorithm="iql",
         combine="grouped",
-        groups=2,
+        groups=GROUPS,
         network="small",
         batch_size=256,
         updates=plan.updates,
         reward_scale="per_robot",
+        observation_scale="shared",
         log_every=INTERVAL,
         checkpoint_every=5 * INTERVAL,
         seed=plan.seed,
-        iql=IQL(learning_rate=1e-3),
+        iql=IQL(
+            beta=1.0,
+            weight_clip=10.0,
+            tau=0.01,
+            learning_rate=4e-3,
+            actor_decay=GROUPS * plan.updates,
+        ),
     )
 
 

@@ -6,7 +6,7 @@ after the sampled ones.
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -15,11 +15,15 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from bodyplan.datasets.episodes import Dataset, Episodes
+from bodyplan.datasets.scaling import (
+    ObservationScale,
+    ObservationScaling,
+    RewardScaling,
+    reward_factor,
+)
 from bodyplan.envs.walking import Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import RobotDescriptor
-
-RewardScale = Literal["none", "per_robot"]
 
 
 class Transitions(NamedTuple):
@@ -54,29 +58,43 @@ class Mixture(eqx.Module):
     transitions: tuple[Transitions, ...]
     reward_scales: tuple[float, ...] = eqx.field(static=True)
     """Factor on each robot's rewards, already applied."""
+    observation_scale: ObservationScale | None
+    """Scale of all observations, already applied; a policy trained on them needs it to act."""
 
     @classmethod
-    def load(cls, dataset: Dataset, reward_scale: RewardScale = "none") -> "Mixture":
+    def load(
+        cls,
+        dataset: Dataset,
+        reward_scale: RewardScaling = "none",
+        observation_scale: ObservationScaling = "none",
+    ) -> "Mixture":
         """Puts a dataset on the device.
 
         Args:
             dataset: an open dataset.
-            reward_scale: `none` keeps rewards as they are, as the paper does; `per_robot`
-                multiplies them by 1000 / (highest - lowest episode return of the robot), as is
-                usual for IQL on locomotion (Kostrikov et al. 2021, arXiv 2110.06169, appendix).
+            reward_scale: `none` or `per_robot`, see `reward_factor`.
+            observation_scale: `none` keeps the environment's scaling, as the paper does; `shared`
+                standardises each kind of number over all robots.
 
         Raises:
             BodyplanError: an array holds NaN or infinity, or the returns leave no scale.
         """
-        descriptors, transitions, scales = [], [], []
         for name in dataset.robots:
-            episodes = dataset.episodes[name]
-            _require_finite(dataset, name, episodes)
-            scale = 1.0 if reward_scale == "none" else _scale(name, episodes)
-            descriptors.append(RobotDescriptor._make(map(jnp.asarray, episodes.descriptor)))
-            transitions.append(_transitions(episodes, scale))
-            scales.append(scale)
-        return cls(dataset.robots, tuple(descriptors), tuple(transitions), tuple(scales))
+            _require_finite(dataset, name, dataset.episodes[name])
+        logged = [dataset.episodes[name] for name in dataset.robots]
+        scale = ObservationScale.of(logged) if observation_scale == "shared" else None
+        factors = [
+            reward_factor(name, episodes, reward_scale)
+            for name, episodes in zip(dataset.robots, logged, strict=True)
+        ]
+        descriptors = [
+            RobotDescriptor._make(map(jnp.asarray, episodes.descriptor)) for episodes in logged
+        ]
+        transitions = [
+            _transitions(episodes, factor, scale)
+            for episodes, factor in zip(logged, factors, strict=True)
+        ]
+        return cls(dataset.robots, tuple(descriptors), tuple(transitions), tuple(factors), scale)
 
     def sample(self, key: PRNGKeyArray, batch_size: int) -> tuple[Batch, ...]:
         """Draws `batch_size` steps of each robot, uniformly and with replacement."""
@@ -93,6 +111,7 @@ class Mixture(eqx.Module):
             descriptors=tuple(self.descriptors[i] for i in indices),
             transitions=tuple(self.transitions[i] for i in indices),
             reward_scales=tuple(self.reward_scales[i] for i in indices),
+            observation_scale=self.observation_scale,
         )
 
 
@@ -111,14 +130,16 @@ def _gather(steps: Transitions, rows: Int[Array, "B"]) -> Batch:
     )
 
 
-def _transitions(episodes: Episodes, scale: float) -> Transitions:
+def _transitions(episodes: Episodes, factor: float, scale: ObservationScale | None) -> Transitions:
+    frames = Observation(episodes.joints, episodes.feet, episodes.general)
     # Copies: on CPU a device array could otherwise go on reading the mapped file.
+    joints, feet, general = map(jnp.array, scale(frames) if scale else frames)
     return Transitions(
-        joints=jnp.array(episodes.joints),
-        feet=jnp.array(episodes.feet),
-        general=jnp.array(episodes.general),
+        joints=joints,
+        feet=feet,
+        general=general,
         actions=jnp.array(episodes.actions),
-        rewards=jnp.array(episodes.rewards * np.float32(scale)),
+        rewards=jnp.array(episodes.rewards * np.float32(factor)),
         terminated=jnp.array(episodes.terminated),
         frames=jnp.array(episodes.frame_indices()),
     )
@@ -130,13 +151,3 @@ def _require_finite(dataset: Dataset, robot: str, episodes: Episodes) -> None:
             f"{dataset.path / robot / name}.npy holds NaN or infinity; "
             "rebuild the dataset or restore the file."
         )
-
-
-def _scale(robot: str, episodes: Episodes) -> float:
-    spread = float(np.ptp(episodes.returns))
-    if spread <= 0.0:
-        raise BodyplanError(
-            f"all episodes of {robot} have the same return, so reward_scale per_robot has no "
-            "scale; use reward_scale none."
-        )
-    return 1000.0 / spread

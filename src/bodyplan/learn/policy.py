@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
+from bodyplan.datasets.scaling import ObservationScale
 from bodyplan.envs.walking import Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.algorithms import ALGORITHMS
@@ -37,10 +38,17 @@ class ReleasedPolicy:
     network: Policy
     algorithm: Algorithm
     card: dict[str, Any]
+    observation_scale: ObservationScale | None = None
+    """What observations are standardised by before the network sees them."""
 
     @classmethod
     def of(
-        cls, network: Policy, algorithm: Algorithm, sizes: NetworkSizes, **facts: Any
+        cls,
+        network: Policy,
+        algorithm: Algorithm,
+        sizes: NetworkSizes,
+        observation_scale: ObservationScale | None = None,
+        **facts: Any,
     ) -> "ReleasedPolicy":
         """A policy fresh from training; `facts` go on its card."""
         names = {kind: name for name, kind in ALGORITHMS.items()}
@@ -49,13 +57,14 @@ class ReleasedPolicy:
             "algorithm": names[type(algorithm)],
             "hyperparameters": asdict(algorithm),  # type: ignore[call-overload]
             "network": asdict(sizes),
+            "observation_scale": observation_scale.to_json() if observation_scale else None,
             "parameters": sum(leaf.size for leaf in jax.tree.leaves(network)),
             "versions": {
                 name: importlib.metadata.version(name) for name in ("jax", "equinox", "optax")
             },
             **facts,
         }
-        return cls(network, algorithm, card)
+        return cls(network, algorithm, card, observation_scale)
 
     @classmethod
     def load(cls, path: str | Path) -> "ReleasedPolicy":
@@ -73,13 +82,17 @@ class ReleasedPolicy:
             )
         try:
             algorithm = ALGORITHMS[card["algorithm"]](**card["hyperparameters"])
-            sizes = NetworkSizes(**{**card["network"], "core": tuple(card["network"]["core"])})
+            widths = card["network"]
+            cores = {name: tuple(widths[name]) for name in ("core", "critic_core")}
+            sizes = NetworkSizes(**{**widths, **cores})
+            scale = card["observation_scale"]
+            scale = ObservationScale.from_json(scale) if scale else None
         except (KeyError, TypeError) as error:
             raise BodyplanError(
                 f"{folder / _CARD} is incomplete or of another version ({error}); restore it."
             ) from error
         like = Policy(np.random.default_rng(0), sizes)
-        return cls(restore_tree(folder / _TENSORS, like), algorithm, card)
+        return cls(restore_tree(folder / _TENSORS, like), algorithm, card, scale)
 
     def save(self, folder: Path) -> None:
         """Write the tensors, then the card: a folder with a card is whole.
@@ -94,7 +107,8 @@ class ReleasedPolicy:
         self, observation: Observation, descriptor: RobotDescriptor
     ) -> Float[np.ndarray, "N J"]:
         """Actions for N copies of one robot, without exploration; compiled once per shape."""
-        return np.asarray(_act(self.algorithm, self.network, observation, descriptor))
+        seen = self.observation_scale(observation) if self.observation_scale else observation
+        return np.asarray(_act(self.algorithm, self.network, seen, descriptor))
 
 
 @partial(jax.jit, static_argnums=0)

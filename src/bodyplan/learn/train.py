@@ -19,7 +19,8 @@ import jax
 import numpy as np
 
 from bodyplan.datasets.episodes import CARD, Dataset
-from bodyplan.datasets.mixture import Mixture, RewardScale
+from bodyplan.datasets.mixture import Mixture
+from bodyplan.datasets.scaling import ObservationScaling, RewardScaling
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.algorithms import ALGORITHMS
 from bodyplan.learn.algorithms.iql import IQL
@@ -66,8 +67,10 @@ class TrainConfig:
     """Transitions of each robot in one update."""
     updates: int = 100_000
     """Updates of the critics."""
-    reward_scale: RewardScale = "none"
+    reward_scale: RewardScaling = "none"
     """`per_robot` gives each robot's episode returns a range of 1000, as usual on D4RL."""
+    observation_scale: ObservationScaling = "none"
+    """`shared` standardises each kind of number (a joint's position, say) over all robots."""
     seed: int = 0
     """Decides initial weights, batches and the order of groups."""
     log_every: int = 100
@@ -95,7 +98,7 @@ def train(
     finished = found and found[-1][0] == config.updates
     if finished and (config.out / FOLDER / "card.json").is_file():
         return Run(config.out)
-    mixture = Mixture.load(dataset, config.reward_scale)
+    mixture = Mixture.load(dataset, config.reward_scale, config.observation_scale)
     state = learner.init(config.seed, PRESETS[config.network])
     if found:
         state = restore_checkpoint(found[-1][1], state)
@@ -105,6 +108,7 @@ def train(
             state.actor.policy,
             learner.algorithm,
             PRESETS[config.network],
+            mixture.observation_scale,
             update=int(state.update),
             robots=list(dataset.robots),
             combine=config.combine,

@@ -41,9 +41,10 @@ class Policy(eqx.Module):
     decoder_norm: LayerNorm
     mean: Dense
     log_std: Dense
+    readout: Dense | None
 
     def __init__(self, rng: np.random.Generator, sizes: NetworkSizes) -> None:
-        self.torso = Torso(rng, sizes, general=len(range(GENERAL)[POLICY_GENERAL]))
+        self.torso = Torso(rng, sizes, sizes.core, general=len(range(GENERAL)[POLICY_GENERAL]))
         self.describe = Dense(rng, JOINT_DESCRIPTION, sizes.description)
         self.describe_norm = LayerNorm(sizes.description)
         self.description = Dense(rng, sizes.description, sizes.description)
@@ -52,6 +53,11 @@ class Policy(eqx.Module):
         self.decoder_norm = LayerNorm(sizes.decoder)
         self.mean = Dense(rng, sizes.decoder, 1, orthogonal(0.01))
         self.log_std = Dense(rng, sizes.description, 1, orthogonal(0.1))
+        self.readout = (
+            Dense(rng, sizes.core[-1], sizes.description, orthogonal(0.1))
+            if sizes.readout
+            else None
+        )
 
     def __call__(
         self, observation: Observation, descriptor: RobotDescriptor
@@ -70,7 +76,10 @@ class Policy(eqx.Module):
         codes = self._codes(jnp.concatenate([jnp.asarray(body.joints) for body in descriptors]))
         log_std = jnp.clip(self.log_std(codes)[:, 0], *np.log(STD_RANGE))
         hidden = elu(self.decoder_norm(self._first_layer(encoded, codes, counts)))
-        means = jnp.clip(self.mean(hidden)[:, 0], -MEAN_LIMIT, MEAN_LIMIT)
+        means = self.mean(hidden)[:, 0]
+        if self.readout is not None:
+            means += self._read(self.readout, encoded, codes, counts)
+        means = jnp.clip(means, -MEAN_LIMIT, MEAN_LIMIT)
         shapes = [states.shape[:2] for states in encoded.joints]
         pieces = split(means, [batch * count for batch, count in shapes])
         stds = split(jnp.exp(log_std), counts)
@@ -102,6 +111,25 @@ class Policy(eqx.Module):
         ]
         return jnp.concatenate([token.reshape(-1, token.shape[-1]) for token in tokens])
 
+    def _read(
+        self,
+        readout: Dense,
+        encoded: Encoded,
+        codes: Float[Array, "joints description"],
+        counts: Sequence[int],
+    ) -> Float[Array, "tokens"]:
+        """Scaled products of what the core says with each joint's code.
+
+        One hidden layer that joints share, told apart by their codes alone, learns slowly to say
+        something of its own to each joint; this path makes every joint's answer its own at once.
+        """
+        said = split(readout(elu(encoded.core)), [len(states) for states in encoded.joints])
+        answers = [
+            robot @ own.T / np.sqrt(own.shape[-1])
+            for robot, own in zip(said, split(codes, counts), strict=True)
+        ]
+        return jnp.concatenate([answer.ravel() for answer in answers])
+
 
 class Critic(eqx.Module):
     """One number a sample, from all that can be observed and whatever `extra` adds."""
@@ -110,8 +138,8 @@ class Critic(eqx.Module):
     answer: Dense
 
     def __init__(self, rng: np.random.Generator, sizes: NetworkSizes, extra: int = 0) -> None:
-        self.torso = Torso(rng, sizes, GENERAL, extra)
-        self.answer = Dense(rng, sizes.core[-1], 1, orthogonal(1.0))
+        self.torso = Torso(rng, sizes, sizes.critic_core, GENERAL, extra)
+        self.answer = Dense(rng, sizes.critic_core[-1], 1, orthogonal(1.0))
 
     def __call__(
         self,

@@ -40,11 +40,17 @@ class NetworkSizes:
     foot_width: int = 4
     """Numbers a foot's state is encoded into."""
     core: tuple[int, int, int] = (512, 256, 128)
-    """Layers between the latent and the heads."""
+    """The policy's layers between the latent and its decoder."""
+    critic_core: tuple[int, int, int] = (512, 256, 128)
+    """The layers of V and Q between the latent and their answer."""
     description: int = 128
     """Width of the decoder's encoding of a joint's description."""
     decoder: int = 128
     """Hidden width of the decoder, which runs once per joint."""
+    readout: bool = False
+    """Add to each mean a linear readout of the core that the joint's description chooses (ours)."""
+    temperature: float = 1.0
+    """Of the softmax over channels, before training; lower tells elements apart from the start."""
     action: int = 64
     """Width of Q's encoding of the action (our choice: the paper gives none)."""
     action_slots: int = 24
@@ -54,17 +60,21 @@ class NetworkSizes:
 PRESETS = {
     "paper": NetworkSizes(),
     "small": NetworkSizes(
-        joint_channels=16,
-        foot_channels=8,
-        core=(128, 128, 64),
-        description=32,
-        decoder=32,
+        joint_channels=64,
+        foot_channels=32,
+        core=(128, 128, 128),
+        critic_core=(64, 64, 64),
+        description=64,
+        decoder=16,
+        readout=True,
+        temperature=0.2,
         action=32,
     ),
     "tiny": NetworkSizes(
         joint_channels=4,
         foot_channels=2,
         core=(16, 16, 16),
+        critic_core=(16, 16, 16),
         description=8,
         decoder=16,
         action=8,
@@ -80,16 +90,22 @@ class SetEncoder(eqx.Module):
     norm: LayerNorm
     choose: Dense
     theta: Float[Array, ""]
-    """The softmax temperature is exp(theta) + 0.015, one at the start."""
+    """The softmax temperature is exp(theta) + 0.015."""
     encode: Dense
 
     def __init__(
-        self, rng: np.random.Generator, description: int, state: int, channels: int, width: int
+        self,
+        rng: np.random.Generator,
+        description: int,
+        state: int,
+        channels: int,
+        width: int,
+        temperature: float = 1.0,
     ) -> None:
         self.describe = Dense(rng, description, channels)
         self.norm = LayerNorm(channels)
         self.choose = Dense(rng, channels, channels)
-        self.theta = jnp.asarray(np.float32(np.log(1.0 - _TEMPERATURE_FLOOR)))
+        self.theta = jnp.asarray(np.float32(np.log(temperature - _TEMPERATURE_FLOOR)))
         self.encode = Dense(rng, state, width)
 
     @property
@@ -152,17 +168,20 @@ class Torso(eqx.Module):
     third: Dense
 
     def __init__(
-        self, rng: np.random.Generator, sizes: NetworkSizes, general: int, extra: int = 0
+        self,
+        rng: np.random.Generator,
+        sizes: NetworkSizes,
+        core: tuple[int, int, int],
+        general: int,
+        extra: int = 0,
     ) -> None:
         """Fresh weights; `general` and `extra` are the widths of what follows joints and feet."""
-        first, second, third = sizes.core
+        first, second, third = core
         gain = orthogonal(2**0.5)
-        self.joints = SetEncoder(
-            rng, JOINT_DESCRIPTION, JOINT_STATE, sizes.joint_channels, sizes.joint_width
-        )
-        self.feet = SetEncoder(
-            rng, FOOT_DESCRIPTION, FOOT_STATE, sizes.foot_channels, sizes.foot_width
-        )
+        joints = (JOINT_DESCRIPTION, JOINT_STATE, sizes.joint_channels, sizes.joint_width)
+        feet = (FOOT_DESCRIPTION, FOOT_STATE, sizes.foot_channels, sizes.foot_width)
+        self.joints = SetEncoder(rng, *joints, sizes.temperature)
+        self.feet = SetEncoder(rng, *feet, sizes.temperature)
         inputs = self.joints.latent + self.feet.latent + general + CONTEXT + extra
         self.first = Dense(rng, inputs, first, gain)
         self.norm = LayerNorm(first)
