@@ -88,7 +88,10 @@ def policy(network, observation, descriptor):
         joint = elu(dense(network.torso.joints.encode, state))
         hidden = dense(network.decoder, np.concatenate([seen, joint, code]))
         hidden = elu(layer_norm(network.decoder_norm, hidden))
-        means.append(np.clip(dense(network.mean, hidden)[0], -10, 10))
+        mean = dense(network.mean, hidden)[0]
+        if network.readout is not None:
+            mean += dense(network.readout, elu(seen)) @ code / np.sqrt(len(code))
+        means.append(np.clip(mean, -10, 10))
         stds.append(np.clip(np.exp(dense(network.log_std, code)[0]), 1e-8, 2.0))
     return np.array(means), np.array(stds)
 

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -108,3 +110,9 @@ def test_nan_in_the_data_stops_training_before_it_begins(capsys, dataset, tmp_pa
 def test_a_folder_that_is_no_run_is_refused(capsys, tmp_path):
     assert str(tmp_path) in fails(capsys, "report", tmp_path)
     assert str(tmp_path) in fails(capsys, "evaluate", tmp_path)
+
+
+def test_the_package_runs_as_a_module():
+    ran = subprocess.run([sys.executable, "-m", "bodyplan", "--version"], capture_output=True)
+    assert ran.returncode == 0
+    assert ran.stdout.startswith(b"bodyplan ")

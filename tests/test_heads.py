@@ -30,9 +30,10 @@ def three():
     return literal.bodies()
 
 
-def test_policy_is_the_literal_one(three):
+@pytest.mark.parametrize("readout", [False, True])
+def test_policy_is_the_literal_one(three, readout):
     observations, descriptors, _ = three
-    policy = literal.randomised(Policy(RNG(1), TINY))
+    policy = literal.randomised(Policy(RNG(1), replace(TINY, readout=readout)))
     answers = jax.jit(lambda: policy.over_robots(observations, descriptors))()
     for observation, descriptor, (mean, std) in zip(
         observations, descriptors, answers, strict=True

@@ -6,6 +6,8 @@ import literal_urma as literal
 import numpy as np
 import pytest
 
+from bodyplan.datasets.scaling import ObservationScale
+from bodyplan.envs.walking import Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.networks.heads import Policy
@@ -38,6 +40,25 @@ def test_it_acts_with_the_mean_of_any_body(policy):
         np.testing.assert_allclose(actions, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_it_scales_what_it_sees_as_in_training(policy, tmp_path):
+    (observation, *_), (descriptor, *_), _ = literal.bodies()
+    rng = np.random.default_rng(0)
+    mean, spread = (
+        Observation(*(rng.uniform(0.1, 2.0, width).astype(np.float32) for width in (3, 2, 13)))
+        for _ in range(2)
+    )
+    scale = ObservationScale(mean, spread)
+    scaled = ReleasedPolicy.of(policy.network, policy.algorithm, PRESETS["tiny"], scale)
+    scaled.save(tmp_path)
+    by_hand = Observation(
+        *((np.asarray(o) - m) / s for o, m, s in zip(observation, mean, spread, strict=True))
+    )
+    np.testing.assert_array_equal(
+        ReleasedPolicy.load(tmp_path).act(observation, descriptor),
+        policy.act(by_hand, descriptor),
+    )
+
+
 @pytest.mark.parametrize("place", ["", "policy"])
 def test_run_or_policy_folder_load_the_same(policy, folder, place):
     loaded = ReleasedPolicy.load(folder / place)
@@ -68,7 +89,7 @@ def test_where_there_is_no_policy_it_is_said(tmp_path):
     [
         ({"format": 99}, "format 99"),
         ({"algorithm": "alchemy"}, "alchemy"),
-        ({"network": {"core": [1, 2, 3], "colour": 4}}, "colour"),
+        ({"network": {"core": [1, 2, 3], "critic_core": [1, 2, 3], "colour": 4}}, "colour"),
     ],
 )
 def test_a_strange_card_is_refused(folder, change, said):

@@ -10,9 +10,11 @@ from bodyplan.learn.networks.heads import Policy
 from bodyplan.learn.networks.layers import LayerNorm, elu, lecun_normal, orthogonal
 from bodyplan.learn.networks.urma import PRESETS, SetEncoder, Torso
 
+TINY = PRESETS["tiny"]
+
 
 def test_torso_is_the_literal_encoder_and_core():
-    torso = literal.randomised(Torso(np.random.default_rng(1), PRESETS["tiny"], general=13))
+    torso = literal.randomised(Torso(np.random.default_rng(1), TINY, TINY.core, general=13))
     observations, descriptors, _ = literal.bodies()
     general = [observation.general for observation in observations]
     encoded = jax.jit(lambda: torso(observations, general, descriptors))()
@@ -40,7 +42,7 @@ def test_paper_policy_has_the_published_number_of_parameters():
 
 
 def test_a_body_without_feet_is_a_body():
-    torso = Torso(np.random.default_rng(1), PRESETS["tiny"], general=13)
+    torso = Torso(np.random.default_rng(1), TINY, TINY.core, general=13)
     (observation,), (descriptor,), _ = literal.bodies(builds=((4, 0),))
     encoded = jax.jit(lambda: torso([observation], [observation.general], [descriptor]))()
     expected = [

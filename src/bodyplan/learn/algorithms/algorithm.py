@@ -6,7 +6,7 @@ methods are pure. Robots come as tuples with one entry each; losses and metrics 
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import optax
@@ -39,6 +39,7 @@ class ActorBatch(NamedTuple):
         )
 
 
+@runtime_checkable
 class Algorithm(Protocol):
     """One offline reinforcement learning algorithm."""
 

@@ -5,7 +5,7 @@ algorithm but a function that gives each robot's loss.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import optax
@@ -31,6 +31,7 @@ class ActorState(NamedTuple):
     """The combiner's own memory; `()` where it needs none."""
 
 
+@runtime_checkable
 class Combiner(Protocol):
     """One way for robots to share an actor."""
 

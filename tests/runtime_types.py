@@ -1,0 +1,8 @@
+"""Checks annotations of robots, envs and evaluate while tests run: shapes by jaxtyping, the rest by beartype.
+
+An int is good where a float is asked for (PEP 484's numeric tower), which beartype leaves to choice.
+"""
+
+from beartype import BeartypeConf, beartype
+
+checked = beartype(conf=BeartypeConf(is_pep484_tower=True))
