@@ -1,6 +1,6 @@
-"""Checks annotations of robots, envs and evaluate while tests run: shapes by jaxtyping, the rest by beartype.
+"""Checks annotations while tests run (see the Makefile): shapes by jaxtyping, the rest by beartype.
 
-An int is good where a float is asked for (PEP 484's numeric tower), which beartype leaves to choice.
+An int is good where a float is asked for (PEP 484's numeric tower), which beartype leaves open.
 """
 
 from beartype import BeartypeConf, beartype
