@@ -18,7 +18,7 @@ def headline(record: RunRecord) -> str:
     reached = number(mean.get("return_mean"))
     if reached is None:
         return f"One policy for {many}, not evaluated yet."
-    sentence = f"One policy walks {many} to a mean return of {reached:.1f}"
+    sentence = f"One policy drives {many} to a mean return of {reached:.1f}"
     data, share = number(mean.get("data_return")), number(mean.get("normalised_return"))
     if data:
         gain = 100.0 * (reached / data - 1.0)
