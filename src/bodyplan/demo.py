@@ -67,7 +67,7 @@ def make_plan(size: Literal["small", "full"], seed: int, speed: float) -> Plan:
         size=size,
         seed=seed,
         speed=round(speed, 1),
-        data_steps=int(110_000 * pace * clock**0.5) // 1000 * 1000,
+        data_steps=int(140_000 * pace * clock**0.5) // 1000 * 1000,
         updates=int(12_000 * pace * clock) // INTERVAL * INTERVAL,
         episodes=16,
     )
