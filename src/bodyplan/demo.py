@@ -67,8 +67,8 @@ def make_plan(size: Literal["small", "full"], seed: int, speed: float) -> Plan:
         size=size,
         seed=seed,
         speed=round(speed, 1),
-        data_steps=int(140_000 * pace * clock**0.5) // 1000 * 1000,
-        updates=int(12_000 * pace * clock) // INTERVAL * INTERVAL,
+        data_steps=int(130_000 * pace * clock) // 1000 * 1000,
+        updates=int(11_500 * pace * clock) // INTERVAL * INTERVAL,
         episodes=16,
     )
 

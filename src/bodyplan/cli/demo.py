@@ -15,7 +15,7 @@ class RunDemo:
     """
 
     size: Literal["small", "full"] = "small"
-    """small takes about four minutes on two cores, full four times as long."""
+    """small takes four to five minutes on two cores, full four times as long."""
     out: Path | None = None
     """Folder of the run; runs/demo, or runs/demo-full, where not given."""
     seed: int = 0
