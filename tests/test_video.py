@@ -12,10 +12,11 @@ from PIL import Image
 
 from bodyplan.envs.environment import Environment
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluate import video
-from bodyplan.evaluate.drawing import draw
-from bodyplan.evaluate.scene import FIELD_OF_VIEW, Scene, camera_axes, compose
-from bodyplan.evaluate.video import animate, encode, graphics_library, record, render, render_apart
+from bodyplan.evaluate.video import animate, encode, record
+from bodyplan.robots import rendering
+from bodyplan.robots.drawing import draw
+from bodyplan.robots.rendering import graphics_library, render, render_apart
+from bodyplan.robots.scene import FIELD_OF_VIEW, Scene, camera_axes, compose
 
 BALL = """
 <mujoco><worldbody><body mocap="true"><geom size="0.2" rgba="1 0 0 1"/></body></worldbody></mujoco>
@@ -158,14 +159,14 @@ def test_a_fallen_robot_lies_still_to_the_end():
 def test_graphics_that_crash_or_hang_do_no_harm(load, monkeypatch, tmp_path, program):
     fake = tmp_path / "fake.py"
     fake.write_text(program)
-    monkeypatch.setattr(video, "_PROGRAM", fake)
+    monkeypatch.setattr(rendering, "_PROGRAM", fake)
     robot = load("hexapod")
     scene = compose(robot, robot.nominal_qpos[None])
     assert render_apart(scene, (16, 16), "egl", seconds=1.0) is None
 
 
 def test_without_graphics_the_drawing_steps_in(load, monkeypatch):
-    monkeypatch.setattr(video, "graphics_library", lambda: None)
+    monkeypatch.setattr(rendering, "graphics_library", lambda: None)
     robot = load("badger")
     poses = robot.nominal_qpos[None]
     drawn = render(robot, poses, (64, 48), "drawn")

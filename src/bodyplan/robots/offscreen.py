@@ -3,7 +3,7 @@
 `python offscreen.py job.npz pictures.npy` draws the puppet `puppet.mjb` that lies beside the job.
 MuJoCo chooses its graphics library from MUJOCO_GL when it is first imported, and a broken library
 can end or hang the process; here neither can harm the caller. It therefore imports nothing of the
-package, and `bodyplan.evaluate.video` runs it.
+package, and `bodyplan.robots.rendering` runs it.
 """
 
 import sys

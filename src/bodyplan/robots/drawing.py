@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int, UInt8
 from scipy.ndimage import maximum_filter, minimum_filter
 
-from bodyplan.evaluate.scene import (
+from bodyplan.robots.scene import (
     FIELD_OF_VIEW,
     FLOOR,
     FLOOR_DARK,
