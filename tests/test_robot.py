@@ -14,7 +14,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from bodyplan.errors import BodyplanError
-from bodyplan.robots.robot import MODELS, Robot
+from bodyplan.robots.catalogue import MODELS
+from bodyplan.robots.robot import Robot
 
 FIGURES = json.loads((Path(__file__).parent / "data" / "figures.json").read_text())
 REWARD_NAMES = {
@@ -164,7 +165,7 @@ def test_one_number_stands_for_all_joints(copy):
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(BodyplanError, match=r"'unitree_go7'.*anymal_c, badger, hexapod"):
+    with pytest.raises(BodyplanError, match=r"'unitree_go7'.*anymal_c, badger, barkour_v0"):
         Robot.load("unitree_go7")
 
 

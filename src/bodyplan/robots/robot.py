@@ -5,28 +5,25 @@
 computed from the compiled model, so adding a robot never means adding code.
 """
 
-import tomllib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import mujoco
 import numpy as np
 from jaxtyping import Float, Int
 
-from bodyplan.errors import BodyplanError
-from bodyplan.robots.contacts import add_contact_sensors
+from bodyplan.robots import catalogue
 from bodyplan.robots.descriptors import RobotDescriptor, describe
+from bodyplan.robots.randomisation import RandomisationRanges
 from bodyplan.robots.walk import (
     ExpertCourse,
     Foot,
     InitialState,
     RewardCoefficients,
     Termination,
+    listed_geoms,
 )
-
-MODELS = Path(__file__).parent / "models"
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,30 +58,25 @@ class Robot:
     reward: RewardCoefficients
     termination: Termination
     initial_state: InitialState = field(default_factory=InitialState)
+    randomisation: RandomisationRanges = field(default_factory=RandomisationRanges)
     expert: ExpertCourse = field(default_factory=ExpertCourse)
 
     @staticmethod
     def names() -> tuple[str, ...]:
-        """Names of the packaged robots."""
-        return tuple(sorted(path.stem for path in MODELS.glob("*.toml")))
+        """Names of the packaged robots and of those that installed packages offer."""
+        return catalogue.names()
 
     @classmethod
     def load(cls, source: str | Path) -> "Robot":
-        """Read a packaged robot by name, or your own by the path of its MJCF.
+        """Read a robot by name, or your own by the path of its MJCF.
 
         Raises:
             BodyplanError: unknown name, missing or faulty file, or figures that do not fit the
                 model.
         """
-        mjcf = MODELS / f"{source}.xml"
-        if not mjcf.is_file():
-            mjcf = Path(source)
-            if mjcf.suffix != ".xml":
-                raise BodyplanError(
-                    f"no robot is called '{source}'; choose one of {', '.join(cls.names())} "
-                    "or give the path of an MJCF (.xml)"
-                )
-        return _read(mjcf)
+        from bodyplan.robots import files
+
+        return files.read(catalogue.find(source))
 
     @property
     def num_joints(self) -> int:
@@ -160,119 +152,9 @@ class Robot:
     @cached_property
     def contact_geoms(self) -> tuple[str, ...]:
         """Geoms whose touching anything matters to the task, each once."""
-        return _contact_geoms(self.reward, self.termination)
+        return listed_geoms(self.reward, self.termination)
 
     @cached_property
     def descriptor(self) -> RobotDescriptor:
         """What a policy may know of this body (reference task, section 2)."""
         return describe(self)
-
-
-def _contact_geoms(reward: RewardCoefficients, termination: Termination) -> tuple[str, ...]:
-    listed = termination.contact_geoms + reward.collision_geoms + reward.trunk_geoms
-    return tuple(dict.fromkeys(listed))
-
-
-def _read(mjcf: Path) -> Robot:
-    toml = mjcf.with_suffix(".toml")
-    for path in (mjcf, toml):
-        if not path.is_file():
-            raise BodyplanError(
-                f"{path} does not exist; a robot is an MJCF and a TOML of one name, side by side"
-            )
-    try:
-        figures = tomllib.loads(toml.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BodyplanError(f"{toml} is not valid TOML: {error}") from error
-    try:
-        return _assemble(mjcf, figures)
-    except KeyError as error:
-        raise BodyplanError(f"{toml} lacks {error}; see the packaged robots' files") from error
-    except (TypeError, ValueError, AttributeError) as error:
-        raise BodyplanError(f"{toml} has a wrong entry: {error}") from error
-
-
-def _assemble(mjcf: Path, figures: dict[str, Any]) -> Robot:
-    joints = figures["joints"]
-    feet = tuple(
-        Foot(name, tuple(foot["geoms"]), tuple(foot["point"]) if "point" in foot else None)
-        for name, foot in figures["feet"].items()
-    )
-    reward = RewardCoefficients(**_tupled(figures["reward"]))
-    termination = Termination(**_tupled(figures["termination"]))
-    floor_geoms = [geom for foot in feet for geom in foot.geoms]
-    model = _compile(mjcf, floor_geoms, _contact_geoms(reward, termination))
-    count = len(joints["names"])
-    robot = Robot(
-        name=mjcf.stem,
-        description=figures["description"],
-        kind=figures["kind"],
-        legs=figures["legs"],
-        provenance=figures.get("provenance", ""),
-        model=model,
-        trunk=figures["trunk"],
-        joints=tuple(joints["names"]),
-        feet=feet,
-        senses_feet=figures.get("senses_feet", True),
-        nominal=_per_joint(mjcf, "nominal", joints["nominal"], count),
-        max_velocity=_per_joint(mjcf, "max_velocity", joints["max_velocity"], count),
-        **{key: float(figures["control"][key]) for key in ("kp", "kd", "action_scale")},
-        drop_height=float(figures["drop_height"]),
-        box_min=np.array(figures["box_min"], float).reshape(3),
-        box_size=np.array(figures["box_size"], float).reshape(3),
-        reward=reward,
-        termination=termination,
-        initial_state=InitialState(**figures.get("initial_state", {})),
-        expert=ExpertCourse(**figures.get("expert", {})),
-    )
-    _check(mjcf, robot)
-    return robot
-
-
-def _tupled(table: dict[str, Any]) -> dict[str, Any]:
-    def freeze(value: Any) -> Any:
-        return tuple(freeze(item) for item in value) if isinstance(value, list) else value
-
-    return {key: freeze(value) for key, value in table.items()}
-
-
-def _per_joint(mjcf: Path, name: str, value: Any, count: int) -> Float[np.ndarray, "J"]:
-    array = np.full(count, value, float) if np.isscalar(value) else np.array(value, float)
-    if array.shape != (count,):
-        raise BodyplanError(
-            f"{mjcf.with_suffix('.toml')} gives {array.size} figures in joints.{name} for {count} "
-            "joints; give one for each, or one number for all"
-        )
-    return array
-
-
-def _compile(mjcf: Path, floor_geoms: list[str], contact_geoms: tuple[str, ...]) -> mujoco.MjModel:
-    try:
-        spec = mujoco.MjSpec.from_file(str(mjcf))
-        known = {geom.name for geom in spec.geoms}
-        for name in (*floor_geoms, *contact_geoms):
-            if name not in known:
-                raise BodyplanError(f"{mjcf} has no geom '{name}', which its TOML names")
-        add_contact_sensors(spec, floor_geoms, contact_geoms)
-        return spec.compile()
-    except ValueError as error:
-        fault = " ".join(str(error).split())
-        raise BodyplanError(f"MuJoCo cannot compile {mjcf}: {fault}") from error
-
-
-def _check(mjcf: Path, robot: Robot) -> None:
-    model, kinds = robot.model, mujoco.mjtObj
-    named = [(kinds.mjOBJ_JOINT, "joint", name) for name in robot.joints]
-    named += [(kinds.mjOBJ_BODY, "body", robot.trunk)]
-    for kind, word, name in named:
-        if mujoco.mj_name2id(model, kind, name) < 0:
-            raise BodyplanError(f"{mjcf} has no {word} '{name}', which its TOML names")
-    driven = {int(model.actuator_trnid[i, 0]) for i in range(model.nu)}
-    for name, joint in zip(robot.joints, robot.joint_ids, strict=True):
-        if int(joint) not in driven:
-            raise BodyplanError(f"joint '{name}' has no motor in {mjcf}; add one to <actuator>")
-    unknown = {foot for pair in robot.reward.symmetry_pairs for foot in pair} - {
-        foot.name for foot in robot.feet
-    }
-    if unknown:
-        raise BodyplanError(f"symmetry_pairs of {mjcf.stem} names no foot: {sorted(unknown)}")

@@ -83,3 +83,9 @@ class ExpertCourse:
     """Share of the run by which the bound on the actions' spread has come all the way down."""
     final_learning_rate: float = 1e-2
     """Bound on the actor's adaptive learning rate, which comes down with that on the spread."""
+
+
+def listed_geoms(reward: RewardCoefficients, termination: Termination) -> tuple[str, ...]:
+    """Geoms whose touching anything matters to the task, each once."""
+    listed = termination.contact_geoms + reward.collision_geoms + reward.trunk_geoms
+    return tuple(dict.fromkeys(listed))

@@ -1,0 +1,62 @@
+"""Which robots there are: the packaged ones, those that installed packages offer, and any file.
+
+A package offers a robot through the entry point group `bodyplan.robots`; the entry point's name is
+the robot's, and what it points to is the path of an MJCF (with a TOML of one name beside it), or a
+function that returns one.
+"""
+
+import os
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from bodyplan.errors import BodyplanError
+
+MODELS = Path(__file__).parent / "models"
+GROUP = "bodyplan.robots"
+
+
+def packaged() -> tuple[str, ...]:
+    """Names of the robots that come with bodyplan."""
+    return tuple(sorted(path.stem for path in MODELS.glob("*.toml")))
+
+
+def names() -> tuple[str, ...]:
+    """Names of all robots that can be loaded by name."""
+    return tuple(sorted({*packaged(), *_offered()}))
+
+
+def find(source: str | Path) -> Path:
+    """The MJCF of a robot given by name or path.
+
+    Raises:
+        BodyplanError: nothing is called so, or a package's offer leads to no path.
+    """
+    if str(source) in packaged():
+        return MODELS / f"{source}.xml"
+    if str(source) in _offered():
+        return _follow(_offered()[str(source)])
+    mjcf = Path(source)
+    if mjcf.suffix != ".xml":
+        raise BodyplanError(
+            f"no robot is called '{source}'; choose one of {', '.join(names())} "
+            "or give the path of an MJCF (.xml)"
+        )
+    return mjcf
+
+
+@cache
+def _offered() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def _follow(point: EntryPoint) -> Path:
+    try:
+        target = point.load()
+        path = target() if callable(target) else target
+        return Path(os.fspath(path))
+    except Exception as error:  # whatever another package's code raises
+        raise BodyplanError(
+            f"the robot '{point.name}' is offered by {point.value}, which gives no path of an "
+            f"MJCF: {error}"
+        ) from error

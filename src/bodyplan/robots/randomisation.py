@@ -1,0 +1,121 @@
+"""How far a robot's figures may be from the truth: the ranges of domain randomisation.
+
+They come from the table `randomisation` of the robot's TOML (reference task, section 6). What is
+not given there has the narrow ranges that the original gives its bipeds, and what depends on a
+robot's size (masses, lengths, gains) is left alone.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Redraw:
+    """How one figure of a joint is drawn anew: from a range, or by a change to its own value."""
+
+    between: Range | None = None
+    add: float = 0.0
+    """Plus or minus."""
+    factor: float = 0.0
+    """Plus or minus, as a share."""
+
+    @classmethod
+    def read(cls, value: Any) -> "Redraw":
+        """From TOML: two numbers are the range; a table has `add` or `factor`."""
+        if isinstance(value, dict):
+            return cls(**value)
+        low, high = map(float, value)
+        return cls(between=(low, high))
+
+
+@dataclass(frozen=True)
+class RandomisationRanges:
+    """Ranges of one robot's domain randomisation; single numbers are plus or minus."""
+
+    trunk_mass: float = 0.0
+    """kg; the trunk's inertia scales along."""
+    com: float = 0.0
+    """m: shift of the trunk's centre of mass, the same on all three axes."""
+    foot_size: Range | None = None
+    """m: first size of each foot's geoms."""
+    torque_limit: float = 0.15
+    """Share, for each joint."""
+    max_velocity: float = 0.15
+    """Share, for each joint."""
+    nominal: float = 0.01
+    """rad, for each joint."""
+    joint_range: float = 0.05
+    """rad, both ends of each joint's range."""
+    damping: Redraw = Redraw()
+    """N m s / rad."""
+    armature: Redraw = Redraw()
+    """kg m^2."""
+    stiffness: Redraw = Redraw()
+    """N m / rad."""
+    friction_loss: Redraw = Redraw()
+    """N m."""
+    kp: float = 0.0
+    """N m / rad."""
+    kd: float = 0.0
+    """N m s / rad."""
+    action_scale: float = 0.0
+    """rad."""
+    hidden_share: float = 0.1
+    """Of mass, centre of mass, motor strength, kp and kd, on top and unseen by the policy."""
+    hidden_joint_share: float = 0.1
+    """Of damping, armature, stiffness and friction loss, on top and unseen by the policy."""
+    hidden_foot_share: float = 0.03
+    """Of the feet's size, on top and unseen by the policy."""
+    hidden_offset: float = 0.01
+    """rad: error of each joint's encoder in the torque law."""
+    friction: Range = (0.8, 1.2)
+    """Sliding friction of floor and feet."""
+    floor_torsion: Range = (0.003, 0.007)
+    """m."""
+    foot_torsion: Range = (0.003, 0.007)
+    """m."""
+    floor_rolling: Range = (8e-5, 1.2e-4)
+    """m."""
+    foot_rolling: Range = (8e-5, 1.2e-4)
+    """m."""
+    contact_stiffness: Range = (900.0, 1100.0)
+    """1/s^2: the first figure of every geom's direct `solref`."""
+    contact_damping: Range = (72.0, 88.0)
+    """1/s: the second."""
+    gravity: Range = (9.51, 10.11)
+    """m/s^2."""
+    push: float = 0.3
+    """m/s, each axis of the trunk's velocity."""
+    push_growth: float = 1.0
+    """Factor on pushes that add to the trunk's velocity; the other half replace it."""
+    mixed_delay: float = 0.01
+    """Probability that actions come late by 0 or 1 control steps, drawn at each step."""
+    joint_position_noise: float = 0.003
+    """rad."""
+    joint_velocity_noise: float = 0.08
+    """rad/s."""
+    angular_velocity_noise: float = 0.02
+    """rad/s."""
+    gravity_noise: float = 0.015
+    """Of the unit vector."""
+    dropout: float = 0.001
+    """Probability that a joint or a foot is not sensed in a control step."""
+
+    @classmethod
+    def read(cls, table: dict[str, Any]) -> "RandomisationRanges":
+        """From the TOML's table `randomisation`."""
+        kinds = {field.name: field.type for field in fields(cls)}
+        return cls(**{key: _read(kinds.get(key), value) for key, value in table.items()})
+
+
+def _read(kind: Any, value: Any) -> Any:
+    if kind is Redraw:
+        return Redraw.read(value)
+    if kind is float:
+        return float(value)
+    if kind is None:
+        return value  # no such range: the constructor says so
+    low, high = map(float, value)
+    return low, high
