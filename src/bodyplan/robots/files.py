@@ -12,6 +12,7 @@ from bodyplan.errors import BodyplanError
 from bodyplan.robots.contacts import add_contact_sensors
 from bodyplan.robots.randomisation import RandomisationRanges
 from bodyplan.robots.robot import Robot
+from bodyplan.robots.toml import to_toml
 from bodyplan.robots.walk import (
     ExpertCourse,
     Foot,
@@ -20,6 +21,7 @@ from bodyplan.robots.walk import (
     Termination,
     listed_geoms,
 )
+from bodyplan.storage import atomic_write
 
 
 def read(mjcf: Path) -> Robot:
@@ -72,6 +74,19 @@ def build(mjcf: Path, spec: mujoco.MjSpec, figures: dict[str, Any]) -> Robot:
         raise BodyplanError(f"{toml} lacks {error}; see the packaged robots' files") from error
     except (TypeError, ValueError, AttributeError) as error:
         raise BodyplanError(f"{toml} has a wrong entry: {error}") from error
+
+
+def write(mjcf: Path, body: str, figures: dict[str, Any]) -> None:
+    """Write a robot's two files, each whole or not at all.
+
+    Args:
+        mjcf: path of the MJCF; the TOML goes beside it.
+        body: text of the MJCF.
+        figures: content of the TOML.
+    """
+    for path, text in ((mjcf, body), (mjcf.with_suffix(".toml"), to_toml(figures))):
+        with atomic_write(path) as partial:
+            partial.write_text(text, encoding="utf-8")
 
 
 def _assemble(mjcf: Path, spec: mujoco.MjSpec, figures: dict[str, Any]) -> Robot:
