@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from bodyplan.envs.environment import Environment
 from bodyplan.errors import BodyplanError
-from bodyplan.robots.catalogue import MODELS
+from bodyplan.robots.catalogue import MODELS, packaged
 from bodyplan.robots.robot import Robot
 
 FIGURES = json.loads((Path(__file__).parent / "data" / "figures.json").read_text())
@@ -33,6 +34,12 @@ REWARD_NAMES = {
     "base_height_coeff": "height",
     "air_time_coeff": "air_time",
     "symmetry_air_coeff": "symmetry",
+}
+
+# Bittle's lists name shapes that in the original are there to be seen, and touch nothing.
+CANNOT_COLLIDE = {
+    "bittle": {f"{leg}_thigh_1" for leg in ("LB", "LF", "RB", "RF")}
+    | {"trunk_1", "trunk_3", "trunk_5"}
 }
 
 every_robot = pytest.mark.parametrize("name", sorted(FIGURES))
@@ -60,7 +67,8 @@ def copy(tmp_path):
 
 
 def test_the_packaged_robots_are_those_of_the_table():
-    assert set(FIGURES) <= set(Robot.names())
+    assert set(FIGURES) == set(packaged())
+    assert len(FIGURES) == 16
 
 
 @every_robot
@@ -121,12 +129,14 @@ def test_the_walk_has_the_published_figures(load, name):
         close(getattr(robot, figure), task[figure])
     for figure in ("kp", "kd", "action_scale", "drop_height"):
         assert getattr(robot, figure) == task[figure]
-    assert {foot.name: list(foot.geoms) for foot in robot.feet} == task["floor_geoms"]
+    assert {foot.name: sorted(foot.geoms) for foot in robot.feet} == task["floor_geoms"]
     reward = robot.reward
-    assert sorted(robot.termination.contact_geoms) == sorted(task["termination"])
-    assert robot.termination.min_height is None
-    assert sorted(reward.collision_geoms) == sorted(task["collision"])
-    assert sorted(reward.trunk_geoms) == sorted(task["collision_trunk"])
+    unseen = CANNOT_COLLIDE.get(name, set())
+    assert set(robot.termination.contact_geoms) == set(task["termination"]) - unseen
+    assert robot.termination.min_height == task["min_height"]
+    assert set(reward.collision_geoms) == set(task["collision"]) - unseen
+    assert set(reward.trunk_geoms) == set(task["collision_trunk"]) - unseen
+    assert list(reward.nominal_pose_joints) == task["nominal_pose_joints"]
     assert [list(pair) for pair in reward.symmetry_pairs] == task["symmetry_pairs"]
     assert reward.curriculum_steps == task["curriculum_steps"]
     for published, own in REWARD_NAMES.items():
@@ -140,8 +150,115 @@ def test_the_walk_has_the_published_figures(load, name):
     assert robot.tracking_ceiling == pytest.approx(20.0 * (reward.tracking_xy * 1.5))
 
 
+@every_robot
+def test_ranges_of_randomisation_are_the_published_ones(load, name):
+    own, told = load(name).randomisation, FIGURES[name]["task"]["randomisation"]
+    seen, hidden, world = told["seen_robot"], told["unseen_robot"], told["mujoco_model"]
+    push, noise = told["perturbation"], told["observation_noise"]
+    one_sided = {
+        "trunk_mass": "add_trunk_mass",
+        "com": "add_com_displacement",
+        "nominal": "add_joint_nominal_position",
+        "joint_range": "add_joint_range",
+        "kp": "add_p_gain",
+        "kd": "add_d_gain",
+        "action_scale": "add_scaling_factor",
+    }
+    for figure, published in one_sided.items():
+        size = getattr(own, figure)
+        assert (-size, size) == ends(seen, published), figure
+    assert own.foot_size == ends(seen, "foot_size")
+    assert own.torque_limit == seen["torque_limit_factor"]
+    assert own.max_velocity == seen["joint_velocity_factor"]
+    for figure in ("damping", "armature", "stiffness", "friction_loss"):
+        redraw, key = getattr(own, figure), f"joint_{figure}"
+        if redraw.between:
+            assert redraw.between == ends(seen, key)
+        elif redraw.add:
+            assert (-redraw.add, redraw.add) == ends(seen, f"add_{key}")
+        else:
+            assert redraw.factor == seen[f"{key}_factor"]
+        assert own.hidden_joint_share == hidden[f"{key}_factor"]
+    for figure in ("trunk_mass", "com_displacement", "motor_strength", "p_gain", "d_gain"):
+        assert own.hidden_share == hidden[f"{figure}_factor"]
+    assert own.hidden_foot_share == hidden["foot_size_factor"]
+    assert own.hidden_offset == hidden["position_offset"]
+    worldly = {
+        "friction": "friction_tangential",
+        "floor_torsion": "friction_torsional_ground",
+        "foot_torsion": "friction_torsional_feet",
+        "floor_rolling": "friction_rolling_ground",
+        "foot_rolling": "friction_rolling_feet",
+        "contact_stiffness": "stiffness",
+        "contact_damping": "damping",
+        "gravity": "gravity",
+    }
+    for figure, published in worldly.items():
+        assert getattr(own, figure) == ends(world, published), figure
+    for axis in "xyz":
+        assert (-own.push, own.push) == ends(push, f"push_velocity_{axis}")
+    assert own.push_growth == push["additive_multiplier"]
+    assert own.mixed_delay == told["action_delay"]["mixed_chance"]
+    assert own.joint_position_noise == noise["joint_position_noise"]
+    assert own.joint_velocity_noise == noise["joint_velocity_noise"]
+    assert own.angular_velocity_noise == noise["trunk_angular_velocity_noise"]
+    assert own.gravity_noise == noise["gravity_vector_noise"]
+    assert own.dropout == told["observation_dropout"]["dynamic_dropout_chance"]
+
+
+@every_robot
+def test_observations_and_states_have_the_published_layout(load, name):
+    robot, task = load(name), FIGURES[name]["task"]
+    size = 26 * robot.num_joints + 12 * robot.num_feet + 20
+    assert size == task["observation_size"]
+    np.testing.assert_array_equal(robot.qpos_index, task["qpos_index"])
+    np.testing.assert_array_equal(robot.qvel_index, task["qvel_index"])
+    close(robot.nominal_qpos, task["nominal_qpos"])
+
+
+@every_robot
+def test_joints_without_a_motor_have_the_published_figures(load, name):
+    model, passive = load(name).model, FIGURES[name]["passive_joints"]
+    names = {model.joint(i).name for i in range(model.njnt)}
+    assert names == {*FIGURES[name]["joints"], *passive, "root"}
+    for joint, figures in passive.items():
+        own = model.joint(joint)
+        assert model.body(model.jnt_bodyid[own.id]).name == figures["body"]
+        close(own.stiffness, figures["stiffness"])
+        for figure in ("damping", "armature", "frictionloss"):
+            close(getattr(own, figure), figures[figure])
+        if "range" in figures:
+            close(own.range, figures["range"])
+
+
+@every_robot
+def test_a_robot_that_does_nothing_stands_or_falls_as_published(load, name):
+    """The reference falls in the step the table names; without one it stands for 20 s."""
+    robot, fall = load(name), FIGURES[name]["task"]["zero_action_fall"]
+    environment, steps = Environment(robot, threads=1), 0
+    rest, ended = np.zeros((1, robot.num_joints)), False
+    while not ended:
+        step, steps = environment.step(rest), steps + 1
+        ended = step.terminated[0] or step.truncated[0]
+    if fall is None:
+        assert (steps, step.terminated[0]) == (1000, False)
+    else:
+        assert step.terminated[0]
+        assert abs(steps - fall) <= 3
+
+
+def test_cassies_legs_close_their_loops(load):
+    robot = load("cassie")
+    data = mujoco.MjData(robot.model)
+    data.qpos[:] = robot.nominal_qpos
+    mujoco.mj_forward(robot.model, data)
+    assert robot.model.neq == 4
+    gaps = np.linalg.norm(data.efc_pos[: 3 * robot.model.neq].reshape(-1, 3), axis=1)
+    assert gaps.max() < 2e-3  # m; the published pose closes them to 1.5 mm
+
+
 def test_the_joints_of_the_golden_files_are_at_the_same_places(load, recorded):
-    for name in ("unitree_go1", "hexapod"):
+    for name in ("unitree_go1", "unitree_h1", "cassie", "hexapod"):
         golden, robot = recorded(name), load(name)
         assert robot.joints == tuple(golden["joint_names"])
         assert [foot.name for foot in robot.feet] == golden["foot_names"].tolist()
@@ -210,3 +327,7 @@ def test_a_faulty_file_is_named_with_what_is_wrong(copy, fault):
 
 def column(table, figure):
     return [row[figure] for row in table.values()]
+
+
+def ends(table, figure):
+    return table[f"{figure}_min"], table[f"{figure}_max"]
