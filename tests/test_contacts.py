@@ -4,9 +4,8 @@ import mujoco
 import numpy as np
 import pytest
 
+from bodyplan.robots.catalogue import packaged
 from bodyplan.robots.contacts import FLOOR, add_contact_sensors
-
-ROBOTS = ["unitree_go1", "anymal_c", "badger", "hexapod"]
 
 
 def listed(model, data, geom, other=None):
@@ -27,7 +26,7 @@ def random_states(robot, count):
         yield qpos
 
 
-@pytest.mark.parametrize("name", ROBOTS)
+@pytest.mark.parametrize("name", packaged())
 def test_sensors_count_the_entries_of_the_contact_list(load, name):
     robot = load(name)
     model, data = robot.model, mujoco.MjData(robot.model)

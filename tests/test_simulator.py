@@ -7,8 +7,9 @@ from bodyplan.envs import walking
 from bodyplan.envs.simulator import PHYSICS, Simulator
 from bodyplan.envs.walking import REWARD_TERMS, Memory
 from bodyplan.errors import BodyplanError
+from bodyplan.robots.catalogue import packaged
 
-ROBOTS = ["unitree_go1", "anymal_c", "badger", "hexapod"]
+STANDING = sorted({*packaged()} - {"unitree_h1", "unitree_g1", "talos", "cassie"})
 
 # Median and 95 % of one-step errors to be expected of models rebuilt from rounded figures on
 # MuJoCo 4.0, whose contacts are not those of the recording's 3.1 (measured with the reference);
@@ -19,6 +20,22 @@ EXPECTED = {
         "qvel": (5e-15, 5e-5),
         "gravity": (8e-16, 5e-8),
         "reward": (0.0, 9e-18),
+        "contact": 0.0,
+        "fallen": 0.0,
+    },
+    "unitree_h1": {
+        "qpos": (4e-9, 7e-6),
+        "qvel": (2e-7, 1e-4),
+        "gravity": (2e-10, 2e-6),
+        "reward": (0.0, 0.0),
+        "contact": 0.0,
+        "fallen": 0.0,
+    },
+    "cassie": {
+        "qpos": (4e-4, 4e-3),
+        "qvel": (5e-2, 4e-1),
+        "gravity": (2e-5, 3e-4),
+        "reward": (0.0, 0.0),
         "contact": 0.0,
         "fallen": 0.0,
     },
@@ -113,22 +130,22 @@ def test_a_robots_path_does_not_depend_on_its_neighbours(load):
     assert not np.array_equal(among.states[1], among.states[2])
 
 
-@pytest.mark.parametrize("name", ROBOTS)
+@pytest.mark.parametrize("name", STANDING)
 def test_a_robot_that_does_nothing_stands(load, name):
     robot = load(name)
     simulator = Simulator(robot, 1)
     for _ in range(300):
         simulator.step(np.zeros((1, robot.num_joints)))
         assert not walking.has_fallen(robot, simulator.state())
-    state = simulator.state()
-    assert state.foot_contact.all()
-    assert np.abs(state.linear_velocity).max() < 0.01
-    assert np.abs(walking.roll_pitch(state.orientation)).max() < 0.2
+    state, trembles = simulator.state(), name == "bittle"  # so light that its feet take turns
+    assert trembles or state.foot_contact.all()
+    assert np.abs(state.linear_velocity).max() < (0.1 if trembles else 0.01)
+    assert np.abs(walking.roll_pitch(state.orientation)).max() < 0.25
     if name == "anymal_c":  # sags, as the original does, from 0.55 m
         assert state.height[0] == pytest.approx(0.31, abs=0.005)
 
 
-@pytest.mark.parametrize("name", ROBOTS)
+@pytest.mark.parametrize("name", packaged())
 def test_joints_keep_to_their_velocity_limits_and_motors_to_theirs(load, name):
     robot = load(name)
     simulator = Simulator(robot, 8)
@@ -138,7 +155,9 @@ def test_joints_keep_to_their_velocity_limits_and_motors_to_theirs(load, name):
         state = simulator.state()
         fastest = max(fastest, (np.abs(state.joint_velocities) / robot.max_velocity).max())
         strongest = max(strongest, (np.abs(state.torques) / robot.torque_limit).max())
-    assert fastest == strongest == 1.0  # the limits were reached, and never passed
+    # The motors' limit is reached by all and the joints' by most, and neither is ever passed.
+    assert strongest == 1.0
+    assert fastest == 1.0 or (name in ("bittle", "robotis_op3") and fastest < 1.0)
 
 
 def test_torques_follow_the_stated_law_from_the_state_before(load):

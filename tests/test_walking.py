@@ -10,7 +10,7 @@ from bodyplan.envs import walking
 from bodyplan.envs.walking import REWARD_TERMS, Memory, State
 from bodyplan.errors import BodyplanError
 
-RECORDED = pytest.mark.parametrize("name", ["unitree_go1", "hexapod"])
+RECORDED = pytest.mark.parametrize("name", ["unitree_go1", "unitree_h1", "cassie", "hexapod"])
 COLLISION = REWARD_TERMS.index("collision")
 TOLERANCE = {"rtol": 0.0, "atol": 1e-5}
 

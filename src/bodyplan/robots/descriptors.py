@@ -51,7 +51,7 @@ def describe(robot: "Robot") -> RobotDescriptor:
         [
             in_box(data.xanchor[robot.joint_ids]),
             data.xaxis[robot.joint_ids] @ to_trunk,
-            direct_children(robot) - 1.0,
+            robot.children - 1.0,
             robot.nominal / ANGLE_SCALE,
             robot.torque_limit / 500.0 - 1.0,
             robot.max_velocity / 17.5 - 1.0,
@@ -66,19 +66,6 @@ def describe(robot: "Robot") -> RobotDescriptor:
     points = in_box(_foot_points(robot, data))
     feet = np.column_stack([points, np.tile(context, (robot.num_feet, 1))])
     return RobotDescriptor(*(np.asarray(part, np.float32) for part in (joints, feet, context)))
-
-
-def direct_children(robot: "Robot") -> Float[np.ndarray, "J"]:
-    """How many actuated joints hang directly below each actuated joint."""
-    owner = {body: index for index, body in enumerate(robot.joint_bodies)}
-    count = np.zeros(robot.num_joints)
-    for body in robot.joint_bodies:
-        above = int(robot.model.body_parentid[body])
-        while above and above not in owner:
-            above = int(robot.model.body_parentid[above])
-        if above:
-            count[owner[above]] += 1
-    return count
 
 
 def _foot_points(robot: "Robot", data: mujoco.MjData) -> Float[np.ndarray, "F 3"]:

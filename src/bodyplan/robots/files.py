@@ -114,6 +114,7 @@ def _assemble(mjcf: Path, spec: mujoco.MjSpec, figures: dict[str, Any]) -> Robot
         senses_feet=figures.get("senses_feet", True),
         nominal=_per_joint(toml, "nominal", joints["nominal"], count),
         max_velocity=_per_joint(toml, "max_velocity", joints["max_velocity"], count),
+        told_children=_counts(toml, joints.get("children"), count),
         **{key: float(figures["control"][key]) for key in ("kp", "kd", "action_scale")},
         drop_height=float(figures["drop_height"]),
         box_min=np.array(figures["box_min"], float).reshape(3),
@@ -143,6 +144,10 @@ def _per_joint(toml: Path, name: str, value: Any, count: int) -> Float[np.ndarra
             "joints; give one for each, or one number for all"
         )
     return array
+
+
+def _counts(toml: Path, value: Any, count: int) -> tuple[int, ...] | None:
+    return None if value is None else tuple(map(int, _per_joint(toml, "children", value, count)))
 
 
 def _compile(

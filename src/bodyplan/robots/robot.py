@@ -57,6 +57,8 @@ class Robot:
     box_size: Float[np.ndarray, "3"]
     reward: RewardCoefficients
     termination: Termination
+    told_children: tuple[int, ...] | None = None
+    """Where given, stands for the counted `children` in the descriptors."""
     initial_state: InitialState = field(default_factory=InitialState)
     randomisation: RandomisationRanges = field(default_factory=RandomisationRanges)
     expert: ExpertCourse = field(default_factory=ExpertCourse)
@@ -130,6 +132,21 @@ class Robot:
     def joint_bodies(self) -> tuple[int, ...]:
         """Id of the body that each actuated joint moves."""
         return tuple(int(self.model.jnt_bodyid[joint]) for joint in self.joint_ids)
+
+    @cached_property
+    def children(self) -> Int[np.ndarray, "J"]:
+        """How many actuated joints hang directly below each actuated joint."""
+        if self.told_children is not None:
+            return np.array(self.told_children)
+        owner = {body: index for index, body in enumerate(self.joint_bodies)}
+        count = np.zeros(self.num_joints, int)
+        for body in self.joint_bodies:
+            above = int(self.model.body_parentid[body])
+            while above and above not in owner:
+                above = int(self.model.body_parentid[above])
+            if above:
+                count[owner[above]] += 1
+        return count
 
     @cached_property
     def foot_bodies(self) -> tuple[int, ...]:
