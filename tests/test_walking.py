@@ -25,10 +25,11 @@ def state_after(robot, golden):
     before = golden["qpos"][:, robot.qpos_index], golden["qvel"][:, robot.qvel_index]
     target = robot.nominal + robot.action_scale * golden["action"]
     torques = robot.kp * (target - before[0]) - robot.kd * before[1]
+    turn = Rotation.from_quat(qpos[:, 3:7], scalar_first=True)
     return State(
         height=qpos[:, 2],
-        orientation=qpos[:, 3:7],
-        linear_velocity=qvel[:, :3],
+        gravity=-turn.as_matrix()[:, 2],
+        linear_velocity=turn.inv().apply(qvel[:, :3]),
         angular_velocity=qvel[:, 3:6],
         joint_positions=qpos[:, robot.qpos_index],
         joint_velocities=qvel[:, robot.qvel_index],
@@ -47,7 +48,7 @@ def still(robot, touching):
     count, joints = len(touching), robot.num_joints
     return State(
         height=np.full(count, robot.drop_height),
-        orientation=np.tile([1.0, 0.0, 0.0, 0.0], (count, 1)),
+        gravity=np.tile([0.0, 0.0, -1.0], (count, 1)),
         linear_velocity=np.zeros((count, 3)),
         angular_velocity=np.zeros((count, 3)),
         joint_positions=np.tile(robot.nominal, (count, 1)),
@@ -158,7 +159,10 @@ def test_vectors_turn_into_the_trunk_frame_as_scipy_turns_them():
 
 def test_roll_and_pitch_are_scipys():
     angles = Rotation.from_quat(QUATERNIONS, scalar_first=True).as_euler("xyz")
-    np.testing.assert_allclose(walking.roll_pitch(QUATERNIONS), angles[:, :2], atol=1e-9)
+    down = walking.gravity_in_trunk_frame(QUATERNIONS)
+    np.testing.assert_allclose(walking.roll_pitch(down), angles[:, :2], atol=1e-9)
+    told = walking.into_trunk_frame(np.tile([0.0, 0.0, -1.0], (len(down), 1)), QUATERNIONS)
+    np.testing.assert_allclose(down, told, atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""N robots walking under one command: reset, step, and nothing else.
+"""N robots walking under a command: reset, step, and nothing else.
 
 Used by data collection, expert training and evaluation. There is no auto-reset: a finished robot
 stays where it is until the caller resets it, so an episode's last observation is never lost.
@@ -8,14 +8,25 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
+from numpy.typing import ArrayLike
 
+from bodyplan.envs import conditions as disturbances
 from bodyplan.envs import walking
+from bodyplan.envs.actions import check_action
+from bodyplan.envs.conditions import CLEAN, Conditions
+from bodyplan.envs.randomisation import draw
 from bodyplan.envs.simulator import Simulator
 from bodyplan.envs.walking import Command, Memory, Observation
 from bodyplan.errors import BodyplanError
+from bodyplan.robots.descriptors import RobotDescriptor, describe
 from bodyplan.robots.robot import Robot
 
 INITIAL_STATES = ("nominal", "random")
+RANDOM_COMMAND = "random"
+
+_OWN = -1  # where a specimen's seed would stand: the robot as its files give it
+_SEEDS = 2**62
+_LARGEST = 1e6  # motors have long saturated and the reward is gone; larger numbers only overflow
 
 
 class Step(NamedTuple):
@@ -45,19 +56,22 @@ class Environment:
         threads: int | None = None,
         horizon: int = walking.HORIZON,
         penalty_scale: float = 1.0,
+        conditions: Conditions = CLEAN,
     ) -> None:
         """Set up and reset.
 
         Args:
             robot: a `Robot`, a packaged name or the path of an MJCF.
-            command: `forward`, `backward`, "vx,vy,wz" or the three numbers.
+            command: `forward`, `backward`, "vx,vy,wz", the three numbers, or `random` for one of
+                its own for each robot at each reset.
             num_envs: N.
             physics: `reference` (data, evaluation) or `fast` (training experts).
             initial_state: `nominal` pose at rest, or `random` as the robot's figures say.
-            seed: decides every random reset.
+            seed: decides everything that is random.
             threads: native threads; all cores where not given. Results do not depend on it.
             horizon: control steps until an episode is truncated.
             penalty_scale: factor on all penalties; 1 is the task.
+            conditions: what disturbs the robots; nothing where not given.
 
         Raises:
             BodyplanError: an argument names nothing.
@@ -71,11 +85,16 @@ class Environment:
         self.horizon = horizon
         self.penalty_scale = penalty_scale
         self.initial_state = initial_state
+        self.conditions = conditions
         self.rng = np.random.default_rng(seed)
         self.simulator = Simulator(self.robot, num_envs, physics, threads)
-        self.command = np.tile(walking.parse_command(command), (num_envs, 1))
+        self._wanted = None if str(command) == RANDOM_COMMAND else walking.parse_command(command)
+        self.command = np.zeros((num_envs, 3))
         self.elapsed = np.zeros(num_envs, np.int64)
         self._memory = _blank_memory(self.robot, num_envs)
+        self._given = np.zeros((num_envs, self.robot.num_joints))
+        self._specimens = np.full(num_envs, _OWN)
+        self._late = np.zeros(num_envs, bool)
         self.observation = self._observe()
         self.reset()
 
@@ -87,29 +106,44 @@ class Environment:
     def reset(self, mask: Bool[np.ndarray, "N"] | None = None) -> Observation:
         """Start a new episode for the robots of `mask` (all where not given)."""
         mask = np.ones(self.num_envs, bool) if mask is None else mask
+        if self.conditions.randomise:
+            self._redraw(mask)
+        self.command[mask] = self._commands(int(mask.sum()))
         qpos, qvel = self._initial(int(mask.sum()))
         self.simulator.reset(mask, qpos, qvel)
         self.elapsed[mask] = 0
+        self._given[mask] = 0.0
         for remembered in self._memory:
             remembered[mask] = 0.0
-        fresh = self._observe()
+        fresh = self._sense(self._observe())
         # The others keep what they saw after their last step: its foot timers are gone by now.
         for new, seen in zip(fresh, self.observation, strict=True):
             new[~mask] = seen[~mask]
         self.observation = fresh
         return fresh
 
-    def step(self, action: Float[np.ndarray, "N J"]) -> Step:
-        """Apply one action to each robot for 20 ms."""
-        robot, memory = self.robot, self._memory
-        action = np.array(action, np.float64)  # remembered, so never the caller's own array
+    def step(self, action: ArrayLike) -> Step:
+        """Apply one action [N, J] to each robot for 20 ms.
+
+        Raises:
+            BodyplanError: the action has another shape, or is not finite.
+        """
+        robot, memory, rng = self.robot, self._memory, self.rng
+        given = np.clip(check_action(robot, self.num_envs, action), -_LARGEST, _LARGEST)
+        self._change_commands()
+        late = self._late & (rng.random(self.num_envs) < 0.5) if self._late.any() else self._late
+        action = np.where(late[:, None], self._given, given)
+        self._given = given
         self.simulator.step(action)
         self.elapsed += 1
-        state = self.simulator.state()
-        self.observation = walking.observe(robot, state, action, memory.foot_timers, self.command)
-        terms = walking.reward_terms(robot, state, action, memory, self.command)
+        self._disturb_bodies()
+        state, figures = self.simulator.state(), self.simulator.figures
+        terms = walking.reward_terms(robot, state, action, memory, self.command, figures)
+        self.observation = self._sense(
+            walking.observe(robot, state, action, memory.foot_timers, self.command, figures)
+        )
         self._memory = walking.remember(state, action, memory.foot_timers)
-        planar = walking.into_trunk_frame(state.linear_velocity, state.orientation)[:, :2]
+        planar = state.linear_velocity[:, :2]
         return Step(
             observation=self.observation,
             reward=walking.total_reward(terms, self.penalty_scale).astype(np.float32),
@@ -118,12 +152,21 @@ class Environment:
             velocity=np.column_stack([planar, state.angular_velocity[:, 2]]),
         )
 
+    @property
+    def descriptor(self) -> RobotDescriptor:
+        """What a policy may know of the bodies; with a leading axis of N once they differ."""
+        figures = self.simulator.figures
+        return describe(self.robot, figures) if figures.mass.ndim else self.robot.descriptor
+
     def snapshot(self) -> dict[str, np.ndarray]:
         """All that the future depends on, but for `rng`; `restore` takes it back."""
         saved = {
             "states": self.simulator.states,
             "warmstarts": self.simulator.warmstarts,
             "elapsed": self.elapsed,
+            "command": self.command,
+            "given": self._given,
+            "specimens": self._specimens,
             **self._memory._asdict(),
             **{f"observation_{k}": v for k, v in self.observation._asdict().items()},
         }
@@ -131,9 +174,13 @@ class Environment:
 
     def restore(self, saved: dict[str, np.ndarray]) -> None:
         """Continue from a `snapshot`."""
+        for index in np.flatnonzero(self._specimens != saved["specimens"]).tolist():
+            self._become(index, int(saved["specimens"][index]))
         self.simulator.states[:] = saved["states"]
         self.simulator.warmstarts[:] = saved["warmstarts"]
         self.elapsed[:] = saved["elapsed"]
+        self.command[:] = saved["command"]
+        self._given = saved["given"].copy()
         self._memory = Memory(*(saved[name].copy() for name in Memory._fields))
         self.observation = Observation(
             *(saved[f"observation_{name}"].copy() for name in Observation._fields)
@@ -142,8 +189,53 @@ class Environment:
     def _observe(self) -> Observation:
         memory, state = self._memory, self.simulator.state()
         return walking.observe(
-            self.robot, state, memory.last_action, memory.foot_timers, self.command
+            self.robot,
+            state,
+            memory.last_action,
+            memory.foot_timers,
+            self.command,
+            self.simulator.figures,
         )
+
+    def _sense(self, observation: Observation) -> Observation:
+        ranges = self.robot.randomisation
+        return disturbances.disturb(self.conditions, ranges, self.rng, observation)
+
+    def _commands(self, count: int) -> Float[np.ndarray, "count 3"]:
+        if self._wanted is None:
+            return disturbances.random_commands(self.rng, count)
+        return np.tile(self._wanted, (count, 1))
+
+    def _change_commands(self) -> None:
+        changed = self._chance(self.conditions.commands)
+        if changed.any():
+            count = int(changed.sum())
+            self.command[changed] = disturbances.random_commands(self.rng, count)
+
+    def _disturb_bodies(self) -> None:
+        redrawn = self._chance(self.conditions.redraw)
+        if redrawn.any():
+            self._redraw(redrawn)
+        pushed = self._chance(self.conditions.pushes)
+        if pushed.any():
+            velocity, ranges = self.simulator.qvel[:, :3], self.robot.randomisation
+            velocity[pushed] = disturbances.push(ranges, self.rng, velocity[pushed])
+
+    def _chance(self, probability: float) -> Bool[np.ndarray, "N"]:
+        if probability == 0.0:
+            return np.zeros(self.num_envs, bool)
+        return self.rng.random(self.num_envs) < probability
+
+    def _redraw(self, mask: Bool[np.ndarray, "N"]) -> None:
+        for index in np.flatnonzero(mask).tolist():
+            self._become(index, int(self.rng.integers(_SEEDS)))
+
+    def _become(self, index: int, seed: int) -> None:
+        """Make one robot the specimen of a seed."""
+        specimen = None if seed == _OWN else draw(self.robot, seed)
+        self.simulator.replace(index, specimen)
+        self._specimens[index] = seed
+        self._late[index] = specimen is not None and specimen.late
 
     def _initial(self, count: int) -> tuple[Float[np.ndarray, "M nq"], Float[np.ndarray, "M nv"]]:
         robot, ranges, rng = self.robot, self.robot.initial_state, self.rng
@@ -165,11 +257,17 @@ class Environment:
         return qpos, qvel
 
 
-def make(robot: Robot | str, command: str | Command = "forward", num_envs: int = 1) -> Environment:
-    """The walking task for N copies of a robot, in its clean form: reference physics, nominal
-    start, no randomisation.
+def make(
+    robot: Robot | str,
+    command: str | Command = "forward",
+    num_envs: int = 1,
+    conditions: Conditions = CLEAN,
+) -> Environment:
+    """The walking task for N copies of a robot, in reference physics from the nominal pose.
+
+    Without `conditions` it is the clean task, in which nothing is random.
     """
-    return Environment(robot, command, num_envs)
+    return Environment(robot, command, num_envs, conditions=conditions)
 
 
 def _blank_memory(robot: Robot, num_envs: int) -> Memory:

@@ -8,6 +8,7 @@ run can be saved and continued exactly; results do not depend on the number of t
 
 import copy
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import mujoco
@@ -15,8 +16,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 from mujoco.rollout import Rollout
 
-from bodyplan.envs.walking import CONTROL_STEP, State
+from bodyplan.envs.randomisation import Specimen, realise
+from bodyplan.envs.walking import CONTROL_STEP, State, gravity_in_trunk_frame, into_trunk_frame
 from bodyplan.errors import BodyplanError
+from bodyplan.robots.figures import Figures, MotorErrors, no_errors, torque_law
 from bodyplan.robots.robot import Robot
 
 _CONTROL = mujoco.mjtState.mjSTATE_CTRL.value
@@ -62,7 +65,12 @@ class Simulator:
             raise BodyplanError(f"no physics is called '{physics}'; choose one of {list(PHYSICS)}")
         self.robot = robot
         self.num_envs = num_envs
-        self._model = _with_physics(robot.model, PHYSICS[physics])
+        self.figures = robot.figures
+        """Of each robot; without a leading axis as long as all are alike."""
+        self.errors = no_errors(robot.num_joints)
+        self._physics = PHYSICS[physics]
+        self._model = _with_physics(robot.model, self._physics)
+        self._models = [self._model] * num_envs
         self._substeps = round(CONTROL_STEP / PHYSICS[physics].timestep)
         threads = threads or len(os.sched_getaffinity(0))
         self._rollout = Rollout(nthread=threads)
@@ -107,21 +115,38 @@ class Simulator:
             sensors = self._roll(chosen, control)[1]
             self._sensors[chosen, -1] = sensors[:, 0]
 
+    def replace(self, index: int, specimen: Specimen | None) -> None:
+        """Make one robot and its world those of a specimen, or the robot's own again (None).
+
+        Its state stays.
+        """
+        if self.figures.mass.ndim == 0:
+            self.figures = Figures(*_repeated(self.figures, self.num_envs))
+            self.errors = MotorErrors(*_repeated(self.errors, self.num_envs))
+        if specimen is None:
+            self._models[index] = self._model
+            figures, errors = self.robot.figures, no_errors(self.robot.num_joints)
+        else:
+            self._models[index] = copy.copy(self.robot.model)
+            realise(self.robot, specimen, self._models[index])
+            self._models[index] = _with_physics(self._models[index], self._physics)
+            figures, errors = specimen.figures, specimen.errors
+        for batch, own in zip((*self.figures, *self.errors), (*figures, *errors), strict=True):
+            batch[index] = own
+
     def step(self, action: Float[np.ndarray, "N J"]) -> None:
-        """One control step (reference task, section 1): the torque of a PD law around the target
-        nominal + scale * action, computed once and held, then the velocity limit.
+        """One control step (reference task, section 1): the torque of the PD law, computed once and
+        held, then the velocity limit.
         """
         robot = self.robot
         positions = self.qpos[:, robot.qpos_index]
         velocities = self.qvel[:, robot.qvel_index]
-        target = robot.nominal + robot.action_scale * action
-        torques = robot.kp * (target - positions) - robot.kd * velocities
-        self.torques = np.clip(torques, -robot.torque_limit, robot.torque_limit)
+        self.torques = torque_law(self.figures, self.errors, action, positions, velocities)
         control = np.zeros((self.num_envs, self._model.nu))
         control[:, robot.actuator_ids] = self.torques
         held = np.repeat(control[:, None], self._substeps, axis=1)
         self._rollout.rollout(
-            [self._model] * self.num_envs,
+            self._models,
             self._data,
             self.states,
             held,
@@ -137,12 +162,13 @@ class Simulator:
     def state(self) -> State:
         """What the task reads now."""
         robot, qpos, qvel = self.robot, self.qpos, self.qvel
+        orientation = qpos[:, 3:7]
         sensors = self._sensors[:, -1]
         found = sensors[:, : self._first_any] > 0.0
         return State(
             height=qpos[:, 2].copy(),
-            orientation=qpos[:, 3:7].copy(),
-            linear_velocity=qvel[:, :3].copy(),
+            gravity=gravity_in_trunk_frame(orientation),
+            linear_velocity=into_trunk_frame(qvel[:, :3], orientation),
             angular_velocity=qvel[:, 3:6].copy(),
             joint_positions=qpos[:, robot.qpos_index],
             joint_velocities=qvel[:, robot.qvel_index],
@@ -158,7 +184,7 @@ class Simulator:
         # The solver's own warm start is not returned; the last acceleration is as good a guess.
         self.warmstarts[:] = (last[:, velocities] - before) / self._model.opt.timestep
         self.states[:] = last
-        limit = self.robot.max_velocity
+        limit = self.figures.max_velocity
         index = self.robot.qvel_index
         self.qvel[:, index] = np.clip(self.qvel[:, index], -limit, limit)
 
@@ -166,7 +192,7 @@ class Simulator:
         self, chosen: np.ndarray, control: Float[np.ndarray, "M T nu"]
     ) -> tuple[np.ndarray, np.ndarray]:
         return self._rollout.rollout(
-            [self._model] * len(chosen),
+            [self._models[index] for index in chosen],
             self._data,
             self.states[chosen],
             control,
@@ -182,6 +208,10 @@ def _with_physics(model: mujoco.MjModel, physics: Physics) -> mujoco.MjModel:
         own.geom_condim[:] = np.minimum(own.geom_condim, 3)
         own.dof_frictionloss[:] = 0.0
     return own
+
+
+def _repeated(arrays: Iterable[np.ndarray], count: int) -> list[np.ndarray]:
+    return [np.repeat(array[None], count, axis=0) for array in arrays]
 
 
 def _foot_columns(robot: Robot) -> list[list[int]]:

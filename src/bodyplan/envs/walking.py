@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float
 
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import ANGLE_SCALE
+from bodyplan.robots.figures import Figures
 
 if TYPE_CHECKING:
     from bodyplan.robots.robot import Robot
@@ -76,10 +77,10 @@ class State(NamedTuple):
 
     height: Float[np.ndarray, "N"]
     """Trunk above the floor, m."""
-    orientation: Float[np.ndarray, "N 4"]
-    """Trunk quaternion (w, x, y, z)."""
+    gravity: Float[np.ndarray, "N 3"]
+    """Unit vector downwards, trunk frame."""
     linear_velocity: Float[np.ndarray, "N 3"]
-    """World frame, m/s."""
+    """Trunk frame, m/s."""
     angular_velocity: Float[np.ndarray, "N 3"]
     """Trunk frame, rad/s."""
     joint_positions: Float[np.ndarray, "N J"]
@@ -133,18 +134,23 @@ def command_name(command: Command) -> str:
 def into_trunk_frame(
     vectors: Float[np.ndarray, "N 3"], orientation: Float[np.ndarray, "N 4"]
 ) -> Float[np.ndarray, "N 3"]:
-    """Rotate world vectors by the inverse of the trunk's quaternion."""
+    """Rotate world vectors by the inverse of the trunk's quaternion (w, x, y, z)."""
     w, axis = orientation[:, :1], -orientation[:, 1:]
-    twice = 2.0 * np.cross(axis, vectors)
-    return vectors + w * twice + np.cross(axis, twice)
+    twice = 2.0 * _cross(axis, vectors)
+    return vectors + w * twice + _cross(axis, twice)
 
 
-def roll_pitch(orientation: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, "N 2"]:
-    """Roll and pitch of the extrinsic x-y-z Euler angles, rad."""
+def gravity_in_trunk_frame(orientation: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, "N 3"]:
+    """Where down is, seen from a trunk of this quaternion (w, x, y, z)."""
     w, x, y, z = orientation.T
-    roll = np.arctan2(2.0 * (w * x + y * z), 1.0 - 2.0 * (x * x + y * y))
-    pitch = np.arcsin(np.clip(2.0 * (w * y - z * x), -1.0, 1.0))
-    return np.stack([roll, pitch], axis=1)
+    down = [2.0 * (w * y - x * z), -2.0 * (w * x + y * z), 2.0 * (x * x + y * y) - 1.0]
+    return np.stack(down, axis=1)
+
+
+def roll_pitch(gravity: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 2"]:
+    """Roll and pitch of the extrinsic x-y-z Euler angles, rad, from where down is."""
+    x, y, z = gravity.T
+    return np.stack([np.arctan2(-y, -z), np.arcsin(np.clip(x, -1.0, 1.0))], axis=1)
 
 
 def observe(
@@ -153,11 +159,16 @@ def observe(
     action: Float[np.ndarray, "N J"],
     foot_timers: Float[np.ndarray, "N F"],
     command: Float[np.ndarray, "N 3"],
+    figures: Figures | None = None,
 ) -> Observation:
-    """Scale a state into an observation (reference task, section 2)."""
+    """Scale a state into an observation (reference task, section 2).
+
+    `figures` are those of N specimens where they differ from the robot's own.
+    """
+    nominal = (figures or robot.figures).nominal
     joints = np.stack(
         [
-            (state.joint_positions - robot.nominal) / ANGLE_SCALE,
+            (state.joint_positions - nominal) / ANGLE_SCALE,
             state.joint_velocities / 35.0,
             action / 10.0,
         ],
@@ -169,14 +180,12 @@ def observe(
         feet = np.stack([contact, timers], axis=-1)
     else:
         feet = np.full((*foot_timers.shape, 2), -1.0)
-    down = np.broadcast_to(np.array([0.0, 0.0, -1.0]), state.linear_velocity.shape)
-    velocity = into_trunk_frame(state.linear_velocity, state.orientation)
     general = np.concatenate(
         [
-            np.clip(velocity / 10.0, -1.0, 1.0),
+            np.clip(state.linear_velocity / 10.0, -1.0, 1.0),
             np.clip(state.angular_velocity / 50.0, -1.0, 1.0),
             command,
-            into_trunk_frame(down, state.orientation),
+            state.gravity,
             np.clip(state.height[:, None] / robot.box_size[2] - 1.0, -1.0, 1.0),
         ],
         axis=1,
@@ -190,23 +199,26 @@ def reward_terms(
     action: Float[np.ndarray, "N J"],
     memory: Memory,
     command: Float[np.ndarray, "N 3"],
+    figures: Figures | None = None,
 ) -> Float[np.ndarray, "N 15"]:
-    """The terms of `REWARD_TERMS` with coefficient and control step (reference task, section 4)."""
-    pay = robot.reward
-    velocity = into_trunk_frame(state.linear_velocity, state.orientation)
-    rates = state.angular_velocity
+    """The terms of `REWARD_TERMS` with coefficient and control step (reference task, section 4).
+
+    `figures` are those of N specimens where they differ from the robot's own.
+    """
+    pay, figures = robot.reward, figures or robot.figures
+    velocity, rates = state.linear_velocity, state.angular_velocity
     q, qd = state.joint_positions, state.joint_velocities
     error_xy = _squares(velocity[:, :2] - command[:, :2])
     error_yaw = np.square(rates[:, 2] - command[:, 2])
-    middle, half = _soft_range(robot)
+    middle, half = _soft_range(figures)
     timers = memory.foot_timers + CONTROL_STEP * ~state.foot_contact
     terms = [
         pay.tracking_xy * np.exp(-error_xy / TRACKING_TEMPERATURE),
         pay.tracking_yaw * np.exp(-error_yaw / TRACKING_TEMPERATURE),
         -pay.z_velocity * np.square(velocity[:, 2]),
         -pay.roll_pitch_velocity * _squares(rates[:, :2]),
-        -pay.roll_pitch * _squares(roll_pitch(state.orientation)),
-        -pay.nominal_pose * _squares((q - robot.nominal)[:, _indices(robot)]),
+        -pay.roll_pitch * _squares(roll_pitch(state.gravity)),
+        -pay.nominal_pose * _squares((q - figures.nominal)[:, _indices(robot)]),
         -pay.joint_limit * np.maximum(np.abs(q - middle) - half, 0.0).sum(axis=1),
         np.zeros(len(q)),  # a joint-velocity term exists in the task with coefficient 0
         -pay.acceleration * _squares(memory.joint_velocities - qd / CONTROL_STEP),
@@ -245,6 +257,12 @@ def remember(
     return Memory(action, state.joint_velocities, timers)
 
 
+def _cross(a: Float[np.ndarray, "N 3"], b: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 3"]:
+    """NumPy's own `cross` takes three times as long for small N."""
+    (ax, ay, az), (bx, by, bz) = a.T, b.T
+    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=1)
+
+
 def _squares(values: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N"]:
     return np.einsum("nk,nk->n", values, values)
 
@@ -257,8 +275,10 @@ def _contacts(robot: "Robot", geoms: tuple[str, ...]) -> list[int]:
     return [robot.contact_geoms.index(name) for name in geoms]
 
 
-def _soft_range(robot: "Robot") -> tuple[Float[np.ndarray, "J"], Float[np.ndarray, "J"]]:
-    low, high = robot.joint_range.T
+def _soft_range(
+    figures: Figures,
+) -> tuple[Float[np.ndarray, "... J"], Float[np.ndarray, "... J"]]:
+    low, high = figures.joint_range[..., 0], figures.joint_range[..., 1]
     return (low + high) / 2.0, SOFT_RANGE * (high - low) / 2.0
 
 

@@ -11,6 +11,8 @@ import mujoco
 import numpy as np
 from jaxtyping import Float
 
+from bodyplan.robots.figures import Figures
+
 if TYPE_CHECKING:
     from bodyplan.robots.robot import Robot
 
@@ -18,54 +20,80 @@ ANGLE_SCALE = 4.6  # rad; also scales the joint positions of the observation
 
 
 class RobotDescriptor(NamedTuple):
-    """A body in numbers; constant over an episode."""
+    """A body in numbers; constant over an episode. Leading axes where there are many specimens."""
 
-    joints: Float[np.ndarray, "J 23"]
-    feet: Float[np.ndarray, "F 10"]
-    context: Float[np.ndarray, "7"]
+    joints: Float[np.ndarray, "... J 23"]
+    feet: Float[np.ndarray, "... F 10"]
+    context: Float[np.ndarray, "... 7"]
     """Gains and action scale (3), mass (1), box size (3)."""
 
 
-def describe(robot: "Robot") -> RobotDescriptor:
-    """Compute a robot's descriptors at its nominal pose."""
-    model = robot.model
-    data = mujoco.MjData(model)
+def describe(robot: "Robot", figures: Figures) -> RobotDescriptor:
+    """Descriptors of one specimen of a robot, or of many.
+
+    Places and axes are those of the robot's own nominal pose, whatever the specimen's.
+    """
+    anchors, axes, points = _places(robot)
+    context = np.stack(
+        [
+            figures.kp / 50.0 - 1.0,
+            figures.kd - 1.0,
+            figures.action_scale / 0.4 - 1.0,
+            figures.mass / 85.0 - 1.0,
+            *(np.full(figures.mass.shape, edge - 1.0) for edge in robot.box_size),
+        ],
+        axis=-1,
+    )
+    own = [
+        figures.nominal / ANGLE_SCALE,
+        figures.torque_limit / 500.0 - 1.0,
+        figures.max_velocity / 17.5 - 1.0,
+        figures.damping / 5.0 - 1.0,
+        figures.armature / 0.1 - 1.0,
+        figures.stiffness / 15.0 - 1.0,
+        figures.friction_loss / 0.6 - 1.0,
+    ]
+    specimens = figures.mass.shape
+    fixed = np.column_stack([anchors, axes, robot.children - 1.0])
+    joints = np.concatenate(
+        [
+            np.broadcast_to(fixed, (*specimens, *fixed.shape)),
+            np.stack(own, axis=-1),
+            figures.joint_range / ANGLE_SCALE,
+            _repeated(context, robot.num_joints),
+        ],
+        axis=-1,
+    )
+    feet = np.concatenate(
+        [
+            np.broadcast_to(points, (*specimens, *points.shape)),
+            _repeated(context, robot.num_feet),
+        ],
+        axis=-1,
+    )
+    return RobotDescriptor(*(np.asarray(part, np.float32) for part in (joints, feet, context)))
+
+
+def _places(
+    robot: "Robot",
+) -> tuple[Float[np.ndarray, "J 3"], Float[np.ndarray, "J 3"], Float[np.ndarray, "F 3"]]:
+    """Joint anchors in the robot's box, joint axes, feet in the box; trunk frame, nominal pose."""
+    data = mujoco.MjData(robot.model)
     data.qpos[:] = robot.nominal_qpos
-    mujoco.mj_kinematics(model, data)
-    trunk = model.body(robot.trunk).id
+    mujoco.mj_kinematics(robot.model, data)
+    trunk = robot.model.body(robot.trunk).id
     to_trunk = data.xmat[trunk].reshape(3, 3)
 
     def in_box(points: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 3"]:
         local = (points - data.xpos[trunk]) @ to_trunk
         return 2.0 * (local - robot.box_min) / robot.box_size - 1.0
 
-    context = np.concatenate(
-        [
-            [robot.kp / 50.0 - 1.0, robot.kd - 1.0, robot.action_scale / 0.4 - 1.0],
-            [robot.mass / 85.0 - 1.0],
-            robot.box_size - 1.0,
-        ]
-    )
-    dofs = robot.qvel_index
-    own = np.column_stack(
-        [
-            in_box(data.xanchor[robot.joint_ids]),
-            data.xaxis[robot.joint_ids] @ to_trunk,
-            robot.children - 1.0,
-            robot.nominal / ANGLE_SCALE,
-            robot.torque_limit / 500.0 - 1.0,
-            robot.max_velocity / 17.5 - 1.0,
-            model.dof_damping[dofs] / 5.0 - 1.0,
-            model.dof_armature[dofs] / 0.1 - 1.0,
-            model.jnt_stiffness[robot.joint_ids] / 15.0 - 1.0,
-            model.dof_frictionloss[dofs] / 0.6 - 1.0,
-            robot.joint_range / ANGLE_SCALE,
-        ]
-    )
-    joints = np.column_stack([own, np.tile(context, (robot.num_joints, 1))])
-    points = in_box(_foot_points(robot, data))
-    feet = np.column_stack([points, np.tile(context, (robot.num_feet, 1))])
-    return RobotDescriptor(*(np.asarray(part, np.float32) for part in (joints, feet, context)))
+    anchors = in_box(data.xanchor[robot.joint_ids])
+    return anchors, data.xaxis[robot.joint_ids] @ to_trunk, in_box(_foot_points(robot, data))
+
+
+def _repeated(context: Float[np.ndarray, "... 7"], count: int) -> Float[np.ndarray, "... count 7"]:
+    return np.broadcast_to(context[..., None, :], (*context.shape[:-1], count, 7))
 
 
 def _foot_points(robot: "Robot", data: mujoco.MjData) -> Float[np.ndarray, "F 3"]:

@@ -39,7 +39,7 @@ class RandomisationRanges:
     com: float = 0.0
     """m: shift of the trunk's centre of mass, the same on all three axes."""
     foot_size: Range | None = None
-    """m: first size of each foot's geoms."""
+    """m: first size of a foot's geom; all of the feet's geoms grow as it does from the middle."""
     torque_limit: float = 0.15
     """Share, for each joint."""
     max_velocity: float = 0.15

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 
 from bodyplan.robots import catalogue
 from bodyplan.robots.descriptors import RobotDescriptor, describe
+from bodyplan.robots.figures import Figures, blueprint
 from bodyplan.robots.randomisation import RandomisationRanges
 from bodyplan.robots.walk import (
     ExpertCourse,
@@ -172,6 +173,11 @@ class Robot:
         return listed_geoms(self.reward, self.termination)
 
     @cached_property
+    def figures(self) -> Figures:
+        """What may differ from one specimen of this robot to the next."""
+        return blueprint(self)
+
+    @cached_property
     def descriptor(self) -> RobotDescriptor:
         """What a policy may know of this body (reference task, section 2)."""
-        return describe(self)
+        return describe(self, self.figures)
