@@ -40,6 +40,17 @@ def test_it_acts_with_the_mean_of_any_body(policy):
         np.testing.assert_allclose(actions, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_each_robot_may_have_a_body_of_its_own(policy):
+    (observation, *_), _, _ = literal.bodies()
+    bodies = [literal.bodies(seed=seed)[1][0] for seed in range(len(observation.general))]
+    together = type(bodies[0])(*map(np.stack, zip(*bodies, strict=True)))
+    actions = policy.act(observation, together)
+    for index, body in enumerate(bodies):
+        alone = policy.act(observation, body)[index]
+        np.testing.assert_allclose(actions[index], alone, rtol=1e-5, atol=1e-6)
+    assert len(np.unique(actions.round(6), axis=0)) == len(bodies)
+
+
 def test_it_scales_what_it_sees_as_in_training(policy, tmp_path):
     (observation, *_), (descriptor, *_), _ = literal.bodies()
     rng = np.random.default_rng(0)

@@ -7,19 +7,31 @@ command line's `--help` do not wait for JAX and MuJoCo.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from bodyplan.envs.registration import register as _register
 from bodyplan.errors import BodyplanError
 
 if TYPE_CHECKING:
     from bodyplan.datasets.episodes import Dataset
+    from bodyplan.envs.conditions import Conditions
     from bodyplan.envs.environment import make
     from bodyplan.learn.policy import ReleasedPolicy as Policy
     from bodyplan.learn.train import train
     from bodyplan.robots.robot import Robot
 
 __version__ = "0.1.0"
-__all__ = ["BodyplanError", "Dataset", "Policy", "Robot", "__version__", "make", "train"]
+__all__ = [
+    "BodyplanError",
+    "Conditions",
+    "Dataset",
+    "Policy",
+    "Robot",
+    "__version__",
+    "make",
+    "train",
+]
 
 _HOMES = {
+    "Conditions": ("bodyplan.envs.conditions", "Conditions"),
     "Dataset": ("bodyplan.datasets.episodes", "Dataset"),
     "Policy": ("bodyplan.learn.policy", "ReleasedPolicy"),
     "Robot": ("bodyplan.robots.robot", "Robot"),
@@ -39,3 +51,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+_register()  # Gymnasium's ids of all robots, by their names alone

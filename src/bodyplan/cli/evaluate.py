@@ -6,12 +6,17 @@ from pathlib import Path
 import tyro
 
 from bodyplan.cli.output import print_json, progress, say, say_returns
+from bodyplan.envs.conditions import CLEAN
 from bodyplan.evaluate.evaluation import Trial
 
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Whole episodes of each robot in reference physics; writes evaluation.json into the run."""
+    """Whole episodes of each robot in reference physics; writes evaluation.json into the run.
+
+    Where something disturbs the robots, the file is evaluation_disturbed.json, so that the report
+    keeps to the clean task.
+    """
 
     run_folder: tyro.conf.Positional[Path]
     """Folder of a run."""
@@ -45,12 +50,14 @@ class Evaluate:
                 card,
                 lambda robot, done, total: report("evaluating", done, total, robot),
             )
-        write_json(self.run_folder / "evaluation.json", answer)
+        clean = self.trial.conditions == CLEAN
+        path = self.run_folder / ("evaluation.json" if clean else "evaluation_disturbed.json")
+        write_json(path, answer)
         if self.json:
             print_json(answer)
             return
         say_returns(answer)
-        say(f"written to {self.run_folder / 'evaluation.json'}")
+        say(f"written to {path}")
 
 
 COMMAND = Evaluate

@@ -7,6 +7,7 @@ import tyro
 
 from bodyplan.cli.output import print_json, print_table, progress, say
 from bodyplan.datasets.experts import Snapshots, snapshot_path
+from bodyplan.envs.conditions import CLEAN, Conditions
 from bodyplan.envs.walking import command_name, parse_command
 from bodyplan.robots.robot import Robot
 
@@ -34,6 +35,8 @@ class TrainExpert:
     """Folder for <robot>/<command>.safetensors, and for checkpoints while training."""
     episodes: int = 32
     """Episodes for grading each snapshot in reference physics."""
+    conditions: tyro.conf.OmitArgPrefixes[Conditions] = CLEAN
+    """What disturbs the robots in training; grading is undisturbed."""
     json: bool = False
     """Answer in JSON."""
 
@@ -50,6 +53,7 @@ class TrainExpert:
             snapshots=self.snapshots,
             seed=self.seed,
             threads=self.threads,
+            conditions=self.conditions,
         )
         robot, command = Robot.load(self.robot), parse_command(self.command)
         path = snapshot_path(robot.name, command, self.out)

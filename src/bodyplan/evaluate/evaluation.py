@@ -6,13 +6,14 @@ original task's test mode, in which all episodes of a robot are the same.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
 
 from bodyplan.datasets.experts import Snapshots, snapshot_path
+from bodyplan.envs.conditions import CLEAN, Conditions
 from bodyplan.envs.environment import Environment
 from bodyplan.envs.walking import Command, Observation, parse_command
 from bodyplan.errors import BodyplanError
@@ -31,7 +32,7 @@ class ActsOnAnyRobot(Protocol):
     def act(
         self, observation: Observation, descriptor: RobotDescriptor
     ) -> Float[np.ndarray, "N J"]:
-        """Mean actions."""
+        """Mean actions; the descriptor has a leading axis of N where the N bodies differ."""
         ...
 
 
@@ -47,6 +48,8 @@ class Trial:
     """random or nominal."""
     threads: int | None = None
     """Native threads of the physics; the outcome does not depend on it."""
+    conditions: Conditions = CLEAN
+    """What disturbs the robots."""
 
 
 def evaluate(
@@ -87,6 +90,7 @@ def evaluate(
         "episodes": trial.episodes,
         "seed": trial.seed,
         "initial_state": trial.initial_state,
+        "conditions": asdict(trial.conditions),
         "robots": scores,
         "mean": _mean(list(scores.values())),
     }
@@ -109,9 +113,11 @@ def _one(
         initial_state=trial.initial_state,
         seed=trial.seed,
         threads=trial.threads,
+        conditions=trial.conditions,
     )
-    descriptor = robot.descriptor
-    own = score(rollout(environment, lambda observation: policy.act(observation, descriptor)))
+    own = score(
+        rollout(environment, lambda observation: policy.act(observation, environment.descriptor))
+    )
     best = expert_return(robot.name, command)
     data = card.get("robots", {}).get(robot.name, {}).get("return_mean")
     normalised = None if not best else own["return_mean"] / best

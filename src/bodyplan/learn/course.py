@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from bodyplan.datasets.experts import policy_input
+from bodyplan.envs.conditions import CLEAN, Conditions
 from bodyplan.envs.environment import Environment, Step
 from bodyplan.envs.walking import CONTROL_STEP, Observation, command_name, parse_command
 from bodyplan.errors import BodyplanError
@@ -65,6 +66,8 @@ class ExpertConfig:
     """Iterations between checkpoints."""
     threads: int | None = None
     """Native threads of the physics (all cores by default); the result does not depend on it."""
+    conditions: Conditions = CLEAN
+    """What disturbs the robots in training."""
     ppo: PPOConfig = field(default_factory=PPOConfig)
 
 
@@ -82,6 +85,7 @@ class Course:
             initial_state="random",
             seed=config.seed,
             threads=config.threads,
+            conditions=config.conditions,
         )
         environment = self.environment
         # Robots start at random points of their episodes, so that time limits do not coincide.

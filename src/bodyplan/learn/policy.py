@@ -106,9 +106,13 @@ class ReleasedPolicy:
     def act(
         self, observation: Observation, descriptor: RobotDescriptor
     ) -> Float[np.ndarray, "N J"]:
-        """Actions for N copies of one robot, without exploration; compiled once per shape."""
+        """Actions for N copies of one robot, without exploration; compiled once per shape.
+
+        The copies share a descriptor, or each has its own (a leading axis of N).
+        """
         seen = self.observation_scale(observation) if self.observation_scale else observation
-        return np.asarray(_act(self.algorithm, self.network, seen, descriptor))
+        act = _act if descriptor.context.ndim == 1 else _act_each
+        return np.asarray(act(self.algorithm, self.network, seen, descriptor))
 
 
 @partial(jax.jit, static_argnums=0)
@@ -116,6 +120,16 @@ def _act(
     algorithm: Algorithm, network: Policy, observation: Observation, descriptor: RobotDescriptor
 ) -> Float[Array, "N J"]:
     return algorithm.act(network, observation, descriptor)
+
+
+@partial(jax.jit, static_argnums=0)
+def _act_each(
+    algorithm: Algorithm, network: Policy, observation: Observation, descriptor: RobotDescriptor
+) -> Float[Array, "N J"]:
+    def one(seen: Observation, body: RobotDescriptor) -> Float[Array, "J"]:
+        return algorithm.act(network, jax.tree.map(lambda part: part[None], seen), body)[0]
+
+    return jax.vmap(one)(observation, descriptor)
 
 
 def _folder(path: Path) -> Path:
