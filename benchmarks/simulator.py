@@ -1,0 +1,145 @@
+"""How much of MuJoCo's own speed the walking task keeps.
+
+    python benchmarks/simulator.py            # sixteen robots, about four minutes
+    python benchmarks/simulator.py --quick    # four of them, about half a minute
+
+For each robot N copies walk at random in reference physics. Every control step is taken three
+times from the same states: by the environment on one thread and on two (torque law, physics,
+contacts, observation, reward, ends), and by bare `mj_step`s of the MJCF under the same torques,
+with nothing around them. One JSON object a line:
+
+- `<robot>/1 thread`: control steps a second; the ratio is to bare `mj_step`, both in CPU time;
+- `<robot>/2 threads`: control steps a second; the ratio is to one thread, both in wall time;
+- `<robot>/identical`: 1 if both gave the same bits to the last step;
+- `mean/...`: the mean of the ratios over the robots.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import mujoco
+import numpy as np
+
+from bodyplan.envs.environment import Environment
+from bodyplan.robots import catalogue
+from bodyplan.robots.robot import Robot
+
+QUICK = ("unitree_go1", "unitree_h1", "cassie", "hexapod")
+NOISE = 0.3  # standard deviation of the actions
+_STATE = mujoco.mjtState.mjSTATE_FULLPHYSICS
+
+
+@dataclass
+class Times:
+    """Seconds of each control step, one entry a repetition."""
+
+    bare_cpu: list[float] = field(default_factory=list)
+    one_cpu: list[float] = field(default_factory=list)
+    one_wall: list[float] = field(default_factory=list)
+    two_wall: list[float] = field(default_factory=list)
+
+
+def measure(name: str, robots: int, steps: int) -> tuple[Times, bool]:
+    """Walk `steps` control steps all three ways; whether both environments agree in every bit."""
+    robot = Robot.load(name)
+    one, two = (
+        Environment(robot, num_envs=robots, threads=threads, initial_state="random")
+        for threads in (1, 2)
+    )
+    model = mujoco.MjModel.from_xml_path(str(catalogue.find(name)))  # without our contact sensors
+    data, rng, times = mujoco.MjData(model), np.random.default_rng(0), Times()
+    identical = True
+    for _ in range(steps):
+        action = NOISE * rng.normal(size=(robots, robot.num_joints))
+        states, warmstarts = one.simulator.states.copy(), one.simulator.warmstarts.copy()
+        cpu, wall = timed(lambda action=action: one.step(action))
+        times.one_cpu.append(cpu)
+        times.one_wall.append(wall)
+        times.two_wall.append(timed(lambda action=action: two.step(action))[1])
+        times.bare_cpu.append(bare(robot, model, data, states, warmstarts, one.simulator.torques))
+        identical &= one.simulator.states.tobytes() == two.simulator.states.tobytes()
+        identical &= one.observation.general.tobytes() == two.observation.general.tobytes()
+        fallen = one.simulator.qpos[:, 2] < 0.5 * robot.drop_height
+        one.reset(fallen)
+        two.reset(fallen)
+    return times, identical
+
+
+def bare(
+    robot: Robot,
+    model: mujoco.MjModel,
+    data: mujoco.MjData,
+    states: np.ndarray,
+    warmstarts: np.ndarray,
+    torques: np.ndarray,
+) -> float:
+    """CPU seconds of `mj_step` alone for one control step of every robot."""
+    total = 0.0
+    for state, warmstart, torque in zip(states, warmstarts, torques, strict=True):
+        mujoco.mj_setState(model, data, state, _STATE)
+        data.qacc_warmstart[:] = warmstart
+        data.ctrl[robot.actuator_ids] = torque
+        begin = time.process_time()
+        mujoco.mj_step(model, data, nstep=4)
+        total += time.process_time() - begin
+    return total
+
+
+def timed(work: Callable[[], object]) -> tuple[float, float]:
+    """CPU and wall seconds."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    work()
+    return time.process_time() - cpu, time.perf_counter() - wall
+
+
+def say(case: str, value: float, baseline: float | None, ratio: float | None, unit: str) -> None:
+    """One line of the outcome."""
+    line = {
+        "benchmark": "simulator",
+        "case": case,
+        "metric": "control_steps_per_second" if unit == "1/s" else "share",
+        "value": round(value, 1),
+        "unit": unit,
+        "baseline": None if baseline is None else round(baseline, 1),
+        "ratio": None if ratio is None else round(ratio, 3),
+    }
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--robots", nargs="*", default=list(catalogue.packaged()))
+    parser.add_argument("--copies", type=int, default=256, help="simulated side by side")
+    parser.add_argument("--steps", type=int, default=100, help="control steps")
+    parser.add_argument("--quick", action="store_true", help="four robots, fewer steps")
+    arguments = parser.parse_args()
+    names, steps = arguments.robots, arguments.steps
+    if arguments.quick:
+        names, steps = QUICK, 30
+    ratios: dict[str, list[float]] = {"1 thread": [], "2 threads": []}
+    everywhere = True
+    for name in names:
+        times, identical = measure(name, arguments.copies, steps)
+        everywhere &= identical
+        # Medians over the steps: a machine that is shared stumbles now and then.
+        bare_cpu, one_cpu = np.median(times.bare_cpu), np.median(times.one_cpu)
+        one_wall, two_wall = np.median(times.one_wall), np.median(times.two_wall)
+        rate = arguments.copies / np.array([bare_cpu, one_cpu, one_wall, two_wall])
+        ratios["1 thread"].append(float(rate[1] / rate[0]))
+        ratios["2 threads"].append(float(rate[3] / rate[2]))
+        say(f"{name}/1 thread", rate[1], rate[0], ratios["1 thread"][-1], "1/s")
+        say(f"{name}/2 threads", rate[3], rate[2], ratios["2 threads"][-1], "1/s")
+        say(f"{name}/identical", float(identical), None, None, "share")
+    for case, values in ratios.items():
+        say(f"mean/{case}", len(values), None, float(np.mean(values)), "robots")
+    say("mean/identical", float(everywhere), None, None, "share")
+
+
+if __name__ == "__main__":
+    main()
