@@ -10,6 +10,7 @@ import pytest
 from synthetic import write_dataset
 
 from bodyplan.cli import COMMANDS, main
+from bodyplan.datasets.experts import recorded
 
 NESTED = {"robots": ("list", "show"), "experts": ("train", "show")}
 NESTED["data"] = ("build", "info", "verify")
@@ -62,6 +63,19 @@ def test_groups_answer_in_json(capsys):
     distance = np.array(answer["distance"])
     assert np.allclose(distance, distance.T)
     assert set(answer["labels"]) == {0, 1}
+
+
+def test_groups_are_named_before_the_distances(capsys):
+    assert main(["groups", "--count", "3"]) == 0
+    shown = capsys.readouterr().out
+    assert "anymal_b, anymal_c" in shown
+    assert shown.index("Groups") < shown.index("Distances between bodies")
+
+
+def test_all_robots_of_a_build_are_those_with_snapshots(capsys, tmp_path):
+    build = ("data", "build", "--out", tmp_path / "set", "--steps", 1000)
+    assert "no robot has snapshots for 0.3,0,0" in fails(capsys, *build, "--command", "0.3,0,0")
+    assert recorded((1.0, 0.0, 0.0)) == ("anymal_c", "badger", "hexapod", "unitree_go1")
 
 
 def test_an_unknown_command_and_robot_are_named(capsys, tmp_path):

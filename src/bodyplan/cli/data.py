@@ -10,9 +10,9 @@ import tyro
 from bodyplan.cli.output import print_json, print_table, progress, say
 from bodyplan.datasets.collect import build
 from bodyplan.datasets.episodes import Dataset
+from bodyplan.datasets.experts import recorded
 from bodyplan.envs.walking import command_name, parse_command
 from bodyplan.errors import BodyplanError
-from bodyplan.robots.robot import Robot
 
 QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 
@@ -24,7 +24,7 @@ class BuildData:
     out: Path
     """Folder of the dataset."""
     robots: tuple[str, ...] = ("all",)
-    """Names, or paths of MJCFs; `all` is every packaged robot."""
+    """Names, or paths of MJCFs; `all` is every robot that has snapshots for the command."""
     recipe: str = "suboptimal70"
     """expert, expert_replay, or suboptimal<k>: k percent of steps from the early phase."""
     command: str = "forward"
@@ -44,7 +44,9 @@ class BuildData:
 
     def run(self) -> None:
         """Build, then say what was built."""
-        names = Robot.names() if self.robots == ("all",) else self.robots
+        names = self.robots
+        if names == ("all",):
+            names = recorded(parse_command(self.command), self.snapshots)
         with progress() as report:
             dataset = build(
                 self.out,

@@ -38,11 +38,14 @@ class ShowGroups:
             matrix = np.asarray(distances).round(6).tolist()
             print_json({"robots": names, "distance": matrix, "labels": labels})
             return
+        print_table(
+            "Groups", [{"group": i, "robots": ", ".join(group)} for i, group in enumerate(groups)]
+        )
         rows = [
-            {"robot": name, **dict(zip(names, map(float, row), strict=True)), "group": label}
-            for name, row, label in zip(names, distances, labels, strict=True)
+            {"": column, "robot": name} | {str(j): f"{row[j]:.2f}" for j in range(len(names))}
+            for column, (name, row) in enumerate(zip(names, distances, strict=True))
         ]
-        print_table("Distances between bodies, and groups", rows)
+        print_table("Distances between bodies", rows)
 
 
 COMMAND = ShowGroups

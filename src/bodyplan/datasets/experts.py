@@ -181,6 +181,23 @@ def snapshot_path(robot: str, command: Command, folder: str | Path | None = None
     return folder / robot / f"{command_name(command)}.safetensors"
 
 
+def recorded(command: Command, folder: str | Path | None = None) -> tuple[str, ...]:
+    """Robots whose run under a command is kept, in the packaged folder where none is given.
+
+    Raises:
+        BodyplanError: there is none.
+    """
+    home = PACKAGED if folder is None else Path(folder)
+    file = f"{command_name(command)}.safetensors"
+    names = tuple(sorted(path.parent.name for path in home.glob(f"*/{file}")))
+    if not names:
+        raise BodyplanError(
+            f"no robot has snapshots for {command_name(command)} in {home}; train some with "
+            "`bodyplan experts train`, or give a command that has"
+        )
+    return names
+
+
 def _multiply(values: Float[np.ndarray, "N I"], weight: Float[np.ndarray, "H I"]) -> np.ndarray:
     """`values @ weight.T`, a few rows at a time so that BLAS stays on this thread.
 
