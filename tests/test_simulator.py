@@ -24,9 +24,9 @@ EXPECTED = {
         "fallen": 0.0,
     },
     "unitree_h1": {
-        "qpos": (4e-9, 7e-6),
-        "qvel": (2e-7, 1e-4),
-        "gravity": (2e-10, 2e-6),
+        "qpos": (3e-9, 3e-8),
+        "qvel": (2e-7, 2e-6),
+        "gravity": (1e-10, 2e-9),
         "reward": (0.0, 0.0),
         "contact": 0.0,
         "fallen": 0.0,
