@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bodyplan.envs import walking
+from bodyplan.envs.attitude import gravity_in_trunk_frame, roll_pitch
 from bodyplan.envs.simulator import PHYSICS, Simulator
 from bodyplan.envs.walking import REWARD_TERMS, Memory
 from bodyplan.errors import BodyplanError
@@ -83,7 +84,7 @@ def test_one_step_errors_are_those_to_be_expected(load, recorded, name):
     robot, golden, expected = load(name), recorded(name), EXPECTED[name]
     simulator = one_step(robot, golden)
     state = simulator.state()
-    told = walking.gravity_in_trunk_frame(golden["next_qpos"][:, 3:7])
+    told = gravity_in_trunk_frame(golden["next_qpos"][:, 3:7])
     memory = Memory(golden["last_action"], golden["prev_joint_vel"], golden["foot_timers"])
     terms = walking.reward_terms(robot, state, golden["action"], memory, golden["command"])
     errors = {
@@ -139,7 +140,7 @@ def test_a_robot_that_does_nothing_stands(load, name):
     state, trembles = simulator.state(), name == "bittle"  # so light that its feet take turns
     assert trembles or state.foot_contact.all()
     assert np.abs(state.linear_velocity).max() < (0.1 if trembles else 0.01)
-    assert np.abs(walking.roll_pitch(state.gravity)).max() < 0.25
+    assert np.abs(roll_pitch(state.gravity)).max() < 0.25
     if name == "anymal_c":  # sags, as the original does, from 0.55 m
         assert state.height[0] == pytest.approx(0.31, abs=0.005)
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.spatial.transform import Rotation
 
 from bodyplan.envs import walking
 from bodyplan.envs.walking import REWARD_TERMS, Memory, State
@@ -14,10 +13,6 @@ RECORDED = pytest.mark.parametrize("name", ["unitree_go1", "unitree_h1", "cassie
 COLLISION = REWARD_TERMS.index("collision")
 TOLERANCE = {"rtol": 0.0, "atol": 1e-5}
 
-rng = np.random.default_rng(0)
-QUATERNIONS = rng.normal(size=(500, 4))
-QUATERNIONS /= np.linalg.norm(QUATERNIONS, axis=1, keepdims=True)
-
 
 def state_after(robot, golden):
     """The recorded states after each step; whatever touches whatever is not recorded."""
@@ -25,17 +20,13 @@ def state_after(robot, golden):
     before = golden["qpos"][:, robot.qpos_index], golden["qvel"][:, robot.qvel_index]
     target = robot.nominal + robot.action_scale * golden["action"]
     torques = robot.kp * (target - before[0]) - robot.kd * before[1]
-    turn = Rotation.from_quat(qpos[:, 3:7], scalar_first=True)
-    return State(
-        height=qpos[:, 2],
-        gravity=-turn.as_matrix()[:, 2],
-        linear_velocity=turn.inv().apply(qvel[:, :3]),
-        angular_velocity=qvel[:, 3:6],
-        joint_positions=qpos[:, robot.qpos_index],
-        joint_velocities=qvel[:, robot.qvel_index],
-        torques=np.clip(torques, -robot.torque_limit, robot.torque_limit),
-        foot_contact=golden["next_foot_contact"],
-        touching=np.zeros((len(qpos), len(robot.contact_geoms)), bool),
+    return walking.read_state(
+        robot,
+        qpos,
+        qvel,
+        np.clip(torques, -robot.torque_limit, robot.torque_limit),
+        golden["next_foot_contact"],
+        np.zeros((len(qpos), len(robot.contact_geoms)), bool),
     )
 
 
@@ -149,20 +140,6 @@ def test_the_penalty_scale_leaves_tracking_alone():
     terms[:, 0], terms[:, 1], terms[:, 8] = 0.04, 0.02, [-0.01, -0.05, -0.2]
     np.testing.assert_allclose(walking.total_reward(terms, 0.5), [0.055, 0.035, 0.0], atol=1e-12)
     np.testing.assert_allclose(walking.total_reward(terms), [0.05, 0.01, 0.0], atol=1e-12)
-
-
-def test_vectors_turn_into_the_trunk_frame_as_scipy_turns_them():
-    vectors = np.random.default_rng(1).normal(size=(len(QUATERNIONS), 3))
-    turned = Rotation.from_quat(QUATERNIONS, scalar_first=True).inv().apply(vectors)
-    np.testing.assert_allclose(walking.into_trunk_frame(vectors, QUATERNIONS), turned, atol=1e-12)
-
-
-def test_roll_and_pitch_are_scipys():
-    angles = Rotation.from_quat(QUATERNIONS, scalar_first=True).as_euler("xyz")
-    down = walking.gravity_in_trunk_frame(QUATERNIONS)
-    np.testing.assert_allclose(walking.roll_pitch(down), angles[:, :2], atol=1e-9)
-    told = walking.into_trunk_frame(np.tile([0.0, 0.0, -1.0], (len(down), 1)), QUATERNIONS)
-    np.testing.assert_allclose(down, told, atol=1e-12)
 
 
 @pytest.mark.parametrize(

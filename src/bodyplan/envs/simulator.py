@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from mujoco.rollout import Rollout
 
 from bodyplan.envs.randomisation import Specimen, realise
-from bodyplan.envs.walking import CONTROL_STEP, State, gravity_in_trunk_frame, into_trunk_frame
+from bodyplan.envs.walking import CONTROL_STEP, State, read_state
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.figures import Figures, MotorErrors, no_errors, torque_law
 from bodyplan.robots.robot import Robot
@@ -161,21 +161,11 @@ class Simulator:
 
     def state(self) -> State:
         """What the task reads now."""
-        robot, qpos, qvel = self.robot, self.qpos, self.qvel
-        orientation = qpos[:, 3:7]
         sensors = self._sensors[:, -1]
         found = sensors[:, : self._first_any] > 0.0
-        return State(
-            height=qpos[:, 2].copy(),
-            gravity=gravity_in_trunk_frame(orientation),
-            linear_velocity=into_trunk_frame(qvel[:, :3], orientation),
-            angular_velocity=qvel[:, 3:6].copy(),
-            joint_positions=qpos[:, robot.qpos_index],
-            joint_velocities=qvel[:, robot.qvel_index],
-            torques=self.torques,
-            foot_contact=np.stack([found[:, own].any(axis=1) for own in self._feet], axis=1),
-            touching=sensors[:, self._first_any :] > 0.0,
-        )
+        foot_contact = np.stack([found[:, own].any(axis=1) for own in self._feet], axis=1)
+        touching = sensors[:, self._first_any :] > 0.0
+        return read_state(self.robot, self.qpos, self.qvel, self.torques, foot_contact, touching)
 
     def _keep_last(self) -> None:
         last = self._path[:, -1]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
+from bodyplan.envs.attitude import gravity_in_trunk_frame, into_trunk_frame, roll_pitch
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import ANGLE_SCALE
 from bodyplan.robots.figures import Figures
@@ -93,6 +94,29 @@ class State(NamedTuple):
     """Each of `Robot.contact_geoms` against anything."""
 
 
+def read_state(
+    robot: "Robot",
+    qpos: Float[np.ndarray, "N nq"],
+    qvel: Float[np.ndarray, "N nv"],
+    torques: Float[np.ndarray, "N J"],
+    foot_contact: Bool[np.ndarray, "N F"],
+    touching: Bool[np.ndarray, "N G"],
+) -> State:
+    """The state of N robots from MuJoCo's positions and velocities and from what touches what."""
+    orientation = qpos[:, 3:7]
+    return State(
+        height=qpos[:, 2].copy(),
+        gravity=gravity_in_trunk_frame(orientation),
+        linear_velocity=into_trunk_frame(qvel[:, :3], orientation),
+        angular_velocity=qvel[:, 3:6].copy(),
+        joint_positions=qpos[:, robot.qpos_index],
+        joint_velocities=qvel[:, robot.qvel_index],
+        torques=torques,
+        foot_contact=foot_contact,
+        touching=touching,
+    )
+
+
 class Memory(NamedTuple):
     """What the task remembers from one control step to the next."""
 
@@ -129,28 +153,6 @@ def command_name(command: Command) -> str:
         if named == command:
             return name
     return ",".join(f"{number:g}" for number in command)
-
-
-def into_trunk_frame(
-    vectors: Float[np.ndarray, "N 3"], orientation: Float[np.ndarray, "N 4"]
-) -> Float[np.ndarray, "N 3"]:
-    """Rotate world vectors by the inverse of the trunk's quaternion (w, x, y, z)."""
-    w, axis = orientation[:, :1], -orientation[:, 1:]
-    twice = 2.0 * _cross(axis, vectors)
-    return vectors + w * twice + _cross(axis, twice)
-
-
-def gravity_in_trunk_frame(orientation: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, "N 3"]:
-    """Where down is, seen from a trunk of this quaternion (w, x, y, z)."""
-    w, x, y, z = orientation.T
-    down = [2.0 * (w * y - x * z), -2.0 * (w * x + y * z), 2.0 * (x * x + y * y) - 1.0]
-    return np.stack(down, axis=1)
-
-
-def roll_pitch(gravity: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 2"]:
-    """Roll and pitch of the extrinsic x-y-z Euler angles, rad, from where down is."""
-    x, y, z = gravity.T
-    return np.stack([np.arctan2(-y, -z), np.arcsin(np.clip(x, -1.0, 1.0))], axis=1)
 
 
 def observe(
@@ -255,12 +257,6 @@ def remember(
     """What the next control step will need of this one."""
     timers = np.where(state.foot_contact, 0.0, foot_timers + CONTROL_STEP)
     return Memory(action, state.joint_velocities, timers)
-
-
-def _cross(a: Float[np.ndarray, "N 3"], b: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 3"]:
-    """NumPy's own `cross` takes three times as long for small N."""
-    (ax, ay, az), (bx, by, bz) = a.T, b.T
-    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=1)
 
 
 def _squares(values: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N"]:

@@ -1,0 +1,32 @@
+"""How the trunk lies: vectors seen from it, and its roll and pitch."""
+
+import numpy as np
+from jaxtyping import Float
+
+
+def into_trunk_frame(
+    vectors: Float[np.ndarray, "N 3"], orientation: Float[np.ndarray, "N 4"]
+) -> Float[np.ndarray, "N 3"]:
+    """Rotate world vectors by the inverse of the trunk's quaternion (w, x, y, z)."""
+    w, axis = orientation[:, :1], -orientation[:, 1:]
+    twice = 2.0 * _cross(axis, vectors)
+    return vectors + w * twice + _cross(axis, twice)
+
+
+def gravity_in_trunk_frame(orientation: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, "N 3"]:
+    """Where down is, seen from a trunk of this quaternion (w, x, y, z)."""
+    w, x, y, z = orientation.T
+    down = [2.0 * (w * y - x * z), -2.0 * (w * x + y * z), 2.0 * (x * x + y * y) - 1.0]
+    return np.stack(down, axis=1)
+
+
+def roll_pitch(gravity: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 2"]:
+    """Roll and pitch of the extrinsic x-y-z Euler angles, rad, from where down is."""
+    x, y, z = gravity.T
+    return np.stack([np.arctan2(-y, -z), np.arcsin(np.clip(x, -1.0, 1.0))], axis=1)
+
+
+def _cross(a: Float[np.ndarray, "N 3"], b: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 3"]:
+    """NumPy's own `cross` takes three times as long for small N."""
+    (ax, ay, az), (bx, by, bz) = a.T, b.T
+    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=1)
