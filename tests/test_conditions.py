@@ -88,6 +88,17 @@ def test_random_commands_are_drawn_at_each_reset(environment):
     np.testing.assert_array_equal((env.command != first).any(axis=1), np.arange(200) < 100)
 
 
+def test_a_reset_may_bring_a_command_for_one_episode(environment):
+    env = environment()
+    wanted = np.tile([0.5, 0.0, 0.2], (8, 1))
+    env.reset(np.arange(8) < 3, wanted)
+    np.testing.assert_array_equal(env.command[:3], wanted[:3])
+    np.testing.assert_array_equal(env.command[3:], np.tile([1.0, 0.0, 0.0], (5, 1)))
+    np.testing.assert_allclose(env.observation.general[:, 6:9], env.command, atol=1e-7)
+    env.reset()
+    assert (env.command == [1.0, 0.0, 0.0]).all()
+
+
 def test_commands_may_change_within_an_episode_and_the_reward_follows(environment):
     env, fixed = (
         environment(Conditions(commands=share), num_envs=400, initial_state="nominal")

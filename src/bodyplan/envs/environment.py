@@ -103,12 +103,20 @@ class Environment:
         """Present positions of the N robots."""
         return self.simulator.qpos
 
-    def reset(self, mask: Bool[np.ndarray, "N"] | None = None) -> Observation:
-        """Start a new episode for the robots of `mask` (all where not given)."""
+    def reset(
+        self,
+        mask: Bool[np.ndarray, "N"] | None = None,
+        command: Float[np.ndarray, "N 3"] | None = None,
+    ) -> Observation:
+        """Start a new episode for the robots of `mask` (all where not given).
+
+        With `command`, the episode is under that of each robot's row instead of the environment's.
+        """
         mask = np.ones(self.num_envs, bool) if mask is None else mask
         if self.conditions.randomise:
             self._redraw(mask)
-        self.command[mask] = self._commands(int(mask.sum()))
+        usual = self._commands(int(mask.sum()))
+        self.command[mask] = usual if command is None else command[mask]
         qpos, qvel = self._initial(int(mask.sum()))
         self.simulator.reset(mask, qpos, qvel)
         self.elapsed[mask] = 0

@@ -19,9 +19,6 @@ Picture = UInt8[np.ndarray, "height width 3"]
 
 RENDER_MODES = ("rgb_array",)
 
-_COMMAND = slice(6, 9)
-"""Its place in `Observation.general`."""
-
 
 class Walkers:
     """N robots, how they are seen, and how their episodes begin."""
@@ -62,10 +59,7 @@ class Walkers:
         environment = self.environment
         commands = _read_commands(options, environment.num_envs)
         environment.rng = rng
-        environment.reset(mask)
-        if commands is not None:
-            environment.command[mask] = commands[mask]
-            environment.observation.general[mask, _COMMAND] = commands[mask]
+        environment.reset(mask, commands)
 
     def observation(self) -> layouts.Arranged:
         """What the robots sense now, as arrays that are the caller's."""
