@@ -12,7 +12,7 @@ from bodyplan.errors import BodyplanError
 
 COMMANDS = {
     "demo": "four robots, end to end: data, pre-training, evaluation, report",
-    "robots": "the bodies: list, show",
+    "robots": "the bodies: list, show, draw, check, adapt, generate",
     "experts": "the PPO runs behind the data: train, show",
     "data": "datasets of logged walking: build, info, verify",
     "groups": "robots grouped by the likeness of their bodies",

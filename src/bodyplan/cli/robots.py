@@ -5,6 +5,7 @@ from typing import Any
 
 import tyro
 
+from bodyplan.cli.generate import GenerateRobots
 from bodyplan.cli.output import print_json, print_table
 from bodyplan.robots.robot import Robot
 
@@ -81,4 +82,4 @@ class ShowRobot:
         print_table("Reward", paid)
 
 
-COMMAND = {"list": ListRobots, "show": ShowRobot}
+COMMAND = {"list": ListRobots, "show": ShowRobot, "generate": GenerateRobots}

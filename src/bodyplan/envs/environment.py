@@ -155,7 +155,7 @@ class Environment:
         return Step(
             observation=self.observation,
             reward=walking.total_reward(terms, self.penalty_scale).astype(np.float32),
-            terminated=walking.has_fallen(robot, state),
+            terminated=walking.has_fallen(robot, state) | self.simulator.diverged,
             truncated=self.elapsed >= self.horizon,
             velocity=np.column_stack([planar, state.angular_velocity[:, 2]]),
         )

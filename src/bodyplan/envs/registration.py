@@ -6,7 +6,7 @@ registered as soon as it is), no robot is read, and no package that offers a rob
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -68,7 +68,7 @@ class _Watch:
     """
 
     def find_spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+        self, name: str, path: Any, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if name != "gymnasium":
             return None

@@ -9,7 +9,7 @@ run can be saved and continued exactly; results do not depend on the number of t
 import copy
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mujoco
 import numpy as np
@@ -44,6 +44,10 @@ PHYSICS = {
 """`reference` is the task's own, used for all data and evaluation; `fast` trains experts."""
 
 
+WILD = 1e3
+"""Velocity, m/s or rad/s, that no robot reaches but in a simulation that has gone wrong."""
+
+
 class Simulator:
     """N copies of a robot in one physics setting."""
 
@@ -68,10 +72,10 @@ class Simulator:
         self.figures = robot.figures
         """Of each robot; without a leading axis as long as all are alike."""
         self.errors = no_errors(robot.num_joints)
-        self._physics = PHYSICS[physics]
+        self._physics = _stable(PHYSICS[physics], robot)
         self._model = _with_physics(robot.model, self._physics)
         self._models = [self._model] * num_envs
-        self._substeps = round(CONTROL_STEP / PHYSICS[physics].timestep)
+        self._substeps = round(CONTROL_STEP / self._physics.timestep)
         threads = threads or len(os.sched_getaffinity(0))
         self._rollout = Rollout(nthread=threads)
         self._data = [mujoco.MjData(self._model) for _ in range(threads)]
@@ -83,6 +87,8 @@ class Simulator:
         self._feet = _foot_columns(robot)
         self._first_any = sum(len(foot.geoms) for foot in robot.feet)
         self.torques = np.zeros((num_envs, robot.num_joints))
+        self.diverged = np.zeros(num_envs, bool)
+        """Whose numbers left all bounds in the last control step; what follows is no physics."""
         everyone = np.ones(num_envs, bool)
         self.reset(everyone, robot.nominal_qpos, np.zeros(model.nv))
 
@@ -170,6 +176,9 @@ class Simulator:
     def _keep_last(self) -> None:
         last = self._path[:, -1]
         velocities = slice(1 + self._model.nq, 1 + self._model.nq + self._model.nv)
+        # MuJoCo starts a state anew, clock and all, when its acceleration is no longer a number.
+        restarted = last[:, 0] < self.states[:, 0] + CONTROL_STEP / 2.0
+        self.diverged = restarted | (np.abs(last[:, velocities]) > WILD).any(axis=1)
         before = self._path[:, -2, velocities] if self._substeps > 1 else self.qvel
         # The solver's own warm start is not returned; the last acceleration is as good a guess.
         self.warmstarts[:] = (last[:, velocities] - before) / self._model.opt.timestep
@@ -188,6 +197,11 @@ class Simulator:
             control,
             initial_warmstart=self.warmstarts[chosen],
         )
+
+
+def _stable(physics: Physics, robot: Robot) -> Physics:
+    """Linkages that close are too stiff for long steps."""
+    return replace(physics, timestep=min(physics.timestep, 0.005)) if robot.model.neq else physics
 
 
 def _with_physics(model: mujoco.MjModel, physics: Physics) -> mujoco.MjModel:
