@@ -1,12 +1,16 @@
 """The bodies: what is packaged, and what one is made of."""
 
+import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import tyro
 
+from bodyplan.cli.check import AdaptRobot, CheckRobot
+from bodyplan.cli.drawing import DrawRobots
 from bodyplan.cli.generate import GenerateRobots
 from bodyplan.cli.output import print_json, print_table
+from bodyplan.errors import BodyplanError
 from bodyplan.robots.robot import Robot
 
 
@@ -24,18 +28,24 @@ def summary(robot: Robot) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ListRobots:
-    """List the packaged robots."""
+    """List the packaged robots, and those that installed packages offer."""
 
     json: bool = False
     """Answer in JSON."""
 
     def run(self) -> None:
         """Print one line a robot."""
-        rows = [summary(Robot.load(name)) for name in Robot.names()]
+        rows, broken = [], []
+        for name in Robot.names():
+            try:
+                rows.append(summary(Robot.load(name)))
+            except BodyplanError as error:  # another package's robot must not hide all others
+                broken.append(f"error: {error}\n")
         if self.json:
             print_json(rows)
         else:
             print_table("Robots", rows)
+        sys.stderr.writelines(broken)
 
 
 @dataclass(frozen=True)
@@ -82,4 +92,5 @@ class ShowRobot:
         print_table("Reward", paid)
 
 
-COMMAND = {"list": ListRobots, "show": ShowRobot, "generate": GenerateRobots}
+COMMAND = {"list": ListRobots, "show": ShowRobot, "draw": DrawRobots, "generate": GenerateRobots}
+COMMAND |= {"check": CheckRobot, "adapt": AdaptRobot}

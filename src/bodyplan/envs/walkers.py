@@ -70,7 +70,7 @@ class Walkers:
 
     def picture(self, index: int) -> Picture:
         """One robot in its present pose, with the camera above the same point of it as ever."""
-        from bodyplan.robots.rendering import render
+        from bodyplan.robots.pictures.rendering import render
 
         pose = self.environment.qpos[index : index + 1]
         # MuJoCo's own renderer runs in a process apart, which is too slow for single pictures.

@@ -1,6 +1,6 @@
 """A short film of a robot walking under a policy, as an animated WebP.
 
-Recording the poses, rendering them (`robots/rendering.py`) and encoding the film are apart.
+Recording poses, rendering them (`robots/pictures/rendering.py`) and encoding the film are apart.
 """
 
 import io
@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 
 from bodyplan.envs.environment import Environment
 from bodyplan.envs.walking import Observation
-from bodyplan.robots.rendering import SIZE, render
+from bodyplan.robots.pictures.rendering import SIZE, render
 
 STEPS_PER_FRAME = 2
 """Control steps of 20 ms from one picture to the next: 25 pictures a second."""

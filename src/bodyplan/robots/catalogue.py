@@ -11,6 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from bodyplan.errors import BodyplanError
+from bodyplan.robots.inspection.problems import meant
 
 MODELS = Path(__file__).parent / "models"
 GROUP = "bodyplan.robots"
@@ -37,10 +38,15 @@ def find(source: str | Path) -> Path:
     if str(source) in _offered():
         return _follow(_offered()[str(source)])
     mjcf = Path(source)
+    if mjcf.suffix == ".urdf":
+        raise BodyplanError(
+            f"{mjcf} is a URDF; let `bodyplan robots adapt {mjcf} --out {mjcf.stem}.xml` make an "
+            "MJCF of it"
+        )
     if mjcf.suffix != ".xml":
         raise BodyplanError(
-            f"no robot is called '{source}'; choose one of {', '.join(names())} "
-            "or give the path of an MJCF (.xml)"
+            f"no robot is called '{source}'; {meant(str(source), names())} "
+            f"choose one of {', '.join(names())} or give the path of an MJCF (.xml)"
         )
     return mjcf
 
@@ -51,12 +57,16 @@ def _offered() -> dict[str, EntryPoint]:
 
 
 def _follow(point: EntryPoint) -> Path:
+    package = point.dist.name if point.dist else "a package"
+    offer = f"the robot '{point.name}' is offered by {package} as {point.value}"
     try:
         target = point.load()
-        path = target() if callable(target) else target
-        return Path(os.fspath(path))
+        path = Path(os.fspath(target() if callable(target) else target))
     except Exception as error:  # whatever another package's code raises
         raise BodyplanError(
-            f"the robot '{point.name}' is offered by {point.value}, which gives no path of an "
-            f"MJCF: {error}"
+            f"{offer}, which gives no path of an MJCF ({type(error).__name__}: {error}); update or "
+            "remove that package"
         ) from error
+    if not path.is_file():
+        raise BodyplanError(f"{offer}, but there is no {path}; update or remove that package")
+    return path

@@ -10,6 +10,10 @@ from jaxtyping import Float
 
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.contacts import add_contact_sensors
+from bodyplan.robots.inspection.bodies import body_problems
+from bodyplan.robots.inspection.entries import entry_problems
+from bodyplan.robots.inspection.fitting import fit_problems, name_problems
+from bodyplan.robots.inspection.problems import Problem, errors
 from bodyplan.robots.randomisation import RandomisationRanges
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.toml import to_toml
@@ -34,7 +38,7 @@ def read(mjcf: Path) -> Robot:
     try:
         spec = mujoco.MjSpec.from_file(str(mjcf))
     except ValueError as error:
-        raise _uncompilable(mjcf, error) from error
+        raise uncompilable(mjcf, error) from error
     return build(mjcf, spec, figures)
 
 
@@ -61,19 +65,19 @@ def build(mjcf: Path, spec: mujoco.MjSpec, figures: dict[str, Any]) -> Robot:
 
     Args:
         mjcf: where the body is, or would be; gives the robot its name, and errors their place.
-        spec: the body; contact sensors are added to it.
+        spec: the body; contact sensors take the place of its own sensors, which the task reads not.
         figures: the TOML's content.
 
     Raises:
         BodyplanError: the body does not compile, or the figures do not fit it.
     """
-    toml = mjcf.with_suffix(".toml")
-    try:
-        return _assemble(mjcf, spec, figures)
-    except KeyError as error:
-        raise BodyplanError(f"{toml} lacks {error}; see the packaged robots' files") from error
-    except (TypeError, ValueError, AttributeError) as error:
-        raise BodyplanError(f"{toml} has a wrong entry: {error}") from error
+    toml = str(mjcf.with_suffix(".toml"))
+    _refuse(mjcf, entry_problems(toml, figures))
+    _refuse(mjcf, name_problems(str(mjcf), toml, spec, figures))
+    robot = _assemble(mjcf, spec, figures)
+    problems = fit_problems(str(mjcf), toml, robot.model, figures)
+    _refuse(mjcf, problems or body_problems(str(mjcf), robot.model, robot.joints))
+    return robot
 
 
 def write(mjcf: Path, body: str, figures: dict[str, Any]) -> None:
@@ -89,8 +93,15 @@ def write(mjcf: Path, body: str, figures: dict[str, Any]) -> None:
             partial.write_text(text, encoding="utf-8")
 
 
+def _refuse(mjcf: Path, problems: list[Problem]) -> None:
+    """Tell the first error, and how to see the others."""
+    found = errors(problems)
+    if found:
+        more = f" ({len(found) - 1} more: bodyplan robots check {mjcf})" if found[1:] else ""
+        raise BodyplanError(f"{found[0]}{more}")
+
+
 def _assemble(mjcf: Path, spec: mujoco.MjSpec, figures: dict[str, Any]) -> Robot:
-    toml = mjcf.with_suffix(".toml")
     joints = figures["joints"]
     feet = tuple(
         Foot(name, tuple(foot["geoms"]), tuple(foot["point"]) if "point" in foot else None)
@@ -99,34 +110,32 @@ def _assemble(mjcf: Path, spec: mujoco.MjSpec, figures: dict[str, Any]) -> Robot
     reward = RewardCoefficients(**_tupled(figures["reward"]))
     termination = Termination(**_tupled(figures["termination"]))
     floor_geoms = [geom for foot in feet for geom in foot.geoms]
-    model = _compile(mjcf, spec, floor_geoms, listed_geoms(reward, termination))
     count = len(joints["names"])
-    robot = Robot(
+    children = _per_joint(joints["children"], count) if "children" in joints else None
+    return Robot(
         name=mjcf.stem,
         description=figures["description"],
         kind=figures["kind"],
         legs=figures["legs"],
         provenance=figures.get("provenance", ""),
-        model=model,
+        model=_compile(mjcf, spec, floor_geoms, listed_geoms(reward, termination)),
         trunk=figures["trunk"],
         joints=tuple(joints["names"]),
         feet=feet,
         senses_feet=figures.get("senses_feet", True),
-        nominal=_per_joint(toml, "nominal", joints["nominal"], count),
-        max_velocity=_per_joint(toml, "max_velocity", joints["max_velocity"], count),
-        told_children=_counts(toml, joints.get("children"), count),
+        nominal=_per_joint(joints["nominal"], count),
+        max_velocity=_per_joint(joints["max_velocity"], count),
+        told_children=None if children is None else tuple(map(int, children)),
         **{key: float(figures["control"][key]) for key in ("kp", "kd", "action_scale")},
         drop_height=float(figures["drop_height"]),
-        box_min=np.array(figures["box_min"], float).reshape(3),
-        box_size=np.array(figures["box_size"], float).reshape(3),
+        box_min=np.array(figures["box_min"], float),
+        box_size=np.array(figures["box_size"], float),
         reward=reward,
         termination=termination,
         initial_state=InitialState(**figures.get("initial_state", {})),
         randomisation=RandomisationRanges.read(figures.get("randomisation", {})),
         expert=ExpertCourse(**figures.get("expert", {})),
     )
-    _check(mjcf, robot)
-    return robot
 
 
 def _tupled(table: dict[str, Any]) -> dict[str, Any]:
@@ -136,51 +145,22 @@ def _tupled(table: dict[str, Any]) -> dict[str, Any]:
     return {key: freeze(value) for key, value in table.items()}
 
 
-def _per_joint(toml: Path, name: str, value: Any, count: int) -> Float[np.ndarray, "J"]:
-    array = np.full(count, value, float) if np.isscalar(value) else np.array(value, float)
-    if array.shape != (count,):
-        raise BodyplanError(
-            f"{toml} gives {array.size} figures in joints.{name} for {count} "
-            "joints; give one for each, or one number for all"
-        )
-    return array
-
-
-def _counts(toml: Path, value: Any, count: int) -> tuple[int, ...] | None:
-    return None if value is None else tuple(map(int, _per_joint(toml, "children", value, count)))
+def _per_joint(value: Any, count: int) -> Float[np.ndarray, "J"]:
+    return np.full(count, value, float) if np.isscalar(value) else np.array(value, float)
 
 
 def _compile(
     mjcf: Path, spec: mujoco.MjSpec, floor_geoms: list[str], contact_geoms: tuple[str, ...]
 ) -> mujoco.MjModel:
-    known = {geom.name for geom in spec.geoms}
-    for name in (*floor_geoms, *contact_geoms):
-        if name not in known:
-            raise BodyplanError(f"{mjcf} has no geom '{name}', which its TOML names")
+    for sensor in list(spec.sensors):
+        spec.delete(sensor)
     add_contact_sensors(spec, floor_geoms, contact_geoms)
     try:
         return spec.compile()
     except ValueError as error:
-        raise _uncompilable(mjcf, error) from error
+        raise uncompilable(mjcf, error) from error
 
 
-def _uncompilable(mjcf: Path, error: ValueError) -> BodyplanError:
+def uncompilable(mjcf: Path, error: ValueError) -> BodyplanError:
+    """What MuJoCo says, in one line."""
     return BodyplanError(f"MuJoCo cannot compile {mjcf}: {' '.join(str(error).split())}")
-
-
-def _check(mjcf: Path, robot: Robot) -> None:
-    model, kinds = robot.model, mujoco.mjtObj
-    named = [(kinds.mjOBJ_JOINT, "joint", name) for name in robot.joints]
-    named += [(kinds.mjOBJ_BODY, "body", robot.trunk)]
-    for kind, word, name in named:
-        if mujoco.mj_name2id(model, kind, name) < 0:
-            raise BodyplanError(f"{mjcf} has no {word} '{name}', which its TOML names")
-    driven = {int(model.actuator_trnid[i, 0]) for i in range(model.nu)}
-    for name, joint in zip(robot.joints, robot.joint_ids, strict=True):
-        if int(joint) not in driven:
-            raise BodyplanError(f"joint '{name}' has no motor in {mjcf}; add one to <actuator>")
-    unknown = {foot for pair in robot.reward.symmetry_pairs for foot in pair} - {
-        foot.name for foot in robot.feet
-    }
-    if unknown:
-        raise BodyplanError(f"symmetry_pairs of {mjcf.stem} names no foot: {sorted(unknown)}")

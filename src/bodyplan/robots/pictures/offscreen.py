@@ -3,7 +3,7 @@
 `python offscreen.py job.npz pictures.npy` draws the puppet `puppet.mjb` that lies beside the job.
 MuJoCo chooses its graphics library from MUJOCO_GL when it is first imported, and a broken library
 can end or hang the process; here neither can harm the caller. It therefore imports nothing of the
-package, and `bodyplan.robots.rendering` runs it.
+package, and `bodyplan.robots.pictures.rendering` runs it.
 """
 
 import sys
@@ -25,6 +25,7 @@ def main(job_path: str, pictures_path: str) -> None:
     options = mujoco.MjvOption()
     options.geomgroup[:] = 1
     width, height = map(int, job["size"])
+    model.vis.global_.offwidth, model.vis.global_.offheight = width, height
     pictures = np.zeros((len(job["look_at"]), height, width, 3), np.uint8)
     with mujoco.Renderer(model, height, width) as renderer:
         for index, look_at in enumerate(job["look_at"]):

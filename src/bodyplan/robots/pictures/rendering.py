@@ -17,9 +17,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from bodyplan.errors import BodyplanError
-from bodyplan.robots.drawing import draw
+from bodyplan.robots.pictures.drawing import draw
+from bodyplan.robots.pictures.scene import Scene, compose
 from bodyplan.robots.robot import Robot
-from bodyplan.robots.scene import AZIMUTH, ELEVATION, Scene, compose
 
 RENDERERS = ("auto", "mujoco", "drawn")
 SIZE = (320, 240)
@@ -39,13 +39,28 @@ def render(
     """Pictures of a robot in the given poses.
 
     Raises:
-        BodyplanError: as `animate`.
+        BodyplanError: as `render_scene`.
+    """
+    return render_scene(compose(robot, np.asarray(poses, float), size[0] / size[1]), size, renderer)
+
+
+def render_scene(
+    scene: Scene, size: tuple[int, int] = SIZE, renderer: str = "auto"
+) -> UInt8[np.ndarray, "T height width 3"]:
+    """Pictures of a scene in all its poses.
+
+    Args:
+        scene: robots, floor and camera.
+        size: width and height in pixels.
+        renderer: `mujoco`, `drawn`, or `auto` for the first of them that works here.
+
+    Raises:
+        BodyplanError: `renderer` is unknown, or is `mujoco` and no graphics library works.
     """
     if renderer not in RENDERERS:
         raise BodyplanError(
             f"renderer '{renderer}' is unknown; choose one of {', '.join(RENDERERS)}"
         )
-    scene = compose(robot, np.asarray(poses, float))
     graphics = None if renderer == "drawn" else graphics_library()
     pictures = render_apart(scene, size, graphics, _RENDER_SECONDS) if graphics else None
     if pictures is not None:
@@ -79,7 +94,7 @@ def render_apart(
         arrays = {
             key: getattr(scene, key) for key in ("positions", "rotations", "look_at", "distance")
         }
-        np.savez(folder / "job.npz", angles=(AZIMUTH, ELEVATION), size=size, **arrays)
+        np.savez(folder / "job.npz", angles=scene.camera[:2], size=size, **arrays)
         # -P keeps this folder's modules from hiding the standard library's.
         command = [sys.executable, "-P", str(_PROGRAM), "job.npz", "pictures.npy"]
         settings = os.environ | {"MUJOCO_GL": graphics, "PYOPENGL_PLATFORM": graphics}

@@ -1,0 +1,1 @@
+"""A starting TOML for a body that comes without one."""

@@ -1,0 +1,1 @@
+"""What is wrong with a robot, all of it, each with its fix."""

@@ -1,0 +1,1 @@
+"""Pictures of robots: what is shown, from where, and who draws it."""
