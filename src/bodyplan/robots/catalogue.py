@@ -44,8 +44,9 @@ def find(source: str | Path) -> Path:
             "MJCF of it"
         )
     if mjcf.suffix != ".xml":
+        asked = meant(str(source), names())
         raise BodyplanError(
-            f"no robot is called '{source}'; {meant(str(source), names())} "
+            f"no robot is called '{source}'; {f'{asked} ' if asked else ''}"
             f"choose one of {', '.join(names())} or give the path of an MJCF (.xml)"
         )
     return mjcf

@@ -51,8 +51,10 @@ def read_figures(mjcf: Path) -> dict[str, Any]:
     toml = mjcf.with_suffix(".toml")
     for path in (mjcf, toml):
         if not path.is_file():
+            how = "" if path == mjcf else f"; `bodyplan robots check {mjcf} --write` infers one"
             raise BodyplanError(
                 f"{path} does not exist; a robot is an MJCF and a TOML of one name, side by side"
+                f"{how}"
             )
     try:
         return tomllib.loads(toml.read_text(encoding="utf-8"))
@@ -65,7 +67,7 @@ def build(mjcf: Path, spec: mujoco.MjSpec, figures: dict[str, Any]) -> Robot:
 
     Args:
         mjcf: where the body is, or would be; gives the robot its name, and errors their place.
-        spec: the body; contact sensors take the place of its own sensors, which the task reads not.
+        spec: the body; contact sensors take the place of its own, which the task does not read.
         figures: the TOML's content.
 
     Raises:

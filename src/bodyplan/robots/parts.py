@@ -110,6 +110,12 @@ def reach(
     model: mujoco.MjModel, geom: int, directions: Float[np.ndarray, "... 3"]
 ) -> Float[np.ndarray, "..."]:
     """How far a shape extends from its centre in unit directions of its own frame (m)."""
+    return np.asarray(_reach(model, geom, directions))
+
+
+def _reach(
+    model: mujoco.MjModel, geom: int, directions: Float[np.ndarray, "... 3"]
+) -> np.floating | np.ndarray:
     kinds, kind, size = mujoco.mjtGeom, model.geom_type[geom], model.geom_size[geom]
     along = np.abs(directions[..., 2])
     if kind == kinds.mjGEOM_MESH.value:

@@ -99,12 +99,14 @@ def rest(robot: Robot, seconds: float = 4.0) -> Rest:
 
 
 def _has_fallen(robot: Robot, data: mujoco.MjData) -> bool:
-    upside = 1.0 - 2.0 * float(np.square(data.qpos[4:6]).sum())
-    floor = robot.termination.min_height or LOW * robot.drop_height
-    if upside < UPSIDE or data.qpos[2] < floor:
-        return True
+    """As the robot's termination says; without a least height, on its side or flat as well."""
     ends = {robot.model.geom(geom).id for geom in robot.termination.contact_geoms}
-    return bool(ends & set(data.contact.geom.ravel().tolist()))
+    if ends & set(data.contact.geom.ravel().tolist()):
+        return True
+    if robot.termination.min_height is not None:
+        return bool(data.qpos[2] < robot.termination.min_height)
+    upside = 1.0 - 2.0 * float(np.square(data.qpos[4:6]).sum())
+    return bool(upside < UPSIDE or data.qpos[2] < LOW * robot.drop_height)
 
 
 def _last(speeds: list[float]) -> float:

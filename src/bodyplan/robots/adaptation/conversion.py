@@ -64,11 +64,12 @@ def write_adapted(source: Path, out: Path) -> Adapted:
             raise BodyplanError(str(absent))
         adapted = adapt(source, spec, out.stem, velocity_limits(source))
         body = text_for(adapted.spec, source, out)
-    with atomic_write(out) as partial:
-        partial.write_text(body, encoding="utf-8")
-    inferred = on_trial(adapted.inferred, lambda own: files.build(out, read_model(out), own))
-    with atomic_write(out.with_suffix(".toml")) as partial:
-        partial.write_text(inferred_text(inferred), encoding="utf-8")
+        inferred = on_trial(
+            adapted.inferred, lambda own: files.build(out, adapted.spec.copy(), own)
+        )
+    for path, text in ((out, body), (out.with_suffix(".toml"), inferred_text(inferred))):
+        with atomic_write(path) as partial:
+            partial.write_text(text, encoding="utf-8")
     return adapted
 
 

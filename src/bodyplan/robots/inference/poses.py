@@ -93,12 +93,12 @@ class Body:
             turn.reshape(*turn.shape[:-1], 3, 3),
         )
 
-    def lowest(self, limb: Limb, share: float) -> tuple[int, ...]:
-        """The shapes of a limb that reach as low as its lowest one, or less than `share` (m) above,
-        in the pose that was taken.
+    def lowest(self, limb: Limb, within: float) -> tuple[int, ...]:
+        """The shapes of a limb that reach as low as its lowest one, or nearly so (m), in the pose
+        that was taken.
         """
         low = bounds(self.model, self.data, limb.geoms)[0][:, 2]
-        return tuple(g for g, z in zip(limb.geoms, low, strict=True) if z < low.min() + share)
+        return tuple(g for g, z in zip(limb.geoms, low, strict=True) if z < low.min() + within)
 
     def clashes(self, qpos: Float[np.ndarray, "nq"], depth: float) -> list[tuple[int, int]]:
         """Pairs of the body's own shapes that are inside each other by more than `depth` (m)."""

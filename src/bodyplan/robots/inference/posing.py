@@ -15,11 +15,13 @@ import numpy as np
 from jaxtyping import Float
 
 from bodyplan.robots.inference.poses import SWING, Body, View
-from bodyplan.robots.parts import Limb, bounds, shapes
+from bodyplan.robots.parts import Limb, bounds, can_touch_floor, shapes
 
 DRAWS = 1000
-STARTS = 2
+STARTS = 3
 """Best draws of a leg from which the search goes downhill."""
+UNLIKE, SLACK = 1.5, 0.05
+"""By which factor, and how much on top, a leg may cost more than the first one."""
 # Trunk height over the largest there is: the quadrupeds among the packaged robots have 0.73 to
 # 0.82, the hexapod, whose legs reach outward, 0.44; the bipeds have 0.93 to 0.96 of what they have
 # on straight legs.
@@ -91,8 +93,9 @@ def _stands(body: Body, legs: Sequence[int], qpos: Float[np.ndarray, "nq"]) -> b
     body.take(qpos)
     model, height = body.model, -min(float(body.view(leg).tip[2]) for leg in legs)
     others = set(shapes(model)) - {geom for leg in legs for geom in body.limbs[leg].geoms}
-    solid = [g for g in others if model.geom_contype[g] or model.geom_conaffinity[g]]
-    return height > 0.0 and bool((bounds(model, body.data, solid)[0][:, 2] > -height).all())
+    solid = [geom for geom in others if can_touch_floor(model, geom)]
+    low = bounds(model, body.data, solid)[0][:, 2]
+    return height > 0.0 and bool((low > -(1.0 + TOE) * height).all())
 
 
 def _foot(body: Body, goal: "_Goal", height: float) -> tuple[int, ...]:
@@ -130,11 +133,12 @@ class _Goal(NamedTuple):
         if self.flat:
             aside = (seen.tip - self.rest.tip)[..., :2] / self.depth
             turned = seen.turn - self.rest.turn
-            return total + 50.0 * (np.square(aside).sum(-1) + np.square(turned).sum((-1, -2)))
+            total = total + 50.0 * (np.square(aside).sum(-1) + np.square(turned).sum((-1, -2)))
+            return np.asarray(total)
         arms = (seen.tip[..., None, :] - seen.anchors[..., own, :]) / self.depth
         torque = axes[..., 0] * arms[..., 1] - axes[..., 1] * arms[..., 0]
         forward = (seen.anchors[..., own[-1], 0] - seen.tip[..., 0]) / self.depth
-        return total + np.square(torque).sum(axis=-1) + self.backward * forward
+        return np.asarray(total + np.square(torque).sum(axis=-1) + self.backward * forward)
 
 
 def _goal(body: Body, legs: Sequence[int], leg: int, drawn: Sequence[View]) -> _Goal:
@@ -155,26 +159,36 @@ def _goal(body: Body, legs: Sequence[int], leg: int, drawn: Sequence[View]) -> _
 
 
 def _search(body: Body, goals: Sequence[_Goal], drawn: Sequence[View]) -> Float[np.ndarray, "nq"]:
-    """The pose in which every leg is at its goal, each found by itself."""
-    qpos = body.rest.copy()
-    found: list[Float[np.ndarray, _]] = []
-    for goal in goals:
-        places = _places(body, goal)
-        starts = [drawn[goal.leg].angles[i][goal.own] for i in _best(goal, drawn)]
-        starts += [_mirrored(body, goal, other) for other in found if len(other) == len(places)]
-        angles = _settled(body, goal, [*starts, goal.rest.angles[goal.own]])
-        found.append(angles)
-        qpos[places] = angles
+    """The pose in which every leg is at its goal.
+
+    One leg is searched, and the others begin as its mirror images: legs that are alike then stand
+    alike. A leg that does badly so is searched by itself.
+    """
+    qpos, first = body.rest.copy(), _searched(body, goals[0], drawn)
+    qpos[_places(body, goals[0])] = first
+    enough = UNLIKE * _cost(body, goals[0], first) + SLACK
+    for goal in goals[1:]:
+        angles = None
+        if len(goal.own) == len(first):
+            angles = _settled(body, goal, [_mirrored(body, goal, first)])
+        if angles is None or _cost(body, goal, angles) > enough:
+            angles = _searched(body, goal, drawn)
+        qpos[_places(body, goal)] = angles
     return qpos
+
+
+def _searched(body: Body, goal: _Goal, drawn: Sequence[View]) -> Float[np.ndarray, "K"]:
+    starts = [drawn[goal.leg].angles[i][goal.own] for i in _best(goal, drawn)]
+    return _settled(body, goal, [*starts, goal.rest.angles[goal.own]])
 
 
 def _places(body: Body, goal: _Goal) -> list[int]:
     joints = [body.limbs[goal.leg].joints[i] for i in goal.own]
-    return list(body.model.jnt_qposadr[joints])
+    return [int(place) for place in body.model.jnt_qposadr[joints]]
 
 
 def _best(goal: _Goal, drawn: Sequence[View]) -> list[int]:
-    return list(np.argsort(goal.cost(drawn[goal.leg]))[:STARTS])
+    return [int(i) for i in np.argsort(goal.cost(drawn[goal.leg]))[:STARTS]]
 
 
 def _mirrored(body: Body, goal: _Goal, angles: Float[np.ndarray, "K"]) -> Float[np.ndarray, "K"]:

@@ -8,6 +8,7 @@ before it. Where there is no TOML, one is inferred and inspected in its place.
 import tomllib
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -105,8 +106,10 @@ def figure_problems(
     """Everything that is wrong with a body and the figures of its walk."""
     where, toml = str(mjcf), str(mjcf.with_suffix(".toml"))
     found = entry_problems(toml, figures)
+    joints = figures.get("joints")
+    named = joints.get("names") if isinstance(joints, dict) else None
     try:
-        found += body_problems(where, model, figures["joints"]["names"])
+        found += body_problems(where, model, named)
         found += name_problems(where, toml, spec, figures)
         found += fit_problems(where, toml, _with_floor(spec, model), figures)
     except (KeyError, TypeError, AttributeError):
@@ -129,7 +132,8 @@ def _without_figures(mjcf: Path, spec: mujoco.MjSpec, model: mujoco.MjModel) -> 
     if isinstance(inferred, list):
         return Inspection([*problems, *_unread(where, inferred)])
     if not errors(problems):
-        inferred = on_trial(inferred, lambda own: files.build(mjcf, spec.copy(), own))
+        with suppress(BodyplanError):  # figures that make no robot are told of below
+            inferred = on_trial(inferred, lambda own: files.build(mjcf, spec.copy(), own))
         problems = figure_problems(mjcf, spec, model, inferred.figures)
     offer = f"`bodyplan robots check {mjcf} --write` writes what was inferred from the MJCF"
     problems.append(Problem("note", toml, "there is no such file yet", offer))

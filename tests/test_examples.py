@@ -1,0 +1,60 @@
+"""The examples run as they are printed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bodyplan.envs.environment import Environment
+from bodyplan.robots.catalogue import packaged
+from bodyplan.robots.inspection.everything import inspect
+from bodyplan.robots.robot import Robot
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+STARFISH = EXAMPLES / "starfish" / "starfish.xml"
+
+
+def run(script, *arguments):
+    command = [sys.executable, "-W", "error", str(EXAMPLES / script), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_the_robot_of_ones_own_is_checked_stepped_and_compared():
+    ran = run("my_robot.py")
+    assert ran.returncode == 0, ran.stderr
+    assert "15 joints, 5 feet, 4.7 kg" in ran.stdout
+    assert "descriptor, joints: (15, 23)" in ran.stdout
+    assert "4 of 4 stand" in ran.stdout
+    nearest = [
+        line.split()[2].rstrip(":") for line in ran.stdout.splitlines() if "distance" in line
+    ]
+    assert len(nearest) == 3
+    assert set(nearest) <= set(packaged())
+
+
+def test_the_example_tells_what_is_wrong_with_another_robot(tmp_path):
+    ran = run("my_robot.py", tmp_path / "gone.xml")
+    assert ran.returncode == 2
+    assert "there is no such file" in ran.stdout
+
+
+def test_the_starfish_has_no_fault_and_stands():
+    assert [own.severity for own in inspect(STARFISH).problems] == ["note"]
+    robot = Robot.load(STARFISH)
+    environment = Environment(robot, threads=1)
+    for _ in range(250):
+        step = environment.step(np.zeros((1, robot.num_joints)))
+        assert not step.terminated[0]
+    assert environment.qpos[0, 2] == pytest.approx(robot.drop_height, abs=0.01)
+
+
+def test_the_starfishs_legs_are_alike():
+    robot = Robot.load(STARFISH)
+    legs = robot.joint_range.reshape(5, 3, 2)
+    np.testing.assert_allclose(legs, np.broadcast_to(legs[0], legs.shape))
+    feet = robot.descriptor.feet[:, :2] * robot.box_size[:2] / 2
+    feet += robot.box_min[:2] + robot.box_size[:2] / 2
+    angles = np.degrees(np.arctan2(feet[:, 1], feet[:, 0])) % 360.0
+    np.testing.assert_allclose(angles, 72.0 * np.arange(5), atol=0.5)
