@@ -10,8 +10,9 @@ from zlib import crc32
 
 import numpy as np
 
-from bodyplan.datasets.episodes import FORMAT, Dataset, Episodes
+from bodyplan.datasets.episodes import Dataset, Episodes
 from bodyplan.datasets.experts import Snapshots
+from bodyplan.datasets.layout import FORMAT
 from bodyplan.envs.walking import Observation
 from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.storage import write_json
@@ -34,9 +35,18 @@ def best_action(observation: Observation) -> np.ndarray:
 
 
 def synthetic_episodes(
-    name: str, joints: int, feet: int, steps: int = 400, length: int = 40, seed: int = 0
+    name: str,
+    joints: int,
+    feet: int,
+    steps: int = 400,
+    length: int = 40,
+    seed: int = 0,
+    bodies: int = 1,
 ) -> Episodes:
-    """Episodes of `length` steps, every second one terminated, the others truncated."""
+    """Episodes of `length` steps, every second one terminated, the others truncated.
+
+    One of several bodies takes over from another every 11 frames, whoever's episode it is.
+    """
     rng = np.random.default_rng([seed, crc32(name.encode())])
     ends = np.append(np.arange(length, steps, length), steps)
     terminated, truncated = np.zeros(steps, bool), np.zeros(steps, bool)
@@ -58,8 +68,18 @@ def synthetic_episodes(
         frames.append(state)
         start = end
     stacked = (np.stack(part) for part in zip(*frames, strict=True))
+    names = [name, *(f"{name} {body}" for body in range(1, bodies))]
+    sets = zip(*(descriptor(own, joints, feet) for own in names), strict=True)
+    ids = (np.arange(len(frames)) // 11 % bodies).astype(np.int32) if bodies > 1 else None
     return Episodes(
-        *stacked, actions, rewards, terminated, truncated, ends, descriptor(name, joints, feet)
+        *stacked,
+        actions,
+        rewards,
+        terminated,
+        truncated,
+        ends,
+        RobotDescriptor(*map(np.stack, sets)),
+        ids,
     )
 
 
@@ -69,10 +89,11 @@ def write_dataset(
     steps: int = 400,
     length: int = 40,
     seed: int = 0,
+    bodies: int = 1,
 ) -> Dataset:
     """A whole dataset on disk; `robots` gives joints and feet by name."""
     entries = {
-        name: synthetic_episodes(name, joints, feet, steps, length, seed).write(path / name)
+        name: synthetic_episodes(name, joints, feet, steps, length, seed, bodies).write(path / name)
         for name, (joints, feet) in (robots or ROBOTS).items()
     }
     for entry in entries.values():

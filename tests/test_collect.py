@@ -18,7 +18,9 @@ from bodyplan.datasets import collect, recipes
 from bodyplan.datasets.collect import build
 from bodyplan.datasets.episodes import Dataset
 from bodyplan.datasets.experts import Snapshots, snapshot_path
+from bodyplan.envs.conditions import Conditions
 from bodyplan.errors import BodyplanError
+from bodyplan.robots.robot import Robot
 from bodyplan.storage import sha256
 
 ROBOTS = ("unitree_go1", "hexapod")
@@ -78,6 +80,7 @@ def test_a_build_is_a_sound_dataset(finished):
         assert sum(segment["steps"] for segment in entry["segments"]) == STEPS
         assert episodes.num_steps == entry["steps"] == STEPS
         assert len(list((finished.path / name).iterdir())) == 9
+    assert "conditions" not in card
 
 
 def test_each_frame_shows_the_action_that_led_to_it(finished):
@@ -95,6 +98,50 @@ def test_bytes_depend_on_the_seed_and_not_on_the_threads(finished, make, tmp_pat
 def test_a_robots_bytes_do_not_depend_on_the_other_robots(finished, make, tmp_path):
     alone = make(tmp_path / "alone", robots=["hexapod"])
     assert files(alone.path / "hexapod") == files(finished.path / "hexapod")
+
+
+ROUGH = Conditions(randomise=True, redraw=0.1, pushes=0.02, noise=True, dropout=True)
+
+
+def test_disturbed_data_are_sound_and_repeat_whatever_the_threads(make, tmp_path, monkeypatch):
+    rough = make(tmp_path / "rough", conditions=ROUGH)
+    assert rough.verify() == []
+    assert rough.card["conditions"] == {
+        "randomise": True,
+        "redraw": 0.1,
+        "pushes": 0.02,
+        "noise": True,
+        "dropout": True,
+    }
+    for episodes in rough.episodes.values():
+        assert episodes.num_descriptors > episodes.num_episodes  # some within an episode
+        flat = np.concatenate([part.reshape(len(part), -1) for part in episodes.descriptors], 1)
+        assert len(np.unique(flat, axis=0)) == len(flat)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(collect, "_join", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            make(tmp_path / "again", conditions=ROUGH, threads=1)
+    again = make(tmp_path / "again", conditions=ROUGH, threads=2)
+    assert files(again.path) == files(rough.path)
+
+
+def test_the_first_frame_of_an_episode_is_of_the_body_it_names(make, tmp_path):
+    conditions = Conditions(randomise=True)
+    dataset = make(tmp_path / "data", conditions=conditions, initial_state="nominal")
+    for name, episodes in dataset.episodes.items():
+        first = np.concatenate(
+            [[0], episodes.episode_ends[:-1] + np.arange(1, episodes.num_episodes)]
+        )
+        told = episodes.descriptors.joints[episodes.descriptor_ids[first], :, 7]
+        # Robots start in the pose of their files, sensed from that of their specimen.
+        start = 4.6 * (episodes.joints[first, :, 0] + told)
+        nominal = Robot.load(name).nominal
+        np.testing.assert_allclose(start, np.tile(nominal, (len(first), 1)), atol=1e-5)
+        assert np.ptp(told, axis=0).min() > 1e-4
 
 
 def age(path):
@@ -192,6 +239,7 @@ def test_a_finished_build_is_returned_as_it_is(finished, make):
         ({"recipe": "expert"}, "recipe suboptimal70, not expert"),
         ({"initial_state": "nominal"}, "initial_state random, not nominal"),
         ({"robots": ["hexapod"]}, "built for other robots"),
+        ({"conditions": ROUGH}, "built with other conditions"),
     ],
 )
 def test_other_settings_are_refused(finished, make, tmp_path, changes, message):
@@ -203,6 +251,12 @@ def test_other_settings_are_refused(finished, make, tmp_path, changes, message):
     (partial / "settings.json").write_text(json.dumps(settings))
     with pytest.raises(BodyplanError, match=message):
         make(tmp_path / "data", **changes)
+
+
+def test_disturbed_data_are_not_taken_for_clean_ones(make, tmp_path):
+    make(tmp_path / "data", robots=["hexapod"], conditions=Conditions(noise=True))
+    with pytest.raises(BodyplanError, match="built with other conditions"):
+        make(tmp_path / "data", robots=["hexapod"])
 
 
 def test_retrained_experts_and_other_versions_are_other_settings(

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import synthetic_episodes, write_dataset
 
-from bodyplan.datasets.episodes import ARRAYS, Dataset
+from bodyplan.datasets.descriptor_sets import write_sets
+from bodyplan.datasets.episodes import Dataset
+from bodyplan.datasets.layout import ARRAYS
 from bodyplan.errors import BodyplanError
 from bodyplan.storage import sha256, write_array, write_json
 
@@ -74,6 +76,27 @@ def test_what_is_written_is_read_back_as_memory_maps(dataset):
     assert entry["return_mean"] == pytest.approx(written.rewards.sum() / 3)
 
 
+def test_many_bodies_are_read_back_with_whose_frame_is_whose(tmp_path):
+    written = synthetic_episodes("dog", 4, 2, steps=90, bodies=3)
+    dataset = write_dataset(tmp_path, {"dog": (4, 2)}, steps=90, bodies=3)
+    read = dataset.episodes["dog"]
+    assert isinstance(read.descriptor_ids, np.memmap)
+    assert read.descriptor_ids.dtype == np.int32
+    np.testing.assert_array_equal(read.descriptor_ids, written.descriptor_ids)
+    for part, original in zip(read.descriptors, written.descriptors, strict=True):
+        np.testing.assert_array_equal(part, original)
+    assert [part.shape for part in read.descriptors] == [(3, 4, 23), (3, 2, 10), (3, 7)]
+    assert dataset.verify() == []
+    with pytest.raises(BodyplanError, match="have 3 descriptor sets, not one"):
+        _ = read.descriptor
+
+
+def test_one_body_needs_no_numbers(dataset):
+    assert dataset.episodes["dog"].descriptor_ids is None
+    assert not (dataset.path / "dog" / "descriptor_ids.npy").exists()
+    assert dataset.episodes["dog"].descriptor.joints.shape == (4, 23)
+
+
 def test_the_same_episodes_are_the_same_bytes(tmp_path):
     entries = [EPISODES.write(tmp_path / place) for place in "ab"]
     assert entries[0] == entries[1]
@@ -118,6 +141,21 @@ class TestOpen:
         with pytest.raises(BodyplanError, match=message):
             Dataset.open(dataset.path)
 
+    def test_bodies_without_numbers_and_numbers_without_bodies(self, tmp_path):
+        dataset = write_dataset(tmp_path, {"dog": (4, 2)}, steps=90, bodies=3)
+        entry = dataset.card["robots"]["dog"]["arrays"].pop("descriptor_ids.npy")
+        write_json(tmp_path / "card.json", dataset.card)
+        with pytest.raises(BodyplanError, match=r"holds 3 descriptor sets, but .* lists no"):
+            Dataset.open(tmp_path)
+        synthetic_episodes("dog", 4, 2, steps=90).write(tmp_path / "dog")
+        dataset.card["robots"]["dog"]["arrays"]["descriptor_ids.npy"] = entry
+        write_json(tmp_path / "card.json", dataset.card)
+        with pytest.raises(BodyplanError, match=r"holds 1 descriptor sets, but .* lists an"):
+            Dataset.open(tmp_path)
+        (tmp_path / "dog" / "descriptor_ids.npy").unlink()
+        with pytest.raises(BodyplanError, match=r"descriptor_ids.npy is missing"):
+            Dataset.open(tmp_path)
+
 
 class TestVerify:
     def test_finds_nothing_wrong_with_a_sound_dataset(self, dataset):
@@ -152,6 +190,45 @@ class TestVerify:
         faults = tamper(write_dataset(dataset.path, {"dog": (4, 2)}, 90, 30), name, change).verify()
         assert any(str(dataset.path / "dog") in fault and sentence in fault for fault in faults)
         assert len([fault for fault in faults if "card.json gives" not in fault]) == 1
+
+    @pytest.mark.parametrize(
+        ("change", "sentence"),
+        [
+            (put(17, 3), "names sets that are not among the 3"),
+            (put(17, -1), "names sets that are not among the 3"),
+            (lambda ids: np.minimum(ids, 1), "leaves 1 of 3 sets unused"),
+        ],
+    )
+    def test_one_fault_in_who_has_which_body(self, tmp_path, change, sentence):
+        dataset = write_dataset(tmp_path, {"dog": (4, 2)}, steps=90, bodies=3)
+        (fault,) = tamper(dataset, "descriptor_ids", change).verify()
+        assert f"dog/descriptor_ids.npy {sentence}" in fault
+
+    @pytest.mark.parametrize(
+        ("change", "sentence"),
+        [
+            (lambda sets: sets._replace(feet=sets.feet[:, :1]), "sets of [[4, 23], [1, 10], [7]]"),
+            (lambda sets: sets._replace(context=sets.context * np.nan), "NaN or infinity"),
+        ],
+    )
+    def test_one_fault_in_the_bodies(self, dataset, change, sentence):
+        write_sets(
+            dataset.path / "dog" / "descriptors.npz", change(dataset.episodes["dog"].descriptors)
+        )
+        checksum, fault = Dataset.open(dataset.path).verify()
+        assert "descriptors.npz differs from its checksum" in checksum
+        assert sentence in fault
+
+    def test_disturbed_data_have_wider_bounds(self, dataset):
+        general = np.array(dataset.episodes["dog"].general)
+        general[5, 11], general[9, 6] = -1.04, 0.3  # gravity as sensed, and another command
+        conditions = {"noise": True, "commands": 0.002}
+        assert len(tamper(dataset, "general", lambda _: general).verify()) == 2
+        card = json.loads((dataset.path / "card.json").read_text())
+        write_json(dataset.path / "card.json", card | {"conditions": conditions})
+        assert Dataset.open(dataset.path).verify() == []
+        (fault,) = tamper(dataset, "general", put((5, 3), 1.04)).verify()
+        assert "general.npy holds values outside" in fault
 
     def test_negative_rewards_and_a_card_with_another_mean(self, dataset):
         faults = tamper(dataset, "rewards", put(0, -1.0)).verify()

@@ -1,6 +1,7 @@
 """Policy, V and twin Q against literal forward passes, and what must not depend on what."""
 
 from dataclasses import replace
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -11,6 +12,7 @@ import pytest
 
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.networks.heads import Policy, TwinQ, Value
+from bodyplan.learn.networks.specimens import bodies_of
 from bodyplan.learn.networks.urma import PRESETS
 
 TINY = PRESETS["tiny"]
@@ -146,3 +148,93 @@ def test_too_many_joints_for_q_is_said(three):
     q = TwinQ(RNG(0), replace(TINY, action_slots=5))
     with pytest.raises(BodyplanError, match="6 joints.*action_slots=6"):
         q(observations[1], actions[1], descriptors[1])
+
+
+@pytest.fixture(scope="module")
+def heads():
+    """Policy, V and Q with nothing at zero."""
+    fresh = [kind(RNG(1), replace(TINY, readout=True)) for kind in (Policy, Value, TwinQ)]
+    return tuple(map(literal.randomised, fresh))
+
+
+def say(heads, observations, actions, bodies):
+    """Means, spreads, V and Q of each robot's samples."""
+    policy, value, q = heads
+    gaussians = policy.over_robots(observations, bodies)
+    values = value.over_robots(observations, bodies)
+    twins = q.over_robots(observations, actions, bodies)
+    return [(*parts[0], *parts[1:]) for parts in zip(gaussians, values, twins, strict=True)]
+
+
+def say_alone(heads, observations, actions, own):
+    """The same, sample by sample as if each were a robot's whole batch."""
+
+    def one(seen, action, body):
+        seen, action = jax.tree.map(lambda part: part[None], (seen, action))
+        ((mean, std, value, twins),) = say(heads, [seen], [action], [body])
+        return mean[0], std, value[0], twins[:, 0]
+
+    answers = [jax.vmap(one)(*robot) for robot in zip(observations, actions, own, strict=True)]
+    return [(mean, std, values, twins.T) for mean, std, values, twins in answers]
+
+
+@partial(jax.jit, static_argnums=0)
+def answer(saying, heads, observations, actions, bodies):
+    """The gradient of all that the heads say of the first robot, and what they say of each."""
+
+    def loss(heads):
+        told = saying(heads, observations, actions, bodies)
+        mean, std, values, twins = told[0]
+        likelihood = (jnp.square((actions[0] - mean) / std) + jnp.log(std)).sum()
+        return likelihood + jnp.square(values).sum() + jnp.square(twins).sum(), told
+
+    return jax.grad(loss, has_aux=True)(heads)
+
+
+def assert_near(found, expected):
+    """Each head's gradient as one vector, to 1e-5 of its largest entry."""
+    for one, other in zip(found, expected, strict=True):
+        one, other = (np.concatenate([x.ravel() for x in jax.tree.leaves(g)]) for g in (one, other))
+        assert np.abs(one - other).max() <= 1e-5 * np.abs(other).max()
+
+
+@pytest.fixture(scope="module")
+def two():
+    """A robot that will be of many bodies, and one that is of one."""
+    return literal.bodies(builds=((4, 2), (3, 2)))
+
+
+def repeated(table, count):
+    return type(table)(*(np.stack([part] * count) for part in table))
+
+
+@pytest.mark.parametrize("count", [3, 9])
+def test_samples_of_many_bodies_are_those_of_their_own(two, heads, count):
+    observations, (_, steady), actions = two
+    drawn = [literal.bodies(seed, builds=((4, 2),))[1][0] for seed in range(10, 10 + count)]
+    table = type(steady)(*map(np.stack, zip(*drawn, strict=True)))
+    ids = RNG(0).integers(0, count, 5)
+    told = bodies_of([table, steady], [ids, None])
+    assert (told[0].ids is None) == (count > 5)  # both ways are compared
+    own = [type(steady)(*(part[ids] for part in table)), repeated(steady, 5)]
+    gradient, answers = answer(say, heads, observations, actions, told)
+    policy, value, q = heads
+    for robot, (means, stds, values, twins) in enumerate(answers):
+        stds = np.broadcast_to(stds, means.shape)
+        for i, action in enumerate(actions[robot]):
+            seen, body = literal.sample(observations[robot], i), literal.sample(own[robot], i)
+            mean, std = literal.policy(policy, seen, body)
+            np.testing.assert_allclose(means[i], mean, **NEAR)
+            np.testing.assert_allclose(stds[i], std, **NEAR)
+            np.testing.assert_allclose(values[i], literal.value(value, seen, body), **NEAR)
+            np.testing.assert_allclose(twins[:, i], literal.twin_q(q, seen, action, body), **NEAR)
+    alone, _ = answer(say_alone, heads, observations[:1], actions[:1], own[:1])
+    assert_near(gradient, alone)
+
+
+@pytest.mark.parametrize("count", [3, 9])
+def test_many_equal_bodies_are_one(two, heads, count):
+    observations, (body, steady), actions = two
+    told = bodies_of([repeated(body, count), steady], [np.arange(5) % count, None])
+    one, _ = answer(say_alone, heads, observations[:1], actions[:1], [repeated(body, 5)])
+    assert_near(answer(say, heads, observations, actions, told)[0], one)

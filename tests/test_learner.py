@@ -1,14 +1,22 @@
-"""The compiled loop with an algorithm small enough to count on one's fingers."""
+"""The compiled loop with an algorithm to count on one's fingers, and IQL on many bodies."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
+import literal_urma as literal
 import numpy as np
+import pytest
+from scipy.stats import norm
+from synthetic import write_dataset
 
+from bodyplan.datasets.mixture import Mixture
+from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.combiners.pooled import Pooled
 from bodyplan.learn.learner import Learner
+from bodyplan.learn.networks.urma import PRESETS
 from bodyplan.learn.optimiser import clipped_adam
 
 
@@ -82,3 +90,78 @@ def test_two_intervals_are_one_of_twice_the_length():
     start = learner.init(seed=3, sizes=None)
     whole, _ = learner.compile(start, TwoRobots(), updates=8)(start, TwoRobots())
     jax.tree.map(np.testing.assert_array_equal, halves, whole)
+
+
+def expected_losses(state, batch, table):
+    """V's, Q's and the actor's loss of one robot, sample by sample with the body each is of."""
+    critic, actor = state.critic, state.actor.policy
+    losses = []
+    for i in range(len(batch.reward)):
+        seen, after = (literal.sample(o, i) for o in (batch.observation, batch.next_observation))
+        body = literal.sample(table, batch.descriptor_ids[i])
+        next_body = literal.sample(table, batch.next_descriptor_ids[i])
+        action = np.asarray(batch.action[i])
+        advantage = literal.twin_q(critic.target, seen, action, body).min() - literal.value(
+            critic.value, seen, body
+        )
+        going_on = 1.0 - batch.terminated[i]
+        goal = batch.reward[i] + 0.99 * going_on * literal.value(critic.value, after, next_body)
+        mean, std = literal.policy(actor, seen, body)
+        losses.append(
+            (
+                (0.7 if advantage > 0 else 0.3) * advantage**2,
+                np.square(literal.twin_q(critic.q, seen, action, body) - goal).sum(),
+                -np.exp(advantage) * norm.logpdf(action, mean, std).mean(),
+            )
+        )
+    return np.mean(losses, axis=0)
+
+
+@pytest.fixture(scope="module")
+def update(tmp_path_factory):
+    """One update of IQL on two robots of three bodies each, by robots' weights; and its batch."""
+    path = tmp_path_factory.mktemp("bodies") / "data"
+    mixture = Mixture.load(write_dataset(path, {"dog": (3, 2), "crab": (4, 2)}, 60, 13, bodies=3))
+    learner = Learner(IQL(beta=1.0, gradient_clip=1e9), Pooled(), groups=((0, 1),), batch_size=24)
+    state = learner.init(seed=0, sizes=PRESETS["tiny"])
+    moved = literal.randomised((state.actor.policy, state.critic))
+    state = eqx.tree_at(lambda s: (s.actor.policy, s.critic), state, moved)
+
+    @jax.jit
+    def run(state, mixture, weights):
+        return replace(learner, weights=tuple(weights)).interval(state, mixture, updates=1)
+
+    _, (rows, *_) = learner.draws(state.key, (60, 60), updates=1)
+    batches = mixture.sample(jax.random.split(jax.random.split(state.key, 3)[2])[0], 24)
+    np.testing.assert_array_equal(batches[0].reward, mixture.transitions[0].rewards[rows[0, 0]])
+    return lambda *weights: run(state, mixture, weights), state, batches, mixture.descriptors
+
+
+def test_an_update_sees_each_sample_in_its_own_body(update):
+    run, state, batches, tables = update
+    _, report = run(1.0, 1.0)
+    assert any((b.descriptor_ids != b.next_descriptor_ids).any() for b in batches)
+    names = ("critic/v_loss", "critic/q_loss", "actor/loss")
+    for robot, (batch, table) in enumerate(zip(batches, tables, strict=True)):
+        told = [float(report.metrics[name][robot]) for name in names]
+        assert told == pytest.approx(expected_losses(state, batch, table), rel=2e-4)
+
+
+def test_weights_scale_what_robots_say_to_every_network(update):
+    run, start, *_ = update
+    both, first, second = (run(*weights) for weights in ((1.0, 1.0), (2.0, 0.0), (0.5, 1.5)))
+
+    def momenta(state):
+        """A tenth of the first gradient, of the actor, V and Q; it was not zero before."""
+        states = (state.actor.optimiser, state.critic.value_optimiser, state.critic.q_optimiser)
+        return [next(x for x in jax.tree.leaves(s) if x.ndim == 1) for s in states]
+
+    before, *after = map(momenta, (start, both[0], first[0], second[0]))
+    for old, *new in zip(before, *after, strict=True):
+        mean, own, mixed = (momentum - 0.9 * old for momentum in new)
+        other = 2.0 * mean - own  # the mean of both is half of each alone
+        near = {"rtol": 1e-3, "atol": 1e-5 * np.abs(mean).max()}
+        np.testing.assert_allclose(mixed, 0.25 * own + 0.75 * other, **near)
+        assert np.abs(own - other).max() > 0.1 * np.abs(mean).max()
+    for name, values in both[1].metrics.items():  # what is told does not depend on the weights
+        np.testing.assert_allclose(first[1].metrics[name], values, rtol=1e-5, err_msg=name)

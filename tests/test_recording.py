@@ -12,8 +12,10 @@ from synthetic import COMMAND, descriptor, synthetic_snapshots
 
 from bodyplan.datasets import recipes, recording
 from bodyplan.datasets.recipes import Segment
+from bodyplan.envs.conditions import CLEAN, Conditions
 from bodyplan.envs.environment import Step
 from bodyplan.envs.walking import Observation
+from bodyplan.robots.descriptors import RobotDescriptor
 
 JOINTS, FEET, HORIZON = 3, 2, 11
 ROBOT = SimpleNamespace(
@@ -25,11 +27,16 @@ STEPS = 83
 
 
 class Diary:
-    """general[0:3] = robot, episode, step; reward = 100 robot + step; falls after 2 + robot."""
+    """general[0:3] = robot, episode, step; reward = 100 robot + step; falls after 2 + robot.
+
+    Under randomisation robots 0 and 2 are alike, the others are not; bodies change with each reset
+    and, where they may, at step 4.
+    """
 
     made: list["Diary"]
 
-    def __init__(self, robot, command, num_envs, physics, initial_state, seed, threads):
+    def __init__(self, robot, command, num_envs, physics, initial_state, seed, threads, conditions):
+        self.own, self.conditions = robot.descriptor, conditions
         self.arguments = (robot.name, command, physics, initial_state)
         self.seed = seed
         self.robots = np.arange(num_envs)
@@ -52,12 +59,28 @@ class Diary:
         velocity = np.zeros((len(self.robots), 3))
         return Step(self.look(), rewards, fallen, self.time >= HORIZON, velocity)
 
+    @property
+    def descriptor(self):
+        if not self.conditions.randomise:
+            return self.own
+        marks = body(self.robots, self.episode, self.time, self.conditions)
+        parts = (np.repeat(part[None], len(marks), axis=0) for part in self.own)
+        sets = RobotDescriptor(*parts)
+        sets.context[:, 0] = marks
+        return sets
+
     def look(self):
         count = len(self.robots)
         general = np.zeros((count, 13), np.float32)
         general[:, :3] = np.stack([self.robots, self.episode, self.time], axis=1)
         joints = np.broadcast_to(general[:, None, :3], (count, JOINTS, 3)).copy()
         return Observation(joints, np.zeros((count, FEET, 2), np.float32), general)
+
+
+def body(robot, episode, time, conditions):
+    """The mark of a robot's body."""
+    redrawn = (time >= 4) & (conditions.redraw > 0.0)
+    return np.where(robot == 2, 0, robot) + 10 * episode + 100 * redrawn
 
 
 @pytest.fixture
@@ -68,8 +91,8 @@ def diary(monkeypatch):
     return Diary.made
 
 
-def record(number=0, start=0, stop=STEPS, seed=1, progress=None):
-    run = recording.Run(ROBOT, SNAPSHOTS, RUN, COMMAND, seed, "random")
+def record(number=0, start=0, stop=STEPS, seed=1, progress=None, conditions=CLEAN):
+    run = recording.Run(ROBOT, SNAPSHOTS, RUN, COMMAND, seed, "random", conditions)
     return recording.record(run, number, start, stop, progress)
 
 
@@ -111,6 +134,28 @@ def test_episodes_end_by_falling_by_time_with_the_segment_and_with_the_slot(diar
     assert (done[cut]).all()
     np.testing.assert_array_equal(episodes.truncated[ends], ~fallen & (cut[ends] | (length == 11)))
     assert {36, 56} <= set(ends.tolist())  # where the next snapshots take over
+
+
+@pytest.mark.parametrize("redraw", [0.0, 0.5])
+def test_each_frame_has_the_body_it_was_seen_from(diary, redraw):
+    conditions = Conditions(randomise=True, redraw=redraw)
+    episodes = record(conditions=conditions)
+    robot, episode, time = episodes.general[:, :3].T
+    expected = body(robot, episode, time, conditions)
+    marks = episodes.descriptors.context[:, 0]
+    np.testing.assert_array_equal(marks[episodes.descriptor_ids], expected)
+    assert sorted(marks) == sorted(set(expected))  # each body once, none that left no frame
+    assert episodes.descriptor_ids.dtype == np.int32
+    changes = np.flatnonzero(np.diff(episodes.descriptor_ids))
+    closing = episodes.episode_ends + np.arange(episodes.num_episodes)
+    assert (set(changes) <= set(closing)) == (redraw == 0.0)
+
+
+def test_one_body_is_kept_once(diary):
+    episodes = record()
+    assert episodes.descriptor_ids is None
+    for part, own in zip(episodes.descriptor, ROBOT.descriptor, strict=True):
+        np.testing.assert_array_equal(part, own)
 
 
 def test_each_step_is_acted_by_its_own_snapshot(diary, monkeypatch):

@@ -146,6 +146,13 @@ def test_killed_run_continues_to_the_same_bytes(config, run, cache):
     assert [line | clock for line in continued.metrics] == [line | clock for line in run[0].metrics]
 
 
+def test_data_on_the_host_teach_the_same_to_the_bit(config, run):
+    host = train(replace(config, out=config.out.parent / "host", data_on="host"))
+    for name in ("policy/policy.safetensors", "checkpoints/300.safetensors"):
+        assert (host.path / name).read_bytes() == (config.out / name).read_bytes()
+    assert host.metrics[-1]["critic/q_loss"] == run[0].metrics[-2]["critic/q_loss"]
+
+
 def test_finished_run_is_returned_as_it_is(config, run):
     before = {path: path.stat().st_mtime_ns for path in config.out.rglob("*")}
     moved = replace(config, data=config.data.parent / "elsewhere")
@@ -164,6 +171,7 @@ def test_finished_run_is_returned_as_it_is(config, run):
         ({"batch_size": 32}, "batch_size 64 where 32 is asked for"),
         ({"iql": IQL(beta=1.0, learning_rate=3e-3)}, r"iql\.beta 3\.0 where 1\.0"),
         ({"combine": "pooled"}, "combine grouped where pooled"),
+        ({"weights": {"crab": 2.0}}, r"weights\.crab None where 2\.0 is asked for"),
     ],
 )
 def test_other_settings_in_the_same_folder_are_refused(config, run, change, said):
@@ -186,6 +194,8 @@ def test_other_data_in_the_same_folder_are_refused(config, run):
         ({"network": "huge"}, "no network is called huge"),
         ({"checkpoint_every": 75}, r"checkpoint_every is 75; give a multiple of log_every \(50\)"),
         ({"updates": 0}, "updates is 0"),
+        ({"weights": {"cat": 2.0}}, "weights names cat; choose from dog, crab"),
+        ({"weights": {"crab": 0.0}}, r"weights gives crab 0\.0; give a number above 0"),
         ({"data": Path("nowhere")}, "nowhere"),
         ({"groups": Path("nowhere.json")}, "nowhere.json"),
     ],

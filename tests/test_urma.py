@@ -8,7 +8,8 @@ import pytest
 
 from bodyplan.learn.networks.heads import Policy
 from bodyplan.learn.networks.layers import LayerNorm, elu, lecun_normal, orthogonal
-from bodyplan.learn.networks.urma import PRESETS, SetEncoder, Torso
+from bodyplan.learn.networks.set_encoder import SetEncoder
+from bodyplan.learn.networks.urma import PRESETS, Torso
 
 TINY = PRESETS["tiny"]
 

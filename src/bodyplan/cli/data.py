@@ -11,6 +11,7 @@ from bodyplan.cli.output import print_json, print_table, progress, say
 from bodyplan.datasets.collect import build
 from bodyplan.datasets.episodes import Dataset
 from bodyplan.datasets.experts import recorded
+from bodyplan.envs.conditions import CLEAN, Conditions
 from bodyplan.envs.walking import command_name, parse_command
 from bodyplan.errors import BodyplanError
 
@@ -39,6 +40,8 @@ class BuildData:
     """Folder of your own snapshots; the packaged ones where not given."""
     threads: int | None = None
     """Native threads of the simulation; the bytes do not depend on it."""
+    conditions: tyro.conf.OmitArgPrefixes[Conditions] = CLEAN
+    """What disturbs the robots while they are recorded."""
     json: bool = False
     """Answer in JSON."""
 
@@ -59,6 +62,7 @@ class BuildData:
                 report,
                 self.snapshots,
                 self.threads,
+                self.conditions,
             )
         _answer(dataset, self.json)
 
@@ -113,6 +117,7 @@ def statistics(dataset: Dataset) -> list[dict[str, Any]]:
                 "return_max": float(high),
                 "length_mean": float(episodes.lengths.mean()),
                 "terminated": int(episodes.terminated.sum()),
+                "bodies": episodes.num_descriptors,
             }
         )
     return rows

@@ -20,18 +20,23 @@ import mujoco
 import numpy as np
 
 from bodyplan import __version__
-from bodyplan.datasets.episodes import ARRAYS, CARD, FORMAT, Dataset, Episodes
+from bodyplan.datasets.descriptor_sets import combine
+from bodyplan.datasets.episodes import Dataset, Episodes
 from bodyplan.datasets.experts import Snapshots, snapshot_path
+from bodyplan.datasets.layout import ARRAYS, CARD, FORMAT, IDS
 from bodyplan.datasets.recipes import Recipe, segments
 from bodyplan.datasets.recording import PHYSICS, Progress, Run, record
+from bodyplan.envs.conditions import CLEAN, Conditions
 from bodyplan.envs.environment import INITIAL_STATES
 from bodyplan.envs.walking import Command, parse_command
 from bodyplan.errors import BodyplanError
+from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.robots.robot import Robot
 from bodyplan.storage import atomic_write, read_json, sha256, write_json
 
 PART_STEPS = 256_000
 _SETTINGS = "settings.json"
+_SETS = "descriptors."  # begins the names of a part's descriptor sets
 
 
 def build(
@@ -45,6 +50,7 @@ def build(
     progress: Progress | None = None,
     snapshots: str | Path | None = None,
     threads: int | None = None,
+    conditions: Conditions = CLEAN,
 ) -> Dataset:
     """Builds a dataset, or continues the build that was interrupted, or returns the finished one.
 
@@ -59,6 +65,7 @@ def build(
         progress: called after every control step.
         snapshots: folder of your own snapshots; the packaged ones where not given.
         threads: native threads of the simulation; the bytes do not depend on it.
+        conditions: what disturbs the robots; nothing where not given.
 
     Raises:
         BodyplanError: an argument names nothing, an expert is missing, the folder holds something
@@ -71,7 +78,7 @@ def build(
         body = robot if isinstance(robot, Robot) else Robot.load(robot)
         experts = _experts(body, chosen, snapshots)
         share = segments(parsed, experts, steps)
-        runs.append(Run(body, experts, share, chosen, seed, initial_state, threads))
+        runs.append(Run(body, experts, share, chosen, seed, initial_state, conditions, threads))
     names = [run.robot.name for run in runs]
     if not names or len(set(names)) < len(names):
         raise BodyplanError("robots must name at least one robot, and none of them twice.")
@@ -83,6 +90,7 @@ def build(
         "physics": PHYSICS,
         "initial_state": initial_state,
         "snapshots": {name: sha256(snapshot_path(name, chosen, snapshots)) for name in names},
+        **_switched_on(conditions),
     }
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         dataset = Dataset.open(out)
@@ -124,7 +132,7 @@ def _build_robot(folder: Path, run: Run, progress: Progress | None) -> dict[str,
             if not path.is_file():
                 stop = min(start + PART_STEPS, run.steps)
                 _save_part(path, record(run, number, start, stop, progress), run.robot)
-        entry = _join(parts, run.robot).write(folder)
+        entry = _join(parts).write(folder)
         entry["segments"] = [asdict(segment) for segment in run.segments]
         write_json(folder / CARD, entry)
     for path in parts:
@@ -140,12 +148,13 @@ def _save_part(path: Path, episodes: Episodes, robot: Robot) -> None:
             f"the simulation of {robot.name} diverged in {path.stem} (NaN or infinity in "
             f"{', '.join(faulty)}); check the robot's model and its snapshots, or change the seed."
         )
+    arrays = {IDS: np.zeros(len(episodes.general), np.int32), **episodes.arrays()}
+    sets = {f"{_SETS}{name}": part for name, part in episodes.descriptors._asdict().items()}
     with atomic_write(path) as temporary:
-        arrays = {name: getattr(episodes, name) for name in ARRAYS}
-        np.savez(temporary, allow_pickle=False, **arrays)
+        np.savez(temporary, allow_pickle=False, **arrays, **sets)
 
 
-def _join(parts: list[Path], robot: Robot) -> Episodes:
+def _join(parts: list[Path]) -> Episodes:
     """Puts the parts of a robot together, one array after another."""
     joined = {name: [_read_part(path, name) for path in parts] for name in ARRAYS}
     lengths = [len(rewards) for rewards in joined["rewards"]]
@@ -154,7 +163,12 @@ def _join(parts: list[Path], robot: Robot) -> Episodes:
         ends + offset for ends, offset in zip(joined["episode_ends"], offsets, strict=True)
     ]
     arrays = {name: np.concatenate(joined.pop(name)) for name in ARRAYS}
-    return Episodes(**arrays, descriptor=robot.descriptor)
+    tables = [
+        RobotDescriptor(*(_read_part(path, _SETS + name) for name in RobotDescriptor._fields))
+        for path in parts
+    ]
+    table, ids = combine(tables, [_read_part(path, IDS) for path in parts])
+    return Episodes(**arrays, descriptors=table, descriptor_ids=ids)
 
 
 def _read_part(path: Path, name: str) -> np.ndarray:
@@ -187,12 +201,19 @@ def _check(steps: int, seed: int, initial_state: str) -> None:
         )
 
 
+def _switched_on(conditions: Conditions) -> dict[str, Any]:
+    """What a card says of conditions: those that disturb. Clean data's card has no such entry."""
+    changed = {k: v for k, v in asdict(conditions).items() if v != getattr(CLEAN, k)}
+    return {"conditions": changed} if changed else {}
+
+
 def _require_same(settings: dict[str, Any], found: dict[str, Any], folder: Path) -> None:
     """Refuses a folder whose settings are not the ones asked for."""
     hint = "delete it or choose another folder"
     if set(found.get("snapshots", ())) != set(settings["snapshots"]):
         raise BodyplanError(f"{folder} was built for other robots; {hint}.")
-    for key, value in settings.items():
+    found = {"conditions": {}, **found}
+    for key, value in {"conditions": {}, **settings}.items():
         if found.get(key) == value:
             continue
         if isinstance(value, dict):

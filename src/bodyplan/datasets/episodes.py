@@ -1,25 +1,8 @@
-"""Episodes on disk: frames, steps, episode ends and a card, as plain memory-mapped arrays.
+"""Episodes: what one robot did and saw, and datasets of many robots' episodes on disk.
 
-An episode of L steps has L + 1 frames, the last being what the robot saw at the end, before any
-reset; next observations are therefore the next frame and are stored once. Descriptors, which do
-not change from step to step, are stored once for a robot. A dataset is a folder:
-
-    card.json                    recipe, command, seed, versions, robots, SHA-256 of every array
-    <robot>/joints.npy           [N+E, J, 3] float32, frames of E episodes with N steps in all
-            feet.npy             [N+E, F, 2]
-            general.npy          [N+E, 13]
-            actions.npy          [N, J]
-            rewards.npy          [N]
-            terminated.npy       [N] bool, truncated.npy likewise
-            episode_ends.npy     [E] int64, the step after the last of each episode
-            descriptors.npz      one descriptor set
-
-Terminated is not truncated: a truncated episode went on unseen, so values are bootstrapped
-through its end, a terminated one has no future.
+Their arrays and files are those of `layout.py`.
 """
 
-import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,21 +10,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from bodyplan.datasets import verification
+from bodyplan.datasets.descriptor_sets import read_sets, write_sets
+from bodyplan.datasets.layout import ARRAYS, CARD, DESCRIPTORS, FORMAT, FRAMES, IDS, REBUILD
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import RobotDescriptor
-from bodyplan.storage import atomic_write, read_array, read_json, sha256, write_array
-
-FORMAT = 1
-CARD = "card.json"
-DESCRIPTORS = "descriptors.npz"
-FRAMES = ("joints", "feet", "general")
-STEPS = ("actions", "rewards", "terminated", "truncated")
-ARRAYS = (*FRAMES, *STEPS, "episode_ends")
-
-ACTION_LIMIT = 20.0
-"""Policy means stay within 10 and exploration adds a few standard deviations of at most 2."""
-_CHUNK = 65_536
-_REBUILD = "rebuild the dataset or restore the file"
+from bodyplan.storage import read_array, read_json, sha256, write_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +31,10 @@ class Episodes:
     truncated: Bool[np.ndarray, "N"]
     episode_ends: Int[np.ndarray, "E"]
     """Exclusive end of each episode among the steps; the last one is N."""
-    descriptor: RobotDescriptor
+    descriptors: RobotDescriptor
+    """K descriptor sets, on a leading axis."""
+    descriptor_ids: Int[np.ndarray, "frames"] | None = None
+    """The set of each frame; None where K = 1."""
 
     @property
     def num_steps(self) -> int:
@@ -68,6 +45,25 @@ class Episodes:
     def num_episodes(self) -> int:
         """E."""
         return len(self.episode_ends)
+
+    @property
+    def num_descriptors(self) -> int:
+        """K."""
+        return len(self.descriptors.context)
+
+    @property
+    def descriptor(self) -> RobotDescriptor:
+        """The descriptor set of a body that stays as it is.
+
+        Raises:
+            BodyplanError: there are several.
+        """
+        if self.num_descriptors > 1:
+            raise BodyplanError(
+                f"these episodes have {self.num_descriptors} descriptor sets, not one; use "
+                "`descriptors` with each frame's place in them, `descriptor_ids`."
+            )
+        return RobotDescriptor(*(part[0] for part in self.descriptors))
 
     @property
     def lengths(self) -> Int[np.ndarray, "E"]:
@@ -88,6 +84,11 @@ class Episodes:
         episode = np.repeat(np.arange(self.num_episodes), self.lengths)
         return (np.arange(self.num_steps) + episode).astype(np.int32)
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Everything but the descriptor sets, by the names of their files."""
+        names = ARRAYS if self.descriptor_ids is None else (*ARRAYS, IDS)
+        return {name: getattr(self, name) for name in names}
+
     def summary(self) -> dict[str, float]:
         """What the card says of these episodes."""
         return {
@@ -99,8 +100,7 @@ class Episodes:
 
     def non_finite(self) -> list[str]:
         """Names of the arrays that hold a NaN or an infinity."""
-        names = (*FRAMES, "actions", "rewards")
-        return [name for name in names if _any(_wild, getattr(self, name))]
+        return verification.non_finite(self)
 
     def write(self, folder: str | Path) -> dict[str, Any]:
         """Writes every array into `folder`; returns the robot's entry for the card.
@@ -109,16 +109,12 @@ class Episodes:
             BodyplanError: the disk is full, or the folder cannot be written.
         """
         folder = Path(folder)
-        for name in ARRAYS:
-            write_array(folder / f"{name}.npy", getattr(self, name))
-        table = {name: part[None] for name, part in self.descriptor._asdict().items()}
-        with atomic_write(folder / DESCRIPTORS) as temporary:
-            np.savez(temporary, allow_pickle=False, **table)
         arrays: dict[str, Any] = {}
-        for name in ARRAYS:
-            array = getattr(self, name)
+        for name, array in self.arrays().items():
+            write_array(folder / f"{name}.npy", array)
             arrays[f"{name}.npy"] = {"shape": list(array.shape), "dtype": str(array.dtype)}
-        shapes = {name: list(part.shape) for name, part in table.items()}
+        write_sets(folder / DESCRIPTORS, self.descriptors)
+        shapes = {name: list(part.shape) for name, part in self.descriptors._asdict().items()}
         arrays[DESCRIPTORS] = {"shape": shapes, "dtype": "float32"}
         for file, entry in arrays.items():
             entry["sha256"] = sha256(folder / file)
@@ -156,7 +152,7 @@ class Dataset:
             )
         entries = card.get("robots")
         if not isinstance(entries, dict) or not entries:
-            raise BodyplanError(f"{path / CARD} names no robots; {_REBUILD}.")
+            raise BodyplanError(f"{path / CARD} names no robots; {REBUILD}.")
         episodes = {name: _open_robot(path / name, entry) for name, entry in entries.items()}
         return cls(path, card, tuple(episodes), episodes)
 
@@ -164,117 +160,46 @@ class Dataset:
         """Reads everything and returns the faults found, each a sentence naming file and fix.
 
         Checked: checksums, NaN and infinity, bounds, the command, the structure of the episodes,
-        and whether two robots share an array.
+        the descriptor sets, and whether two robots share an array.
         """
         faults: list[str] = []
         owners: dict[tuple[str, str], str] = {}
         for name in self.robots:
-            folder, episodes = self.path / name, self.episodes[name]
+            folder = self.path / name
             for file, entry in self.card["robots"][name]["arrays"].items():
                 digest = sha256(folder / file)
                 if digest != entry["sha256"]:
-                    faults.append(f"{folder / file} differs from its checksum; {_REBUILD}.")
+                    faults.append(f"{folder / file} differs from its checksum; {REBUILD}.")
                 # Flags and episode ends may well be equal; what bodies sense and do may not.
                 owner = owners.setdefault((file, digest), name)
                 if owner != name and file.removesuffix(".npy") in (*FRAMES, "actions"):
                     faults.append(
                         f"{folder / file} is the same as that of {owner}; rebuild one of them."
                     )
-            faults += [
-                f"{folder / name}.npy holds NaN or infinity; {_REBUILD}."
-                for name in episodes.non_finite()
-            ]
-            faults += _structure_faults(folder, episodes) or _summary_faults(
-                folder, episodes, self.card["robots"][name]
-            )
-            faults += _bound_faults(folder, episodes, self.card.get("command"))
+            faults += verification.faults(folder, self.episodes[name], self.card)
         return faults
 
 
 def _open_robot(folder: Path, entry: Any) -> Episodes:
     card = folder.parent / CARD
     try:
-        listed = {name: entry["arrays"][f"{name}.npy"] for name in ARRAYS}
+        names = [*ARRAYS, *([IDS] if f"{IDS}.npy" in entry["arrays"] else [])]
+        listed = {name: entry["arrays"][f"{name}.npy"] for name in names}
         expected = {name: (item["shape"], item["dtype"]) for name, item in listed.items()}
     except (KeyError, TypeError) as error:
-        raise BodyplanError(f"{card} is incomplete for {folder.name}; {_REBUILD}.") from error
-    arrays = {name: read_array(folder / f"{name}.npy") for name in ARRAYS}
+        raise BodyplanError(f"{card} is incomplete for {folder.name}; {REBUILD}.") from error
+    arrays = {name: read_array(folder / f"{name}.npy") for name in names}
     for name, array in arrays.items():
         found = (list(array.shape), str(array.dtype))
         if found != expected[name]:
             raise BodyplanError(
                 f"{folder / name}.npy holds {found[1]} {found[0]} where {card} says "
-                f"{expected[name][1]} {expected[name][0]}; {_REBUILD}."
+                f"{expected[name][1]} {expected[name][0]}; {REBUILD}."
             )
-    return Episodes(**arrays, descriptor=_read_descriptor(folder / DESCRIPTORS))
-
-
-def _read_descriptor(path: Path) -> RobotDescriptor:
-    if not path.is_file():
-        raise BodyplanError(f"{path} is missing; {_REBUILD}.")
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as table:
-            return RobotDescriptor(*(table[name][0] for name in RobotDescriptor._fields))
-    except (ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
-        raise BodyplanError(f"{path} is damaged ({error}); {_REBUILD}.") from error
-
-
-def _structure_faults(folder: Path, episodes: Episodes) -> list[str]:
-    ends, steps = episodes.episode_ends, episodes.num_steps
-    if not len(ends) or ends[-1] != steps or (episodes.lengths < 1).any():
-        return [f"{folder / 'episode_ends.npy'} does not rise to the last step; {_REBUILD}."]
-    faults = [
-        f"{folder / name}.npy has {len(getattr(episodes, name))} rows, not {rows}; {_REBUILD}."
-        for names, rows in ((FRAMES, steps + len(ends)), (STEPS, steps))
-        for name in names
-        if len(getattr(episodes, name)) != rows
-    ]
-    if faults:
-        return faults
-    done = np.flatnonzero(episodes.terminated | episodes.truncated)
-    if not np.array_equal(done, ends - 1):
-        return [
-            f"{folder}: terminated.npy and truncated.npy end other episodes than "
-            f"episode_ends.npy; {_REBUILD}."
-        ]
-    return []
-
-
-def _summary_faults(folder: Path, episodes: Episodes, entry: dict[str, Any]) -> list[str]:
-    return [
-        f"{folder.parent / CARD} gives {folder.name} {key} {entry.get(key)}, its arrays "
-        f"{value:g}; {_REBUILD}."
-        for key, value in episodes.summary().items()
-        if not np.isclose(entry.get(key, np.nan), value, equal_nan=True)
-    ]
-
-
-def _bound_faults(folder: Path, episodes: Episodes, command: Any) -> list[str]:
-    """Bounds that hold whatever the policy: the task clips, and its reward is not negative."""
-    unit = 1.0 + 1e-5
-    wanted = np.asarray(command, np.float32) if command is not None else episodes.general[0, 6:9]
-    clipped = np.r_[0:6, 9:13]
-    beyond = {  # false of NaN, which has its own sentence
-        "feet": lambda x: np.abs(x) > unit,
-        "general": lambda x: np.abs(x[:, clipped]) > unit,
-        "actions": lambda x: np.abs(x) > ACTION_LIMIT,
-        "rewards": lambda x: x < 0.0,
-    }
-    faults = [
-        f"{folder / name}.npy holds values outside the task's bounds; {_REBUILD}."
-        for name, outside in beyond.items()
-        if _any(outside, getattr(episodes, name))
-    ]
-    if _any(lambda x: x[:, 6:9] != wanted, episodes.general):
-        faults.append(f"{folder / 'general.npy'} holds another command than the card; {_REBUILD}.")
-    return faults
-
-
-def _wild(values: np.ndarray) -> np.ndarray:
-    return ~np.isfinite(values)
-
-
-def _any(holds: Callable[[np.ndarray], np.ndarray], array: np.ndarray) -> bool:
-    """Whether `holds` is true of any value, a chunk at a time so that no large copy is made."""
-    chunks = (array[start : start + _CHUNK] for start in range(0, len(array), _CHUNK))
-    return any(bool(holds(chunk).any()) for chunk in chunks)
+    episodes = Episodes(**arrays, descriptors=read_sets(folder / DESCRIPTORS))
+    if (episodes.num_descriptors > 1) != (IDS in arrays):
+        raise BodyplanError(
+            f"{folder / DESCRIPTORS} holds {episodes.num_descriptors} descriptor sets, but {card} "
+            f"lists {'an' if IDS in arrays else 'no'} {IDS}.npy to say whose is which; {REBUILD}."
+        )
+    return episodes

@@ -1,11 +1,11 @@
 """Many robots as one batch: transitions on the device, sampled inside the compiled program.
 
 A batch is a tuple with one part for each robot, all of the same size and each in its robot's own
-shapes, so that nothing is padded and no robot outweighs another. Next observations are the frames
-after the sampled ones.
+shapes, so that nothing is padded and no robot outweighs another, however much was logged of it.
+Next observations are the frames after the sampled ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import equinox as eqx
@@ -15,14 +15,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from bodyplan.datasets.episodes import Dataset, Episodes
-from bodyplan.datasets.scaling import (
-    ObservationScale,
-    ObservationScaling,
-    RewardScaling,
-    reward_factor,
-)
+from bodyplan.datasets.prepared import Prepared
+from bodyplan.datasets.scaling import ObservationScale, ObservationScaling, RewardScaling
 from bodyplan.envs.walking import Observation
-from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import RobotDescriptor
 
 
@@ -37,6 +32,8 @@ class Transitions(NamedTuple):
     terminated: Bool[Array, "N"]
     frames: Int[Array, "N"]
     """The frame each step starts from; it leads to the next one."""
+    descriptor_ids: Int[Array, "frames"] | None = None
+    """The robot's descriptor set in each frame, where there are several."""
 
 
 class Batch(NamedTuple):
@@ -48,6 +45,12 @@ class Batch(NamedTuple):
     next_observation: Observation
     terminated: Float[Array, "B"]
     """1 where there is no future. Truncated steps count as 0: values bootstrap through them."""
+    descriptor_ids: Int[Array, "B"] | None = None
+    """The descriptor set of each observation among the robot's, where there are several."""
+    next_descriptor_ids: Int[Array, "B"] | None = None
+    """The same of each next observation: a body may change in between."""
+    weight: float | None = None
+    """Factor on this robot's losses, one on average over robots; 1 where not given."""
 
 
 class Mixture(eqx.Module):
@@ -55,6 +58,7 @@ class Mixture(eqx.Module):
 
     robots: tuple[str, ...] = eqx.field(static=True)
     descriptors: tuple[RobotDescriptor, ...]
+    """Of each robot the one set, or all of them on a leading axis."""
     transitions: tuple[Transitions, ...]
     reward_scales: tuple[float, ...] = eqx.field(static=True)
     """Factor on each robot's rewards, already applied."""
@@ -68,41 +72,29 @@ class Mixture(eqx.Module):
         reward_scale: RewardScaling = "none",
         observation_scale: ObservationScaling = "none",
     ) -> "Mixture":
-        """Puts a dataset on the device.
+        """Puts a dataset on the device; arguments and errors are those of `Prepared.of`."""
+        return cls.of(Prepared.of(dataset, reward_scale, observation_scale))
 
-        Args:
-            dataset: an open dataset.
-            reward_scale: `none` or `per_robot`, see `reward_factor`.
-            observation_scale: `none` keeps the environment's scaling, as the paper does; `shared`
-                standardises each kind of number over all robots.
-
-        Raises:
-            BodyplanError: an array holds NaN or infinity, or the returns leave no scale.
-        """
-        for name in dataset.robots:
-            _require_finite(dataset, name, dataset.episodes[name])
-        logged = [dataset.episodes[name] for name in dataset.robots]
-        scale = ObservationScale.of(logged) if observation_scale == "shared" else None
-        factors = [
-            reward_factor(name, episodes, reward_scale)
-            for name, episodes in zip(dataset.robots, logged, strict=True)
-        ]
-        descriptors = [
-            RobotDescriptor._make(map(jnp.asarray, episodes.descriptor)) for episodes in logged
-        ]
+    @classmethod
+    def of(cls, data: Prepared) -> "Mixture":
+        """Puts prepared data on the device."""
         transitions = [
-            _transitions(episodes, factor, scale)
-            for episodes, factor in zip(logged, factors, strict=True)
+            _transitions(episodes, factor, data.observation_scale)
+            for episodes, factor in zip(data.episodes, data.reward_scales, strict=True)
         ]
-        return cls(dataset.robots, tuple(descriptors), tuple(transitions), tuple(factors), scale)
+        return cls(
+            robots=data.robots,
+            descriptors=data.descriptors,
+            transitions=tuple(transitions),
+            reward_scales=data.reward_scales,
+            observation_scale=data.observation_scale,
+        )
 
     def sample(self, key: PRNGKeyArray, batch_size: int) -> tuple[Batch, ...]:
         """Draws `batch_size` steps of each robot, uniformly and with replacement."""
-        keys = jax.random.split(key, len(self.transitions))
-        return tuple(
-            _gather(steps, jax.random.randint(own, (batch_size,), 0, len(steps.rewards)))
-            for own, steps in zip(keys, self.transitions, strict=True)
-        )
+        sizes = [len(steps.rewards) for steps in self.transitions]
+        drawn = zip(self.transitions, draw(key, sizes, batch_size), strict=True)
+        return tuple(_gather(steps, rows) for steps, rows in drawn)
 
     def select(self, indices: Sequence[int]) -> "Mixture":
         """The mixture of some of the robots, in the given order."""
@@ -115,18 +107,27 @@ class Mixture(eqx.Module):
         )
 
 
+def draw(key: PRNGKeyArray, sizes: Sequence[int], batch_size: int) -> Iterator[Int[Array, "B"]]:
+    """Steps of each robot, uniformly and with replacement; `sizes` are the steps there are."""
+    keys = jax.random.split(key, len(sizes))
+    for own, size in zip(keys, sizes, strict=True):
+        yield jax.random.randint(own, (batch_size,), 0, size)
+
+
 def _gather(steps: Transitions, rows: Int[Array, "B"]) -> Batch:
     def pick(array: Array, index: Int[Array, "B"]) -> Array:
         return array.at[index].get(mode="promise_in_bounds")
 
     here = pick(steps.frames, rows)
-    frames = (steps.joints, steps.feet, steps.general)
+    frames, ids = (steps.joints, steps.feet, steps.general), steps.descriptor_ids
     return Batch(
         observation=Observation._make(pick(array, here) for array in frames),
         action=pick(steps.actions, rows),
         reward=pick(steps.rewards, rows),
         next_observation=Observation._make(pick(array, here + 1) for array in frames),
         terminated=pick(steps.terminated, rows).astype(jnp.float32),
+        descriptor_ids=None if ids is None else pick(ids, here),
+        next_descriptor_ids=None if ids is None else pick(ids, here + 1),
     )
 
 
@@ -134,6 +135,7 @@ def _transitions(episodes: Episodes, factor: float, scale: ObservationScale | No
     frames = Observation(episodes.joints, episodes.feet, episodes.general)
     # Copies: on CPU a device array could otherwise go on reading the mapped file.
     joints, feet, general = map(jnp.array, scale(frames) if scale else frames)
+    ids = episodes.descriptor_ids
     return Transitions(
         joints=joints,
         feet=feet,
@@ -142,12 +144,5 @@ def _transitions(episodes: Episodes, factor: float, scale: ObservationScale | No
         rewards=jnp.array(episodes.rewards * np.float32(factor)),
         terminated=jnp.array(episodes.terminated),
         frames=jnp.array(episodes.frame_indices()),
+        descriptor_ids=None if ids is None else jnp.array(ids),
     )
-
-
-def _require_finite(dataset: Dataset, robot: str, episodes: Episodes) -> None:
-    for name in episodes.non_finite():
-        raise BodyplanError(
-            f"{dataset.path / robot / name}.npy holds NaN or infinity; "
-            "rebuild the dataset or restore the file."
-        )

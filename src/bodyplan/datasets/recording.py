@@ -2,21 +2,26 @@
 
 Snapshots act with the exploration they had while training, in reference physics, and every step
 is kept. A slot's episode ends where the robot falls, at the horizon, where the next segment takes
-over and at the end of the slot, the last three as truncation. What a part holds depends on the
-run's settings and the part's number alone, not on what was recorded before.
+over and at the end of the slot, the last three as truncation. What disturbs the robots is in what
+they sense and so in what is kept; of which body each frame is, is kept beside it. What a part holds
+depends on the run's settings and the part's number alone, not on what was recorded before.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from bodyplan.datasets.episodes import FRAMES, STEPS, Episodes
+from bodyplan.datasets.descriptor_sets import Register, combine
+from bodyplan.datasets.episodes import Episodes
 from bodyplan.datasets.experts import SnapshotPolicy, Snapshots
+from bodyplan.datasets.layout import FRAMES, STEPS
 from bodyplan.datasets.recipes import Segment, lay_out
+from bodyplan.envs.conditions import CLEAN, Conditions
 from bodyplan.envs.environment import Environment, Step
 from bodyplan.envs.walking import Command, Observation
 from bodyplan.robots.robot import Robot
@@ -37,6 +42,8 @@ class Run:
     command: Command
     seed: int
     initial_state: str
+    conditions: Conditions = CLEAN
+    """What disturbs the robots."""
     threads: int | None = None
     """Native threads; the one field that decides no bytes."""
 
@@ -54,24 +61,28 @@ def record(
     policies = {int(i): run.snapshots.policy(int(i)) for i in np.unique(slots.snapshot)}
     rng, environment = _stage(run, number, len(slots.lengths))
     recording = _Recording.blank(run.robot, stop - start)
-    observation, done = environment.observation, start
+    register, redrawn = Register(len(slots.lengths)), run.conditions.redraw > 0.0
+    seen = _Frames(*environment.observation, register.note(environment.descriptor))
+    done = start
     padded = np.zeros((len(slots.lengths), run.robot.num_joints), np.float32)
     for time in range(slots.lengths[0]):
         live = int(np.count_nonzero(slots.lengths > time))  # longer slots come first
         rows = slots.offsets[:live] + time
-        actions = _act(policies, slots.snapshot[rows], observation, rng)
+        actions = _act(policies, slots.snapshot[rows], Observation(*seen[:3]), rng)
         padded[:live] = actions
         step = environment.step(padded)
-        ended = recording.put(rows, observation, actions, step, slots.cut[rows])
-        observation = step.observation
+        bodies = register.note(environment.descriptor) if redrawn else seen.bodies
+        after = _Frames(*step.observation, bodies)
+        ended = recording.put(rows, seen, actions, step, after, slots.cut[rows])
+        seen = after
         if ended.any():
             mask = np.zeros(len(slots.lengths), bool)
             mask[:live] = ended
-            observation = environment.reset(mask)
+            seen = _Frames(*environment.reset(mask), register.note(environment.descriptor))
         done += live
         if progress:
             progress(run.robot.name, done, run.steps)
-    return recording.episodes(run.robot)
+    return recording.episodes(register)
 
 
 def _stage(run: Run, number: int, slots: int) -> tuple[np.random.Generator, Environment]:
@@ -86,27 +97,38 @@ def _stage(run: Run, number: int, slots: int) -> tuple[np.random.Generator, Envi
         initial_state=run.initial_state,
         seed=int(resets.generate_state(1)[0]),
         threads=run.threads,
+        conditions=run.conditions,
     )
     return np.random.default_rng(noise), environment
+
+
+class _Frames(NamedTuple):
+    """What robots sense, and the place of each one's descriptor set in the register."""
+
+    joints: Float[np.ndarray, "S J 3"]
+    feet: Float[np.ndarray, "S F 2"]
+    general: Float[np.ndarray, "S 13"]
+    bodies: Int[np.ndarray, "S"]
 
 
 @dataclass(frozen=True, eq=False)
 class _Recording:
     """Steps in their final order, each with the frame it starts from; closing frames apart."""
 
-    opening: Observation
+    opening: _Frames
     actions: Float[np.ndarray, "N J"]
     rewards: Float[np.ndarray, "N"]
     terminated: Bool[np.ndarray, "N"]
     truncated: Bool[np.ndarray, "N"]
-    closing: list[tuple[Int[np.ndarray, "D"], Observation]] = field(default_factory=list)
+    closing: list[tuple[Int[np.ndarray, "D"], _Frames]] = field(default_factory=list)
     """Rows that ended an episode, and what was seen after them."""
 
     @classmethod
     def blank(cls, robot: Robot, steps: int) -> "_Recording":
         shapes = ((robot.num_joints, 3), (robot.num_feet, 2), (13,))
+        joints, feet, general = (np.empty((steps, *shape), np.float32) for shape in shapes)
         return cls(
-            Observation(*(np.empty((steps, *shape), np.float32) for shape in shapes)),
+            _Frames(joints, feet, general, np.empty(steps, np.int32)),
             actions=np.empty((steps, robot.num_joints), np.float32),
             rewards=np.empty(steps, np.float32),
             terminated=np.empty(steps, bool),
@@ -116,36 +138,41 @@ class _Recording:
     def put(
         self,
         rows: Int[np.ndarray, "L"],
-        observation: Observation,
+        seen: _Frames,
         actions: Float[np.ndarray, "L J"],
         step: Step,
+        after: _Frames,
         cut: Bool[np.ndarray, "L"],
     ) -> Bool[np.ndarray, "L"]:
         """Keeps one step of the L live slots; returns whose episode has ended with it."""
         live = len(rows)
         terminated = step.terminated[:live]
         truncated = (step.truncated[:live] | cut) & ~terminated
-        for store, part in zip(self.opening, observation, strict=True):
+        for store, part in zip(self.opening, seen, strict=True):
             store[rows] = part[:live]
         self.actions[rows] = actions
         self.rewards[rows] = step.reward[:live]
         self.terminated[rows] = terminated
         self.truncated[rows] = truncated
         ended = terminated | truncated
-        last = Observation(*(part[:live][ended] for part in step.observation))
-        self.closing.append((rows[ended], last))
+        self.closing.append((rows[ended], _Frames(*(part[:live][ended] for part in after))))
         return ended
 
-    def episodes(self, robot: Robot) -> Episodes:
+    def episodes(self, register: Register) -> Episodes:
         """Puts the closing frame of each episode behind the frames its steps start from."""
         ends = np.flatnonzero(self.terminated | self.truncated) + 1
         order = np.argsort(np.concatenate([rows for rows, _ in self.closing]))
-        frames = {}
-        for name in FRAMES:
-            last = np.concatenate([getattr(seen, name) for _, seen in self.closing])[order]
-            frames[name] = np.insert(getattr(self.opening, name), ends, last, axis=0)
-        steps = {name: getattr(self, name) for name in STEPS}
-        return Episodes(**frames, **steps, episode_ends=ends, descriptor=robot.descriptor)
+        closing = zip(*(seen for _, seen in self.closing), strict=True)
+        frames = _Frames(
+            *(
+                np.insert(opening, ends, np.concatenate(parts)[order], axis=0)
+                for opening, parts in zip(self.opening, closing, strict=True)
+            )
+        )
+        table, ids = combine([register.table], [frames.bodies])
+        arrays = {name: getattr(frames, name) for name in FRAMES}
+        arrays |= {name: getattr(self, name) for name in STEPS}
+        return Episodes(**arrays, episode_ends=ends, descriptors=table, descriptor_ids=ids)
 
 
 def _act(

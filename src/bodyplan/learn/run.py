@@ -14,8 +14,9 @@ from bodyplan.storage import read_json, write_json
 
 CONFIG, METRICS, CHECKPOINTS = "config.json", "metrics.jsonl", "checkpoints"
 
-_ELSEWHERE = {"data", "out"}
-"""Settings that may differ when a run is continued: folders move, and a checksum names the data."""
+_ELSEWHERE = {"data", "out", "data_on"}
+"""Settings that may differ when a run is continued: folders move, and a checksum names the data,
+which are the same wherever they are kept."""
 
 
 @dataclass(frozen=True)

@@ -18,14 +18,18 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from bodyplan.datasets.episodes import CARD, Dataset
+from bodyplan.datasets.episodes import Dataset
+from bodyplan.datasets.layout import CARD
 from bodyplan.datasets.mixture import Mixture
+from bodyplan.datasets.prepared import Prepared
 from bodyplan.datasets.scaling import ObservationScaling, RewardScaling
+from bodyplan.datasets.stream import Stream
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.algorithms import ALGORITHMS
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.checkpoint import checkpoints, restore_checkpoint, save_checkpoint
 from bodyplan.learn.combiners import COMBINERS
+from bodyplan.learn.dispatch import Dispatch, Resident, Streamed
 from bodyplan.learn.grouping import embodiment_groups, read_groups
 from bodyplan.learn.learner import Learner, LearnerState, Report
 from bodyplan.learn.metrics import append, named, rewind
@@ -61,6 +65,8 @@ class TrainConfig:
     """With `grouped`: a number of groups of like bodies, or a JSON file with lists of names."""
     robots: tuple[str, ...] = ()
     """Robots of the dataset to train on; all of them where none is named."""
+    weights: dict[str, float] | None = None
+    """Weights of robots' losses, as in `--weights hexapod 2`; 1 for those not named."""
     network: Literal["paper", "small", "tiny"] = "paper"
     """Size of the networks: the paper's, one for CPUs, one for trials of the machinery."""
     batch_size: int = 1024
@@ -71,6 +77,8 @@ class TrainConfig:
     """`per_robot` gives each robot's episode returns a range of 1000, as usual on D4RL."""
     observation_scale: ObservationScaling = "none"
     """`shared` standardises each kind of number (a joint's position, say) over all robots."""
+    data_on: Literal["device", "host"] = "device"
+    """`host` reads batches from disk as they are needed, for data the device cannot hold."""
     seed: int = 0
     """Decides initial weights, batches and the order of groups."""
     log_every: int = 100
@@ -98,7 +106,7 @@ def train(
     finished = found and found[-1][0] == config.updates
     if finished and (config.out / FOLDER / "card.json").is_file():
         return Run(config.out)
-    mixture = Mixture.load(dataset, config.reward_scale, config.observation_scale)
+    data = Prepared.of(dataset, config.reward_scale, config.observation_scale)
     state = learner.init(config.seed, PRESETS[config.network])
     if found:
         state = restore_checkpoint(found[-1][1], state)
@@ -108,7 +116,7 @@ def train(
             state.actor.policy,
             learner.algorithm,
             PRESETS[config.network],
-            mixture.observation_scale,
+            data.observation_scale,
             update=int(state.update),
             robots=list(dataset.robots),
             combine=config.combine,
@@ -121,16 +129,21 @@ def train(
     def evaluate(state: LearnerState) -> Mapping[str, Any] | None:
         return on_interval(int(state.update), release(state)) if on_interval else None
 
-    state = _loop(config, learner, state, mixture, log, evaluate)
+    dispatch = (
+        Streamed(learner, Stream(data))
+        if config.data_on == "host"
+        else Resident(learner, Mixture.of(data))
+    )
+    state = _loop(config, dispatch, state, dataset.robots, log, evaluate)
     release(state).save(config.out / FOLDER)
     return Run(config.out)
 
 
 def _loop(
     config: TrainConfig,
-    learner: Learner,
+    dispatch: Dispatch,
     state: LearnerState,
-    mixture: Mixture,
+    robots: tuple[str, ...],
     log: Log | None,
     evaluate: Callable[[LearnerState], Mapping[str, Any] | None],
 ) -> LearnerState:
@@ -138,23 +151,21 @@ def _loop(
     update = int(state.update)
     told = config.out / METRICS
     wall = rewind(told, update)
-    programs: dict[int, Callable[[LearnerState, Mixture], tuple[LearnerState, Report]]] = {}
     while update < config.updates:
         length = min(config.log_every, config.updates - update)
         started = time.perf_counter()
-        if length not in programs:
-            programs[length] = learner.compile(state, mixture, length)
+        dispatch.prepare(state, length)
         compiled = time.perf_counter()
-        state, report = programs[length](state, mixture)
+        state, report = dispatch.advance(state, length)
         report = jax.device_get(report)
         ended = time.perf_counter()
-        _require_finite(report, mixture.robots, update, length, config.out)
+        _require_finite(report, robots, update, length, config.out)
         update, wall = update + length, wall + ended - started
         line = {
             "update": update,
             "wall_s": round(wall, 3),
             "updates_per_s": round(length / (ended - compiled), 3),
-            **named(report.metrics, mixture.robots),
+            **named(report.metrics, robots),
         }
         append(told, line)
         if log is not None:
@@ -191,6 +202,7 @@ def _plan(config: TrainConfig) -> tuple[Dataset, Learner, dict[str, Any]]:
         combiner=_chosen(config, "combine", COMBINERS),
         groups=tuple(tuple(map(dataset.robots.index, group)) for group in groups),
         batch_size=config.batch_size,
+        weights=_weights(config.weights, dataset.robots),
     )
     if config.network not in PRESETS:
         raise BodyplanError(
@@ -219,6 +231,21 @@ def _groups(config: TrainConfig, robots: tuple[str, ...]) -> Names:
     if isinstance(config.groups, int):
         return embodiment_groups(robots, config.groups)
     return read_groups(config.groups, robots)
+
+
+def _weights(
+    given: Mapping[str, float] | None, robots: tuple[str, ...]
+) -> tuple[float, ...] | None:
+    """Of each robot, one on average."""
+    if not given:
+        return None
+    for name, weight in given.items():
+        if name not in robots:
+            raise BodyplanError(f"weights names {name}; choose from {', '.join(robots)}")
+        if not 0.0 < weight < float("inf"):
+            raise BodyplanError(f"weights gives {name} {weight}; give a number above 0")
+    each = [given.get(name, 1.0) for name in robots]
+    return tuple(weight * len(each) / sum(each) for weight in each)
 
 
 def _require_intervals(config: TrainConfig, actor_every: int) -> None:

@@ -8,6 +8,7 @@ methods are pure. Robots come as tuples with one entry each; losses and metrics 
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
@@ -15,6 +16,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from bodyplan.datasets.mixture import Batch
 from bodyplan.envs.walking import Observation
 from bodyplan.learn.networks.heads import Policy
+from bodyplan.learn.networks.specimens import Body, bodies_of
 from bodyplan.learn.networks.urma import NetworkSizes
 from bodyplan.robots.descriptors import RobotDescriptor
 
@@ -22,13 +24,25 @@ Metrics = dict[str, Float[Array, "..."]]
 """Names such as `critic/v_loss` to one number, or to `[R]`, one number a robot."""
 
 
+def weigh(losses: Float[Array, "R"], batches: Sequence[Batch]) -> Float[Array, "R"]:
+    """Robots' losses, each times what its batch weighs."""
+    weights = [batch.weight for batch in batches]
+    return losses if None in weights else losses * jnp.array(weights)
+
+
 class ActorBatch(NamedTuple):
     """What actor losses are computed from; in every field one entry a robot."""
 
     batches: tuple[Batch, ...]
     descriptors: tuple[RobotDescriptor, ...]
+    """Of each robot the one set, or all of them on a leading axis."""
     targets: tuple[Any, ...]
     """What the critic's turn leaves for the actor's, such as IQL's weights `[B]`."""
+
+    @property
+    def bodies(self) -> tuple[Body, ...]:
+        """Whose observations they are."""
+        return bodies_of(self.descriptors, [batch.descriptor_ids for batch in self.batches])
 
     def select(self, robots: Sequence[int]) -> "ActorBatch":
         """The same for some of the robots."""
@@ -62,7 +76,12 @@ class Algorithm(Protocol):
         descriptors: Sequence[RobotDescriptor],
         key: PRNGKeyArray,
     ) -> tuple[PyTree, tuple[Any, ...], Metrics]:
-        """One update of the critics; the new critic, `ActorBatch.targets`, metrics."""
+        """One update of the critics; the new critic, `ActorBatch.targets`, metrics.
+
+        Networks ask whose samples they get; `bodies_of` tells, from the descriptors and the
+        batches' `descriptor_ids` or, for next observations, `next_descriptor_ids`. What steps the
+        critics is the mean of robots' losses after `weigh`.
+        """
         ...
 
     def actor_losses(

@@ -19,8 +19,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from bodyplan.datasets.mixture import Batch
 from bodyplan.envs.walking import Observation
-from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics
+from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics, weigh
 from bodyplan.learn.networks.heads import Policy, TwinQ, Value
+from bodyplan.learn.networks.specimens import bodies_of
 from bodyplan.learn.networks.urma import NetworkSizes
 from bodyplan.learn.optimiser import clipped_adam, descend
 from bodyplan.robots.descriptors import RobotDescriptor
@@ -90,22 +91,24 @@ class IQL:
         observations = [batch.observation for batch in batches]
         actions = [batch.action for batch in batches]
         next_observations = [batch.next_observation for batch in batches]
+        bodies = bodies_of(descriptors, [batch.descriptor_ids for batch in batches])
+        next_bodies = bodies_of(descriptors, [batch.next_descriptor_ids for batch in batches])
         rewards = jnp.stack([batch.reward for batch in batches])
         going_on = 1.0 - jnp.stack([batch.terminated for batch in batches])
-        next_values = jnp.stack(critic.value.over_robots(next_observations, descriptors))
+        next_values = jnp.stack(critic.value.over_robots(next_observations, next_bodies))
         bootstrapped = rewards + self.gamma * going_on * next_values
-        target_q = jnp.stack(critic.target.over_robots(observations, actions, descriptors))
+        target_q = jnp.stack(critic.target.over_robots(observations, actions, bodies))
 
         def value_loss(value: Value) -> tuple[Array, tuple[Array, Array]]:
-            values = jnp.stack(value.over_robots(observations, descriptors))
+            values = jnp.stack(value.over_robots(observations, bodies))
             advantages = target_q.min(axis=1) - values
             losses = expectile_loss(advantages, self.expectile).mean(-1)
-            return losses.mean(), (losses, advantages)
+            return weigh(losses, batches).mean(), (losses, advantages)
 
         def q_loss(q: TwinQ) -> tuple[Array, tuple[Array, Array]]:
-            values = jnp.stack(q.over_robots(observations, actions, descriptors))
+            values = jnp.stack(q.over_robots(observations, actions, bodies))
             losses = jnp.square(values - bootstrapped[:, None]).sum(axis=1).mean(-1)
-            return losses.mean(), (losses, values.mean((1, 2)))
+            return weigh(losses, batches).mean(), (losses, values.mean((1, 2)))
 
         optimiser = self._critic_optimiser()
         value_gradient, (value_losses, advantages) = jax.grad(value_loss, has_aux=True)(
@@ -138,7 +141,7 @@ class IQL:
     ) -> tuple[Float[Array, "R"], Metrics]:
         """Advantage-weighted regression: -mean(w log pi(a|s)) of each robot."""
         observations = [robot.observation for robot in batch.batches]
-        gaussians = actor.over_robots(observations, batch.descriptors)
+        gaussians = actor.over_robots(observations, batch.bodies)
         losses = [
             -(weights * log_probability(robot.action, *gaussian, self.log_probability)).mean()
             for robot, gaussian, weights in zip(
@@ -167,7 +170,7 @@ def expectile_loss(difference: Float[Array, "..."], expectile: float) -> Float[A
 def log_probability(
     action: Float[Array, "B J"],
     mean: Float[Array, "B J"],
-    std: Float[Array, "J"],
+    std: Float[Array, "... J"],
     reduction: Literal["mean", "sum"],
 ) -> Float[Array, "B"]:
     """Log-density of a diagonal Gaussian, averaged or summed over the joints."""

@@ -1,7 +1,8 @@
 """The heads on URMA: a Gaussian policy with one output per joint, a value, and twin Q.
 
 Each head owns its encoder and core. Called with one robot's arrays a head answers for it; with
-`over_robots` it answers for tuples of robots, whose samples share one axis through the core.
+`over_robots` it answers for tuples of robots, whose samples share one axis through the core. The
+samples of a robot are of one body (its descriptor) or of many (`Specimens`).
 """
 
 from collections.abc import Sequence
@@ -14,15 +15,14 @@ from jaxtyping import Array, Float
 
 from bodyplan.envs.walking import POLICY_GENERAL, Observation
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.networks.layers import Dense, LayerNorm, elu, orthogonal
+from bodyplan.learn.networks.layers import Dense, LayerNorm, elu, orthogonal, split
+from bodyplan.learn.networks.specimens import Body, joint_rows, of_elements
 from bodyplan.learn.networks.urma import (
     JOINT_DESCRIPTION,
     Encoded,
     NetworkSizes,
     Torso,
-    split,
 )
-from bodyplan.robots.descriptors import RobotDescriptor
 
 GENERAL = 13
 """Width of `Observation.general`; critics see all of it, the policy a part."""
@@ -60,44 +60,49 @@ class Policy(eqx.Module):
         )
 
     def __call__(
-        self, observation: Observation, descriptor: RobotDescriptor
-    ) -> tuple[Float[Array, "batch joints"], Float[Array, "joints"]]:
+        self, observation: Observation, body: Body
+    ) -> tuple[Float[Array, "batch joints"], Float[Array, "... joints"]]:
         """Mean and standard deviation of one robot's actions."""
-        (answer,) = self.over_robots((observation,), (descriptor,))
+        (answer,) = self.over_robots((observation,), (body,))
         return answer
 
     def over_robots(
-        self, observations: Sequence[Observation], descriptors: Sequence[RobotDescriptor]
-    ) -> tuple[tuple[Float[Array, "batch joints"], Float[Array, "joints"]], ...]:
-        """Mean and standard deviation of each robot's actions."""
+        self, observations: Sequence[Observation], bodies: Sequence[Body]
+    ) -> tuple[tuple[Float[Array, "batch joints"], Float[Array, "... joints"]], ...]:
+        """Mean and standard deviation of each robot's actions, the latter `[J]` for one body."""
         general = [jnp.asarray(seen.general)[:, POLICY_GENERAL] for seen in observations]
-        encoded = self.torso(observations, general, descriptors)
-        counts = [len(body.joints) for body in descriptors]
-        codes = self._codes(jnp.concatenate([jnp.asarray(body.joints) for body in descriptors]))
+        encoded = self.torso(observations, general, bodies)
+        described = [joint_rows(body) for body in bodies]
+        counts = [len(rows) for rows in described]
+        codes = self._codes(jnp.concatenate(described))
         log_std = jnp.clip(self.log_std(codes)[:, 0], *np.log(STD_RANGE))
-        hidden = elu(self.decoder_norm(self._first_layer(encoded, codes, counts)))
+        hidden = elu(self.decoder_norm(self._first_layer(encoded, codes, counts, bodies)))
         means = self.mean(hidden)[:, 0]
         if self.readout is not None:
-            means += self._read(self.readout, encoded, codes, counts)
+            means += self._read(self.readout, encoded, codes, counts, bodies)
         means = jnp.clip(means, -MEAN_LIMIT, MEAN_LIMIT)
         shapes = [states.shape[:2] for states in encoded.joints]
         pieces = split(means, [batch * count for batch, count in shapes])
         stds = split(jnp.exp(log_std), counts)
         return tuple(
-            (piece.reshape(shape), std)
-            for piece, shape, std in zip(pieces, shapes, stds, strict=True)
+            (piece.reshape(shape), of_elements(body, std))
+            for piece, shape, std, body in zip(pieces, shapes, stds, bodies, strict=True)
         )
 
-    def _codes(self, descriptions: Float[Array, "joints 23"]) -> Float[Array, "joints description"]:
+    def _codes(self, descriptions: Float[Array, "rows 23"]) -> Float[Array, "rows description"]:
         """The decoder's own encoding of joint descriptions."""
         return self.description(elu(self.describe_norm(self.describe(descriptions))))
 
     def _first_layer(
-        self, encoded: Encoded, codes: Float[Array, "joints description"], counts: Sequence[int]
+        self,
+        encoded: Encoded,
+        codes: Float[Array, "rows description"],
+        counts: Sequence[int],
+        bodies: Sequence[Body],
     ) -> Float[Array, "tokens decoder"]:
         """The decoder's first layer on [core; joint state; description], a sum of three products.
 
-        One product per sample, one per joint of a sample (a token), one per joint of a robot.
+        One product per sample, one per joint of a sample (a token), one per joint of a body.
         The joint encoder is not trained through this path, as in URMA.
         """
         width, state_width = encoded.core.shape[-1], encoded.joints[0].shape[-1]
@@ -106,8 +111,10 @@ class Policy(eqx.Module):
         per_sample = split(encoded.core @ for_core, batches)
         per_joint = split(codes @ for_code + self.decoder.bias, counts)
         tokens = [
-            sample[:, None] + jax.lax.stop_gradient(states) @ for_state + joint
-            for sample, states, joint in zip(per_sample, encoded.joints, per_joint, strict=True)
+            sample[:, None] + jax.lax.stop_gradient(states) @ for_state + of_elements(body, joint)
+            for sample, states, joint, body in zip(
+                per_sample, encoded.joints, per_joint, bodies, strict=True
+            )
         ]
         return jnp.concatenate([token.reshape(-1, token.shape[-1]) for token in tokens])
 
@@ -115,8 +122,9 @@ class Policy(eqx.Module):
         self,
         readout: Dense,
         encoded: Encoded,
-        codes: Float[Array, "joints description"],
+        codes: Float[Array, "rows description"],
         counts: Sequence[int],
+        bodies: Sequence[Body],
     ) -> Float[Array, "tokens"]:
         """Scaled products of what the core says with each joint's code.
 
@@ -125,10 +133,16 @@ class Policy(eqx.Module):
         """
         said = split(readout(elu(encoded.core)), [len(states) for states in encoded.joints])
         answers = [
-            robot @ own.T / np.sqrt(own.shape[-1])
-            for robot, own in zip(said, split(codes, counts), strict=True)
+            _products(robot, of_elements(body, own)) / np.sqrt(own.shape[-1])
+            for robot, own, body in zip(said, split(codes, counts), bodies, strict=True)
         ]
         return jnp.concatenate([answer.ravel() for answer in answers])
+
+
+def _products(
+    said: Float[Array, "batch width"], codes: Float[Array, "... joints width"]
+) -> Float[Array, "batch joints"]:
+    return said @ codes.T if codes.ndim == 2 else jnp.einsum("bw,bjw->bj", said, codes)
 
 
 class Critic(eqx.Module):
@@ -144,11 +158,11 @@ class Critic(eqx.Module):
     def __call__(
         self,
         observations: Sequence[Observation],
-        descriptors: Sequence[RobotDescriptor],
+        bodies: Sequence[Body],
         extra: Float[Array, "samples extra"] | None = None,
     ) -> Float[Array, "samples"]:
         general = [jnp.asarray(seen.general) for seen in observations]
-        encoded = self.torso(observations, general, descriptors, extra)
+        encoded = self.torso(observations, general, bodies, extra)
         return self.answer(elu(encoded.core))[:, 0]
 
 
@@ -160,18 +174,16 @@ class Value(eqx.Module):
     def __init__(self, rng: np.random.Generator, sizes: NetworkSizes) -> None:
         self.critic = Critic(rng, sizes)
 
-    def __call__(
-        self, observation: Observation, descriptor: RobotDescriptor
-    ) -> Float[Array, "batch"]:
+    def __call__(self, observation: Observation, body: Body) -> Float[Array, "batch"]:
         """Values of one robot's states."""
-        (values,) = self.over_robots((observation,), (descriptor,))
+        (values,) = self.over_robots((observation,), (body,))
         return values
 
     def over_robots(
-        self, observations: Sequence[Observation], descriptors: Sequence[RobotDescriptor]
+        self, observations: Sequence[Observation], bodies: Sequence[Body]
     ) -> tuple[Float[Array, "batch"], ...]:
         """Values of each robot's states."""
-        values = self.critic(observations, descriptors)
+        values = self.critic(observations, bodies)
         return split(values, [len(observation.general) for observation in observations])
 
 
@@ -189,9 +201,9 @@ class ActionCritic(eqx.Module):
         self,
         observations: Sequence[Observation],
         actions: Float[Array, "samples slots"],
-        descriptors: Sequence[RobotDescriptor],
+        bodies: Sequence[Body],
     ) -> Float[Array, "samples"]:
-        return self.critic(observations, descriptors, elu(self.action(actions)))
+        return self.critic(observations, bodies, elu(self.action(actions)))
 
 
 class TwinQ(eqx.Module):
@@ -208,17 +220,17 @@ class TwinQ(eqx.Module):
         self,
         observation: Observation,
         action: Float[Array, "batch joints"],
-        descriptor: RobotDescriptor,
+        body: Body,
     ) -> Float[Array, "2 batch"]:
         """Both estimates for one robot."""
-        (values,) = self.over_robots((observation,), (action,), (descriptor,))
+        (values,) = self.over_robots((observation,), (action,), (body,))
         return values
 
     def over_robots(
         self,
         observations: Sequence[Observation],
         actions: Sequence[Float[Array, "batch joints"]],
-        descriptors: Sequence[RobotDescriptor],
+        bodies: Sequence[Body],
     ) -> tuple[Float[Array, "2 batch"], ...]:
         """Both estimates for each robot.
 
@@ -226,7 +238,7 @@ class TwinQ(eqx.Module):
             BodyplanError: a robot has more joints than Q has action slots.
         """
         padded = jnp.concatenate([self._pad(action) for action in actions])
-        values = jax.vmap(lambda twin: twin(observations, padded, descriptors))(self.twins)
+        values = jax.vmap(lambda twin: twin(observations, padded, bodies))(self.twins)
         return split(values, [len(action) for action in actions], axis=1)
 
     def _pad(self, action: Float[Array, "batch joints"]) -> Float[Array, "batch slots"]:

@@ -4,7 +4,7 @@ Initial values are drawn with NumPy: compiling JAX's own initialisers takes long
 training run.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import equinox as eqx
 import jax
@@ -95,3 +95,8 @@ def elu(x: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 elu.defjvps(lambda tangent, value, x: jnp.where(x > 0, tangent, tangent * (value + 1.0)))
+
+
+def split(array: Array, lengths: Sequence[int], axis: int = 0) -> tuple[Array, ...]:
+    """Cut an axis that holds all robots into one piece per robot."""
+    return tuple(jnp.split(array, np.cumsum(lengths)[:-1], axis))

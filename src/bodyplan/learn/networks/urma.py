@@ -5,9 +5,10 @@ latent channels, where its state goes; the states so placed are summed over the 
 of a robot has one size whatever its build, and the order of its joints does not matter.
 
 Robots come as tuples with one entry each, every entry with its own number of joints and feet: no
-padding, no masks. What depends on descriptions alone is computed once per robot. The latent itself
-is never built: the layer after it is linear, so the attention and that layer's weights fold into
-one matrix per robot, `[4 J + 4 F + general, width]`, several times smaller than the latent's own.
+padding, no masks. What depends on descriptions alone is computed once per body. Where all samples
+of a robot are of one body, the latent itself is never built: the layer after it is linear, so the
+attention and that layer's weights fold into one matrix per robot, `[4 J + 4 F + general, width]`,
+several times smaller than the latent's own.
 """
 
 from collections.abc import Sequence
@@ -19,12 +20,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from bodyplan.envs.walking import Observation
-from bodyplan.learn.networks.layers import Dense, LayerNorm, elu, orthogonal
+from bodyplan.learn.networks.layers import Dense, LayerNorm, elu, orthogonal, split
+from bodyplan.learn.networks.set_encoder import SetEncoder
+from bodyplan.learn.networks.specimens import Body, Specimens, foot_rows, joint_rows
 from bodyplan.robots.descriptors import RobotDescriptor
 
 JOINT_DESCRIPTION, FOOT_DESCRIPTION, CONTEXT = 23, 10, 7
 JOINT_STATE, FOOT_STATE = 3, 2
-_TEMPERATURE_FLOOR = 0.015
 
 
 @dataclass(frozen=True)
@@ -83,69 +85,13 @@ PRESETS = {
 """The paper's sizes; sizes for CPUs; sizes for trying the machinery."""
 
 
-class SetEncoder(eqx.Module):
-    """A set of joints (or feet) to one latent: who chooses where, and what is put there."""
-
-    describe: Dense
-    norm: LayerNorm
-    choose: Dense
-    theta: Float[Array, ""]
-    """The softmax temperature is exp(theta) + 0.015."""
-    encode: Dense
-
-    def __init__(
-        self,
-        rng: np.random.Generator,
-        description: int,
-        state: int,
-        channels: int,
-        width: int,
-        temperature: float = 1.0,
-    ) -> None:
-        self.describe = Dense(rng, description, channels)
-        self.norm = LayerNorm(channels)
-        self.choose = Dense(rng, channels, channels)
-        self.theta = jnp.asarray(np.float32(np.log(temperature - _TEMPERATURE_FLOOR)))
-        self.encode = Dense(rng, state, width)
-
-    @property
-    def latent(self) -> int:
-        """Width of the set's latent."""
-        return self.choose.bias.size * self.encode.bias.size
-
-    def attention(
-        self, descriptions: Float[Array, "elements description"]
-    ) -> Float[Array, "elements channels"]:
-        """Softmax over the channels of each element, not over the elements."""
-        logits = jnp.tanh(self.choose(elu(self.norm(self.describe(descriptions)))))
-        logits = jnp.clip(logits, -1.0 + 1e-8, 1.0 - 1e-8)
-        weights = jnp.exp(logits / (jnp.exp(self.theta) + _TEMPERATURE_FLOOR))
-        return weights / (weights.sum(-1, keepdims=True) + 1e-8)
-
-    def states(
-        self, states: Sequence[Float[Array, "batch elements state"]]
-    ) -> tuple[Float[Array, "batch elements width"], ...]:
-        """Each robot's element states, encoded."""
-        shapes = [robot.shape[:2] for robot in states]
-        tokens = jnp.concatenate([robot.reshape(-1, robot.shape[-1]) for robot in states])
-        encoded = elu(self.encode(tokens))
-        pieces = split(encoded, [batch * count for batch, count in shapes])
-        return tuple(
-            piece.reshape(*shape, encoded.shape[-1])
-            for piece, shape in zip(pieces, shapes, strict=True)
-        )
-
-    def fold(
-        self,
-        descriptions: Sequence[Float[Array, "elements description"]],
-        weight: Float[Array, "latent outputs"],
-    ) -> tuple[Float[Array, "folded outputs"], ...]:
-        """For each robot the matrix that takes its states where `weight` takes its latent."""
-        attention = self.attention(jnp.concatenate(descriptions))
-        weight = weight.reshape(attention.shape[-1], -1, weight.shape[-1])
-        folded = jnp.einsum("ec,cwo->ewo", attention, weight)
-        pieces = split(folded, [len(robot) for robot in descriptions])
-        return tuple(piece.reshape(-1, weight.shape[-1]) for piece in pieces)
+Sensed = tuple[
+    Body,
+    Float[Array, "batch joints width"],
+    Float[Array, "batch feet width"],
+    Float[Array, "batch general"],
+]
+"""One robot's samples: whose they are, encoded joint and foot states, and the rest."""
 
 
 class Encoded(eqx.Module):
@@ -192,32 +138,38 @@ class Torso(eqx.Module):
         self,
         observations: Sequence[Observation],
         general: Sequence[Float[Array, "batch general"]],
-        descriptors: Sequence[RobotDescriptor],
+        bodies: Sequence[Body],
         extra: Float[Array, "samples extra"] | None = None,
     ) -> Encoded:
         """Run all robots; `extra` enters the core beside the latent, all robots on one axis."""
         joints = self.joints.states([jnp.asarray(seen.joints) for seen in observations])
         feet = self.feet.states([jnp.asarray(seen.feet) for seen in observations])
-        matrices = self._fold(descriptors, general[0].shape[-1])
-        projected = [
-            jnp.concatenate([_flat(joint), _flat(foot), rest], -1) @ matrix + offset
-            for joint, foot, rest, (matrix, offset) in zip(
-                joints, feet, general, matrices, strict=True
-            )
-        ]
-        hidden = jnp.concatenate(projected)
+        robots = list(zip(bodies, joints, feet, general, strict=True))
+        alike = iter(self._folded([robot for robot in robots if not _differ(robot[0])]))
+        unlike = iter(self._unfolded([robot for robot in robots if _differ(robot[0])]))
+        hidden = jnp.concatenate([next(unlike if _differ(body) else alike) for body in bodies])
         if extra is not None:
             hidden += extra @ self.first.weight[-extra.shape[-1] :]
         hidden = elu(self.second(elu(self.norm(hidden))))
         return Encoded(core=self.third(hidden), joints=joints)
 
+    def _folded(self, robots: Sequence[Sensed]) -> list[Float[Array, "batch first"]]:
+        """The core's first layer for robots of one body each, by a matrix for each robot."""
+        if not robots:
+            return []
+        bodies, _, _, general = zip(*robots, strict=True)
+        matrices = self._fold(bodies, general[0].shape[-1])
+        return [
+            jnp.concatenate([_flat(joint), _flat(foot), rest], -1) @ matrix + offset
+            for (_, joint, foot, rest), (matrix, offset) in zip(robots, matrices, strict=True)
+        ]
+
     def _fold(
         self, descriptors: Sequence[RobotDescriptor], general: int
     ) -> list[tuple[Float[Array, "inputs first"], Float[Array, "first"]]]:
         """The core's first layer for each robot: a matrix for its states, and an offset."""
-        widths = [self.joints.latent, self.feet.latent, general, CONTEXT]
         for_joints, for_feet, for_general, for_context, _ = split(
-            self.first.weight, [*widths, len(self.first.weight) - sum(widths)]
+            self.first.weight, self._widths(general)
         )
         joints = self.joints.fold([jnp.asarray(body.joints) for body in descriptors], for_joints)
         feet = self.feet.fold([jnp.asarray(body.feet) for body in descriptors], for_feet)
@@ -228,10 +180,32 @@ class Torso(eqx.Module):
             for joint, foot, offset in zip(joints, feet, offsets, strict=True)
         ]
 
+    def _unfolded(self, robots: Sequence[Sensed]) -> tuple[Float[Array, "batch first"], ...]:
+        """The same for robots of many bodies, through the latents, for all robots at once."""
+        if not robots:
+            return ()
+        bodies, joints, feet, general = zip(*robots, strict=True)
+        for_joints, for_feet, for_general, for_context, _ = split(
+            self.first.weight, self._widths(general[0].shape[-1])
+        )
+        contexts = [body.of_samples(jnp.asarray(body.sets.context)) for body in bodies]
+        projected = (
+            self.joints.place(joints, bodies, [joint_rows(body) for body in bodies], for_joints)
+            + self.feet.place(feet, bodies, [foot_rows(body) for body in bodies], for_feet)
+            + jnp.concatenate(general) @ for_general
+            + jnp.concatenate(contexts) @ for_context
+            + self.first.bias
+        )
+        return split(projected, [len(rest) for rest in general])
 
-def split(array: Array, lengths: Sequence[int], axis: int = 0) -> tuple[Array, ...]:
-    """Cut an axis that holds all robots into one piece per robot."""
-    return tuple(jnp.split(array, np.cumsum(lengths)[:-1], axis))
+    def _widths(self, general: int) -> list[int]:
+        """What the core's first layer reads: joints, feet, general, context, and all else."""
+        widths = [self.joints.latent, self.feet.latent, general, CONTEXT]
+        return [*widths, len(self.first.weight) - sum(widths)]
+
+
+def _differ(body: Body) -> bool:
+    return isinstance(body, Specimens)
 
 
 def _flat(states: Float[Array, "batch elements width"]) -> Float[Array, "batch inputs"]:

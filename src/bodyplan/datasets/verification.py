@@ -1,0 +1,123 @@
+"""What may be wrong with a robot's recorded data, each fault a sentence naming file and fix."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bodyplan.datasets.layout import CARD, DESCRIPTORS, FRAMES, IDS, REBUILD, STEPS
+
+if TYPE_CHECKING:
+    from bodyplan.datasets.episodes import Episodes
+
+ACTION_LIMIT = 20.0
+"""Policy means stay within 10 and exploration adds a few standard deviations of at most 2."""
+GRAVITY_LIMIT = 1.5
+"""Of a component of where down is, a unit vector, once sensors add their noise."""
+_CHUNK = 65_536
+
+
+def faults(folder: Path, episodes: "Episodes", card: Mapping[str, Any]) -> list[str]:
+    """Faults in a robot's arrays: NaN, structure, descriptor sets, bounds, what the card says."""
+    found = [
+        f"{folder / name}.npy holds NaN or infinity; {REBUILD}." for name in non_finite(episodes)
+    ]
+    found += _structure_faults(folder, episodes) or _summary_faults(
+        folder, episodes, card["robots"][folder.name]
+    )
+    return found + set_faults(folder, episodes) + _bound_faults(folder, episodes, card)
+
+
+def non_finite(episodes: "Episodes") -> list[str]:
+    """Names of the arrays that hold a NaN or an infinity."""
+    names = (*FRAMES, "actions", "rewards")
+    return [name for name in names if _any(_wild, getattr(episodes, name))]
+
+
+def set_faults(folder: Path, episodes: "Episodes") -> list[str]:
+    """Faults in the descriptor sets and in who has which."""
+    joints, feet, context = episodes.descriptors
+    ids, count = episodes.descriptor_ids, len(context)
+    shapes = [list(part.shape[1:]) for part in (joints, feet, context)]
+    expected = [[episodes.joints.shape[1], 23], [episodes.feet.shape[1], 10], [7]]
+    if shapes != expected:
+        return [f"{folder / DESCRIPTORS} holds sets of {shapes}, not {expected}; {REBUILD}."]
+    if any(_wild(part).any() for part in episodes.descriptors):
+        return [f"{folder / DESCRIPTORS} holds NaN or infinity; {REBUILD}."]
+    if ids is None:
+        return []
+    place = folder / f"{IDS}.npy"
+    if len(ids) != len(episodes.general):
+        return [f"{place} has {len(ids)} rows, not {len(episodes.general)}; {REBUILD}."]
+    if _any(lambda chunk: (chunk < 0) | (chunk >= count), ids):
+        return [f"{place} names sets that are not among the {count} there are; {REBUILD}."]
+    unused = count - np.count_nonzero(np.bincount(ids, minlength=count))
+    return [f"{place} leaves {unused} of {count} sets unused; {REBUILD}."] if unused else []
+
+
+def _structure_faults(folder: Path, episodes: "Episodes") -> list[str]:
+    ends, steps = episodes.episode_ends, episodes.num_steps
+    if not len(ends) or ends[-1] != steps or (episodes.lengths < 1).any():
+        return [f"{folder / 'episode_ends.npy'} does not rise to the last step; {REBUILD}."]
+    rows = [
+        f"{folder / name}.npy has {len(getattr(episodes, name))} rows, not {rows}; {REBUILD}."
+        for names, rows in ((FRAMES, steps + len(ends)), (STEPS, steps))
+        for name in names
+        if len(getattr(episodes, name)) != rows
+    ]
+    if rows:
+        return rows
+    done = np.flatnonzero(episodes.terminated | episodes.truncated)
+    if not np.array_equal(done, ends - 1):
+        return [
+            f"{folder}: terminated.npy and truncated.npy end other episodes than "
+            f"episode_ends.npy; {REBUILD}."
+        ]
+    return []
+
+
+def _summary_faults(folder: Path, episodes: "Episodes", entry: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{folder.parent / CARD} gives {folder.name} {key} {entry.get(key)}, its arrays "
+        f"{value:g}; {REBUILD}."
+        for key, value in episodes.summary().items()
+        if not np.isclose(entry.get(key, np.nan), value, equal_nan=True)
+    ]
+
+
+def _bound_faults(folder: Path, episodes: "Episodes", card: Mapping[str, Any]) -> list[str]:
+    """Bounds that hold whatever the policy: the task clips, and its reward is not negative."""
+    unit, conditions = 1.0 + 1e-5, card.get("conditions", {})
+    limits = np.full(13, unit)
+    limits[6:9] = np.inf  # the command has a check of its own
+    if conditions.get("noise"):
+        limits[9:12] = GRAVITY_LIMIT
+    beyond = {  # false of NaN, which has its own sentence
+        "feet": lambda x: np.abs(x) > unit,
+        "general": lambda x: np.abs(x) > limits,
+        "actions": lambda x: np.abs(x) > ACTION_LIMIT,
+        "rewards": lambda x: x < 0.0,
+    }
+    found = [
+        f"{folder / name}.npy holds values outside the task's bounds; {REBUILD}."
+        for name, outside in beyond.items()
+        if _any(outside, getattr(episodes, name))
+    ]
+    if conditions.get("commands"):
+        return found  # each episode may have commands of its own
+    command = card.get("command")
+    wanted = np.asarray(command, np.float32) if command is not None else episodes.general[0, 6:9]
+    if _any(lambda x: x[:, 6:9] != wanted, episodes.general):
+        found.append(f"{folder / 'general.npy'} holds another command than the card; {REBUILD}.")
+    return found
+
+
+def _wild(values: np.ndarray) -> np.ndarray:
+    return ~np.isfinite(values)
+
+
+def _any(holds: Callable[[np.ndarray], np.ndarray], array: np.ndarray) -> bool:
+    """Whether `holds` is true of any value, a chunk at a time so that no large copy is made."""
+    chunks = (array[start : start + _CHUNK] for start in range(0, len(array), _CHUNK))
+    return any(bool(holds(chunk).any()) for chunk in chunks)

@@ -1,0 +1,128 @@
+"""How intervals of training come by their data: from the device, or from the host while it works.
+
+`Resident` has all transitions on the device and samples them inside the compiled program.
+`Streamed` knows ahead of time which steps will be drawn, because the key alone decides it: a thread
+reads those of the next dispatch from disk while the device is busy with the present one. Both give
+the same numbers.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, UInt32
+
+from bodyplan.datasets.mixture import Mixture
+from bodyplan.datasets.stream import Stream
+from bodyplan.learn.learner import Learner, LearnerState, Report, Supply
+
+CHUNK_BYTES = 2**27
+"""Of one dispatch's batches; two dispatches' are on the device at a time."""
+
+Advance = Callable[[LearnerState, Mixture | Supply], tuple[LearnerState, Report]]
+Key = UInt32[np.ndarray, "2"]
+
+
+@runtime_checkable
+class Dispatch(Protocol):
+    """What the loop needs to go on."""
+
+    def prepare(self, state: LearnerState, updates: int) -> None:
+        """Compile for intervals of this length, where not yet done."""
+        ...
+
+    def advance(self, state: LearnerState, updates: int) -> tuple[LearnerState, Report]:
+        """One interval; the state's memory is taken over."""
+        ...
+
+
+class Resident:
+    """All data on the device; an interval is one dispatch."""
+
+    def __init__(self, learner: Learner, mixture: Mixture) -> None:
+        self._learner, self._mixture = learner, mixture
+        self._programs: dict[int, Advance] = {}
+
+    def prepare(self, state: LearnerState, updates: int) -> None:
+        if updates not in self._programs:
+            self._programs[updates] = self._learner.compile(state, self._mixture, updates)
+
+    def advance(self, state: LearnerState, updates: int) -> tuple[LearnerState, Report]:
+        return self._programs[updates](state, self._mixture)
+
+
+class _Fetch(NamedTuple):
+    """A dispatch's batches, on their way."""
+
+    key: bytes
+    """Of the state that they are for."""
+    updates: int
+    coming: Future[tuple[Key, Supply]]
+    """Ends with the key of the state after them."""
+
+
+class Streamed:
+    """Data on the host; an interval is as many dispatches as keep the batches small."""
+
+    def __init__(self, learner: Learner, stream: Stream) -> None:
+        self._learner, self._stream = learner, stream
+        self._programs: dict[int, Advance] = {}
+        self._draws: dict[int, Callable[..., tuple[Array, tuple[Array, ...]]]] = {}
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self._ahead: _Fetch | None = None
+
+    def prepare(self, state: LearnerState, updates: int) -> None:
+        length = self._length(updates)
+        if length not in self._programs:
+            supply = self._fetch(np.array(state.key), length).coming.result()[1]
+            self._programs[length] = self._learner.compile(state, supply, length)
+
+    def advance(self, state: LearnerState, updates: int) -> tuple[LearnerState, Report]:
+        length, key = self._length(updates), np.array(state.key)
+        reports: list[Report] = []
+        for _ in range(updates // length):
+            key, supply = self._fetch(key, length).coming.result()
+            self._fetch(key, length)
+            state, report = self._programs[length](state, supply)
+            if reports:  # the reader may be one dispatch ahead, not more
+                jax.block_until_ready(reports[-1])
+            reports.append(report)
+        return state, _joined(reports)
+
+    def _length(self, updates: int) -> int:
+        """Updates of one dispatch: a divisor of the interval's, in whole turns."""
+        every = self._learner.algorithm.actor_every
+        turns = updates // every
+        most = CHUNK_BYTES // (self._stream.step_bytes * self._learner.batch_size * every)
+        return every * max(n for n in range(1, turns + 1) if turns % n == 0 and n <= max(most, 1))
+
+    def _fetch(self, key: Key, updates: int) -> _Fetch:
+        """The batches that a state of this key needs, being read already or from now on."""
+        ahead = self._ahead
+        if ahead is None or (ahead.key, ahead.updates) != (key.tobytes(), updates):
+            ahead = _Fetch(key.tobytes(), updates, self._reader.submit(self._read, key, updates))
+            self._ahead = ahead
+        return ahead
+
+    def _read(self, key: Key, updates: int) -> tuple[Key, Supply]:
+        if updates not in self._draws:
+            draws = partial(self._learner.draws, sizes=self._stream.sizes, updates=updates)
+            self._draws[updates] = jax.jit(draws)
+        # On the CPU, so that it need not wait until the device has done what it is at.
+        after, rows = self._draws[updates](jax.device_put(key, jax.devices("cpu")[0]))
+        batches = self._stream.read([np.asarray(own) for own in rows])
+        return np.asarray(after), jax.device_put(Supply(self._stream.data.descriptors, batches))
+
+
+def _joined(reports: list[Report]) -> Report:
+    """The report of all dispatches of an interval, which are equally long."""
+
+    def mean(*values: Array) -> Array:
+        return jnp.stack(values).mean(axis=0)
+
+    metrics = jax.tree.map(mean, *(report.metrics for report in reports))
+    return Report(metrics, jnp.concatenate([report.finite for report in reports]))
