@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from synthetic import COMMAND, synthetic_snapshots
 
-from bodyplan.datasets import collect, recipes
+from bodyplan.datasets import collect, crew, parts, recipes
 from bodyplan.datasets.collect import build
 from bodyplan.datasets.episodes import Dataset
 from bodyplan.datasets.experts import Snapshots, snapshot_path
@@ -38,7 +39,7 @@ def experts(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
-    monkeypatch.setattr(collect, "PART_STEPS", 100)
+    monkeypatch.setattr(parts, "PART_STEPS", 100)
     monkeypatch.setattr(recipes, "SLOT_STEPS", 25)
 
 
@@ -55,7 +56,7 @@ def make(experts):
 def finished(experts, tmp_path_factory):
     """An undisturbed build."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(collect, "PART_STEPS", 100)
+        patch.setattr(parts, "PART_STEPS", 100)
         patch.setattr(recipes, "SLOT_STEPS", 25)
         out = tmp_path_factory.mktemp("finished") / "data"
         return build(out, ROBOTS, "suboptimal70", "forward", STEPS, 3, snapshots=experts)
@@ -122,7 +123,7 @@ def test_disturbed_data_are_sound_and_repeat_whatever_the_threads(make, tmp_path
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(collect, "_join", interrupt)
+        patch.setattr(collect, "join_parts", interrupt)
         with pytest.raises(KeyboardInterrupt):
             make(tmp_path / "again", conditions=ROUGH, threads=1)
     again = make(tmp_path / "again", conditions=ROUGH, threads=2)
@@ -144,46 +145,100 @@ def test_the_first_frame_of_an_episode_is_of_the_body_it_names(make, tmp_path):
         assert np.ptp(told, axis=0).min() > 1e-4
 
 
-def age(path):
-    return path.stat().st_mtime_ns if path.is_file() else None
+def test_bytes_do_not_depend_on_which_part_is_ready_first(finished, make, tmp_path, monkeypatch):
+    original, waiting = crew.record, threading.Event()
+
+    def last_first(run, number, *others):
+        if (run.robot.name, number) == (ROBOTS[0], 0):
+            assert waiting.wait(30)
+        episodes = original(run, number, *others)
+        if (run.robot.name, number) == (ROBOTS[1], 2):
+            waiting.set()
+        return episodes
+
+    monkeypatch.setattr(crew, "record", last_first)
+    assert files(make(tmp_path / "data", threads=3).path) == files(finished.path)
+
+
+def test_progress_tells_of_each_robot_and_of_all(make, tmp_path):
+    seen = []
+    make(tmp_path / "data", threads=2, progress=lambda *call: seen.append(call))
+    for name, total in ((ROBOTS[0], STEPS), (ROBOTS[1], STEPS), (crew.EVERYONE, 2 * STEPS)):
+        done = [steps for who, steps, of in seen if who == name and of == total]
+        assert done == sorted(done)
+        assert done[-1] == total
+    assert {who for who, _, _ in seen} == {*ROBOTS, crew.EVERYONE}
+
+
+@pytest.mark.parametrize("fault", [BodyplanError("a fall through the floor"), KeyboardInterrupt()])
+def test_a_fault_of_one_stops_all(make, tmp_path, monkeypatch, fault):
+    original, begun, ticks = crew.record, threading.Event(), []
+
+    def record(run, number, start, stop, tick):
+        if run.robot.name == ROBOTS[1]:
+            assert begun.wait(30)
+            raise fault
+
+        def slow(steps):
+            begun.set()
+            ticks.append(steps)
+            time.sleep(0.05)
+            tick(steps)
+
+        return original(run, number, start, stop, slow)
+
+    monkeypatch.setattr(crew, "record", record)
+    with pytest.raises(type(fault)):
+        make(tmp_path / "data", threads=4)
+    assert len(ticks) < 40  # of the 75 of the first robot alone
+    assert not (tmp_path / "data").exists()
 
 
 KILLED = """
 import sys, time
-from bodyplan.datasets import collect, recipes
-collect.PART_STEPS, recipes.SLOT_STEPS = 100, 25
+from bodyplan.datasets import collect, parts, recipes
+parts.PART_STEPS, recipes.SLOT_STEPS = 100, 25
 out, experts, robots = sys.argv[1], sys.argv[2], sys.argv[3:]
-slow = lambda *_: time.sleep(0.02)
-collect.build(out, robots, "suboptimal70", "forward", 230, 3, progress=slow, snapshots=experts)
+def slow(*_):
+    time.sleep(0.004)
+    print("at work", flush=True)
+collect.build(
+    out, robots, "suboptimal70", "forward", 1000, 3, progress=slow, snapshots=experts, threads=2
+)
 """
 
 
-def test_a_killed_build_continues_and_ends_with_the_same_bytes(finished, make, experts, tmp_path):
-    out = tmp_path / "data"
-    partial = tmp_path / "data.partial"
+def test_a_build_killed_ten_times_ends_with_the_same_bytes(make, experts, tmp_path):
+    out, partial = tmp_path / "data", tmp_path / "data.partial"
     arguments = [sys.executable, "-c", KILLED, str(out), str(experts), *ROBOTS]
-    process = subprocess.Popen(arguments)
-    first = partial / ROBOTS[0] / "part-0000.npz"
-    deadline = time.monotonic() + 60
-    while not first.is_file() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    kept = age(first)
-    assert not out.exists()
-    seen = []
-    make(out, progress=lambda robot, done, _: seen.append((robot, done, age(first))))
-    robot, done, kept_age = seen[0]
-    assert (robot, kept_age) == (ROBOTS[0], kept)
-    assert done > 100  # continued, not begun again
-    assert files(out) == files(finished.path)
+    moments, found = np.random.default_rng(0).uniform(0.0, 0.5, 10), []
+    for moment in moments:
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:
+            process.stdout.readline()
+            time.sleep(moment)
+            os.kill(process.pid, signal.SIGKILL)
+        assert process.returncode == -signal.SIGKILL
+        assert not out.exists()
+        found.append(len(list(partial.rglob("part-*.npz"))))
+    assert found[0] < found[-1]  # what was finished stayed
+    kept = {path: path.stat().st_mtime_ns for path in partial.rglob("part-*.npz")}
+    whole = threading.Event()
+
+    def check(*_):
+        if not whole.is_set():
+            assert {path: path.stat().st_mtime_ns for path in kept} == kept
+            whole.set()
+
+    assert make(out, steps=1000, progress=check).verify() == []
+    assert whole.is_set()
+    assert files(out) == files(make(tmp_path / "undisturbed", steps=1000).path)
     assert not partial.exists()
 
 
 @pytest.mark.parametrize(
     ("owner", "name", "last_file"),
     [
-        (collect, "_join", ""),  # before a robot's arrays are written
+        (collect, "join_parts", ""),  # before a robot's arrays are written
         (Path, "unlink", ""),  # after them, before its parts are removed
         (collect, "write_json", "data.partial/card.json"),  # before the card
         (Path, "rename", ""),  # before the folder gets its name
@@ -222,7 +277,8 @@ def test_a_full_disk_is_one_sentence_and_leaves_what_can_be_continued(
         with pytest.raises(BodyplanError, match="no space left .*run the same command again"):
             make(tmp_path / "data")
     left = [path.name for path in (tmp_path / "data.partial" / ROBOTS[0]).iterdir()]
-    assert left == ["part-0000.npz"]
+    assert "part-0001.npz" not in left
+    assert not [name for name in left if name.startswith(".")]
     assert files(make(tmp_path / "data").path) == files(finished.path)
 
 
@@ -318,8 +374,8 @@ def test_a_simulation_that_diverges_is_named_and_not_kept(make, tmp_path, monkey
         episodes.rewards[7] = np.nan
         return episodes
 
-    record = collect.record
-    monkeypatch.setattr(collect, "record", wild)
+    record = crew.record
+    monkeypatch.setattr(crew, "record", wild)
     with pytest.raises(BodyplanError, match=r"unitree_go1 diverged in part-0000 .*in rewards"):
         make(tmp_path / "data")
     assert not (tmp_path / "data.partial" / "unitree_go1").exists()
@@ -330,7 +386,7 @@ def test_a_damaged_part_is_named(make, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(collect, "_join", interrupt)
+        patch.setattr(collect, "join_parts", interrupt)
         with pytest.raises(KeyboardInterrupt):
             make(tmp_path / "data")
     part = tmp_path / "data.partial" / "unitree_go1" / "part-0001.npz"

@@ -91,9 +91,9 @@ def diary(monkeypatch):
     return Diary.made
 
 
-def record(number=0, start=0, stop=STEPS, seed=1, progress=None, conditions=CLEAN):
+def record(number=0, start=0, stop=STEPS, seed=1, tick=None, conditions=CLEAN):
     run = recording.Run(ROBOT, SNAPSHOTS, RUN, COMMAND, seed, "random", conditions)
-    return recording.record(run, number, start, stop, progress)
+    return recording.record(run, number, start, stop, tick)
 
 
 def test_frames_steps_and_ends_fit_together(diary):
@@ -183,8 +183,8 @@ def test_seeds_differ_between_parts_and_repeat(diary):
     assert diary[0].arguments == ("dog", COMMAND, "reference", "random")
 
 
-def test_progress_counts_to_the_end(diary):
-    calls = []
-    record(start=30, stop=60, progress=lambda *call: calls.append(call))
-    assert calls[-1] == ("dog", 60, STEPS)
-    assert [done for _, done, _ in calls] == list(range(32, 61, 2))
+def test_each_step_is_told_of(diary):
+    ticks = []
+    record(start=30, stop=60, tick=ticks.append)
+    assert sum(ticks) == 30
+    assert set(ticks) == {2}

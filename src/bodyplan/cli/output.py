@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -86,14 +87,20 @@ def progress() -> Iterator[Report]:
 
 
 def _lines(console: Console) -> Report:
+    first: dict[str, tuple[float, int]] = {}
     last: dict[str, float] = {}
 
     def report(task: str, done: int, total: int, note: str = "") -> None:
         now = time.monotonic()
+        started, before = first.setdefault(task, (now, done))
         if done < total and now - last.get(task, 0.0) < QUIET_SECONDS:
             return
         last[task] = now
-        console.print(f"{task}: {done:,} of {total:,} {note}".rstrip(), highlight=False)
+        parts = [f"{task}: {done:,} of {total:,}", note]
+        if before < done < total:
+            seconds = (now - started) * (total - done) / (done - before)
+            parts.append(f"eta {timedelta(seconds=round(seconds))}")
+        console.print(" ".join(part for part in parts if part), highlight=False)
 
     return report
 

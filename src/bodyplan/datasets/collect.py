@@ -1,16 +1,13 @@
 """Building datasets: every robot's steps, part by part, into one folder that is whole or absent.
 
-The steps of a robot are cut into parts of at most 256,000. A part is saved as soon as it is
-finished and depends on nothing but the settings and its number, so a build that was killed
-continues with the first missing part and ends with the same bytes. The folder is called
-`<out>.partial` until it is complete:
+A build that was killed continues with what is missing and ends with the same bytes, and so does one
+on another number of cores. The folder is called `<out>.partial` until it is complete:
 
     settings.json                what was asked for; another build in the same place is refused
     <robot>/part-0000.npz ...    finished parts; removed once the robot's arrays are written
     <robot>/card.json            the finished robot's entry in the card to come
 """
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,23 +17,21 @@ import mujoco
 import numpy as np
 
 from bodyplan import __version__
-from bodyplan.datasets.descriptor_sets import combine
-from bodyplan.datasets.episodes import Dataset, Episodes
+from bodyplan.datasets.crew import Progress, record_all
+from bodyplan.datasets.episodes import Dataset
 from bodyplan.datasets.experts import Snapshots, snapshot_path
-from bodyplan.datasets.layout import ARRAYS, CARD, FORMAT, IDS
+from bodyplan.datasets.layout import CARD, FORMAT
+from bodyplan.datasets.parts import Part, join_parts
 from bodyplan.datasets.recipes import Recipe, segments
-from bodyplan.datasets.recording import PHYSICS, Progress, Run, record
+from bodyplan.datasets.recording import PHYSICS, Run
 from bodyplan.envs.conditions import CLEAN, Conditions
 from bodyplan.envs.environment import INITIAL_STATES
 from bodyplan.envs.walking import Command, parse_command
 from bodyplan.errors import BodyplanError
-from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.robots.robot import Robot
-from bodyplan.storage import atomic_write, read_json, sha256, write_json
+from bodyplan.storage import read_json, sha256, write_json
 
-PART_STEPS = 256_000
 _SETTINGS = "settings.json"
-_SETS = "descriptors."  # begins the names of a part's descriptor sets
 
 
 def build(
@@ -64,7 +59,7 @@ def build(
         initial_state: `nominal` or `random`.
         progress: called after every control step.
         snapshots: folder of your own snapshots; the packaged ones where not given.
-        threads: native threads of the simulation; the bytes do not depend on it.
+        threads: at work at the same time, all cores where not given; the bytes do not depend on it.
         conditions: what disturbs the robots; nothing where not given.
 
     Raises:
@@ -78,7 +73,7 @@ def build(
         body = robot if isinstance(robot, Robot) else Robot.load(robot)
         experts = _experts(body, chosen, snapshots)
         share = segments(parsed, experts, steps)
-        runs.append(Run(body, experts, share, chosen, seed, initial_state, conditions, threads))
+        runs.append(Run(body, experts, share, chosen, seed, initial_state, conditions))
     names = [run.robot.name for run in runs]
     if not names or len(set(names)) < len(names):
         raise BodyplanError("robots must name at least one robot, and none of them twice.")
@@ -96,12 +91,16 @@ def build(
         dataset = Dataset.open(out)
         _require_same(settings, dataset.card, out)
         return dataset
-    _build_folder(out, runs, settings, progress)
+    _build_folder(out, runs, settings, progress, threads)
     return Dataset.open(out)
 
 
 def _build_folder(
-    out: Path, runs: list[Run], settings: dict[str, Any], progress: Progress | None
+    out: Path,
+    runs: list[Run],
+    settings: dict[str, Any],
+    progress: Progress | None,
+    threads: int | None,
 ) -> None:
     partial = out.with_name(out.name + ".partial")
     versions = {"bodyplan": __version__, "mujoco": mujoco.__version__, "numpy": np.__version__}
@@ -112,73 +111,31 @@ def _build_folder(
         if begun.is_file():
             _require_same({**settings, "versions": versions}, read_json(begun), partial)
         write_json(begun, {**settings, "versions": versions})
-        entries = {}
-        for run in runs:
-            entries[run.robot.name] = _build_robot(partial / run.robot.name, run, progress)
+        left = [run for run in runs if not (partial / run.robot.name / CARD).is_file()]
+        record_all(left, partial, _finish_robot, progress, threads)
+        entries = {run.robot.name: read_json(partial / run.robot.name / CARD) for run in runs}
         card = {"format": FORMAT, **settings, "versions": versions, "robots": entries}
         write_json(partial / CARD, card)
     for run in runs:
+        _sweep(partial / run.robot.name)
         (partial / run.robot.name / CARD).unlink(missing_ok=True)
     begun.unlink(missing_ok=True)
     partial.rename(out)
 
 
-def _build_robot(folder: Path, run: Run, progress: Progress | None) -> dict[str, Any]:
-    """Fills a robot's folder; returns its entry for the card."""
-    starts = range(0, run.steps, PART_STEPS)
-    parts = [folder / f"part-{number:04d}.npz" for number in range(len(starts))]
-    if not (folder / CARD).is_file():
-        for number, (start, path) in enumerate(zip(starts, parts, strict=True)):
-            if not path.is_file():
-                stop = min(start + PART_STEPS, run.steps)
-                _save_part(path, record(run, number, start, stop, progress), run.robot)
-        entry = _join(parts).write(folder)
-        entry["segments"] = [asdict(segment) for segment in run.segments]
-        write_json(folder / CARD, entry)
-    for path in parts:
-        path.unlink(missing_ok=True)
-    if progress:
-        progress(run.robot.name, run.steps, run.steps)
-    return read_json(folder / CARD)
+def _finish_robot(run: Run, parts: list[Part]) -> None:
+    """Puts a robot's parts together and writes its entry for the card."""
+    folder = parts[0].path.parent
+    entry = join_parts(parts).write(folder)
+    entry["segments"] = [asdict(segment) for segment in run.segments]
+    write_json(folder / CARD, entry)
+    _sweep(folder)
 
 
-def _save_part(path: Path, episodes: Episodes, robot: Robot) -> None:
-    if faulty := episodes.non_finite():
-        raise BodyplanError(
-            f"the simulation of {robot.name} diverged in {path.stem} (NaN or infinity in "
-            f"{', '.join(faulty)}); check the robot's model and its snapshots, or change the seed."
-        )
-    arrays = {IDS: np.zeros(len(episodes.general), np.int32), **episodes.arrays()}
-    sets = {f"{_SETS}{name}": part for name, part in episodes.descriptors._asdict().items()}
-    with atomic_write(path) as temporary:
-        np.savez(temporary, allow_pickle=False, **arrays, **sets)
-
-
-def _join(parts: list[Path]) -> Episodes:
-    """Puts the parts of a robot together, one array after another."""
-    joined = {name: [_read_part(path, name) for path in parts] for name in ARRAYS}
-    lengths = [len(rewards) for rewards in joined["rewards"]]
-    offsets = np.cumsum([0, *lengths[:-1]])
-    joined["episode_ends"] = [
-        ends + offset for ends, offset in zip(joined["episode_ends"], offsets, strict=True)
-    ]
-    arrays = {name: np.concatenate(joined.pop(name)) for name in ARRAYS}
-    tables = [
-        RobotDescriptor(*(_read_part(path, _SETS + name) for name in RobotDescriptor._fields))
-        for path in parts
-    ]
-    table, ids = combine(tables, [_read_part(path, IDS) for path in parts])
-    return Episodes(**arrays, descriptors=table, descriptor_ids=ids)
-
-
-def _read_part(path: Path, name: str) -> np.ndarray:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as part:
-            return part[name]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise BodyplanError(
-            f"{path} is damaged ({error}); delete it and run the same command again."
-        ) from error
+def _sweep(folder: Path) -> None:
+    """Removes a finished robot's parts, and what a killed attempt at one may have left."""
+    for path in (*folder.glob("part-*.npz"), *folder.glob(".part-*.npz")):
+        path.unlink()
 
 
 def _experts(robot: Robot, command: Command, folder: str | Path | None) -> Snapshots:

@@ -28,8 +28,8 @@ from bodyplan.robots.robot import Robot
 
 PHYSICS = "reference"
 
-Progress = Callable[[str, int, int], None]
-"""Called with a robot's name, its steps so far and its steps in all."""
+Tick = Callable[[int], None]
+"""Called after each control step with the number of robots that took it."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,7 @@ class Run:
         return sum(segment.steps for segment in self.segments)
 
 
-def record(
-    run: Run, number: int, start: int, stop: int, progress: Progress | None = None
-) -> Episodes:
+def record(run: Run, number: int, start: int, stop: int, tick: Tick | None = None) -> Episodes:
     """Records part `number`: the steps of the run from `start` to `stop`, all slots at once."""
     slots = lay_out(run.segments, start, stop)
     policies = {int(i): run.snapshots.policy(int(i)) for i in np.unique(slots.snapshot)}
@@ -63,7 +61,6 @@ def record(
     recording = _Recording.blank(run.robot, stop - start)
     register, redrawn = Register(len(slots.lengths)), run.conditions.redraw > 0.0
     seen = _Frames(*environment.observation, register.note(environment.descriptor))
-    done = start
     padded = np.zeros((len(slots.lengths), run.robot.num_joints), np.float32)
     for time in range(slots.lengths[0]):
         live = int(np.count_nonzero(slots.lengths > time))  # longer slots come first
@@ -79,9 +76,8 @@ def record(
             mask = np.zeros(len(slots.lengths), bool)
             mask[:live] = ended
             seen = _Frames(*environment.reset(mask), register.note(environment.descriptor))
-        done += live
-        if progress:
-            progress(run.robot.name, done, run.steps)
+        if tick:
+            tick(live)
     return recording.episodes(register)
 
 
