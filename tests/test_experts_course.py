@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import bodyplan
+from bodyplan.datasets.episodes import Dataset
 from bodyplan.datasets.experts import Snapshots, policy_input
 from bodyplan.envs.environment import Environment
 from bodyplan.errors import BodyplanError
@@ -27,6 +28,7 @@ CONFIG = ExpertConfig(
     ramp_steps=6 * ITERATION,
     checkpoint_every=3,
     threads=1,
+    log_replay=3,
     ppo=PPOConfig(num_envs=16, rollout_steps=16, epochs=2, minibatches=2, hidden=8),
 )
 LAST_CHECKPOINT, KILLED_AT = 6 * ITERATION, 8 * ITERATION
@@ -50,7 +52,8 @@ train_expert(CONFIG, Path(sys.argv[1]), log)
 def undisturbed(tmp_path_factory):
     """Folder, snapshots and log of a run that nothing happened to."""
     folder, logged = tmp_path_factory.mktemp("undisturbed"), {}
-    snapshots = train_expert(CONFIG, folder, logged.__setitem__)
+    replay = folder.with_name("undisturbed.replay")
+    snapshots = train_expert(CONFIG, folder, logged.__setitem__, replay)
     return folder, snapshots, logged
 
 
@@ -66,7 +69,8 @@ def killed(tmp_path_factory):
         check=False,
     )
     assert ended.returncode == -signal.SIGKILL
-    assert [file.name for file in folder.iterdir()] == [FILE]
+    chunks = [f"replay-{begin:012d}.npz" for begin in (0, 3 * ITERATION)]
+    assert sorted(file.name for file in folder.iterdir()) == [FILE, *chunks]
     return folder
 
 
@@ -98,10 +102,27 @@ def test_the_last_snapshot_acts_as_the_learner_does(undisturbed):
     np.testing.assert_allclose(policy.std, np.exp(saved["learner.actor.log_std"]), rtol=1e-3)
 
 
+def test_the_log_is_what_the_learner_learned_from(undisturbed):
+    folder, snapshots, _ = undisturbed
+    log = Dataset.open(folder.with_name("undisturbed.replay"))
+    episodes = log.episodes["unitree_go1"]
+    assert episodes.num_steps == CONFIG.log_replay * CONFIG.steps // CONFIG.ppo.num_envs
+    ends = log.card["robots"]["unitree_go1"]["training_steps"]
+    assert max(ends) == CONFIG.steps
+    assert ends.count(CONFIG.steps) == CONFIG.log_replay  # each robot's last episode is cut
+    # The normaliser of the last snapshot has seen what all robots sensed, these among them.
+    flat = episodes.joints[episodes.frame_indices()].reshape(episodes.num_steps, -1)
+    mean = snapshots.tensors["observation_mean"][-1][: flat.shape[1]]
+    assert np.corrcoef(flat.mean(axis=0), mean)[0, 1] > 0.9
+    after = episodes.joints[episodes.frame_indices() + 1]
+    np.testing.assert_allclose(after[:, :, 2], episodes.actions / 10.0, atol=1e-6)
+
+
 def test_a_killed_run_continues_and_ends_with_the_same_bits(undisturbed, killed):
     folder, expected, logged = undisturbed
     continued = {}
-    snapshots = train_expert(replace(CONFIG, threads=2), killed, continued.__setitem__)
+    replay = killed.with_name("killed.replay")
+    snapshots = train_expert(replace(CONFIG, threads=2), killed, continued.__setitem__, replay)
     assert min(continued) == LAST_CHECKPOINT + ITERATION  # from the checkpoint, not from nothing
     assert continued == {steps: logged[steps] for steps in continued}
     assert any(metrics["length"] > 0.0 for metrics in continued.values())  # robots were reset
@@ -112,6 +133,9 @@ def test_a_killed_run_continues_and_ends_with_the_same_bits(undisturbed, killed)
     assert told.keys() == found.keys()
     for name, tensor in told.items():
         np.testing.assert_array_equal(found[name], tensor, err_msg=name)
+    whole = Dataset.open(folder.with_name("undisturbed.replay"))
+    assert whole.verify() == []
+    assert Dataset.open(replay).card == whole.card  # checksums of all arrays are in it
 
 
 def test_a_finished_run_is_not_trained_again(undisturbed):

@@ -9,13 +9,17 @@ them runs code when it is read.
 
 import errno
 import hashlib
+import io
 import json
+import math
 import os
-from collections.abc import Iterator
+import warnings
+import zipfile
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -26,6 +30,11 @@ from bodyplan.errors import BodyplanError
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _BLOCKED = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR}
+_NO_ARRAY = (
+    *(ValueError, TypeError, OverflowError, EOFError, SyntaxError, TokenError, Warning),
+    *(MemoryError, RecursionError, RuntimeError, OSError),
+)
+"""What NumPy and zipfile raise of damaged bytes, depending on where the damage is."""
 
 
 @contextmanager
@@ -75,7 +84,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
     path = _existing(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BodyplanError(f"{path} is not readable as JSON ({error}); restore it.") from error
     if not isinstance(content, dict):
         raise BodyplanError(f"{path} holds no JSON object; restore it.")
@@ -103,17 +112,34 @@ def read_array(path: str | Path, mmap: bool = True) -> np.ndarray:
     """Reads an `.npy` array, by default as a read-only memory map.
 
     Raises:
-        BodyplanError: the file is missing, truncated, or no plain `.npy` array.
+        BodyplanError: the file is missing, truncated, too long, or no plain `.npy` array.
     """
     path = _existing(path)
     try:
-        # Mapped in either case: it compares the header's shape with the file's length first.
+        with path.open("rb") as file:
+            _check_header(file, path.stat().st_size)
         array = np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, TypeError, OverflowError, EOFError, SyntaxError, TokenError) as error:
+    except _NO_ARRAY as error:
         raise BodyplanError(
             f"{path} is truncated or not an .npy array ({error}); restore or rebuild it."
         ) from error
     return array if mmap else np.array(array)
+
+
+def read_archive(path: str | Path, names: Iterable[str]) -> dict[str, np.ndarray]:
+    """Reads the named arrays of an uncompressed `.npz`.
+
+    Raises:
+        BodyplanError: the file is missing or damaged, is compressed, or lacks a name.
+    """
+    path = _existing(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {name: _member(archive, f"{name}.npy", path.stat().st_size) for name in names}
+    except (*_NO_ARRAY, KeyError, NotImplementedError, zipfile.BadZipFile) as error:
+        raise BodyplanError(
+            f"{path} is damaged or not an .npz archive ({error}); restore or rebuild it."
+        ) from error
 
 
 def write_tensors(
@@ -167,6 +193,32 @@ def _existing(path: str | Path) -> Path:
     if not os.access(path, os.R_OK):
         raise BodyplanError(f"{path} may not be read; change its permissions.")
     return path
+
+
+def _check_header(file: IO[bytes], size: int) -> None:
+    """Compares the shape in an array's header with the bytes there are, before any is taken."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # damage that happens to read like an ancient header
+        version = np.lib.format.read_magic(file)
+        if version != (1, 0):
+            raise ValueError(f"version {version} of the format is not known here")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    if dtype.hasobject or dtype.itemsize == 0 or any(length < 0 for length in shape):
+        raise ValueError(f"its header says {dtype} {list(shape)}")
+    expected, found = math.prod(shape) * dtype.itemsize, size - file.tell()
+    if expected != found:
+        raise ValueError(f"its header says {expected:,} bytes of data, {found:,} follow")
+
+
+def _member(archive: zipfile.ZipFile, name: str, limit: int) -> np.ndarray:
+    """One array of an archive that takes `limit` bytes on disk."""
+    entry = archive.getinfo(name)
+    if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > limit:
+        raise ValueError(f"{name} is compressed or larger than the archive")
+    content = io.BytesIO(archive.read(entry))
+    _check_header(content, entry.file_size)
+    content.seek(0)
+    return np.lib.format.read_array(content, allow_pickle=False)
 
 
 def _flush(path: Path) -> None:

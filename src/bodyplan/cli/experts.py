@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
 from bodyplan.cli.output import print_json, print_table, progress, say
 from bodyplan.datasets.experts import Snapshots, snapshot_path
+from bodyplan.datasets.replay import replay_path
 from bodyplan.envs.conditions import CLEAN, Conditions
 from bodyplan.envs.walking import command_name, parse_command
 from bodyplan.robots.robot import Robot
@@ -25,6 +27,8 @@ class TrainExpert:
     """forward, backward or vx,vy,wz."""
     steps: int | None = None
     """Control steps, all simulated robots together; as the robot needs where not given."""
+    episode_steps: int | None = None
+    """Control steps after which a robot in training starts anew; as it needs where not given."""
     snapshots: int = 16
     """Policies kept along the run."""
     seed: int = 0
@@ -35,6 +39,11 @@ class TrainExpert:
     """Folder for <robot>/<command>.safetensors, and for checkpoints while training."""
     episodes: int = 32
     """Episodes for grading each snapshot in reference physics."""
+    physics: Literal["fast", "reference"] = "fast"
+    """Of training; grading is in reference physics."""
+    log_replay: int = 0
+    """Robots, of the 256 simulated, whose every step is kept for `data build --replay`; in a run of
+    5 million steps 52 of them live a million."""
     conditions: tyro.conf.OmitArgPrefixes[Conditions] = CLEAN
     """What disturbs the robots in training; grading is undisturbed."""
     json: bool = False
@@ -50,9 +59,12 @@ class TrainExpert:
             robot=self.robot,
             command=self.command,
             steps=self.steps,
+            episode_steps=self.episode_steps,
             snapshots=self.snapshots,
             seed=self.seed,
             threads=self.threads,
+            physics=self.physics,
+            log_replay=self.log_replay,
             conditions=self.conditions,
         )
         robot, command = Robot.load(self.robot), parse_command(self.command)
@@ -65,7 +77,8 @@ class TrainExpert:
                 note = f"return {metrics['return']:.1f}, length {metrics['length']:.0f}"
                 report(title, min(steps, total), total, note)
 
-            snapshots = train_expert(config, path.with_suffix(".run"), log)
+            replay = replay_path(robot.name, command, self.out) if self.log_replay else None
+            snapshots = train_expert(config, path.with_suffix(".run"), log, replay)
         say("grading the snapshots in reference physics ...")
         graded = grade(snapshots, robot, self.episodes, self.seed)
         graded.save(path)

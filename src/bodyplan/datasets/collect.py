@@ -8,8 +8,9 @@ on another number of cores. The folder is called `<out>.partial` until it is com
     <robot>/card.json            the finished robot's entry in the card to come
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from bodyplan.datasets.layout import CARD, FORMAT
 from bodyplan.datasets.parts import Part, join_parts
 from bodyplan.datasets.recipes import Recipe, segments
 from bodyplan.datasets.recording import PHYSICS, Run
+from bodyplan.datasets.replay import Log, read_log, replay_path
+from bodyplan.datasets.thinning import Selection, select, take
 from bodyplan.envs.conditions import CLEAN, Conditions
 from bodyplan.envs.environment import INITIAL_STATES
 from bodyplan.envs.walking import Command, parse_command
@@ -46,6 +49,7 @@ def build(
     snapshots: str | Path | None = None,
     threads: int | None = None,
     conditions: Conditions = CLEAN,
+    replay: str | Path | None = None,
 ) -> Dataset:
     """Builds a dataset, or continues the build that was interrupted, or returns the finished one.
 
@@ -61,6 +65,9 @@ def build(
         snapshots: folder of your own snapshots; the packaged ones where not given.
         threads: at work at the same time, all cores where not given; the bytes do not depend on it.
         conditions: what disturbs the robots; nothing where not given.
+        replay: folder of logs taken while experts were trained. Episodes are then chosen from them,
+            nothing is simulated, and what was decided then (physics, conditions, initial states)
+            is not asked for.
 
     Raises:
         BodyplanError: an argument names nothing, an expert is missing, the folder holds something
@@ -68,59 +75,98 @@ def build(
     """
     out, chosen, parsed = Path(out), parse_command(command), Recipe.parse(recipe)
     _check(steps, seed, initial_state)
+    bodies = [robot if isinstance(robot, Robot) else Robot.load(robot) for robot in robots]
+    names = [body.name for body in bodies]
+    if not names or len(set(names)) < len(names):
+        raise BodyplanError("robots must name at least one robot, and none of them twice.")
+    settings = {"recipe": parsed.name, "command": list(chosen), "seed": seed, "steps": steps}
+    if replay is not None:
+        logs = {name: read_log(name, chosen, replay) for name in names}
+        settings |= _of_logs(logs, chosen, replay)
+        choices = {name: select(parsed, log, steps) for name, log in logs.items()}
+        return _build(out, names, settings, partial(_write_chosen, logs, choices))
     runs = []
-    for robot in robots:
-        body = robot if isinstance(robot, Robot) else Robot.load(robot)
+    for body in bodies:
         experts = _experts(body, chosen, snapshots)
         share = segments(parsed, experts, steps)
         runs.append(Run(body, experts, share, chosen, seed, initial_state, conditions))
-    names = [run.robot.name for run in runs]
-    if not names or len(set(names)) < len(names):
-        raise BodyplanError("robots must name at least one robot, and none of them twice.")
-    settings = {
-        "recipe": parsed.name,
-        "command": list(chosen),
-        "seed": seed,
-        "steps": steps,
+    settings |= {
         "physics": PHYSICS,
         "initial_state": initial_state,
         "snapshots": {name: sha256(snapshot_path(name, chosen, snapshots)) for name in names},
-        **_switched_on(conditions),
+        **conditions.card(),
     }
+
+    def record_missing(folder: Path, missing: Sequence[str]) -> None:
+        left = [run for run in runs if run.robot.name in missing]
+        record_all(left, folder, _finish_robot, progress, threads)
+
+    return _build(out, names, settings, record_missing)
+
+
+def _build(
+    out: Path,
+    names: Sequence[str],
+    settings: dict[str, Any],
+    fill: Callable[[Path, Sequence[str]], None],
+) -> Dataset:
+    """What `fill` makes of a folder and the names that it lacks; or what is there already."""
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         dataset = Dataset.open(out)
         _require_same(settings, dataset.card, out)
         return dataset
-    _build_folder(out, runs, settings, progress, threads)
+    folder = out.with_name(out.name + ".partial")
+    versions = {"bodyplan": __version__, "mujoco": mujoco.__version__, "numpy": np.__version__}
+    begun = folder / _SETTINGS
+    if (folder / CARD).is_file():  # killed while tidying up
+        _require_same(settings, read_json(folder / CARD), folder)
+    else:
+        if begun.is_file():
+            _require_same({**settings, "versions": versions}, read_json(begun), folder)
+        write_json(begun, {**settings, "versions": versions})
+        fill(folder, [name for name in names if not (folder / name / CARD).is_file()])
+        entries = {name: read_json(folder / name / CARD) for name in names}
+        card = {"format": FORMAT, **settings, "versions": versions, "robots": entries}
+        write_json(folder / CARD, card)
+    for name in names:
+        _sweep(folder / name)
+        (folder / name / CARD).unlink(missing_ok=True)
+    begun.unlink(missing_ok=True)
+    folder.rename(out)
     return Dataset.open(out)
 
 
-def _build_folder(
-    out: Path,
-    runs: list[Run],
-    settings: dict[str, Any],
-    progress: Progress | None,
-    threads: int | None,
+def _write_chosen(
+    logs: Mapping[str, Log],
+    choices: Mapping[str, list[Selection]],
+    folder: Path,
+    missing: Sequence[str],
 ) -> None:
-    partial = out.with_name(out.name + ".partial")
-    versions = {"bodyplan": __version__, "mujoco": mujoco.__version__, "numpy": np.__version__}
-    begun = partial / _SETTINGS
-    if (partial / CARD).is_file():  # killed while tidying up
-        _require_same(settings, read_json(partial / CARD), partial)
-    else:
-        if begun.is_file():
-            _require_same({**settings, "versions": versions}, read_json(begun), partial)
-        write_json(begun, {**settings, "versions": versions})
-        left = [run for run in runs if not (partial / run.robot.name / CARD).is_file()]
-        record_all(left, partial, _finish_robot, progress, threads)
-        entries = {run.robot.name: read_json(partial / run.robot.name / CARD) for run in runs}
-        card = {"format": FORMAT, **settings, "versions": versions, "robots": entries}
-        write_json(partial / CARD, card)
-    for run in runs:
-        _sweep(partial / run.robot.name)
-        (partial / run.robot.name / CARD).unlink(missing_ok=True)
-    begun.unlink(missing_ok=True)
-    partial.rename(out)
+    """Writes the episodes that a recipe takes from robots' logs."""
+    for name in missing:
+        entry = take(logs[name].episodes, choices[name]).write(folder / name)
+        entry["segments"] = [
+            {"phase": selection.phase, "steps": int(selection.lengths.sum())}
+            for selection in choices[name]
+        ]
+        write_json(folder / name / CARD, entry)
+
+
+def _of_logs(logs: Mapping[str, Log], command: Command, folder: str | Path) -> dict[str, Any]:
+    """What logs say of how they were taken, which must be the same of all."""
+    keys = ("physics", "initial_state", "conditions")
+    told = {
+        name: {key: log.card[key] for key in keys if key in log.card} for name, log in logs.items()
+    }
+    first, *others = told
+    for name in others:
+        if told[name] != told[first]:
+            raise BodyplanError(
+                f"the logs of {first} and {name} were taken under {told[first]} and {told[name]}; "
+                "build two datasets of them."
+            )
+    cards = {name: sha256(replay_path(name, command, folder) / CARD) for name in logs}
+    return {**told[first], "replay": cards}
 
 
 def _finish_robot(run: Run, parts: list[Part]) -> None:
@@ -158,16 +204,11 @@ def _check(steps: int, seed: int, initial_state: str) -> None:
         )
 
 
-def _switched_on(conditions: Conditions) -> dict[str, Any]:
-    """What a card says of conditions: those that disturb. Clean data's card has no such entry."""
-    changed = {k: v for k, v in asdict(conditions).items() if v != getattr(CLEAN, k)}
-    return {"conditions": changed} if changed else {}
-
-
 def _require_same(settings: dict[str, Any], found: dict[str, Any], folder: Path) -> None:
     """Refuses a folder whose settings are not the ones asked for."""
     hint = "delete it or choose another folder"
-    if set(found.get("snapshots", ())) != set(settings["snapshots"]):
+    source = "replay" if "replay" in settings else "snapshots"
+    if set(found.get(source, ())) != set(settings[source]):
         raise BodyplanError(f"{folder} was built for other robots; {hint}.")
     found = {"conditions": {}, **found}
     for key, value in {"conditions": {}, **settings}.items():

@@ -4,7 +4,6 @@ Under domain randomisation a robot is many bodies, each frame being of one. A ta
 `RobotDescriptor` with a leading axis of K; sets are the same where all their bytes are.
 """
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from jaxtyping import Bool, Int
 from bodyplan.datasets.layout import REBUILD
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import RobotDescriptor
-from bodyplan.storage import atomic_write
+from bodyplan.storage import atomic_write, read_archive
 
 
 def distinct(described: RobotDescriptor) -> tuple[RobotDescriptor, Int[np.ndarray, "M"]]:
@@ -97,16 +96,15 @@ def read_sets(path: Path) -> RobotDescriptor:
     Raises:
         BodyplanError: the file is missing or damaged, or its parts differ in their number of sets.
     """
-    if not path.is_file():
-        raise BodyplanError(f"{path} is missing; {REBUILD}.")
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            table = RobotDescriptor(*(stored[name] for name in RobotDescriptor._fields))
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise BodyplanError(f"{path} is damaged ({error}); {REBUILD}.") from error
-    if [part.ndim for part in table] != [3, 3, 2] or len({len(part) for part in table}) > 1:
+    table = RobotDescriptor(**read_archive(path, RobotDescriptor._fields))
+    counts = {len(part) if part.ndim else 0 for part in table}
+    if [part.ndim for part in table] != [3, 3, 2] or len(counts) > 1 or counts == {0}:
         raise BodyplanError(
             f"{path} holds arrays {[list(part.shape) for part in table]} where descriptor sets "
             f"[K, J, 23], [K, F, 10] and [K, 7] belong; {REBUILD}."
+        )
+    if any(part.dtype != np.float32 for part in table):
+        raise BodyplanError(
+            f"{path} holds {', '.join(str(part.dtype) for part in table)}, not float32; {REBUILD}."
         )
     return table

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from bodyplan.datasets import verification
+from bodyplan.datasets.copies import copies
 from bodyplan.datasets.descriptor_sets import read_sets, write_sets
 from bodyplan.datasets.layout import ARRAYS, CARD, DESCRIPTORS, FORMAT, FRAMES, IDS, REBUILD
 from bodyplan.errors import BodyplanError
@@ -153,31 +154,34 @@ class Dataset:
         entries = card.get("robots")
         if not isinstance(entries, dict) or not entries:
             raise BodyplanError(f"{path / CARD} names no robots; {REBUILD}.")
+        if strange := [name for name in entries if Path(name).name != name or name == ".."]:
+            raise BodyplanError(f"{path / CARD} names robots {strange}, no folders; {REBUILD}.")
         episodes = {name: _open_robot(path / name, entry) for name, entry in entries.items()}
         return cls(path, card, tuple(episodes), episodes)
 
     def verify(self) -> list[str]:
         """Reads everything and returns the faults found, each a sentence naming file and fix.
 
-        Checked: checksums, NaN and infinity, bounds, the command, the structure of the episodes,
-        the descriptor sets, and whether two robots share an array.
+        Checked: the card, checksums, NaN and infinity, bounds, the command, the structure of the
+        episodes, the descriptor sets, and whether two robots share an array or episodes.
         """
-        faults: list[str] = []
+        if faults := verification.card_faults(self.path, self.card):
+            return faults
         owners: dict[tuple[str, str], str] = {}
         for name in self.robots:
-            folder = self.path / name
-            for file, entry in self.card["robots"][name]["arrays"].items():
-                digest = sha256(folder / file)
-                if digest != entry["sha256"]:
-                    faults.append(f"{folder / file} differs from its checksum; {REBUILD}.")
-                # Flags and episode ends may well be equal; what bodies sense and do may not.
-                owner = owners.setdefault((file, digest), name)
-                if owner != name and file.removesuffix(".npy") in (*FRAMES, "actions"):
+            folder, episodes = self.path / name, self.episodes[name]
+            files = (*(f"{array}.npy" for array in episodes.arrays()), DESCRIPTORS)
+            digests = {file: sha256(folder / file) for file in files}
+            faults += verification.checksum_faults(folder, digests, self.card["robots"][name])
+            faults += verification.faults(folder, episodes, self.card)
+            # Flags and episode ends may well be equal; what bodies sense and do may not.
+            for file in (f"{part}.npy" for part in (*FRAMES, "actions")):
+                owner = owners.setdefault((file, digests[file]), name)
+                if owner != name:
                     faults.append(
                         f"{folder / file} is the same as that of {owner}; rebuild one of them."
                     )
-            faults += verification.faults(folder, self.episodes[name], self.card)
-        return faults
+        return faults or copies([self])  # misshapen arrays have nothing to compare
 
 
 def _open_robot(folder: Path, entry: Any) -> Episodes:

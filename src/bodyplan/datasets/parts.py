@@ -66,7 +66,7 @@ def join_parts(parts: Sequence[Part]) -> Episodes:
         BodyplanError: a part is damaged.
     """
     paths = [part.path for part in parts]
-    joined = {name: [_read(path, name) for path in paths] for name in ARRAYS}
+    joined = {name: [read_stored(path, name) for path in paths] for name in ARRAYS}
     lengths = [len(rewards) for rewards in joined["rewards"]]
     offsets = np.cumsum([0, *lengths[:-1]])
     joined["episode_ends"] = [
@@ -74,14 +74,19 @@ def join_parts(parts: Sequence[Part]) -> Episodes:
     ]
     arrays = {name: np.concatenate(joined.pop(name)) for name in ARRAYS}
     tables = [
-        RobotDescriptor(*(_read(path, _SETS + name) for name in RobotDescriptor._fields))
+        RobotDescriptor(*(read_stored(path, _SETS + name) for name in RobotDescriptor._fields))
         for path in paths
     ]
-    table, ids = combine(tables, [_read(path, IDS) for path in paths])
+    table, ids = combine(tables, [read_stored(path, IDS) for path in paths])
     return Episodes(**arrays, descriptors=table, descriptor_ids=ids)
 
 
-def _read(path: Path, name: str) -> np.ndarray:
+def read_stored(path: Path, name: str) -> np.ndarray:
+    """One array of a file that is kept only until a build or a run is finished.
+
+    Raises:
+        BodyplanError: the file is missing or damaged.
+    """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as part:
             return part[name]

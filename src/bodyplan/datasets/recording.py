@@ -24,6 +24,7 @@ from bodyplan.datasets.recipes import Segment, lay_out
 from bodyplan.envs.conditions import CLEAN, Conditions
 from bodyplan.envs.environment import Environment, Step
 from bodyplan.envs.walking import Command, Observation
+from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.robots.robot import Robot
 
 PHYSICS = "reference"
@@ -58,9 +59,9 @@ def record(run: Run, number: int, start: int, stop: int, tick: Tick | None = Non
     slots = lay_out(run.segments, start, stop)
     policies = {int(i): run.snapshots.policy(int(i)) for i in np.unique(slots.snapshot)}
     rng, environment = _stage(run, number, len(slots.lengths))
-    recording = _Recording.blank(run.robot, stop - start)
+    recording = Recording.blank(run.robot, stop - start)
     register, redrawn = Register(len(slots.lengths)), run.conditions.redraw > 0.0
-    seen = _Frames(*environment.observation, register.note(environment.descriptor))
+    seen = Frames(*environment.observation, register.note(environment.descriptor))
     padded = np.zeros((len(slots.lengths), run.robot.num_joints), np.float32)
     for time in range(slots.lengths[0]):
         live = int(np.count_nonzero(slots.lengths > time))  # longer slots come first
@@ -69,16 +70,16 @@ def record(run: Run, number: int, start: int, stop: int, tick: Tick | None = Non
         padded[:live] = actions
         step = environment.step(padded)
         bodies = register.note(environment.descriptor) if redrawn else seen.bodies
-        after = _Frames(*step.observation, bodies)
+        after = Frames(*step.observation, bodies)
         ended = recording.put(rows, seen, actions, step, after, slots.cut[rows])
         seen = after
         if ended.any():
             mask = np.zeros(len(slots.lengths), bool)
             mask[:live] = ended
-            seen = _Frames(*environment.reset(mask), register.note(environment.descriptor))
+            seen = Frames(*environment.reset(mask), register.note(environment.descriptor))
         if tick:
             tick(live)
-    return recording.episodes(register)
+    return recording.episodes(register.table)
 
 
 def _stage(run: Run, number: int, slots: int) -> tuple[np.random.Generator, Environment]:
@@ -98,8 +99,8 @@ def _stage(run: Run, number: int, slots: int) -> tuple[np.random.Generator, Envi
     return np.random.default_rng(noise), environment
 
 
-class _Frames(NamedTuple):
-    """What robots sense, and the place of each one's descriptor set in the register."""
+class Frames(NamedTuple):
+    """What robots sense, and the place of each one's descriptor set in a table of them."""
 
     joints: Float[np.ndarray, "S J 3"]
     feet: Float[np.ndarray, "S F 2"]
@@ -108,23 +109,23 @@ class _Frames(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class _Recording:
+class Recording:
     """Steps in their final order, each with the frame it starts from; closing frames apart."""
 
-    opening: _Frames
+    opening: Frames
     actions: Float[np.ndarray, "N J"]
     rewards: Float[np.ndarray, "N"]
     terminated: Bool[np.ndarray, "N"]
     truncated: Bool[np.ndarray, "N"]
-    closing: list[tuple[Int[np.ndarray, "D"], _Frames]] = field(default_factory=list)
+    closing: list[tuple[Int[np.ndarray, "D"], Frames]] = field(default_factory=list)
     """Rows that ended an episode, and what was seen after them."""
 
     @classmethod
-    def blank(cls, robot: Robot, steps: int) -> "_Recording":
+    def blank(cls, robot: Robot, steps: int) -> "Recording":
         shapes = ((robot.num_joints, 3), (robot.num_feet, 2), (13,))
         joints, feet, general = (np.empty((steps, *shape), np.float32) for shape in shapes)
         return cls(
-            _Frames(joints, feet, general, np.empty(steps, np.int32)),
+            Frames(joints, feet, general, np.empty(steps, np.int32)),
             actions=np.empty((steps, robot.num_joints), np.float32),
             rewards=np.empty(steps, np.float32),
             terminated=np.empty(steps, bool),
@@ -134,10 +135,10 @@ class _Recording:
     def put(
         self,
         rows: Int[np.ndarray, "L"],
-        seen: _Frames,
+        seen: Frames,
         actions: Float[np.ndarray, "L J"],
         step: Step,
-        after: _Frames,
+        after: Frames,
         cut: Bool[np.ndarray, "L"],
     ) -> Bool[np.ndarray, "L"]:
         """Keeps one step of the L live slots; returns whose episode has ended with it."""
@@ -151,21 +152,24 @@ class _Recording:
         self.terminated[rows] = terminated
         self.truncated[rows] = truncated
         ended = terminated | truncated
-        self.closing.append((rows[ended], _Frames(*(part[:live][ended] for part in after))))
+        self.closing.append((rows[ended], Frames(*(part[:live][ended] for part in after))))
         return ended
 
-    def episodes(self, register: Register) -> Episodes:
-        """Puts the closing frame of each episode behind the frames its steps start from."""
+    def episodes(self, sets: RobotDescriptor) -> Episodes:
+        """Puts the closing frame of each episode behind the frames its steps start from.
+
+        `sets` are the descriptor sets, on a leading axis, in which frames name their bodies.
+        """
         ends = np.flatnonzero(self.terminated | self.truncated) + 1
         order = np.argsort(np.concatenate([rows for rows, _ in self.closing]))
         closing = zip(*(seen for _, seen in self.closing), strict=True)
-        frames = _Frames(
+        frames = Frames(
             *(
                 np.insert(opening, ends, np.concatenate(parts)[order], axis=0)
                 for opening, parts in zip(self.opening, closing, strict=True)
             )
         )
-        table, ids = combine([register.table], [frames.bodies])
+        table, ids = combine([sets], [frames.bodies])
         arrays = {name: getattr(frames, name) for name in FRAMES}
         arrays |= {name: getattr(self, name) for name in STEPS}
         return Episodes(**arrays, episode_ends=ends, descriptors=table, descriptor_ids=ids)

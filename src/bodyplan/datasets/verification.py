@@ -1,5 +1,7 @@
 """What may be wrong with a robot's recorded data, each fault a sentence naming file and fix."""
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +18,49 @@ ACTION_LIMIT = 20.0
 GRAVITY_LIMIT = 1.5
 """Of a component of where down is, a unit vector, once sensors add their noise."""
 _CHUNK = 65_536
+_FLOATS = {"joints": 3, "feet": 3, "general": 2, "actions": 2, "rewards": 1}
+_OTHERS = {"terminated": "bool", "truncated": "bool", "episode_ends": "int64", IDS: "int32"}
+
+
+def seal(card: Mapping[str, Any]) -> str:
+    """SHA-256 of all that a card says, but for its own `seal`, however it is laid out as text."""
+    content = {key: value for key, value in card.items() if key != "seal"}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def card_faults(path: Path, card: Mapping[str, Any]) -> list[str]:
+    """Faults in what a card says of the whole; cards without a seal are older, and let be."""
+    found = []
+    if "seal" in card and card["seal"] != seal(card):
+        found.append(f"{path / CARD} differs from its seal; {REBUILD}.")
+    if not isinstance(card.get("conditions", {}), dict):
+        found.append(f"{path / CARD} gives conditions {card['conditions']!r}; {REBUILD}.")
+    command = card.get("command", [0.0, 0.0, 0.0])
+    if not isinstance(command, list) or len(command) != 3 or not all(map(_is_number, command)):
+        found.append(f"{path / CARD} gives the command {command!r}, not three numbers; {REBUILD}.")
+    return found
+
+
+def checksum_faults(
+    folder: Path, digests: Mapping[str, str], entry: Mapping[str, Any]
+) -> list[str]:
+    """Files of a robot that differ from their checksums, or that have none."""
+    arrays = entry["arrays"]
+    found = [
+        f"{folder / file} differs from its checksum; {REBUILD}."
+        for file, digest in digests.items()
+        if not isinstance(arrays.get(file), dict) or arrays[file].get("sha256") != digest
+    ]
+    if unknown := sorted(set(arrays) - set(digests)):
+        found.append(f"{folder.parent / CARD} lists {', '.join(unknown)} besides; {REBUILD}.")
+    return found
 
 
 def faults(folder: Path, episodes: "Episodes", card: Mapping[str, Any]) -> list[str]:
     """Faults in a robot's arrays: NaN, structure, descriptor sets, bounds, what the card says."""
+    if misshapen := _layout_faults(folder, episodes):
+        return misshapen  # nothing else can be computed
     found = [
         f"{folder / name}.npy holds NaN or infinity; {REBUILD}." for name in non_finite(episodes)
     ]
@@ -56,6 +97,20 @@ def set_faults(folder: Path, episodes: "Episodes") -> list[str]:
     return [f"{place} leaves {unused} of {count} sets unused; {REBUILD}."] if unused else []
 
 
+def _layout_faults(folder: Path, episodes: "Episodes") -> list[str]:
+    found = []
+    for name, array in episodes.arrays().items():
+        wanted = ("float32", _FLOATS[name]) if name in _FLOATS else (_OTHERS[name], 1)
+        if (str(array.dtype), array.ndim) != wanted or 0 in array.shape:
+            found.append(
+                f"{folder / name}.npy holds {array.dtype} {list(array.shape)}, not {wanted[0]} of "
+                f"{wanted[1]} dimensions; {REBUILD}."
+            )
+    if not found and episodes.general.shape[1] != 13:
+        found.append(f"{folder / 'general.npy'} has not 13 columns; {REBUILD}.")
+    return found
+
+
 def _structure_faults(folder: Path, episodes: "Episodes") -> list[str]:
     ends, steps = episodes.episode_ends, episodes.num_steps
     if not len(ends) or ends[-1] != steps or (episodes.lengths < 1).any():
@@ -82,7 +137,7 @@ def _summary_faults(folder: Path, episodes: "Episodes", entry: Mapping[str, Any]
         f"{folder.parent / CARD} gives {folder.name} {key} {entry.get(key)}, its arrays "
         f"{value:g}; {REBUILD}."
         for key, value in episodes.summary().items()
-        if not np.isclose(entry.get(key, np.nan), value, equal_nan=True)
+        if not _is_number(entry.get(key)) or not np.isclose(entry[key], value, equal_nan=True)
     ]
 
 
@@ -111,6 +166,10 @@ def _bound_faults(folder: Path, episodes: "Episodes", card: Mapping[str, Any]) -
     if _any(lambda x: x[:, 6:9] != wanted, episodes.general):
         found.append(f"{folder / 'general.npy'} holds another command than the card; {REBUILD}.")
     return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) < 1e30
 
 
 def _wild(values: np.ndarray) -> np.ndarray:

@@ -4,7 +4,8 @@ The original trains under all of these at once (`TRAINING`) and tests under none
 is in the robot's own `randomisation` (reference task, section 6).
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -40,6 +41,11 @@ class Conditions:
                 raise BodyplanError(
                     f"{name} = {getattr(self, name)} is no probability; give one from 0 to 1"
                 )
+
+    def card(self) -> dict[str, Any]:
+        """What the card of recorded data says of them: those that are on; of none, nothing."""
+        changed = {k: v for k, v in asdict(self).items() if v != getattr(CLEAN, k)}
+        return {"conditions": changed} if changed else {}
 
 
 CLEAN = Conditions()

@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from bodyplan.datasets.experts import policy_input
+from bodyplan.datasets.replay import Chunk, chunk_paths
 from bodyplan.envs.conditions import CLEAN, Conditions
 from bodyplan.envs.environment import Environment, Step
 from bodyplan.envs.walking import CONTROL_STEP, Observation, command_name, parse_command
@@ -26,6 +27,7 @@ from bodyplan.errors import BodyplanError
 from bodyplan.learn import ppo
 from bodyplan.learn.checkpoint import restore_tree, save_tree
 from bodyplan.learn.ppo import PPOConfig
+from bodyplan.robots.robot import Robot
 from bodyplan.storage import read_tensors
 
 GUIDE_TEMPERATURE = 1.0
@@ -48,6 +50,8 @@ class ExpertConfig:
     """forward, backward or vx,vy,wz."""
     steps: int | None = None
     """Control steps, all simulated robots together; as the robot needs where not given."""
+    episode_steps: int | None = None
+    """Control steps after which a robot starts anew; as the robot needs where not given."""
     snapshots: int = 16
     """Policies kept, at equal distances of training steps."""
     seed: int = 0
@@ -68,6 +72,8 @@ class ExpertConfig:
     """Native threads of the physics (all cores by default); the result does not depend on it."""
     conditions: Conditions = CLEAN
     """What disturbs the robots in training."""
+    log_replay: int = 0
+    """Robots, of those simulated side by side, whose every step is kept."""
     ppo: PPOConfig = field(default_factory=PPOConfig)
 
 
@@ -76,15 +82,16 @@ class Course:
 
     def __init__(self, config: ExpertConfig) -> None:
         self.config = config
-        hyper = config.ppo
+        hyper, robot = config.ppo, Robot.load(config.robot)
         self.environment = Environment(
-            config.robot,
+            robot,
             config.command,
             hyper.num_envs,
             config.physics,
             initial_state="random",
             seed=config.seed,
             threads=config.threads,
+            horizon=config.episode_steps or robot.expert.episode_steps,
             conditions=config.conditions,
         )
         environment = self.environment
@@ -105,6 +112,10 @@ class Course:
         self.recent: list[tuple[float, int]] = []
         self.curve: list[tuple[int, float, float]] = []
         self.taken: list[int] = []
+        self.chunk = Chunk(config.log_replay)
+        """What was logged since the last checkpoint."""
+        self.logged = [0]
+        """Training steps between which the log's chunks lie."""
         self.tensors = {
             name: np.zeros((config.snapshots, *tensor.shape), tensor.dtype)
             for name, tensor in snapshot_tensors(self.learner).items()
@@ -149,7 +160,11 @@ class Course:
             senses, privileged = policy_input(observation), critic_input(observation)
             key = jax.random.fold_in(learner.key, moment)
             actions, log_probs = (np.asarray(a) for a in ppo.act(learner, jnp.asarray(senses), key))
+            if self.config.log_replay:
+                self.chunk.open(observation, environment.descriptor)
             step = environment.step(actions)
+            if self.config.log_replay:
+                self.chunk.close(actions, step, environment.descriptor)
             done = step.terminated | step.truncated
             rewards = self._training_reward(step)
             late = step.truncated & ~step.terminated
@@ -190,7 +205,13 @@ class Course:
         self.taken.append(self.steps)
 
     def save(self, path: Path) -> None:
-        """Write all that the rest of the run depends on."""
+        """Write all that the rest of the run depends on, after what it has logged."""
+        if self.config.log_replay:
+            self.logged.append(self.steps)
+            self.chunk.save(
+                chunk_paths(path.parent, self.logged)[-1], self.steps >= self.total_steps
+            )
+            self.chunk = Chunk(self.config.log_replay)
         notes = {
             "config": comparable(self.config),
             "steps": self.steps,
@@ -198,6 +219,7 @@ class Course:
             "recent": self.recent,
             "curve": self.curve,
             "taken": self.taken,
+            "logged": self.logged,
         }
         save_tree(path, self._tree(), {"notes": json.dumps(notes)})
 
@@ -218,7 +240,7 @@ class Course:
         self.environment.restore(tree["environment"])
         self.environment.rng.bit_generator.state = notes["rng"]
         self.episode_returns, self.tensors = tree["episode_returns"], tree["tensors"]
-        self.steps, self.taken = notes["steps"], notes["taken"]
+        self.steps, self.taken, self.logged = notes["steps"], notes["taken"], notes["logged"]
         self.recent = [(value, length) for value, length in notes["recent"]]
         self.curve = [(steps, value, length) for steps, value, length in notes["curve"]]
 

@@ -10,18 +10,22 @@ from pathlib import Path
 import numpy as np
 
 from bodyplan.datasets.experts import Snapshots
+from bodyplan.datasets.replay import assemble, chunk_paths, write_log
 from bodyplan.envs.walking import parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.course import Course, ExpertConfig, Log, comparable
 
 
-def train_expert(config: ExpertConfig, folder: Path, log: Log | None = None) -> Snapshots:
+def train_expert(
+    config: ExpertConfig, folder: Path, log: Log | None = None, replay: Path | None = None
+) -> Snapshots:
     """Train one robot's expert by PPO; the same call continues an interrupted run.
 
     Args:
         config: what to train.
-        folder: takes `checkpoint.safetensors` and, at the end, nothing else is needed of it.
+        folder: takes checkpoints and the chunks of the log; at the end nothing is needed of it.
         log: called with the step count and metrics after each iteration.
+        replay: takes the dataset of what was logged, where the configuration says how many robots.
 
     Returns:
         The run's snapshots, not graded yet: their returns are those seen in training.
@@ -32,6 +36,8 @@ def train_expert(config: ExpertConfig, folder: Path, log: Log | None = None) -> 
     """
     if config.snapshots < 1 or (config.steps is not None and config.steps < 1):
         raise BodyplanError("--steps and --snapshots must be at least 1")
+    if not 0 <= config.log_replay <= config.ppo.num_envs:
+        raise BodyplanError(f"--log-replay must be from 0 to {config.ppo.num_envs}")
     course = Course(config)
     saved = folder / "checkpoint.safetensors"
     if saved.is_file():
@@ -44,7 +50,25 @@ def train_expert(config: ExpertConfig, folder: Path, log: Log | None = None) -> 
             log(course.steps, metrics)
         if iteration % config.checkpoint_every == 0 or course.steps >= course.total_steps:
             course.save(saved)
+    if replay is not None and not replay.is_dir():
+        _write_replay(course, folder, replay)
     return _snapshots(course)
+
+
+def _write_replay(course: Course, folder: Path, out: Path) -> None:
+    config, robot = course.config, course.environment.robot
+    chunks = chunk_paths(folder, course.logged)
+    episodes, ends = assemble(robot, chunks, config.ppo.num_envs)
+    settings = {
+        "command": list(parse_command(config.command)),
+        "seed": config.seed,
+        "physics": config.physics,
+        "initial_state": course.environment.initial_state,
+        "training": comparable(config),
+    }
+    write_log(out, robot, episodes, ends, settings | config.conditions.card())
+    for chunk in chunks:
+        chunk.unlink()
 
 
 def _snapshots(course: Course) -> Snapshots:

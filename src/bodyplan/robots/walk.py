@@ -83,6 +83,9 @@ class ExpertCourse:
     """Share of the run by which the bound on the actions' spread has come all the way down."""
     final_learning_rate: float = 1e-2
     """Bound on the actor's adaptive learning rate, which comes down with that on the spread."""
+    episode_steps: int = 250
+    """Control steps after which a robot in training starts anew, from another random state. Values
+    bootstrap through that end; where it comes early, the robot meets more of those states."""
 
 
 def listed_geoms(reward: RewardCoefficients, termination: Termination) -> tuple[str, ...]:

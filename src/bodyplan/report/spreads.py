@@ -1,0 +1,126 @@
+"""How robots' steps are spread over returns: one small histogram a robot, datasets overlaid.
+
+The counterpart of Figure 8 of the paper (arXiv 2602.18025). All robots of a figure share the
+vertical scale, and each has its own expert at the same place, so that panels compare at a glance.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from bodyplan.datasets.statistics import Statistics
+from bodyplan.report.style import PALETTE, house_style
+
+_INK, _MUTED = "#1a1a1a", "#6b6b66"
+_COLUMNS = 4
+_PANEL = (1.9, 1.45)
+"""Inches."""
+
+
+def draw_spreads(sets: Mapping[str, Sequence[Statistics]], path: Path) -> None:
+    """Writes the figure of one or more datasets; robots need not be in all of them.
+
+    Args:
+        sets: the statistics of each dataset's robots, by the name the legend gives it.
+        path: its suffix decides the format.
+    """
+    colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(sets)}
+    robots = list(dict.fromkeys(row.robot for rows in sets.values() for row in rows))
+    with house_style():
+        figure, panels = _grid(len(robots))
+        for axes, robot in zip(panels, robots, strict=True):
+            present = {
+                name: row for name, rows in sets.items() for row in rows if row.robot == robot
+            }
+            _panel(axes, robot, present, colours)
+        _frame(figure, panels, colours, sets)
+        figure.savefig(path, dpi=200, facecolor="white", metadata=_metadata(path))
+
+
+def _grid(count: int) -> tuple[Figure, list[Axes]]:
+    columns = min(_COLUMNS, count)
+    rows = -(-count // columns)
+    width, height = _PANEL
+    figure = Figure(
+        figsize=(max(columns * width, 3.9), rows * height + 0.75),
+        layout=ConstrainedLayoutEngine(w_pad=0.05, h_pad=0.05),
+    )
+    panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+    for unused in panels[count:]:
+        unused.remove()
+    return figure, list(panels[:count])
+
+
+def _panel(
+    axes: Axes, robot: str, present: Mapping[str, Statistics], colours: Mapping[str, str]
+) -> None:
+    solid = 0.55 if len(present) > 1 else 0.8
+    for name, row in present.items():
+        shares = 100.0 * np.array(row.histogram.steps) / row.steps
+        edges, colour = np.array(row.histogram.edges), colours[name]
+        axes.stairs(shares, edges, fill=True, color=colour, alpha=solid, linewidth=0.0)
+        axes.stairs(shares, edges, color=colour, linewidth=0.8)
+    for name, row in present.items():
+        axes.plot(
+            row.full_return_mean,
+            -0.035,
+            marker="^",
+            markersize=4.5,
+            color=colours[name],
+            transform=axes.get_xaxis_transform(),
+            clip_on=False,
+            zorder=5,
+        )
+    first = next(iter(present.values()))
+    dashes = (0, (3, 2)) if first.reference.source == "expert" else (0, (1, 2))
+    axes.axvline(first.reference.value, color=_INK, linewidth=0.9, linestyle=dashes)
+    axes.set_title(robot, color=_INK, pad=4.0)
+    axes.set_xlim(0.0, max(row.histogram.edges[-1] for row in present.values()))
+    axes.set_ylim(bottom=0.0)
+    axes.locator_params(axis="x", nbins=4)
+    axes.tick_params(colors=_MUTED, labelleft=True)
+    axes.tick_params(axis="x", pad=4.0)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(_MUTED)
+
+
+def _frame(
+    figure: Figure,
+    panels: Sequence[Axes],
+    colours: Mapping[str, str],
+    sets: Mapping[str, Sequence[Statistics]],
+) -> None:
+    """Titles of the axes, and a legend above all panels."""
+    sources = {row.reference.source for rows in sets.values() for row in rows}
+    keys: list[Patch | Line2D] = [
+        Patch(facecolor=colour, alpha=0.7, label=name) for name, colour in colours.items()
+    ]
+    mean = Line2D([], [], color=_MUTED, marker="^", linestyle="", markersize=4.5)
+    mean.set_label("mean of the steps")
+    keys.append(mean)
+    for source, dashes in (("expert", (0, (3, 2))), ("best tenth", (0, (1, 2)))):
+        if source in sources:
+            label = {"expert": "expert", "best tenth": "best tenth of the steps"}[source]
+            keys.append(Line2D([], [], color=_INK, linewidth=0.9, linestyle=dashes, label=label))
+    figure.legend(
+        handles=keys,
+        loc="outside upper left",
+        ncols=min(len(keys), 2 if len(panels) < 3 else 5),
+        frameon=False,
+        fontsize=8.0,
+        labelcolor=_INK,
+        handlelength=1.6,
+    )
+    figure.supxlabel("full return of the episode a step is in", fontsize=8.0, color=_MUTED)
+    figure.supylabel("share of steps, %", fontsize=8.0, color=_MUTED)
+
+
+def _metadata(path: Path) -> dict[str, None]:
+    """Nothing that changes from one drawing of the same data to the next."""
+    return {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix, {})
