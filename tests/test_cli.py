@@ -15,7 +15,7 @@ from bodyplan.robots.catalogue import packaged
 
 NESTED = {"robots": ("list", "show", "draw", "check", "adapt", "generate")}
 NESTED["experts"] = ("train", "show")
-NESTED["data"] = ("build", "info", "verify")
+NESTED["data"] = ("build", "info", "verify", "plot")
 ALL = [(name, sub) for name in COMMANDS for sub in NESTED.get(name, (None,))]
 
 
@@ -41,7 +41,7 @@ def test_every_command_explains_each_of_its_options(name, sub, capsys):
     text = capsys.readouterr().out
     options = [line for line in text.splitlines() if line.lstrip("│ ").startswith("--")]
     assert options
-    draws_nothing = sub in ("list", "show", "draw", "check", "adapt", "info", "verify")
+    draws_nothing = sub in ("list", "show", "draw", "check", "adapt", "info", "verify", "plot")
     assert "--seed" in text or draws_nothing or name in ("groups", "report")
 
 

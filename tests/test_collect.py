@@ -348,7 +348,10 @@ def test_retrained_experts_and_other_versions_are_other_settings(
         ({"initial_state": "lying"}, "'lying' is unknown"),
     ],
 )
-def test_wrong_arguments_are_named_before_anything_is_written(make, tmp_path, changes, message):
+def test_wrong_arguments_are_named_before_anything_is_written(
+    make, tmp_path, monkeypatch, changes, message
+):
+    monkeypatch.setattr("bodyplan.datasets.experts.PACKAGED", tmp_path / "nothing")
     with pytest.raises(BodyplanError, match=message):
         make(tmp_path / "data", **changes)
     assert list(tmp_path.iterdir()) == []
@@ -395,3 +398,10 @@ def test_a_damaged_part_is_named(make, tmp_path, monkeypatch):
         make(tmp_path / "data")
     part.unlink()
     assert isinstance(make(tmp_path / "data"), Dataset)
+
+
+def test_robots_that_own_snapshots_lack_have_packaged_ones(make, experts, tmp_path):
+    dataset = make(tmp_path / "data", robots=["hexapod", "badger"], steps=60)
+    told = dataset.card["snapshots"]
+    assert told["hexapod"] == sha256(snapshot_path("hexapod", COMMAND, experts))
+    assert told["badger"] == sha256(snapshot_path("badger", COMMAND))

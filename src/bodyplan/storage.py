@@ -29,7 +29,7 @@ from bodyplan.errors import BodyplanError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
-_BLOCKED = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR}
+_BLOCKED = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY}
 _NO_ARRAY = (
     *(ValueError, TypeError, OverflowError, EOFError, SyntaxError, TokenError, Warning),
     *(MemoryError, RecursionError, RuntimeError, OSError),
@@ -58,6 +58,30 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         _flush(path.parent)
     except BaseException as error:
         _discard(temporary)
+        if isinstance(error, OSError):
+            raise _explain(error, path) from error
+        raise
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Yields an empty folder that becomes `path` once the block has succeeded.
+
+    Raises:
+        BodyplanError: `path` exists and is no empty folder, the disk is full, or the place cannot be written to.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        yield temporary
+        for written in (*temporary.rglob("*"), temporary):
+            _flush(written)
+        os.replace(temporary, path)
+        _flush(path.parent)
+    except BaseException as error:
+        shutil.rmtree(temporary, ignore_errors=True)
         if isinstance(error, OSError):
             raise _explain(error, path) from error
         raise

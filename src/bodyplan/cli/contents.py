@@ -118,6 +118,8 @@ def say_contents(dataset: Dataset, as_json: bool) -> None:
 def _open(paths: Sequence[Path]) -> list[Dataset]:
     if not paths:
         raise BodyplanError("no dataset is named; give the folder of one or more")
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise BodyplanError("a dataset is named twice; name each folder once")
     return [Dataset.open(path) for path in paths]
 
 
@@ -177,5 +179,3 @@ def _histograms(rows: Sequence[Statistics]) -> dict[str, Any]:
         | {"mean": row.full_return_mean, "reference": asdict(row.reference)}
         for row in rows
     }
-
-

@@ -6,7 +6,7 @@ from pathlib import Path
 import tyro
 
 from bodyplan.cli.contents import DataInfo, PlotData, VerifyData, say_contents
-from bodyplan.cli.output import progress
+from bodyplan.cli.output import listed, progress
 from bodyplan.datasets.collect import build
 from bodyplan.datasets.experts import recorded
 from bodyplan.datasets.replay import logged
@@ -47,7 +47,7 @@ class BuildData:
 
     def run(self) -> None:
         """Build, then say what was built."""
-        names = self.robots
+        names = listed(self.robots)
         if names == ("all",):
             command = parse_command(self.command)
             names = (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tyro
 
-from bodyplan.cli.output import print_json, progress, say, say_returns
+from bodyplan.cli.output import listed, print_json, progress, say, say_returns
 from bodyplan.envs.conditions import CLEAN
 from bodyplan.evaluate.evaluation import Trial
 
@@ -40,7 +40,7 @@ class Evaluate:
         card_path = Path(config["data"]) / "card.json"
         card = read_json(card_path) if card_path.is_file() else {}
         command = self.command or ",".join(map(str, card.get("command", (1.0, 0.0, 0.0))))
-        robots = self.robots or tuple(config["robots"])
+        robots = listed(self.robots) or tuple(config["robots"])
         with progress() as report:
             answer = evaluate(
                 policy,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bodyplan.cli.output import print_json, print_table
+from bodyplan.cli.output import listed, print_json, print_table
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.robot import Robot
 
@@ -26,7 +26,7 @@ class ShowGroups:
         """Print the distances and the groups."""
         from bodyplan.learn.grouping import cluster, embodiment_distances
 
-        chosen = Robot.names() if self.robots == ("all",) else self.robots
+        chosen = Robot.names() if self.robots == ("all",) else listed(self.robots)
         robots = [Robot.load(robot) for robot in chosen]
         names = [robot.name for robot in robots]
         if self.count > len(names):

@@ -1,4 +1,4 @@
-"""How commands answer: JSON on request, else a table; and progress while one waits."""
+"""How commands speak: lists taken either way, JSON on request, else a table; progress meanwhile."""
 
 import json
 import sys
@@ -30,6 +30,11 @@ class Report(Protocol):
     """Tells how far a task has come."""
 
     def __call__(self, task: str, done: int, total: int, note: str = "") -> None: ...
+
+
+def listed(names: Sequence[str]) -> tuple[str, ...]:
+    """Names given one by one, or several with commas between."""
+    return tuple(part for name in names for part in name.split(",") if part)
 
 
 def print_json(answer: Any) -> None:

@@ -2,12 +2,12 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import tyro
 
-from bodyplan.cli.output import print_json, progress, say
+from bodyplan.cli.output import listed, print_json, progress, say
 from bodyplan.learn.train import TrainConfig, TrainingDiverged, train
 
 
@@ -31,7 +31,7 @@ class Train:
         from bodyplan.learn.compilation import enable_compilation_cache
 
         enable_compilation_cache()
-        config = self.config
+        config = replace(self.config, robots=listed(self.config.robots))
 
         def on_interval(update: int, policy: Any) -> Mapping[str, Any]:
             card = Dataset.open(config.data).card

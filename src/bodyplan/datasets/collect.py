@@ -62,7 +62,7 @@ def build(
         seed: decides every random number.
         initial_state: `nominal` or `random`.
         progress: called after every control step.
-        snapshots: folder of your own snapshots; the packaged ones where not given.
+        snapshots: folder of your own snapshots; a robot that it lacks has its packaged ones.
         threads: at work at the same time, all cores where not given; the bytes do not depend on it.
         conditions: what disturbs the robots; nothing where not given.
         replay: folder of logs taken while experts were trained. Episodes are then chosen from them,
@@ -85,15 +85,16 @@ def build(
         settings |= _of_logs(logs, chosen, replay)
         choices = {name: select(parsed, log, steps) for name, log in logs.items()}
         return _build(out, names, settings, partial(_write_chosen, logs, choices))
+    homes = {name: _home(name, chosen, snapshots) for name in names}
     runs = []
     for body in bodies:
-        experts = _experts(body, chosen, snapshots)
+        experts = _experts(body, chosen, homes[body.name])
         share = segments(parsed, experts, steps)
         runs.append(Run(body, experts, share, chosen, seed, initial_state, conditions))
     settings |= {
         "physics": PHYSICS,
         "initial_state": initial_state,
-        "snapshots": {name: sha256(snapshot_path(name, chosen, snapshots)) for name in names},
+        "snapshots": {name: sha256(snapshot_path(name, chosen, homes[name])) for name in names},
         **conditions.card(),
     }
 
@@ -182,6 +183,12 @@ def _sweep(folder: Path) -> None:
     """Removes a finished robot's parts, and what a killed attempt at one may have left."""
     for path in (*folder.glob("part-*.npz"), *folder.glob(".part-*.npz")):
         path.unlink()
+
+
+def _home(robot: str, command: Command, folder: str | Path | None) -> str | Path | None:
+    """Where a robot's snapshots are: the folder, or (None) the package where only that has them."""
+    own = folder is not None and snapshot_path(robot, command, folder).is_file()
+    return folder if own or not snapshot_path(robot, command).is_file() else None
 
 
 def _experts(robot: Robot, command: Command, folder: str | Path | None) -> Snapshots:

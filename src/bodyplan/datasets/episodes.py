@@ -154,7 +154,7 @@ class Dataset:
         entries = card.get("robots")
         if not isinstance(entries, dict) or not entries:
             raise BodyplanError(f"{path / CARD} names no robots; {REBUILD}.")
-        if strange := [name for name in entries if Path(name).name != name or name == ".."]:
+        if strange := [name for name in entries if Path(name).name != name or name in ("", "..")]:
             raise BodyplanError(f"{path / CARD} names robots {strange}, no folders; {REBUILD}.")
         episodes = {name: _open_robot(path / name, entry) for name, entry in entries.items()}
         return cls(path, card, tuple(episodes), episodes)

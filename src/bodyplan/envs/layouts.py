@@ -43,6 +43,36 @@ def observation_space(layout: str, robot: Robot) -> spaces.Space[Any]:
     return spaces.Box(low, high)
 
 
+def flat_space(num_joints: int, num_feet: int) -> spaces.Box:
+    """The space of `flat` for a body of which no more than its counts is known."""
+    low, high = (flatten(_limits(num_joints, num_feet, sign))[0] for sign in (-1.0, 1.0))
+    return spaces.Box(low, high)
+
+
+def flatten(observation: Observation) -> Float32[np.ndarray, "N D"]:
+    """N observations as `flat` vectors: all joints, all feet, then what is general."""
+    return np.concatenate([part.reshape(len(part), -1) for part in observation], axis=1)
+
+
+def unflatten(
+    flat: Float32[np.ndarray, "N D"], num_joints: int, num_feet: int
+) -> Observation:
+    """What `flatten` was given.
+
+    Raises:
+        ValueError: the vectors are not those of a body with these counts.
+    """
+    feet = 3 * num_joints
+    general = feet + 2 * num_feet
+    if flat.ndim != 2 or flat.shape[1] != general + 13:
+        raise ValueError(f"flat observations of shape {list(flat.shape)}, not [N, {general + 13}]")
+    return Observation(
+        flat[:, :feet].reshape(-1, num_joints, 3),
+        flat[:, feet:general].reshape(-1, num_feet, 2),
+        flat[:, general:],
+    )
+
+
 def row(arranged: Arranged, index: int) -> Any:
     """One robot's part of the observations of N."""
     if isinstance(arranged, dict):
@@ -51,7 +81,7 @@ def row(arranged: Arranged, index: int) -> Any:
 
 
 def _flat(descriptor: RobotDescriptor, observation: Observation) -> Arranged:
-    return np.concatenate([part.reshape(len(part), -1) for part in observation], axis=1)
+    return flatten(observation)
 
 
 def _dict(descriptor: RobotDescriptor, observation: Observation) -> Arranged:
@@ -82,11 +112,16 @@ _LAYOUTS: dict[str, Callable[[RobotDescriptor, Observation], Arranged]] = {
 
 def _extremes(robot: Robot, sign: float) -> tuple[RobotDescriptor, Observation]:
     """The least (-1) or greatest (1) that is observed, for one robot."""
+    free = np.float32(sign * np.inf)
+    descriptor = RobotDescriptor(*(np.full_like(part, free) for part in robot.descriptor))
+    return descriptor, _limits(robot.num_joints, robot.num_feet, sign)
+
+
+def _limits(num_joints: int, num_feet: int, sign: float) -> Observation:
     free, clipped = np.float32(sign * np.inf), np.float32(sign)
     general = [clipped] * 6 + [free] * 6 + [clipped]  # velocities, command and gravity, height
-    limits = Observation(
-        joints=np.full((1, robot.num_joints, 3), free),
-        feet=np.full((1, robot.num_feet, 2), clipped),
+    return Observation(
+        joints=np.full((1, num_joints, 3), free),
+        feet=np.full((1, num_feet, 2), clipped),
         general=np.array([general], np.float32),
     )
-    return RobotDescriptor(*(np.full_like(part, free) for part in robot.descriptor)), limits

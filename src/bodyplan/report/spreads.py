@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -21,6 +22,7 @@ _INK, _MUTED = "#1a1a1a", "#6b6b66"
 _COLUMNS = 4
 _PANEL = (1.9, 1.45)
 """Inches."""
+_DASHES = {"expert": (0, (3, 2)), "best tenth": (0, (1, 2))}
 
 
 def draw_spreads(sets: Mapping[str, Sequence[Statistics]], path: Path) -> None:
@@ -32,13 +34,15 @@ def draw_spreads(sets: Mapping[str, Sequence[Statistics]], path: Path) -> None:
     """
     colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(sets)}
     robots = list(dict.fromkeys(row.robot for rows in sets.values() for row in rows))
-    with house_style():
+    with house_style(), rc_context({"svg.hashsalt": "spreads"}):  # equal data, equal bytes
         figure, panels = _grid(len(robots))
         for axes, robot in zip(panels, robots, strict=True):
             present = {
                 name: row for name, rows in sets.items() for row in rows if row.robot == robot
             }
             _panel(axes, robot, present, colours)
+        shares = [max(row.histogram.steps) / row.steps for rows in sets.values() for row in rows]
+        panels[0].set_ylim(0.0, 106.0 * max(shares))  # and with it that of all
         _frame(figure, panels, colours, sets)
         figure.savefig(path, dpi=200, facecolor="white", metadata=_metadata(path))
 
@@ -77,14 +81,19 @@ def _panel(
             clip_on=False,
             zorder=5,
         )
-    first = next(iter(present.values()))
-    dashes = (0, (3, 2)) if first.reference.source == "expert" else (0, (1, 2))
-    axes.axvline(first.reference.value, color=_INK, linewidth=0.9, linestyle=dashes)
+    for name, row in present.items():
+        reference = row.reference
+        known = reference.source == "expert"
+        axes.axvline(
+            reference.value,
+            color=_INK if known else colours[name],
+            linewidth=0.9,
+            linestyle=_DASHES[reference.source],
+        )
     axes.set_title(robot, color=_INK, pad=4.0)
     axes.set_xlim(0.0, max(row.histogram.edges[-1] for row in present.values()))
-    axes.set_ylim(bottom=0.0)
     axes.locator_params(axis="x", nbins=4)
-    axes.tick_params(colors=_MUTED, labelleft=True)
+    axes.tick_params(colors=_MUTED)
     axes.tick_params(axis="x", pad=4.0)
     for side in ("left", "bottom"):
         axes.spines[side].set_color(_MUTED)
@@ -104,10 +113,11 @@ def _frame(
     mean = Line2D([], [], color=_MUTED, marker="^", linestyle="", markersize=4.5)
     mean.set_label("mean of the steps")
     keys.append(mean)
-    for source, dashes in (("expert", (0, (3, 2))), ("best tenth", (0, (1, 2)))):
-        if source in sources:
-            label = {"expert": "expert", "best tenth": "best tenth of the steps"}[source]
-            keys.append(Line2D([], [], color=_INK, linewidth=0.9, linestyle=dashes, label=label))
+    keys += [
+        Line2D([], [], color=_INK, linewidth=0.9, linestyle=dashes, label=f"return of the {source}")
+        for source, dashes in _DASHES.items()
+        if source in sources
+    ]
     figure.legend(
         handles=keys,
         loc="outside upper left",

@@ -1,0 +1,199 @@
+"""How fast data are made and sampled, and how much room they take.
+
+    python benchmarks/dataset.py            # a million steps; about six minutes on two cores
+    python benchmarks/dataset.py --quick    # 50,000 steps and small networks, about 40 seconds
+
+One JSON object a line:
+
+- `build/<robot>`: control steps recorded a second, all cores at work, joining and checksums
+  included; the ratio is to the environment alone, stepped on as many threads;
+- `disk/<robot>`: bytes of a step in the finished folder; the ratio is to a padded transition of the
+  paper's release (two observations of 668 numbers, an action of 24, reward and two ends);
+- `disk/sixteen robots`: gigabytes of a million steps of each, computed from the layout and the
+  measured number of frames to a step;
+- `sample/device`, `sample/host`: transitions a second in batches of 1,024 of each of the sixteen,
+  from arrays on the device, and read from memory-mapped files; the ratio is to what one IQL update
+  of the same batch consumes in the same time;
+- `sample/padded`: the same batches fetched by NumPy from padded arrays, as the release has them.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from bodyplan.datasets.collect import build
+from bodyplan.datasets.episodes import Dataset, Episodes
+from bodyplan.datasets.layout import CARD, FORMAT
+from bodyplan.datasets.mixture import Mixture, draw
+from bodyplan.datasets.prepared import Prepared
+from bodyplan.datasets.stream import Stream
+from bodyplan.envs.environment import Environment
+from bodyplan.learn.algorithms.iql import IQL
+from bodyplan.learn.combiners.pooled import Pooled
+from bodyplan.learn.compilation import enable_compilation_cache
+from bodyplan.learn.learner import Learner
+from bodyplan.learn.networks.urma import PRESETS
+from bodyplan.robots import catalogue
+from bodyplan.robots.descriptors import RobotDescriptor
+from bodyplan.robots.robot import Robot
+from bodyplan.storage import write_json
+
+BATCH = 1024
+PADDED_OBSERVATION, PADDED_ACTION = 668, 24
+PADDED_BYTES = 4 * (2 * PADDED_OBSERVATION + PADDED_ACTION + 1) + 2
+
+
+def measure_build(name: str, steps: int, folder: Path) -> None:
+    """Builds one robot's 70 % suboptimal set."""
+    cores = len(os.sched_getaffinity(0))
+    alone = Environment(name, num_envs=256, initial_state="random", threads=cores)
+    still = np.zeros((256, alone.robot.num_joints))
+    seconds = fastest(lambda: alone.step(still), 20)
+    begin = time.perf_counter()
+    dataset = build(folder, [name], "suboptimal70", "forward", steps)
+    rate = steps / (time.perf_counter() - begin)
+    say(f"build/{name}", "control_steps_per_second", rate, "1/s", 256 / seconds)
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    say(f"disk/{name}", "bytes_per_step", size / steps, "B", PADDED_BYTES)
+    episodes = dataset.episodes[name].num_episodes / steps
+    total = sum(1e6 * bytes_per_step(Robot.load(other), episodes) for other in catalogue.packaged())
+    padded = 16e6 * PADDED_BYTES
+    say("disk/sixteen robots", "gigabytes", total / 1e9, "GB", padded / 1e9)
+
+
+def bytes_per_step(robot: Robot, episodes: float) -> float:
+    """Of the layout, with so many episodes to a step."""
+    frame = 4 * (3 * robot.num_joints + 2 * robot.num_feet + 13)
+    return (1.0 + episodes) * frame + 4 * robot.num_joints + 4 + 2 + 8 * episodes
+
+
+def measure_sampling(folder: Path, steps: int, network: str) -> None:
+    """Samples random data of all robots' shapes, and trains on them."""
+    dataset = random_data(folder, steps)
+    data = Prepared.of(dataset)
+    mixture, stream = Mixture.of(data), Stream(data)
+    transitions = BATCH * len(mixture.robots)
+    consumed = transitions / seconds_of_an_update(mixture, network)
+    key = jax.random.PRNGKey(0)
+
+    sample = jax.jit(lambda mixture, key: mixture.sample(key, BATCH))
+    device = fastest(lambda: jax.block_until_ready(sample(mixture, key)), 20)
+    say("sample/device", "transitions_per_second", transitions / device, "1/s", consumed)
+
+    rows = jax.jit(lambda key: tuple(draw(key, stream.sizes, BATCH)))
+    host = fastest(lambda: stream.read([np.asarray(own) for own in rows(key)]), 10)
+    say("sample/host", "transitions_per_second", transitions / host, "1/s", consumed)
+
+    padded = fastest(padded_sampler(min(steps, 4000), len(mixture.robots)), 5)
+    say("sample/padded", "transitions_per_second", transitions / padded, "1/s", consumed)
+
+
+def seconds_of_an_update(mixture: Mixture, network: str) -> float:
+    """One IQL update on a batch of all robots."""
+    groups = (tuple(range(len(mixture.robots))),)
+    learner = Learner(IQL(), Pooled(), groups, BATCH)
+    state = learner.init(0, PRESETS[network])
+    update = learner.compile(state, mixture, 1)
+    times = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        state, _ = jax.block_until_ready(update(state, mixture))
+        times.append(time.perf_counter() - begin)
+    return min(times)
+
+
+def padded_sampler(steps: int, robots: int) -> Callable[[], object]:
+    """NumPy's way with the arrays of the paper's release."""
+    rng = np.random.default_rng(0)
+    observations = rng.random((steps, robots, PADDED_OBSERVATION), np.float32)
+    following = observations[::-1].copy()
+    actions = rng.random((steps, robots, PADDED_ACTION), np.float32)
+    rewards, terminated = rng.random((steps, robots)), rng.random((steps, robots)) < 0.01
+    arrays, columns = (observations, actions, rewards, following, terminated), np.arange(robots)
+
+    def sample() -> list[np.ndarray]:
+        rows = rng.integers(steps, size=(BATCH, robots))
+        return [array[rows, columns] for array in arrays]
+
+    return sample
+
+
+def random_data(folder: Path, steps: int) -> Dataset:
+    """A dataset of noise, in the shapes of all packaged robots."""
+    entries = {}
+    for name in catalogue.packaged():
+        robot, rng = Robot.load(name), np.random.default_rng(0)
+        ends = np.append(np.arange(500, steps, 500), steps)
+        terminated = np.isin(np.arange(steps), ends - 1)
+        frames = [(robot.num_joints, 3), (robot.num_feet, 2), (13,)]
+        joints, feet, general = (
+            rng.random((steps + len(ends), *shape), np.float32) for shape in frames
+        )
+        episodes = Episodes(
+            joints,
+            feet,
+            general,
+            actions=rng.random((steps, robot.num_joints), np.float32),
+            rewards=rng.random(steps, np.float32),
+            terminated=terminated,
+            truncated=np.zeros_like(terminated),
+            episode_ends=ends,
+            descriptors=RobotDescriptor(*(part[None] for part in robot.descriptor)),
+        )
+        entries[name] = episodes.write(folder / name)
+    write_json(folder / CARD, {"format": FORMAT, "recipe": "noise", "robots": entries})
+    return Dataset.open(folder)
+
+
+def fastest(work: Callable[[], object], repetitions: int) -> float:
+    """Seconds of the quickest repetition, after one that does not count."""
+    work()
+    times = []
+    for _ in range(repetitions):
+        begin = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begin)
+    return min(times)
+
+
+def say(case: str, metric: str, value: float, unit: str, baseline: float) -> None:
+    """One line of the outcome."""
+    line = {
+        "benchmark": "dataset",
+        "case": case,
+        "metric": metric,
+        "value": round(value, 3),
+        "unit": unit,
+        "baseline": round(baseline, 3),
+        "ratio": round(value / baseline, 4),
+    }
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--robot", default="unitree_go1", help="whose data are built")
+    parser.add_argument("--steps", type=int, default=1_000_000, help="of the build")
+    parser.add_argument("--quick", action="store_true", help="fewer steps, the small network")
+    arguments = parser.parse_args()
+    steps, sampled, network = arguments.steps, 100_000, "paper"
+    if arguments.quick:
+        steps, sampled, network = 50_000, 10_000, "small"
+    enable_compilation_cache()
+    with tempfile.TemporaryDirectory() as folder:
+        measure_build(arguments.robot, steps, Path(folder) / "built")
+        measure_sampling(Path(folder) / "random", sampled, network)
+
+
+if __name__ == "__main__":
+    main()
