@@ -91,8 +91,10 @@ def diary(monkeypatch):
     return Diary.made
 
 
-def record(number=0, start=0, stop=STEPS, seed=1, tick=None, conditions=CLEAN):
-    run = recording.Run(ROBOT, SNAPSHOTS, RUN, COMMAND, seed, "random", conditions)
+def record(
+    number=0, start=0, stop=STEPS, seed=1, tick=None, conditions=CLEAN, recipe="suboptimal70"
+):
+    run = recording.Run(ROBOT, SNAPSHOTS, RUN, COMMAND, seed, "random", recipe, conditions)
     return recording.record(run, number, start, stop, tick)
 
 
@@ -166,7 +168,9 @@ def test_each_step_is_acted_by_its_own_snapshot(diary, monkeypatch):
     )
     spread = np.log(np.array([1.0, 2.0, 3.0, 4.0])).repeat(JOINTS).reshape(4, JOINTS)
     tensors = {**SNAPSHOTS.tensors, "log_std": spread}
-    run = recording.Run(ROBOT, type(SNAPSHOTS)(tensors, SNAPSHOTS.card), RUN, COMMAND, 0, "random")
+    run = recording.Run(
+        ROBOT, type(SNAPSHOTS)(tensors, SNAPSHOTS.card), RUN, COMMAND, 0, "random", "expert"
+    )
     whole = np.repeat([1.0, 2.0, 4.0], [37, 20, 26])
     for start, stop in ((0, STEPS), (30, 60)):
         episodes = recording.record(run, 0, start, stop)
@@ -175,11 +179,13 @@ def test_each_step_is_acted_by_its_own_snapshot(diary, monkeypatch):
 
 def test_seeds_differ_between_parts_and_repeat(diary):
     first, again, other_part, other_seed = record(), record(), record(number=1), record(seed=2)
+    other_recipe = record(recipe="expert_replay")
     np.testing.assert_array_equal(first.actions, again.actions)
     assert (first.actions != other_part.actions).any()
     assert (first.actions != other_seed.actions).any()
+    assert (first.actions != other_recipe.actions).any()
     assert diary[0].seed == diary[1].seed
-    assert len({environment.seed for environment in diary}) == 3
+    assert len({environment.seed for environment in diary}) == 4
     assert diary[0].arguments == ("dog", COMMAND, "reference", "random")
 
 

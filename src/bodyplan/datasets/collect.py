@@ -27,6 +27,7 @@ from bodyplan.datasets.recipes import Recipe, segments
 from bodyplan.datasets.recording import PHYSICS, Run
 from bodyplan.datasets.replay import Log, read_log, replay_path
 from bodyplan.datasets.thinning import Selection, select, take
+from bodyplan.datasets.verification import seal
 from bodyplan.envs.conditions import CLEAN, Conditions
 from bodyplan.envs.environment import INITIAL_STATES
 from bodyplan.envs.walking import Command, parse_command
@@ -90,7 +91,7 @@ def build(
     for body in bodies:
         experts = _experts(body, chosen, homes[body.name])
         share = segments(parsed, experts, steps)
-        runs.append(Run(body, experts, share, chosen, seed, initial_state, conditions))
+        runs.append(Run(body, experts, share, chosen, seed, initial_state, parsed.name, conditions))
     settings |= {
         "physics": PHYSICS,
         "initial_state": initial_state,
@@ -128,7 +129,7 @@ def _build(
         fill(folder, [name for name in names if not (folder / name / CARD).is_file()])
         entries = {name: read_json(folder / name / CARD) for name in names}
         card = {"format": FORMAT, **settings, "versions": versions, "robots": entries}
-        write_json(folder / CARD, card)
+        write_json(folder / CARD, {**card, "seal": seal(card)})
     for name in names:
         _sweep(folder / name)
         (folder / name / CARD).unlink(missing_ok=True)

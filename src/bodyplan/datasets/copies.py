@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 WINDOW = 8
 """Consecutive steps in a stretch."""
 TOLERATED = 0.01
-"""Share of stretches in common that is no fault: recipes of one seed may begin alike."""
+"""Share of stretches in common that is no fault: from the nominal pose some begin alike."""
 _KEPT = 16  # one stretch in so many
 _CHUNK = 65_536
 _FACTORS = np.random.default_rng(8).integers(2**63, size=WINDOW, dtype=np.uint64) * 2 + 1

@@ -43,6 +43,8 @@ class Run:
     command: Command
     seed: int
     initial_state: str
+    recipe: str
+    """Its name, so that sets of one seed and different recipes share no random numbers."""
     conditions: Conditions = CLEAN
     """What disturbs the robots."""
     threads: int | None = None
@@ -84,7 +86,8 @@ def record(run: Run, number: int, start: int, stop: int, tick: Tick | None = Non
 
 def _stage(run: Run, number: int, slots: int) -> tuple[np.random.Generator, Environment]:
     """The generator of the actions and the freshly reset environment of one part."""
-    root = np.random.SeedSequence([run.seed, crc32(run.robot.name.encode()), number])
+    names = [crc32(name.encode()) for name in (run.robot.name, run.recipe)]
+    root = np.random.SeedSequence([run.seed, *names, number])
     noise, resets = root.spawn(2)
     environment = Environment(
         run.robot,

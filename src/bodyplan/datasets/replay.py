@@ -22,6 +22,7 @@ from bodyplan.datasets.episodes import Dataset, Episodes
 from bodyplan.datasets.layout import CARD, FORMAT, STEPS
 from bodyplan.datasets.parts import read_stored
 from bodyplan.datasets.recording import Frames, Recording
+from bodyplan.datasets.verification import seal
 from bodyplan.envs.environment import Step
 from bodyplan.envs.walking import Command, Observation, command_name
 from bodyplan.errors import BodyplanError
@@ -141,7 +142,8 @@ def write_log(
     entry = {**episodes.write(partial / robot.name), ENDS: ends.tolist()}
     versions = {"bodyplan": __version__, "mujoco": mujoco.__version__, "numpy": np.__version__}
     card = {"format": FORMAT, "recipe": RECIPE, **settings, "steps": episodes.num_steps}
-    write_json(partial / CARD, {**card, "versions": versions, "robots": {robot.name: entry}})
+    card |= {"versions": versions, "robots": {robot.name: entry}}
+    write_json(partial / CARD, {**card, "seal": seal(card)})
     partial.rename(folder)
 
 
