@@ -13,6 +13,7 @@ import io
 import json
 import math
 import os
+import shutil
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -68,7 +69,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Yields an empty folder that becomes `path` once the block has succeeded.
 
     Raises:
-        BodyplanError: `path` exists and is no empty folder, the disk is full, or the place cannot be written to.
+        BodyplanError: as `atomic_write`, or `path` is there and no empty folder.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.partial")

@@ -14,7 +14,7 @@ COMMANDS = {
     "demo": "four robots, end to end: data, pre-training, evaluation, report",
     "robots": "the bodies: list, show, draw, check, adapt, generate",
     "experts": "the PPO runs behind the data: train, show",
-    "data": "datasets of logged walking: build, info, verify, plot",
+    "data": "datasets of logged walking: build, look at, check, import, export",
     "groups": "robots grouped by the likeness of their bodies",
     "train": "pre-train one policy on many robots' data",
     "evaluate": "let a trained policy walk, robot by robot",

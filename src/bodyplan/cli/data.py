@@ -1,4 +1,4 @@
-"""Datasets of logged walking: build one, look at some, check some."""
+"""Datasets of logged walking: build one, look at some, check some, bring them in and out."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 import tyro
 
 from bodyplan.cli.contents import DataInfo, PlotData, VerifyData, say_contents
+from bodyplan.cli.importing import ImportArrays, ImportRelease
+from bodyplan.cli.interchange import ExportData, ImportMinari
 from bodyplan.cli.output import listed, progress
 from bodyplan.datasets.collect import build
 from bodyplan.datasets.experts import recorded
@@ -71,4 +73,13 @@ class BuildData:
         say_contents(dataset, self.json)
 
 
-COMMAND = {"build": BuildData, "info": DataInfo, "verify": VerifyData, "plot": PlotData}
+COMMAND = {
+    "build": BuildData,
+    "info": DataInfo,
+    "verify": VerifyData,
+    "plot": PlotData,
+    "import": ImportArrays,
+    "import-minari": ImportMinari,
+    "import-release": ImportRelease,
+    "export": ExportData,
+}

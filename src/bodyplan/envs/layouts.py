@@ -54,9 +54,7 @@ def flatten(observation: Observation) -> Float32[np.ndarray, "N D"]:
     return np.concatenate([part.reshape(len(part), -1) for part in observation], axis=1)
 
 
-def unflatten(
-    flat: Float32[np.ndarray, "N D"], num_joints: int, num_feet: int
-) -> Observation:
+def unflatten(flat: Float32[np.ndarray, "N D"], num_joints: int, num_feet: int) -> Observation:
     """What `flatten` was given.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Files of named arrays: a folder of `.npy`, one `.npz`, or one HDF5 file, read a stretch at a time.
+"""Files of named arrays, read a stretch at a time: a folder of `.npy`, an `.npz`, an HDF5 file.
 
 Only plain numbers that lie in the file itself are read. Python objects are refused, and so are
 links, virtual datasets and external storage of HDF5, all of which lead to other files. No file is
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -65,10 +65,13 @@ class StoredArray:
         return array
 
 
+@runtime_checkable
 class Container(Protocol):
     """A file, or a folder, of named arrays."""
 
-    path: Path
+    @property
+    def path(self) -> Path:
+        """Of the file."""
 
     def names(self) -> list[str]:
         """Of all arrays."""

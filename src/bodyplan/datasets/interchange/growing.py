@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from bodyplan.datasets.descriptor_sets import combine, write_sets
 from bodyplan.datasets.episodes import Episodes
@@ -165,7 +165,9 @@ def entry(folder: Path, episodes: Episodes) -> dict[str, Any]:
     return {**episodes.summary(), "arrays": arrays}
 
 
-def _differs(described: RobotDescriptor) -> np.ndarray:
+def _differs(described: RobotDescriptor) -> Bool[np.ndarray, "_"]:
     """Whether each set but the first differs from the one before it."""
-    changed = [(part[1:] != part[:-1]).reshape(len(part) - 1, part[0].size) for part in described]
-    return np.concatenate(changed, axis=1).any(axis=1)
+    changed: list[np.ndarray] = [
+        (part[1:] != part[:-1]).reshape(len(part) - 1, part[0].size) for part in described
+    ]
+    return np.any(np.concatenate(changed, axis=1), axis=1)

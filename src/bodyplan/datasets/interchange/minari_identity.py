@@ -27,7 +27,7 @@ def minari_id(robot: str, episodes: Episodes, card: Mapping[str, Any], version: 
     """
     command = _command_name(episodes, card)
     if command[0] in "-0123456789":
-        command = command.translate(str.maketrans({"-": "m", ".": "p", ",": "_", "+": None}))
+        command = command.translate(str.maketrans("-.,", "mp_", "+"))
     parts = (robot, f"{card.get('recipe', 'data')}-{command}")
     plain = (re.sub(r"[^A-Za-z0-9_-]", "_", part) for part in parts)
     return "/".join((registration.NAMESPACE, *plain)) + f"-v{version}"

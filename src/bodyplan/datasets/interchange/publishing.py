@@ -1,10 +1,9 @@
 """A dataset that comes from outside: its folder is whole or absent.
 
-It is filled under the name `<out>.importing` and takes its own once its card is written. What a
-killed import leaves behind is no dataset, and the next one to the same place replaces it.
+It takes its name once its card is written. What a killed import leaves behind is no dataset, and the
+next one to the same place replaces it.
 """
 
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from bodyplan.datasets.layout import CARD, FORMAT
 from bodyplan.datasets.verification import seal
 from bodyplan.envs.walking import Command
 from bodyplan.errors import BodyplanError
-from bodyplan.storage import write_json
+from bodyplan.storage import atomic_folder, write_json
 
 
 @contextmanager
@@ -30,20 +29,8 @@ def new_folder(out: Path) -> Iterator[Path]:
     """
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise BodyplanError(f"{out} is not empty; delete it or choose another folder with --out.")
-    filling = out.with_name(f"{out.name}.importing")
-    try:
-        shutil.rmtree(filling, ignore_errors=True)
-        filling.mkdir(parents=True)
-        yield filling
-        filling.rename(out)
-    except BaseException as error:
-        shutil.rmtree(filling, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise BodyplanError(
-                f"{out} cannot be written ({error.strerror or error}); free some space or choose "
-                "another folder with --out."
-            ) from error
-        raise
+    with atomic_folder(out) as folder:
+        yield folder
 
 
 def write_card(

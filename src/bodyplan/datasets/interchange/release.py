@@ -101,7 +101,7 @@ def import_release(
     command: str | Command | None = None,
     seed: int = 0,
     slots: Sequence[str] = SLOTS,
-    names: ArrayNames = ArrayNames(),  # noqa: B008 -- frozen
+    names: ArrayNames = ArrayNames(),
     progress: Progress | None = None,
 ) -> Dataset:
     """Reads a set of the official release into a dataset.
@@ -164,7 +164,7 @@ def _choose(robots: Sequence[str], slots: Sequence[str]) -> list[int]:
 def _find(container: Container, names: ArrayNames, slots: int) -> _Arrays:
     arrays = _Arrays(
         observations=require(container, names.observations),
-        following=container.find(names.next_observations),
+        following=_following(container, names.next_observations),
         actions=require(container, names.actions),
         rewards=require(container, names.rewards),
         terminated=require(container, names.terminated),
@@ -179,6 +179,13 @@ def _find(container: Container, names: ArrayNames, slots: int) -> _Arrays:
     for array in (arrays.rewards, arrays.terminated, arrays.truncated):
         _require_shape(array, flags)
     return arrays
+
+
+def _following(container: Container, name: str) -> StoredArray | None:
+    """Next observations, which may be missing unless they were asked for by a name of their own."""
+    if name == ArrayNames.next_observations:
+        return container.find(name)
+    return require(container, name)
 
 
 def _require_shape(array: StoredArray, shapes: Sequence[tuple[int, ...]]) -> None:

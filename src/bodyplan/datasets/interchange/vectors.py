@@ -1,4 +1,4 @@
-"""Observation vectors taken apart: the way back from `envs.layouts`."""
+"""The paper's observation vectors taken apart: the way back from the layout `paper`."""
 
 import numpy as np
 from jaxtyping import Float
@@ -7,29 +7,13 @@ from bodyplan.envs.walking import Observation
 from bodyplan.robots.descriptors import RobotDescriptor
 
 JOINT, FOOT, GENERAL, CONTEXT = 23, 10, 13, 7
-"""Sizes of a joint's description, a foot's, what is sensed of the whole, the whole's description."""
+"""Sizes: a joint's description, a foot's, what is sensed of the whole, and its description."""
 _JOINT_STATE, _FOOT_STATE = 3, 2
-
-
-def flat_size(joints: int, feet: int) -> int:
-    """Numbers in the `flat` layout."""
-    return _JOINT_STATE * joints + _FOOT_STATE * feet + GENERAL
 
 
 def paper_size(joints: int, feet: int) -> int:
     """Numbers in the `paper` layout, before its padding."""
     return (JOINT + _JOINT_STATE) * joints + (FOOT + _FOOT_STATE) * feet + GENERAL + CONTEXT
-
-
-def split_flat(vectors: Float[np.ndarray, "N D"], joints: int, feet: int) -> Observation:
-    """The observations of N vectors in the `flat` layout; views where possible."""
-    first = _JOINT_STATE * joints
-    second = first + _FOOT_STATE * feet
-    return Observation(
-        vectors[:, :first].reshape(-1, joints, _JOINT_STATE),
-        vectors[:, first:second].reshape(-1, feet, _FOOT_STATE),
-        vectors[:, second:],
-    )
 
 
 def split_paper(

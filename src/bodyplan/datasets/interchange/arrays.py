@@ -1,0 +1,167 @@
+"""A user's own logs, read into a dataset by a mapping file.
+
+Physical quantities go through `envs.walking.observe`, the same function that scales what the
+simulated robots sense. Each file begins a new episode.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from bodyplan.datasets.episodes import Dataset, Episodes
+from bodyplan.datasets.interchange.containers import opened
+from bodyplan.datasets.interchange.endings import Frames, lay_out
+from bodyplan.datasets.interchange.logs import Log
+from bodyplan.datasets.interchange.mapping import RobotLogs, read_mapping
+from bodyplan.datasets.interchange.publishing import new_folder, write_card
+from bodyplan.datasets.interchange.sensing import scaled
+from bodyplan.datasets.layout import FRAMES
+from bodyplan.datasets.verification import ACTION_LIMIT
+from bodyplan.envs.conditions import Conditions
+from bodyplan.envs.walking import Command, Observation
+from bodyplan.errors import BodyplanError
+from bodyplan.robots.descriptors import RobotDescriptor
+from bodyplan.robots.robot import Robot
+
+Progress = Callable[[str, int, int], Any]
+"""Called with a robot's name, its files read, and its files in all."""
+
+
+class _Piece(NamedTuple):
+    """The episodes of one file."""
+
+    seen: Observation
+    actions: Float[np.ndarray, "N J"]
+    rewards: Float[np.ndarray, "N"]
+    frames: Frames
+
+
+def import_arrays(mapping: Path, out: Path, progress: Progress | None = None) -> Dataset:
+    """Reads logs into a dataset, as a mapping file says.
+
+    Args:
+        mapping: the TOML.
+        out: the dataset's folder.
+        progress: called after every file.
+
+    Raises:
+        BodyplanError: the mapping or a file is missing, damaged or wrong, what they hold does not
+            fit the robot or the task, or the disk is full.
+    """
+    asked = read_mapping(mapping)
+    robots = [Robot.load(logs.robot) for logs in asked.robots]
+    names = [robot.name for robot in robots]
+    if len(set(names)) < len(names):
+        raise BodyplanError(f"{mapping} has two tables of one robot; list all its files in one.")
+    entries, commands = {}, Counter[Command]()
+    with new_folder(out) as folder:
+        for robot, logs in zip(robots, asked.robots, strict=True):
+            pieces = []
+            for done, file in enumerate(logs.files, 1):
+                pieces.append(_read(file, robot, logs, asked.command))
+                if progress:
+                    progress(robot.name, done, len(logs.files))
+            episodes = _join(robot, pieces)
+            commands += _commands(episodes)
+            entries[robot.name] = {
+                **episodes.write(folder / robot.name),
+                "files": len(logs.files),
+                "given_up": sum(piece.frames.given_up for piece in pieces),
+                "unknown": [name for name, own in logs.quantities.items() if own.is_unknown],
+            }
+        commonest, count = commands.most_common(1)[0]
+        facts = Conditions(commands=1.0 - count / commands.total()).card()
+        write_card(folder, "arrays", asked.recipe, commonest, asked.seed, entries, facts)
+    return Dataset.open(out)
+
+
+def _read(file: Path, robot: Robot, logs: RobotLogs, command: Command | None) -> _Piece:
+    with opened(file) as container:
+        log = Log(container, robot, logs)
+        actions = _actions(log)
+        ends = log.ends(len(actions))
+        frames = lay_out(ends, log.closing(len(actions), len(ends.stops)))
+        if not len(frames.steps):
+            raise BodyplanError(
+                f"no whole step is left of {file}; leave it out, or give `next` to all that is "
+                "sensed."
+            )
+        led = _last_actions(log, actions, frames)
+        return _Piece(
+            seen=scaled(log, frames, led, command),
+            actions=actions[frames.steps].astype(np.float32),
+            rewards=_rewards(log, len(actions))[frames.steps].astype(np.float32),
+            frames=frames,
+        )
+
+
+def _rewards(log: Log, count: int) -> Float[np.ndarray, "rows"]:
+    rewards, least = log.steps("rewards", count)[:, 0], log.quantity("rewards").least
+    rewards = rewards if least is None else np.maximum(rewards, least)
+    if (rewards < 0.0).any():
+        row = int(np.argmax(rewards < 0.0))
+        raise BodyplanError(
+            f"{log.path}: the reward in row {row} is {rewards[row]:g}, and the task's is never "
+            "negative; give least = 0.0 to cut it off there, or offset."
+        )
+    return rewards
+
+
+def _actions(log: Log) -> Float[np.ndarray, "rows J"]:
+    """In units of the robot's action scale, from its nominal pose."""
+    robot, given = log.robot, log.quantity("actions")
+    actions = log.steps("actions", None)
+    if given.kind == "target":
+        actions = (actions - robot.nominal) / robot.action_scale
+    elif given.unit is not None:
+        actions = actions / robot.action_scale
+    if (np.abs(actions) > ACTION_LIMIT).any():
+        row, joint = np.argwhere(np.abs(actions) > ACTION_LIMIT)[0].tolist()
+        raise BodyplanError(
+            f"{log.path}: the action of joint '{robot.joints[joint]}' in row {row} is "
+            f'{actions[row, joint]:.3g} times the action scale; give kind = "target" if actions '
+            "are joint positions, and their unit, and check joint_order."
+        )
+    return actions
+
+
+def _last_actions(
+    log: Log, actions: Float[np.ndarray, "rows J"], frames: Frames
+) -> Float[np.ndarray, "frames J"]:
+    """The action that led to each frame; none did to an episode's first."""
+    if log.has("previous_actions"):
+        return log.frames("previous_actions", frames)
+    led = np.zeros((len(frames.rows), actions.shape[1]))
+    led[~frames.first] = actions[frames.steps]
+    return led
+
+
+def _join(robot: Robot, pieces: list[_Piece]) -> Episodes:
+    ends = [piece.frames.episode_ends for piece in pieces]
+    before = np.cumsum([0, *(len(piece.rewards) for piece in pieces[:-1])])
+    arrays = {
+        name: np.concatenate([getattr(piece.seen, name) for piece in pieces]) for name in FRAMES
+    }
+    arrays |= {
+        name: np.concatenate([getattr(piece, name) for piece in pieces])
+        for name in ("actions", "rewards")
+    }
+    arrays |= {
+        name: np.concatenate([getattr(piece.frames, name) for piece in pieces])
+        for name in ("terminated", "truncated")
+    }
+    return Episodes(
+        **arrays,
+        episode_ends=np.concatenate([own + start for own, start in zip(ends, before, strict=True)]),
+        descriptors=RobotDescriptor(*(part[None] for part in robot.descriptor)),
+    )
+
+
+def _commands(episodes: Episodes) -> Counter[Command]:
+    found, counts = np.unique(episodes.general[:, 6:9], axis=0, return_counts=True)
+    pairs = zip(found.tolist(), counts.tolist(), strict=True)
+    return Counter({(vx, vy, wz): count for (vx, vy, wz), count in pairs})
