@@ -16,6 +16,8 @@ from bodyplan.cli.evaluate import Evaluate
 from bodyplan.cli.train import Train
 from bodyplan.errors import BodyplanError
 from bodyplan.report.page import write_report
+from bodyplan.report.record import RunRecord
+from bodyplan.report.wording import commands
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 SHAPES = {"unitree_go1": (12, 4), "anymal_c": (12, 4), "badger": (13, 4), "hexapod": (18, 6)}
@@ -125,6 +127,24 @@ def test_the_commands_are_those_that_made_the_data_and_the_run(full):
     assert (trial.run_folder, trial.command) == (full.parent, "forward")
     assert (trial.trial.episodes, trial.trial.initial_state) == (16, "random")
     assert reported == ["bodyplan", "report", str(full.parent)]
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"conditions": {"randomise": True, "pushes": 0.002}}, "--randomise --pushes 0.002"),
+        ({"replay": {"dog": "0" * 64}}, "--replay LOGS"),
+        ({"source": "release"}, None),
+    ],
+)
+def test_the_commands_say_how_the_data_came_about(full, told, expected):
+    card = {"recipe": "expert", "command": [1.0, 0.0, 0.0], "robots": {"dog": {"steps": 9}}}
+    lines = commands(RunRecord.read(full.parent), card | told)
+    builds = [line for line in lines if line.startswith("bodyplan data build")]
+    if expected is None:
+        assert not builds
+    else:
+        assert expected in builds[0]
 
 
 def test_what_is_missing_is_said_and_no_error(bare):

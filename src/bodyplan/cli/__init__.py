@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BodyplanError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
-        sys.stderr.write("stopped; the same command goes on from here\n")
+        sys.stderr.write("stopped; give the same command again to go on\n")
         return 1
     except BrokenPipeError:
         return 1

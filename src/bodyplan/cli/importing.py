@@ -83,6 +83,3 @@ def _say(dataset: Dataset, as_json: bool) -> None:
             say(f"{name}: {cut:,} episodes were cut where one row does not lead to the next")
         if unknown := entry.get("unknown"):
             say(f"{name}: {', '.join(unknown)} unknown; only critics would have seen it")
-
-
-COMMAND = {"import": ImportArrays, "import-release": ImportRelease}

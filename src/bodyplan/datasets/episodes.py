@@ -110,15 +110,21 @@ class Episodes:
             BodyplanError: the disk is full, or the folder cannot be written.
         """
         folder = Path(folder)
-        arrays: dict[str, Any] = {}
         for name, array in self.arrays().items():
             write_array(folder / f"{name}.npy", array)
-            arrays[f"{name}.npy"] = {"shape": list(array.shape), "dtype": str(array.dtype)}
         write_sets(folder / DESCRIPTORS, self.descriptors)
+        return self.entry(folder)
+
+    def entry(self, folder: Path) -> dict[str, Any]:
+        """What the card says of these episodes, whose files lie in `folder`."""
+        arrays: dict[str, Any] = {
+            f"{name}.npy": {"shape": list(array.shape), "dtype": str(array.dtype)}
+            for name, array in self.arrays().items()
+        }
         shapes = {name: list(part.shape) for name, part in self.descriptors._asdict().items()}
         arrays[DESCRIPTORS] = {"shape": shapes, "dtype": "float32"}
-        for file, entry in arrays.items():
-            entry["sha256"] = sha256(folder / file)
+        for file, about in arrays.items():
+            about["sha256"] = sha256(folder / file)
         return {**self.summary(), "arrays": arrays}
 
 

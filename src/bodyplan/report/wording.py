@@ -61,7 +61,7 @@ def _facts(record: RunRecord, card: dict[str, Any]) -> Iterator[tuple[str, str]]
 def commands(record: RunRecord, card: dict[str, Any]) -> list[str]:
     """Command lines that lead from nothing to this report."""
     lines, run = [], shlex.quote(str(record.path))
-    if card and "data" in record.config:
+    if card and "source" not in card and "data" in record.config:  # else it came from outside
         lines.append("bodyplan data build " + _flags(_recipe(record, card)))
     settings = {key: value for key, value in flatten(record.config) if key not in _DERIVED}
     if settings:
@@ -80,6 +80,9 @@ def _recipe(record: RunRecord, card: dict[str, Any]) -> dict[str, Any]:
     robots = card.get("robots", {})
     steps = max((int(entry.get("steps", 0)) for entry in robots.values()), default=0)
     told = {key: card.get(key) for key in ("recipe", "command", "seed", "initial_state")}
+    told |= card.get("conditions", {})
+    if "replay" in card:
+        told["replay"] = "LOGS"  # a card tells what was in them, not where they lay
     return {"out": record.config["data"], "robots": list(robots), "steps": steps, **told}
 
 

@@ -13,7 +13,7 @@ from bodyplan.datasets.layout import DESCRIPTORS, FRAMES, IDS, STEPS
 from bodyplan.envs.walking import Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import RobotDescriptor
-from bodyplan.storage import read_array, sha256, write_array
+from bodyplan.storage import read_array, write_array
 
 MOST_SETS = 100_000
 """Descriptor sets of one robot; the official release has 2,700 to 4,600 (dataset documentation)."""
@@ -136,7 +136,7 @@ class GrowingEpisodes:
         write_array(self._folder / "episode_ends.npy", ends)
         table, ids = self._bodies()
         episodes = Episodes(**stored, episode_ends=ends, descriptors=table, descriptor_ids=ids)
-        return entry(self._folder, episodes)
+        return episodes.entry(self._folder)
 
     def _bodies(self) -> tuple[RobotDescriptor, Int[np.ndarray, "frames"] | None]:
         pages = RobotDescriptor(*(np.concatenate(own) for own in zip(*self._pages, strict=True)))
@@ -150,19 +150,6 @@ class GrowingEpisodes:
 
     def _stored(self, name: str) -> np.ndarray:
         return read_array(self._folder / f"{name}.npy")
-
-
-def entry(folder: Path, episodes: Episodes) -> dict[str, Any]:
-    """What the card says of episodes whose files lie in `folder` already."""
-    arrays: dict[str, Any] = {
-        f"{name}.npy": {"shape": list(array.shape), "dtype": str(array.dtype)}
-        for name, array in episodes.arrays().items()
-    }
-    shapes = {name: list(part.shape) for name, part in episodes.descriptors._asdict().items()}
-    arrays[DESCRIPTORS] = {"shape": shapes, "dtype": "float32"}
-    for file, about in arrays.items():
-        about["sha256"] = sha256(folder / file)
-    return {**episodes.summary(), "arrays": arrays}
 
 
 def _differs(described: RobotDescriptor) -> Bool[np.ndarray, "_"]:

@@ -1,7 +1,7 @@
 """A dataset that comes from outside: its folder is whole or absent.
 
-It takes its name once its card is written. What a killed import leaves behind is no dataset, and the
-next one to the same place replaces it.
+It takes its name once its card is written. What a killed import leaves behind is no dataset, and
+the next one to the same place replaces it.
 """
 
 from collections.abc import Iterator, Mapping
