@@ -80,6 +80,7 @@ def test_a_run_yields_snapshots_at_equal_distances(undisturbed, tmp_path):
     assert list(logged) == [n * ITERATION for n in range(1, 13)]
     assert all(np.isfinite(list(metrics.values())).all() for metrics in logged.values())
     assert [file.name for file in folder.iterdir()] == [FILE]
+    assert snapshots.card["settings"]["episode_steps"] == 250  # the robot's, as none was asked for
     snapshots.save(tmp_path / "run.safetensors")
     assert Snapshots.read(tmp_path / "run.safetensors").card["curve"][-1][0] == CONFIG.steps
 

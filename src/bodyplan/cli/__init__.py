@@ -13,7 +13,7 @@ from bodyplan.errors import BodyplanError
 COMMANDS = {
     "demo": "four robots, end to end: data, pre-training, evaluation, report",
     "robots": "the bodies: list, show, draw, check, adapt, generate",
-    "experts": "the PPO runs behind the data: train, show",
+    "experts": "the PPO runs behind the data: train, show, plot",
     "data": "datasets of logged walking: build, look at, check, import, export",
     "groups": "robots grouped by the likeness of their bodies",
     "train": "pre-train one policy on many robots' data",

@@ -7,7 +7,7 @@ from typing import Any
 
 import tyro
 
-from bodyplan.cli.output import print_json, print_table, say
+from bodyplan.cli.output import print_json, print_table, require_picture, say
 from bodyplan.datasets.copies import copies
 from bodyplan.datasets.episodes import Dataset
 from bodyplan.datasets.statistics import Statistics, statistics
@@ -16,7 +16,6 @@ from bodyplan.errors import BodyplanError
 from bodyplan.storage import atomic_write
 
 _BARS = " ▁▂▃▄▅▆▇█"
-_PICTURES = (".svg", ".png", ".pdf")
 
 
 @dataclass(frozen=True)
@@ -72,11 +71,7 @@ class PlotData:
 
     def run(self) -> None:
         """Draw, write, and tell where the figure is."""
-        if self.out.suffix not in _PICTURES:
-            raise BodyplanError(
-                f"--out {self.out} is no figure that can be written; let its name end in "
-                f"{', '.join(_PICTURES)}"
-            )
+        require_picture(self.out)
         from bodyplan.report.spreads import draw_spreads
 
         labels = [path.resolve().name for path in self.data]

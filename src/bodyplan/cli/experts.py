@@ -1,17 +1,20 @@
-"""The PPO runs behind the data: train one, look at one."""
+"""The PPO runs behind the data: train one, look at one, draw many."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import tyro
 
-from bodyplan.cli.output import print_json, print_table, progress, say
-from bodyplan.datasets.experts import Snapshots, snapshot_path
+from bodyplan.cli.output import listed, print_json, print_table, progress, require_picture, say
+from bodyplan.datasets.experts import PACKAGED, Snapshots, snapshot_path
 from bodyplan.datasets.replay import replay_path
 from bodyplan.envs.conditions import CLEAN, Conditions
-from bodyplan.envs.walking import command_name, parse_command
+from bodyplan.envs.walking import Command, command_name, parse_command
+from bodyplan.errors import BodyplanError
 from bodyplan.robots.robot import Robot
+from bodyplan.storage import atomic_write
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,55 @@ class ShowExpert:
         _answer(Snapshots.load(name, command, self.snapshots), path, self.json)
 
 
+@dataclass(frozen=True)
+class PlotExperts:
+    """Draw the returns of PPO runs as they were trained; those of several robots side by side."""
+
+    robots: tyro.conf.Positional[tuple[str, ...]] = ("all",)
+    """Names, or paths of MJCFs; `all` is every robot that has a run under one of the commands."""
+    commands: tuple[str, ...] = ("forward", "backward")
+    """forward, backward or vx,vy,wz."""
+    snapshots: Path | None = None
+    """Folder of your own snapshots; the packaged ones where not given."""
+    out: Path = Path("experts.svg")
+    """The figure (.svg, .png, .pdf), written over what is there."""
+    json: bool = False
+    """Answer in JSON: the curves, as (step, return, length)."""
+
+    def run(self) -> None:
+        """Draw, write, and tell where the figure is."""
+        require_picture(self.out)
+        from bodyplan.report.courses import draw_courses
+
+        wanted = [parse_command(command) for command in self.commands]
+        robots = [Robot.load(name) for name in self._names(wanted)]
+        runs = [
+            (robot, Snapshots.load(robot.name, command, self.snapshots))
+            for robot in robots
+            for command in wanted
+            if snapshot_path(robot.name, command, self.snapshots).is_file()
+        ]
+        if not runs:
+            raise BodyplanError("none of these robots has a run under these commands.")
+        with atomic_write(self.out) as temporary:
+            draw_courses(runs, temporary)
+        if self.json:
+            curves = [
+                {"robot": run.robot, "command": run.command, "curve": run.card["curve"]}
+                for _, run in runs
+            ]
+            print_json({"figure": str(self.out), "runs": curves})
+        else:
+            say(str(self.out))
+
+    def _names(self, commands: Sequence[Command]) -> Sequence[str]:
+        if self.robots != ("all",):
+            return listed(self.robots)
+        home = PACKAGED if self.snapshots is None else self.snapshots
+        files = {f"{command_name(command)}.safetensors" for command in commands}
+        return sorted({path.parent.name for path in home.glob("*/*") if path.name in files})
+
+
 def _answer(snapshots: Snapshots, path: Path, as_json: bool) -> None:
     card = snapshots.card
     if as_json:
@@ -123,4 +175,4 @@ def _answer(snapshots: Snapshots, path: Path, as_json: bool) -> None:
     say(str(path))
 
 
-COMMAND = {"train": TrainExpert, "show": ShowExpert}
+COMMAND = {"train": TrainExpert, "show": ShowExpert, "plot": PlotExperts}

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -20,9 +21,12 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from bodyplan.errors import BodyplanError
+
 QUIET_SECONDS = 15.0
 """Between two lines of progress where there is no terminal to draw a bar on."""
 PIPED_WIDTH = 160
+PICTURES = (".svg", ".png", ".pdf")
 
 
 @runtime_checkable
@@ -35,6 +39,19 @@ class Report(Protocol):
 def listed(names: Sequence[str]) -> tuple[str, ...]:
     """Names given one by one, or several with commas between."""
     return tuple(part for name in names for part in name.split(",") if part)
+
+
+def require_picture(path: Path) -> None:
+    """Refuses a name that is not of a figure.
+
+    Raises:
+        BodyplanError: its suffix is none of `PICTURES`.
+    """
+    if path.suffix not in PICTURES:
+        raise BodyplanError(
+            f"--out {path} is no figure that can be written; let its name end in "
+            f"{', '.join(PICTURES)}"
+        )
 
 
 def print_json(answer: Any) -> None:

@@ -81,7 +81,9 @@ def _snapshots(course: Course) -> Snapshots:
         "return_mean": np.interp(course.taken, steps, returns).round(3).tolist(),
         "length_mean": np.interp(course.taken, steps, lengths).round(1).tolist(),
         "curve": course.curve,
-        "settings": asdict(robot.expert) | comparable(config) | {"steps": course.total_steps},
+        "settings": asdict(robot.expert)
+        | comparable(config)
+        | {"steps": course.total_steps, "episode_steps": course.environment.horizon},
     }
     # A short run may have fewer updates than snapshots were asked for.
     taken = {name: tensor[: len(course.taken)] for name, tensor in course.tensors.items()}

@@ -8,20 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from bodyplan.datasets.statistics import Statistics
-from bodyplan.report.style import PALETTE, house_style
+from bodyplan.report.panels import INK, MUTED, entitle, new_panels
+from bodyplan.report.style import PALETTE
 
-_INK, _MUTED = "#1a1a1a", "#6b6b66"
-_COLUMNS = 4
-_PANEL = (1.9, 1.45)
-"""Inches."""
 _DASHES = {"expert": (0, (3, 2)), "best tenth": (0, (1, 2))}
 
 
@@ -34,31 +28,16 @@ def draw_spreads(sets: Mapping[str, Sequence[Statistics]], path: Path) -> None:
     """
     colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(sets)}
     robots = list(dict.fromkeys(row.robot for rows in sets.values() for row in rows))
-    with house_style(), rc_context({"svg.hashsalt": "spreads"}):  # equal data, equal bytes
-        figure, panels = _grid(len(robots))
-        for axes, robot in zip(panels, robots, strict=True):
+    with new_panels(len(robots), path) as panels:
+        for axes, robot in zip(panels.axes, robots, strict=True):
             present = {
                 name: row for name, rows in sets.items() for row in rows if row.robot == robot
             }
             _panel(axes, robot, present, colours)
         shares = [max(row.histogram.steps) / row.steps for rows in sets.values() for row in rows]
-        panels[0].set_ylim(0.0, 106.0 * max(shares))  # and with it that of all
-        _frame(figure, panels, colours, sets)
-        figure.savefig(path, dpi=200, facecolor="white", metadata=_metadata(path))
-
-
-def _grid(count: int) -> tuple[Figure, list[Axes]]:
-    columns = min(_COLUMNS, count)
-    rows = -(-count // columns)
-    width, height = _PANEL
-    figure = Figure(
-        figsize=(max(columns * width, 3.9), rows * height + 0.75),
-        layout=ConstrainedLayoutEngine(w_pad=0.05, h_pad=0.05),
-    )
-    panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
-    for unused in panels[count:]:
-        unused.remove()
-    return figure, list(panels[:count])
+        panels.axes[0].set_ylim(0.0, 106.0 * max(shares))  # and with it that of all
+        panels.legend(_keys(colours, sets))
+        panels.label("full return of the episode a step is in", "share of steps, %")
 
 
 def _panel(
@@ -86,51 +65,30 @@ def _panel(
         known = reference.source == "expert"
         axes.axvline(
             reference.value,
-            color=_INK if known else colours[name],
+            color=INK if known else colours[name],
             linewidth=0.9,
             linestyle=_DASHES[reference.source],
         )
-    axes.set_title(robot, color=_INK, pad=4.0)
+    entitle(axes, robot)
     axes.set_xlim(0.0, max(row.histogram.edges[-1] for row in present.values()))
     axes.locator_params(axis="x", nbins=4)
-    axes.tick_params(colors=_MUTED)
     axes.tick_params(axis="x", pad=4.0)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(_MUTED)
 
 
-def _frame(
-    figure: Figure,
-    panels: Sequence[Axes],
-    colours: Mapping[str, str],
-    sets: Mapping[str, Sequence[Statistics]],
-) -> None:
-    """Titles of the axes, and a legend above all panels."""
+def _keys(
+    colours: Mapping[str, str], sets: Mapping[str, Sequence[Statistics]]
+) -> list[Patch | Line2D]:
+    """What the legend explains."""
     sources = {row.reference.source for rows in sets.values() for row in rows}
     keys: list[Patch | Line2D] = [
         Patch(facecolor=colour, alpha=0.7, label=name) for name, colour in colours.items()
     ]
-    mean = Line2D([], [], color=_MUTED, marker="^", linestyle="", markersize=4.5)
+    mean = Line2D([], [], color=MUTED, marker="^", linestyle="", markersize=4.5)
     mean.set_label("mean of the steps")
     keys.append(mean)
     keys += [
-        Line2D([], [], color=_INK, linewidth=0.9, linestyle=dashes, label=f"return of the {source}")
+        Line2D([], [], color=INK, linewidth=0.9, linestyle=dashes, label=f"return of the {source}")
         for source, dashes in _DASHES.items()
         if source in sources
     ]
-    figure.legend(
-        handles=keys,
-        loc="outside upper left",
-        ncols=min(len(keys), 2 if len(panels) < 3 else 5),
-        frameon=False,
-        fontsize=8.0,
-        labelcolor=_INK,
-        handlelength=1.6,
-    )
-    figure.supxlabel("full return of the episode a step is in", fontsize=8.0, color=_MUTED)
-    figure.supylabel("share of steps, %", fontsize=8.0, color=_MUTED)
-
-
-def _metadata(path: Path) -> dict[str, None]:
-    """Nothing that changes from one drawing of the same data to the next."""
-    return {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix, {})
+    return keys

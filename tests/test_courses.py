@@ -1,0 +1,58 @@
+"""The figure of PPO runs: whose runs it shows, and that it repeats."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bodyplan.cli import main
+from bodyplan.datasets.experts import Snapshots
+from bodyplan.report.courses import draw_courses
+from bodyplan.robots.robot import Robot
+
+FORWARD = (1.0, 0.0, 0.0)
+
+
+def test_the_figure_repeats_to_the_byte_and_tells_its_curves(tmp_path, capsys):
+    command = ["experts", "plot", "unitree_go1,badger", "--out"]
+    assert main([*command, str(tmp_path / "a.svg"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {run["robot"] for run in told["runs"]} == {"unitree_go1", "badger"}
+    packaged = Snapshots.load("unitree_go1", FORWARD).card["curve"]
+    shown = [run for run in told["runs"] if run["robot"] == "unitree_go1"]
+    assert packaged in [run["curve"] for run in shown]
+    assert main([*command, str(tmp_path / "b.svg")]) == 0
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+def test_short_episodes_count_as_whole_ones(tmp_path):
+    """A curve of episodes of 250 steps is drawn at the height that 1000 would give."""
+    robot, run = Robot.load("unitree_go1"), Snapshots.load("unitree_go1", FORWARD)
+
+    def draw(episode_steps, share):
+        curve = [[steps, value * share, length] for steps, value, length in run.card["curve"]]
+        settings = run.card["settings"] | {"episode_steps": episode_steps}
+        card = run.card | {"curve": curve, "settings": settings}
+        path = tmp_path / f"{episode_steps}.png"
+        draw_courses([(robot, Snapshots(run.tensors, card))], path)
+        return np.asarray(Image.open(path))
+
+    whole = draw(1000, 1.0)
+    np.testing.assert_array_equal(draw(250, 0.25), whole)
+    assert (draw(500, 0.25) != whole).any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["cassie", "--commands", "0.1,0.2,0.3"], "none of these robots has a run"),
+        (["--out", "figure.docx"], "is no figure that can be written"),
+        (["unitree_go7"], "no robot is called 'unitree_go7'"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["experts", "plot", *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
