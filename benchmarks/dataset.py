@@ -19,7 +19,6 @@ One JSON object a line:
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
@@ -53,8 +52,7 @@ PADDED_BYTES = 4 * (2 * PADDED_OBSERVATION + PADDED_ACTION + 1) + 2
 
 def measure_build(name: str, steps: int, folder: Path) -> None:
     """Builds one robot's 70 % suboptimal set."""
-    cores = len(os.sched_getaffinity(0))
-    alone = Environment(name, num_envs=256, initial_state="random", threads=cores)
+    alone = Environment(name, num_envs=256, initial_state="random")
     still = np.zeros((256, alone.robot.num_joints))
     seconds = fastest(lambda: alone.step(still), 20)
     begin = time.perf_counter()

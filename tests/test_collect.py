@@ -21,11 +21,14 @@ from bodyplan.datasets.episodes import Dataset
 from bodyplan.datasets.experts import Snapshots, snapshot_path
 from bodyplan.envs.conditions import Conditions
 from bodyplan.errors import BodyplanError
+from bodyplan.locking import sole_writer
+from bodyplan.robots import catalogue
 from bodyplan.robots.robot import Robot
 from bodyplan.storage import sha256
 
 ROBOTS = ("unitree_go1", "hexapod")
 STEPS = 230
+STARFISH = Path(__file__).parents[1] / "examples" / "starfish" / "starfish.xml"
 
 
 @pytest.fixture(scope="module")
@@ -344,7 +347,9 @@ def test_retrained_experts_and_other_versions_are_other_settings(
         ({"command": "backward"}, "no expert of .* for the command backward"),
         ({"recipe": "best"}, "no recipe 'best'"),
         ({"steps": 0}, "steps 0 must be"),
-        ({"seed": -1}, "seed -1 at least 0"),
+        ({"seed": -1}, "seed -1 must be at least 0"),
+        ({"threads": 0}, "threads 0 must be at least 1"),
+        ({"threads": -3}, "threads -3 must be at least 1"),
         ({"initial_state": "lying"}, "'lying' is unknown"),
     ],
 )
@@ -361,7 +366,7 @@ def test_a_place_that_holds_something_else_is_refused(make, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(BodyplanError, match=r"card.json is missing"):
         make(tmp_path)
-    with pytest.raises(BodyplanError, match=r"no dataset at .*notes.txt"):
+    with pytest.raises(BodyplanError, match=r"notes.txt is a file; choose another"):
         make(tmp_path / "notes.txt")
 
 
@@ -379,9 +384,9 @@ def test_a_simulation_that_diverges_is_named_and_not_kept(make, tmp_path, monkey
 
     record = crew.record
     monkeypatch.setattr(crew, "record", wild)
-    with pytest.raises(BodyplanError, match=r"unitree_go1 diverged in part-0000 .*in rewards"):
+    with pytest.raises(BodyplanError, match=r"unitree_go1 diverged in part-000[012] .*in rewards"):
         make(tmp_path / "data")
-    assert not (tmp_path / "data.partial" / "unitree_go1").exists()
+    assert not list((tmp_path / "data.partial").rglob("part-*.npz"))
 
 
 def test_a_damaged_part_is_named(make, tmp_path, monkeypatch):
@@ -405,3 +410,52 @@ def test_robots_that_own_snapshots_lack_have_packaged_ones(make, experts, tmp_pa
     told = dataset.card["snapshots"]
     assert told["hexapod"] == sha256(snapshot_path("hexapod", COMMAND, experts))
     assert told["badger"] == sha256(snapshot_path("badger", COMMAND))
+
+
+def test_two_builds_of_one_folder_are_kept_apart(make, tmp_path):
+    out = tmp_path / "data"
+    with sole_writer(out), pytest.raises(BodyplanError, match="another process is at work on"):
+        make(out)
+    assert not list(tmp_path.glob("data*"))
+    make(out, steps=60)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_partial_folder_of_unknown_origin_is_not_gone_on_with(make, tmp_path):
+    (tmp_path / "data.partial" / "hexapod").mkdir(parents=True)
+    with pytest.raises(BodyplanError, match="does not say what it was to be; delete it"):
+        make(tmp_path / "data")
+
+
+def test_a_file_or_a_folder_that_is_not_there_is_said(make, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(BodyplanError, match="is a file; choose another folder"):
+        make(tmp_path / "file")
+    with pytest.raises(BodyplanError, match="no folder of snapshots at .*nowhere"):
+        make(tmp_path / "data", snapshots=tmp_path / "nowhere")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_the_card_tells_where_robots_of_ones_own_are(make, experts, tmp_path, monkeypatch):
+    monkeypatch.setattr(catalogue, "_INTRODUCED", {})
+    synthetic_snapshots("starfish", 15, 5).save(snapshot_path("starfish", COMMAND, tmp_path))
+    dataset = make(tmp_path / "data", robots=[str(STARFISH)], snapshots=tmp_path, steps=60)
+    assert dataset.card["models"] == {"starfish": str(STARFISH.resolve())}
+    with pytest.raises(BodyplanError, match="no robot is called 'starfish'"):
+        Robot.load("starfish")
+    catalogue.introduce(dataset.card["models"])
+    assert Robot.load("starfish").num_joints == 15
+    # Known names keep their meaning, whatever a card says.
+    catalogue.introduce({"hexapod": str(STARFISH)})
+    assert Robot.load("hexapod").num_joints == 18
+    assert "models" not in make(tmp_path / "known", robots=["hexapod"], steps=60).card
+
+
+def test_own_robots_go_by_name_where_their_snapshots_tell_the_path(make, tmp_path, monkeypatch):
+    monkeypatch.setattr(catalogue, "_INTRODUCED", {})
+    run = synthetic_snapshots("starfish", 15, 5)
+    replace(run, card=run.card | {"model": str(STARFISH)}).save(
+        snapshot_path("starfish", COMMAND, tmp_path)
+    )
+    dataset = make(tmp_path / "data", robots=["starfish"], snapshots=tmp_path, steps=60)
+    assert dataset.episodes["starfish"].joints.shape[1] == 15

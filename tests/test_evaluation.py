@@ -1,11 +1,22 @@
 """A policy on trial: what it is shown of the bodies, what the outcome says of the conditions."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from bodyplan.cli import main
 from bodyplan.envs.conditions import Conditions
 from bodyplan.errors import BodyplanError
 from bodyplan.evaluate.evaluation import Trial, evaluate
+from bodyplan.learn.algorithms.iql import IQL
+from bodyplan.learn.networks.heads import Policy
+from bodyplan.learn.networks.urma import PRESETS
+from bodyplan.learn.policy import ReleasedPolicy
+from bodyplan.robots import catalogue
+
+STARFISH = Path(__file__).parents[1] / "examples" / "starfish" / "starfish.xml"
 
 
 class Still:
@@ -35,3 +46,36 @@ def test_a_clean_trial_shows_one_body_and_a_disturbed_one_shows_each(load):
 def test_no_episode_is_no_trial(load):
     with pytest.raises(BodyplanError, match="--episodes must be at least 1"):
         evaluate(Still(), [load("unitree_h1")], trial=Trial(episodes=0))
+
+
+def released(folder, **facts):
+    """A run whose policy has learned nothing, and whose data are gone."""
+    sizes = PRESETS["tiny"]
+    network = Policy(np.random.default_rng(0), sizes)
+    ReleasedPolicy.of(network, IQL(), sizes, None, **facts).save(folder / "policy")
+    config = {"data": str(folder / "gone"), "robots": ["unitree_h1"]}
+    (folder / "config.json").write_text(json.dumps(config))
+    return [str(folder), "--episodes", "1"]
+
+
+def test_a_run_is_asked_for_what_it_learned_even_where_its_data_are_gone(tmp_path, capsys):
+    run = released(tmp_path, command=[-1.0, 0.0, 0.0])
+    assert main(["evaluate", *run]) == 0
+    told = json.loads((tmp_path / "evaluation.json").read_text())
+    assert told["command"] == [-1.0, 0.0, 0.0]
+    assert told["robots"]["unitree_h1"]["return_se"] is None  # one episode has no spread
+
+
+def test_a_run_that_tells_no_command_needs_one(tmp_path, capsys):
+    run = released(tmp_path)
+    assert main(["evaluate", *run]) == 2
+    assert "give --command" in capsys.readouterr().err
+    assert not (tmp_path / "evaluation.json").exists()
+
+
+def test_robots_of_ones_own_go_by_the_names_that_a_run_gives_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(catalogue, "_INTRODUCED", {})
+    run = released(tmp_path, command=[1.0, 0.0, 0.0], models={"starfish": str(STARFISH)})
+    assert main(["evaluate", *run, "--robots", "starfish"]) == 0
+    told = json.loads((tmp_path / "evaluation.json").read_text())
+    assert list(told["robots"]) == ["starfish"]

@@ -14,6 +14,7 @@ from bodyplan.datasets.episodes import Episodes
 from bodyplan.datasets.recipes import Recipe
 from bodyplan.datasets.replay import Log, replay_path, write_log
 from bodyplan.datasets.thinning import WINDOW, first_reaching, moving_average, select, take
+from bodyplan.envs.conditions import Conditions
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import RobotDescriptor
 
@@ -195,6 +196,16 @@ def test_a_dataset_of_logs_is_sound_and_repeats(logs, tmp_path):
         make("data", "suboptimal30")
     with pytest.raises(BodyplanError, match="built for other robots"):
         make("data", robots=("unitree_go1",))
+
+
+def test_what_a_log_decides_is_not_asked_for_again(logs, tmp_path):
+    for asked in (
+        {"initial_state": "nominal"},
+        {"conditions": Conditions(noise=True)},
+        {"snapshots": tmp_path},
+    ):
+        with pytest.raises(BodyplanError, match="with --replay give no snapshots, initial state"):
+            build(tmp_path / "data", ["hexapod"], "suboptimal70", COMMAND, 5, replay=logs, **asked)
 
 
 def test_logs_of_different_circumstances_are_not_mixed(logs, tmp_path):

@@ -30,7 +30,7 @@ from bodyplan.errors import BodyplanError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
-_BLOCKED = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY}
+_BLOCKED = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY, errno.ENAMETOOLONG}
 _NO_ARRAY = (
     *(ValueError, TypeError, OverflowError, EOFError, SyntaxError, TokenError, Warning),
     *(MemoryError, RecursionError, RuntimeError, OSError),

@@ -45,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except BrokenPipeError:
         return 1
+    except OSError as error:  # a path of the user's that no file can have, say
+        return _fail(str(error))
 
 
 def _run(name: str, arguments: list[str]) -> int:

@@ -20,16 +20,21 @@ _BARS = " ▁▂▃▄▅▆▇█"
 
 @dataclass(frozen=True)
 class DataInfo:
-    """Say what a dataset holds: each robot's returns, how good its steps are, and their size."""
+    """Say what datasets hold: each robot's returns, how good its steps are, and their size."""
 
-    data: tyro.conf.Positional[Path]
-    """Folder of the dataset."""
+    data: tyro.conf.Positional[tuple[Path, ...]]
+    """Folders of datasets."""
     json: bool = False
-    """Answer in JSON: the card, and statistics of each robot's episodes."""
+    """Answer in JSON: the card, and statistics of each robot's episodes; of several, a list."""
 
     def run(self) -> None:
-        """Print the card and statistics."""
-        say_contents(Dataset.open(self.data), self.json)
+        """Print cards and statistics."""
+        datasets = _open(self.data)
+        if self.json and len(datasets) > 1:
+            print_json([contents(dataset) for dataset in datasets])
+            return
+        for dataset in datasets:
+            say_contents(dataset, self.json)
 
 
 @dataclass(frozen=True)
@@ -90,13 +95,19 @@ class PlotData:
             say(str(self.out))
 
 
+def contents(dataset: Dataset) -> dict[str, Any]:
+    """What a dataset holds, for JSON."""
+    rows = [statistics(dataset, name) for name in dataset.robots]
+    told = [asdict(row) | {"bytes_per_step": row.bytes_per_step} for row in rows]
+    return {"path": str(dataset.path), "card": dataset.card, "statistics": told}
+
+
 def say_contents(dataset: Dataset, as_json: bool) -> None:
     """Print what a dataset holds."""
-    rows = [statistics(dataset, name) for name in dataset.robots]
     if as_json:
-        listed = [asdict(row) | {"bytes_per_step": row.bytes_per_step} for row in rows]
-        print_json({"path": str(dataset.path), "card": dataset.card, "statistics": listed})
+        print_json(contents(dataset))
         return
+    rows = [statistics(dataset, name) for name in dataset.robots]
     card = dataset.card
     command = command_name(parse_command(card["command"]))
     title = f"{dataset.path}: {card.get('recipe', 'no recipe')}, {command}"

@@ -7,6 +7,7 @@ import tyro
 
 from bodyplan.cli.output import listed, print_json, progress, say, say_returns
 from bodyplan.envs.conditions import CLEAN
+from bodyplan.errors import BodyplanError
 from bodyplan.evaluate.evaluation import Trial
 
 
@@ -33,14 +34,19 @@ class Evaluate:
         from bodyplan.evaluate.evaluation import evaluate
         from bodyplan.learn.policy import ReleasedPolicy
         from bodyplan.report.record import RunRecord
+        from bodyplan.robots.catalogue import introduce
         from bodyplan.storage import read_json, write_json
 
         config = RunRecord.read(self.run_folder).config
         policy = ReleasedPolicy.load(self.run_folder)
         card_path = Path(config["data"]) / "card.json"
         card = read_json(card_path) if card_path.is_file() else {}
-        command = self.command or ",".join(map(str, card.get("command", (1.0, 0.0, 0.0))))
-        robots = listed(self.robots) or tuple(config["robots"])
+        introduce(policy.card.get("models", {}))
+        command = self.command or ",".join(map(str, policy.card.get("command") or ()))
+        if not command:
+            raise BodyplanError(f"{self.run_folder} does not tell its command; give --command.")
+        robots = listed(self.robots)
+        robots = tuple(config["robots"]) if robots in ((), ("all",)) else robots
         with progress() as report:
             answer = evaluate(
                 policy,

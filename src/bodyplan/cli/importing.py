@@ -78,8 +78,13 @@ def _say(dataset: Dataset, as_json: bool) -> None:
         return
     for name, entry in dataset.card["robots"].items():
         if given_up := entry.get("given_up"):
-            say(f"{name}: {given_up:,} steps had no observation after them and were left out")
+            one = "1 step had no observation after it and was left out"
+            many = f"{given_up:,} steps had no observation after them and were left out"
+            say(f"{name}: {one if given_up == 1 else many}")
         if cut := entry.get("cut"):
-            say(f"{name}: {cut:,} episodes were cut where one row does not lead to the next")
+            episodes = "episode was" if cut == 1 else "episodes were"
+            say(f"{name}: {cut:,} {episodes} cut where one row does not lead to the next")
         if unknown := entry.get("unknown"):
             say(f"{name}: {', '.join(unknown)} unknown; only critics would have seen it")
+        for note in entry.get("notes", ()):
+            say(f"{name}: {note}")

@@ -20,6 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from bodyplan.errors import BodyplanError
 
@@ -64,12 +65,12 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Print rows of equal keys, numbers to the right."""
     if not rows:
         return
-    table = Table(title=title, title_justify="left", header_style="bold")
-    for name, value in rows[0].items():
-        numeric = isinstance(value, int | float) and not isinstance(value, bool)
+    table = Table(title=Text(title), title_justify="left", header_style="bold")
+    for name in rows[0]:
+        numeric = any(_is_numeric(row.get(name)) for row in rows)
         table.add_column(name, justify="right" if numeric else "left")
     for row in rows:
-        table.add_row(*(_text(value) for value in row.values()))
+        table.add_row(*(Text(_text(value)) for value in row.values()))
     console = Console()
     if not console.is_terminal:
         console.width = PIPED_WIDTH  # piped output has no width; columns must not be cut short
@@ -78,13 +79,13 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def say(sentence: str) -> None:
     """Print one line for the reader, whatever its width."""
-    Console(soft_wrap=True, highlight=False).print(sentence)
+    Console(soft_wrap=True, highlight=False, markup=False, emoji=False).print(sentence)
 
 
 @contextmanager
 def progress() -> Iterator[Report]:
     """Progress bars on standard error; plain lines now and then where it is no terminal."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False, emoji=False)
     if not console.is_terminal:
         yield _lines(console)
         return
@@ -115,7 +116,7 @@ def _lines(console: Console) -> Report:
     def report(task: str, done: int, total: int, note: str = "") -> None:
         now = time.monotonic()
         started, before = first.setdefault(task, (now, done))
-        if done < total and now - last.get(task, 0.0) < QUIET_SECONDS:
+        if done < total and now - last.setdefault(task, now) < QUIET_SECONDS:
             return
         last[task] = now
         parts = [f"{task}: {done:,} of {total:,}", note]
@@ -125,6 +126,14 @@ def _lines(console: Console) -> Report:
         console.print(" ".join(part for part in parts if part), highlight=False)
 
     return report
+
+
+def _is_numeric(value: Any) -> bool:
+    """Of a number, or of one in words: 71 %, 1,000."""
+    if isinstance(value, str):
+        value = value.rstrip(" %").replace(",", "")
+        return value.replace(".", "", 1).isdigit()
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _text(value: Any) -> str:

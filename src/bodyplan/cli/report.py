@@ -29,16 +29,18 @@ class Report:
         from bodyplan.report.films import film
         from bodyplan.report.page import write_report
         from bodyplan.report.record import RunRecord
+        from bodyplan.robots.catalogue import introduce
 
         record = RunRecord.read(self.run_folder)
+        policy = None
+        if (self.run_folder / "policy").is_dir():
+            policy = ReleasedPolicy.load(self.run_folder)
+            introduce(policy.card.get("models", {}))
         data = Path(record.config["data"])
         dataset = Dataset.open(data) if data.is_dir() else None
-        asked = record.evaluation.get("command") or (
-            dataset.card["command"] if dataset else "forward"
-        )
         films: dict[str, bytes] = {}
-        if self.films and (self.run_folder / "policy").is_dir():
-            policy = ReleasedPolicy.load(self.run_folder)
+        if self.films and policy:
+            asked = record.evaluation.get("command") or policy.card.get("command") or "forward"
             with progress() as report:
                 films = film(
                     policy,

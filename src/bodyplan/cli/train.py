@@ -24,6 +24,10 @@ class Train:
     json: bool = False
     """Answer in JSON."""
 
+    def _robots(self) -> tuple[str, ...]:
+        names = listed(self.config.robots)
+        return () if names == ("all",) else names
+
     def run(self) -> int:
         """Train; 1 where it diverged."""
         from bodyplan.datasets.episodes import Dataset
@@ -31,7 +35,7 @@ class Train:
         from bodyplan.learn.compilation import enable_compilation_cache
 
         enable_compilation_cache()
-        config = replace(self.config, robots=listed(self.config.robots))
+        config = replace(self.config, robots=self._robots())
 
         def on_interval(update: int, policy: Any) -> Mapping[str, Any]:
             card = Dataset.open(config.data).card

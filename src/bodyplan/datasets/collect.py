@@ -32,6 +32,8 @@ from bodyplan.envs.conditions import CLEAN, Conditions
 from bodyplan.envs.environment import INITIAL_STATES
 from bodyplan.envs.walking import Command, parse_command
 from bodyplan.errors import BodyplanError
+from bodyplan.locking import sole_writer
+from bodyplan.robots.catalogue import introduce, models
 from bodyplan.robots.robot import Robot
 from bodyplan.storage import read_json, sha256, write_json
 
@@ -74,18 +76,26 @@ def build(
         BodyplanError: an argument names nothing, an expert is missing, the folder holds something
             else, a simulation diverged, or the disk is full.
     """
-    out, chosen, parsed = Path(out), parse_command(command), Recipe.parse(recipe)
-    _check(steps, seed, initial_state)
-    bodies = [robot if isinstance(robot, Robot) else Robot.load(robot) for robot in robots]
+    out, chosen, parsed = Path(out).absolute(), parse_command(command), Recipe.parse(recipe)
+    _check(steps, seed, initial_state, threads)
+    if snapshots is not None and not Path(snapshots).is_dir():
+        raise BodyplanError(f"there is no folder of snapshots at {snapshots}; check --snapshots.")
+    bodies = [_load(robot, chosen, snapshots) for robot in robots]
     names = [body.name for body in bodies]
+    own = models(dict(zip(names, robots, strict=True)))
     if not names or len(set(names)) < len(names):
         raise BodyplanError("robots must name at least one robot, and none of them twice.")
     settings = {"recipe": parsed.name, "command": list(chosen), "seed": seed, "steps": steps}
     if replay is not None:
+        if (snapshots, initial_state, conditions) != (None, "random", CLEAN):
+            raise BodyplanError(
+                "a log tells what was done when it was taken; with --replay give no snapshots, "
+                "initial state or conditions."
+            )
         logs = {name: read_log(name, chosen, replay) for name in names}
         settings |= _of_logs(logs, chosen, replay)
         choices = {name: select(parsed, log, steps) for name, log in logs.items()}
-        return _build(out, names, settings, partial(_write_chosen, logs, choices))
+        return _build(out, names, settings, own, partial(_write_chosen, logs, choices))
     homes = {name: _home(name, chosen, snapshots) for name in names}
     runs = []
     for body in bodies:
@@ -103,20 +113,38 @@ def build(
         left = [run for run in runs if run.robot.name in missing]
         record_all(left, folder, _finish_robot, progress, threads)
 
-    return _build(out, names, settings, record_missing)
+    return _build(out, names, settings, own, record_missing)
 
 
 def _build(
     out: Path,
     names: Sequence[str],
     settings: dict[str, Any],
+    own: Mapping[str, str],
     fill: Callable[[Path, Sequence[str]], None],
 ) -> Dataset:
-    """What `fill` makes of a folder and the names that it lacks; or what is there already."""
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        dataset = Dataset.open(out)
-        _require_same(settings, dataset.card, out)
-        return dataset
+    """What `fill` makes of a folder and the names that it lacks; or what is there already.
+
+    `own` has the paths of robots that only the user knows, for the card.
+    """
+    if out.is_file():
+        raise BodyplanError(f"{out} is a file; choose another folder with --out.")
+    with sole_writer(out):
+        if out.is_dir() and any(out.iterdir()):
+            dataset = Dataset.open(out)
+            _require_same(settings, dataset.card, out)
+            return dataset
+        _fill(out, names, settings, own, fill)
+    return Dataset.open(out)
+
+
+def _fill(
+    out: Path,
+    names: Sequence[str],
+    settings: dict[str, Any],
+    own: Mapping[str, str],
+    fill: Callable[[Path, Sequence[str]], None],
+) -> None:
     folder = out.with_name(out.name + ".partial")
     versions = {"bodyplan": __version__, "mujoco": mujoco.__version__, "numpy": np.__version__}
     begun = folder / _SETTINGS
@@ -125,17 +153,19 @@ def _build(
     else:
         if begun.is_file():
             _require_same({**settings, "versions": versions}, read_json(begun), folder)
+        elif folder.is_dir() and any(folder.iterdir()):
+            raise BodyplanError(f"{folder} does not say what it was to be; delete it.")
         write_json(begun, {**settings, "versions": versions})
         fill(folder, [name for name in names if not (folder / name / CARD).is_file()])
         entries = {name: read_json(folder / name / CARD) for name in names}
         card = {"format": FORMAT, **settings, "versions": versions, "robots": entries}
+        card |= {"models": dict(own)} if own else {}
         write_json(folder / CARD, {**card, "seal": seal(card)})
     for name in names:
         _sweep(folder / name)
         (folder / name / CARD).unlink(missing_ok=True)
     begun.unlink(missing_ok=True)
     folder.rename(out)
-    return Dataset.open(out)
 
 
 def _write_chosen(
@@ -168,7 +198,8 @@ def _of_logs(logs: Mapping[str, Log], command: Command, folder: str | Path) -> d
                 "build two datasets of them."
             )
     cards = {name: sha256(replay_path(name, command, folder) / CARD) for name in logs}
-    return {**told[first], "replay": cards}
+    seeds = {log.card.get("seed") for log in logs.values()}
+    return {**told[first], "seed": seeds.pop() if len(seeds) == 1 else None, "replay": cards}
 
 
 def _finish_robot(run: Run, parts: list[Part]) -> None:
@@ -203,12 +234,25 @@ def _experts(robot: Robot, command: Command, folder: str | Path | None) -> Snaps
     return experts
 
 
-def _check(steps: int, seed: int, initial_state: str) -> None:
-    if steps < 1 or seed < 0:
-        raise BodyplanError(f"steps {steps} must be at least 1 and seed {seed} at least 0.")
+def _load(robot: str | Robot, command: Command, snapshots: str | Path | None) -> Robot:
+    """A robot as given; one of one's own also by name, where its snapshots tell the path."""
+    if isinstance(robot, Robot):
+        return robot
+    if snapshots is not None and snapshot_path(robot, command, snapshots).is_file():
+        model = Snapshots.load(robot, command, snapshots).card.get("model")
+        introduce({robot: model} if model else {})
+    return Robot.load(robot)
+
+
+def _check(steps: int, seed: int, initial_state: str, threads: int | None) -> None:
+    cores = 1 if threads is None else threads
+    least = {"steps": (steps, 1), "seed": (seed, 0), "threads": (cores, 1)}
+    for name, (value, bound) in least.items():
+        if value < bound:
+            raise BodyplanError(f"{name} {value} must be at least {bound}.")
     if initial_state not in INITIAL_STATES:
         raise BodyplanError(
-            f"initial_state '{initial_state}' is unknown; choose one of {INITIAL_STATES}."
+            f"initial_state '{initial_state}' is unknown; choose {' or '.join(INITIAL_STATES)}."
         )
 
 

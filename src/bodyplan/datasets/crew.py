@@ -5,7 +5,6 @@ started from a notebook. Parts are shared out first; where there are fewer parts
 simulation runs on several.
 """
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from bodyplan.cores import available
 from bodyplan.datasets.parts import Part, parts_of, save_part
 from bodyplan.datasets.recording import Run, record
 
@@ -72,7 +72,7 @@ def record_all(
     """
     parts = {run.robot.name: parts_of(folder / run.robot.name, run.steps) for run in runs}
     missing = sum(not part.path.is_file() for own in parts.values() for part in own)
-    cores = threads or len(os.sched_getaffinity(0))
+    cores = available() if threads is None else threads
     jobs = max(1, min(cores, missing))
     tally = Tally(runs, progress)
 

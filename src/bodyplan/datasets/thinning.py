@@ -109,6 +109,8 @@ def _thin(phase: Phase, episodes: Int[np.ndarray, "_"], log: Log, steps: int) ->
             f"the log's {phase} phase has {total:,} steps where {steps:,} are wanted; log more "
             "robots (--log-replay), or ask for fewer steps."
         )
+    if not steps:
+        return Selection(phase, episodes[:0], lengths[:0])
     kept = np.zeros_like(lengths)
     left = 0
     for index, target in enumerate(np.cumsum(lengths) * (steps / total)):

@@ -7,7 +7,6 @@ run can be saved and continued exactly; results do not depend on the number of t
 """
 
 import copy
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -16,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from mujoco.rollout import Rollout
 
+from bodyplan import cores
 from bodyplan.envs.randomisation import Specimen, realise
 from bodyplan.envs.walking import CONTROL_STEP, State, read_state
 from bodyplan.errors import BodyplanError
@@ -76,7 +76,9 @@ class Simulator:
         self._model = _with_physics(robot.model, self._physics)
         self._models = [self._model] * num_envs
         self._substeps = round(CONTROL_STEP / self._physics.timestep)
-        threads = threads or len(os.sched_getaffinity(0))
+        threads = cores.available() if threads is None else threads
+        if threads < 1:
+            raise BodyplanError(f"threads {threads} must be at least 1")
         self._rollout = Rollout(nthread=threads)
         self._data = [mujoco.MjData(self._model) for _ in range(threads)]
         model = self._model

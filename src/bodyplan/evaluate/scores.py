@@ -11,8 +11,8 @@ class Score(TypedDict):
     """One robot's evaluation."""
 
     return_mean: float
-    return_se: float
-    """Standard error over episodes."""
+    return_se: float | None
+    """Standard error over episodes; None of a single one."""
     length_mean: float
     """Control steps."""
     velocity_error: float
@@ -23,10 +23,10 @@ class Score(TypedDict):
 def score(outcome: Outcome) -> Score:
     """Means and the standard error over the episodes of one robot."""
     returns = outcome.returns
-    spread = returns.std(ddof=1) if len(returns) > 1 else 0.0
+    several = len(returns) > 1
     return Score(
         return_mean=float(returns.mean()),
-        return_se=float(spread / np.sqrt(len(returns))),
+        return_se=float(returns.std(ddof=1) / np.sqrt(len(returns))) if several else None,
         length_mean=float(outcome.lengths.mean()),
         velocity_error=float(outcome.velocity_errors.mean()),
         returns=[round(float(value), 4) for value in returns],

@@ -14,6 +14,7 @@ from bodyplan.datasets.replay import assemble, chunk_paths, write_log
 from bodyplan.envs.walking import parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.course import Course, ExpertConfig, Log, comparable
+from bodyplan.robots.catalogue import models
 
 
 def train_expert(
@@ -85,6 +86,8 @@ def _snapshots(course: Course) -> Snapshots:
         | comparable(config)
         | {"steps": course.total_steps, "episode_steps": course.environment.horizon},
     }
+    if model := models({robot.name: config.robot}):
+        card["model"] = model[robot.name]
     # A short run may have fewer updates than snapshots were asked for.
     taken = {name: tensor[: len(course.taken)] for name, tensor in course.tensors.items()}
     return Snapshots(taken, card)

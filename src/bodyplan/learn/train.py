@@ -36,6 +36,7 @@ from bodyplan.learn.metrics import append, named, rewind
 from bodyplan.learn.networks.urma import PRESETS
 from bodyplan.learn.policy import FOLDER, ReleasedPolicy
 from bodyplan.learn.run import CHECKPOINTS, METRICS, Run, claim
+from bodyplan.robots.catalogue import introduce
 from bodyplan.storage import sha256
 
 Names = tuple[tuple[str, ...], ...]
@@ -122,6 +123,7 @@ def train(
             combine=config.combine,
             groups=identity["groups"],
             command=dataset.card.get("command"),
+            models=dataset.card.get("models", {}),
             recipe=dataset.card.get("recipe"),
             dataset_card_sha256=identity["dataset_card_sha256"],
         )
@@ -188,6 +190,7 @@ def _plan(config: TrainConfig) -> tuple[Dataset, Learner, dict[str, Any]]:
         BodyplanError: a setting or the dataset does not fit.
     """
     dataset = Dataset.open(config.data)
+    introduce(dataset.card.get("models", {}))
     strangers = sorted(set(config.robots) - set(dataset.robots))
     if strangers:
         raise BodyplanError(

@@ -2,19 +2,23 @@
 
 A package offers a robot through the entry point group `bodyplan.robots`; the entry point's name is
 the robot's, and what it points to is the path of an MJCF (with a TOML of one name beside it), or a
-function that returns one.
+function that returns one. A dataset or a run tells where the robots of one's own are that it is of
+(`introduce`), so that they too go by their names.
 """
 
 import os
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import Any
 
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.inspection.problems import meant
 
 MODELS = Path(__file__).parent / "models"
 GROUP = "bodyplan.robots"
+_INTRODUCED: dict[str, Path] = {}
 
 
 def packaged() -> tuple[str, ...]:
@@ -27,6 +31,23 @@ def names() -> tuple[str, ...]:
     return tuple(sorted({*packaged(), *_offered()}))
 
 
+def introduce(models: Mapping[str, str]) -> None:
+    """Lets robots of one's own go by name in this process; `models` has the path of each MJCF.
+
+    A name that everybody knows keeps its meaning.
+    """
+    _INTRODUCED.update({name: Path(path) for name, path in models.items() if name not in names()})
+
+
+def models(sources: Mapping[str, Any]) -> dict[str, str]:
+    """What `introduce` will need: paths of the MJCFs among robots' sources, by robots' names."""
+    return {
+        name: str(find(source).resolve())
+        for name, source in sources.items()
+        if name not in names() and isinstance(source, str | Path)
+    }
+
+
 def find(source: str | Path) -> Path:
     """The MJCF of a robot given by name or path.
 
@@ -37,6 +58,8 @@ def find(source: str | Path) -> Path:
         return MODELS / f"{source}.xml"
     if str(source) in _offered():
         return _follow(_offered()[str(source)])
+    if str(source) in _INTRODUCED:
+        return _INTRODUCED[str(source)]
     mjcf = Path(source)
     if mjcf.suffix == ".urdf":
         raise BodyplanError(
