@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "bodyplan"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = (
-    {"errors", "storage"},
+    {"errors", "cores", "locking", "storage"},
     {"robots"},
     {"envs"},
     {"datasets"},

@@ -27,7 +27,6 @@ from bodyplan.errors import BodyplanError
 from bodyplan.learn import ppo
 from bodyplan.learn.checkpoint import restore_tree, save_tree
 from bodyplan.learn.ppo import PPOConfig
-from bodyplan.learn.standing import stood_up
 from bodyplan.robots.robot import Robot
 from bodyplan.storage import read_tensors
 
@@ -107,8 +106,6 @@ class Course:
             environment.robot.num_joints,
             environment.robot.expert.initial_std,
         )
-        if environment.robot.expert.stands:
-            self.learner = stood_up(self.learner, environment.robot)
         self.steps = 0
         self.total_steps = config.steps or environment.robot.expert.steps
         self.episode_returns = np.zeros(hyper.num_envs)

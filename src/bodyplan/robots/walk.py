@@ -86,8 +86,6 @@ class ExpertCourse:
     episode_steps: int = 250
     """Control steps after which a robot in training starts anew, from another random state. Values
     bootstrap through that end; where it comes early, the robot meets more of those states."""
-    stands: bool = False
-    """Begin from the action that holds the robot up, where its motors sag under its weight."""
 
 
 def listed_geoms(reward: RewardCoefficients, termination: Termination) -> tuple[str, ...]:
