@@ -17,6 +17,7 @@ import numpy as np
 import bodyplan
 from bodyplan.datasets.experts import Snapshots
 from bodyplan.datasets.interchange.arrays import import_arrays
+from bodyplan.errors import BodyplanError
 from bodyplan.learn.train import TrainConfig
 
 MAPPING = Path(__file__).parent / "my_logs" / "mapping.toml"
@@ -57,31 +58,38 @@ def record(folder: Path, runs: int = 4, steps: int = 250) -> None:
 
 
 def main(folder: Path) -> None:
-    logs = folder / "my_logs"
-    logs.mkdir()
+    logs, data, out = folder / "my_logs", folder / "my_data", folder / "run"
+    for old in (logs, data, out):
+        if old.exists():
+            raise BodyplanError(f"{old} is there already; delete it or give another folder.")
+    logs.mkdir(parents=True)
     record(logs)
     shutil.copy(MAPPING, logs)
 
     # The command line's `bodyplan data import my_logs/mapping.toml --out my_data`.
-    dataset = import_arrays(logs / MAPPING.name, folder / "my_data")
+    dataset = import_arrays(logs / MAPPING.name, data)
     for name, entry in dataset.card["robots"].items():
         print(
             f"{name}: {entry['steps']} steps in {entry['episodes']} episodes, "
             f"{entry['given_up']} given up, unknown: {', '.join(entry['unknown'])}"
         )
+        for note in entry["notes"]:
+            print(f"{name}: {note}")
     print(f"faults: {dataset.verify() or 'none'}")
 
     # A few updates show that it can be trained on; leave `network` out and give more for real.
-    config = TrainConfig(
-        dataset.path, folder / "run", network="tiny", batch_size=64, updates=20, log_every=10
-    )
+    config = TrainConfig(dataset.path, out, network="tiny", batch_size=64, updates=20, log_every=10)
     run = bodyplan.train(config, lambda update, _: print(f"{update} of {config.updates} updates"))
     print(f"a policy for {', '.join(run.policy.card['robots'])}")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        main(Path(sys.argv[1]))
-    else:
-        with tempfile.TemporaryDirectory() as temporary:
-            main(Path(temporary))
+    try:
+        if len(sys.argv) > 1:
+            main(Path(sys.argv[1]))
+        else:
+            with tempfile.TemporaryDirectory() as temporary:
+                main(Path(temporary))
+    except BodyplanError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

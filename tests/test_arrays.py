@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -134,6 +135,7 @@ def test_raw_logs_become_what_the_environment_observed(walked, bring):
     card = dataset.card
     assert (card["source"], card["recipe"], card["command"]) == ("arrays", "logs", [1.0, 0.0, 0.0])
     assert card["robots"][ROBOT]["given_up"] == 0
+    assert card["robots"][ROBOT]["notes"] == []
     assert "conditions" not in card
 
 
@@ -370,7 +372,8 @@ def test_several_robots(walked, bring, load, tmp_path):
     ("changes", "message"),
     [
         ({"joint_positions": "Q"}, "no array 'Q'; .*it has 'action'"),
-        ({"joint_position": "q"}, "unknown entry 'joint_position'; did you mean 'joint_positions'"),
+        ({"joint_position": "q"}, "'joint_position'; did you mean 'joint_positions'.$"),
+        ({"tempo": 50}, "unknown entry 'tempo'; known are robot, .*, episode_ends.$"),
         ({"joint_positions": {"array": "q", "units": "deg"}}, "'units'; did you mean 'unit'"),
         ({"joint_positions": {"array": "q", "unit": "grad"}}, "unit = 'grad'; choose one of rad"),
         ({"joint_positions": {"unit": "deg"}}, "names no array; add array"),
@@ -385,6 +388,10 @@ def test_several_robots(walked, bring, load, tmp_path):
         ({"gravity": {"array": "gravity", "scale": 9.81}}, "gravity in row 0 has the length 9.81"),
         ({"orientation": "quaternion"}, 'does not say the order of its numbers; add order = "wx'),
         ({"actions": {"array": "action", "scale": 100.0}}, "times the action scale; give kind"),
+        (
+            {"actions": {"array": "action", "kind": "target", "scale": 9.0}},
+            'action scale; give kind = "offset" if actions are offsets',
+        ),
         ({"actions": {"array": "action", "kind": "torque"}}, "kind = 'torque'; choose one of"),
         ({"actions": 0.0}, "must give an array for actions"),
         ({"rewards": {"array": "reward", "offset": -1.0}}, "task's is never negative; give least"),
@@ -393,9 +400,13 @@ def test_several_robots(walked, bring, load, tmp_path):
         ({"truncated": "fell"}, "both truncated and episodes say"),
         ({"joint_order": ["hip"]}, "names 'hip', which is no joint"),
         ({"foot_order": ["FR_foot", "FL_foot", "RR_foot"]}, "must name each foot once"),
-        ({"foot_order": ["FR_foot", "FL_foot", "RR_foot", "RL_fot"]}, "did you mean 'RL_foot'"),
+        ({"foot_order": ["FR_foot", "FL_foot", "RR_foot", "RL_fot"]}, "mean 'RL_foot'.$"),
         ({"rate": 200}, "rate = 200, but the task takes 50 decisions a second; resample"),
         ({"files": "*.h5"}, "no file matches '.*h5'"),
+        (
+            {"files": "/logs/*.npz"},
+            "absolute path '/logs/.*'; give it relative to the mapping file",
+        ),
         ({"files": 3}, "files is 3, which is no list"),
         ({"robot": "unitree_go7"}, "no robot is called 'unitree_go7'"),
         ({"linear_velocity": {"array": "v", "frame": "world"}}, "needs the orientation; add it"),
@@ -440,6 +451,151 @@ def test_no_mapping(tmp_path, text):
         import_arrays(tmp_path / "mapping.toml", tmp_path / "out")
     with pytest.raises(BodyplanError, match=r"gone.toml cannot be read"):
         import_arrays(tmp_path / "gone.toml", tmp_path / "out")
+
+
+def test_data_in_place_of_a_mapping(walked, tmp_path):
+    np.savez(tmp_path / "log.npz", **walked)
+    with pytest.raises(BodyplanError, match="log.npz is no mapping TOML; it looks like data, give"):
+        import_arrays(tmp_path / "log.npz", tmp_path / "out")
+    (tmp_path / "mapping.toml").write_text("# Läufe", encoding="latin-1")
+    with pytest.raises(BodyplanError, match="mapping.toml is not valid TOML.*utf-8"):
+        import_arrays(tmp_path / "mapping.toml", tmp_path / "out")
+
+
+def test_a_folder_without_arrays(bring):
+    with pytest.raises(BodyplanError, match="log holds no arrays at all, so no 'action'; give the"):
+        bring({}, PLAIN, write=lambda path: path.mkdir(), file="log")
+
+
+@pytest.fixture(scope="module")
+def example():
+    spec = importlib.util.spec_from_file_location("my_dataset", EXAMPLES / "my_dataset.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def recorded(example, tmp_path_factory):
+    """A walk as the example's logger writes it, and the entries of its mapping."""
+    folder = tmp_path_factory.mktemp("recorded")
+    example.record(folder, runs=1, steps=160)
+    with np.load(folder / "walk_0.npz") as file:
+        logs = dict(file)
+    table = tomllib.loads(example.MAPPING.read_text())["robots"][0]
+    return logs, {name: own for name, own in table.items() if name not in ("robot", "files")}
+
+
+def faster(array, times):
+    """As if logged so many times as often."""
+    before, rows = np.arange(len(array)), np.arange(times * len(array) - 1) / times
+    columns = array.reshape(len(array), -1).T
+    between = np.stack([np.interp(rows, before, column) for column in columns], axis=1)
+    return between.reshape(-1, *array.shape[1:])
+
+
+class TestPlausibility:
+    def test_a_right_log_passes_without_a_note(self, recorded, bring):
+        entry = bring(*recorded).card["robots"][ROBOT]
+        assert (entry["steps"], entry["notes"]) == (159, [])
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"dq": np.degrees}, "not move as joint_velocities say .0.017 times as fast.*units of"),
+            ({"dq": np.radians}, "not move as joint_velocities say .57 times as fast"),
+            ({"dq": lambda dq: dq[:, ::-1]}, "not move as joint_velocities.*joint_order holds"),
+            ({"dq": lambda dq: -dq}, "not move as joint_velocities say .-1 times as fast"),
+            ({"dq": lambda dq: 0.0 * dq}, "not move as joint_velocities say .0 times as fast"),
+            ({"gyro": np.radians}, "orientation does not turn as angular_velocity.*check the unit"),
+            ({"gyro": np.degrees}, "orientation does not turn as angular_velocity"),
+            ({"gyro": lambda gyro: gyro[:, [1, 0, 2]]}, "orientation does not turn .*columns of"),
+            ({"gyro": lambda gyro: gyro * [1, -1, -1]}, "orientation does not turn .*frame"),
+            ({"quaternion": lambda q: np.roll(q, 1, axis=1)}, "on its back.*order of a quaternion"),
+            (
+                {"quaternion": lambda q: q * [-1, -1, -1, 1]},
+                "orientation does not .*say.* .-0.99 ti",
+            ),
+        ],
+    )
+    def test_what_does_not_move_as_told(self, recorded, bring, changes, message):
+        logs, entries = recorded
+        wrong = {name: change(logs[name]) for name, change in changes.items()}
+        with pytest.raises(BodyplanError, match=f"log.npz: .*{message}"):
+            bring(logs | wrong, entries)
+
+    def test_the_order_of_a_quaternion_that_leaves_the_robot_upright(self, recorded, bring):
+        logs, entries = recorded
+        other = {"orientation": {"array": "quaternion", "order": "wxyz"}}
+        with pytest.raises(
+            BodyplanError, match="does not turn .*, the order of the quaternion, an"
+        ):
+            bring(logs, entries | other)
+
+    @pytest.mark.parametrize(("rate", "told"), [(25, r"[12]\.?\d?"), (100, "0.[45]")])
+    def test_another_rate(self, recorded, bring, rate, told):
+        logs, entries = recorded
+        change = (lambda own: own[::2]) if rate == 25 else (lambda own: faster(own, 2))
+        logs = {name: change(own) for name, own in logs.items()} | {"fell": np.zeros(1000, bool)}
+        logs["fell"] = logs["fell"][: len(logs["q"])]
+        with pytest.raises(BodyplanError, match=f"say .{told}\\d* times as fast.*the rate"):
+            bring(logs, entries)
+        still = logs | {name: 0.0 * logs[name] + logs[name][:1] for name in ("q", "dq")}
+        still["dq"] *= 0.0
+        with pytest.raises(BodyplanError, match="does not turn as angular_velocity.*the rate"):
+            bring(still, entries)
+
+    def test_a_robot_that_stands_is_not_judged(self, recorded, bring):
+        logs, entries = recorded
+        rng = np.random.default_rng(0)
+        noise = {"q": 0.002, "dq": 0.1, "gyro": 1.0, "quaternion": 0.003}
+        still = {
+            name: logs[name][:1] + rng.normal(0.0, size, logs[name].shape)
+            for name, size in noise.items()
+        }
+        assert bring(logs | still, entries).verify() == []
+
+    def test_a_short_log_is_not_judged(self, recorded, bring):
+        logs, entries = recorded
+        short = {name: own[:49] for name, own in logs.items()}
+        assert bring(short | {"dq": 0.0 * short["dq"]}, entries).verify() == []
+
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            ({"scale": 1000.0}, "height in row 0 is .* m, where unitree_go1 stands at .*the unit"),
+            ({"unit": "mm"}, "height in row .* is 0.000.* m, where unitree_go1 stands"),
+            ({"scale": -1.0}, "height in row 0 is -.* m"),
+        ],
+    )
+    def test_heights_that_are_none(self, walked, bring, given, message):
+        with pytest.raises(BodyplanError, match=message):
+            bring(walked, PLAIN | {"height": {"array": "z", **given}})
+
+    def test_joints_out_of_their_range(self, walked, bring):
+        with pytest.raises(BodyplanError, match="joint 'F._calf_joint' is more than 0.5 rad outsi"):
+            columns = [2, 1, 0, 5, 4, 3, *range(6, 12)]
+            bring(walked, PLAIN | {"joint_positions": {"array": "q", "columns": columns}})
+        rare = walked["q"].copy()
+        rare[::40, 0] += 3.0  # spikes of a sensor
+        bring(walked | {"q": rare}, PLAIN)
+
+    def test_what_is_odd_is_noted_and_told(self, walked, bring, tmp_path, capsys, load):
+        walked = walked | {"force": np.where(walked["contact"], 30.0, 0.0)}
+        walked["force"][:, 0], walked["force"][:, 3] = 5.0, 90.0
+        entries = PLAIN | {
+            "foot_contacts": {"array": "force", "threshold": 20.0},
+            "rewards": {"array": "reward", "offset": 1.0},
+        }
+        feet = [foot.name for foot in load(ROBOT).feet]
+        notes = bring(walked, entries).card["robots"][ROBOT]["notes"]
+        assert len(notes) == 3
+        assert re.match(r"\d+ steps earn up to 1\S* where the task gives at most 0.\d+", notes[0])
+        assert notes[1].startswith(f"'{feet[0]}' never on the floor at threshold 20; check it ")
+        assert notes[2].startswith(f"'{feet[3]}' always on the floor at threshold 20; check it ")
+        ImportArrays(tmp_path / "mapping.toml", tmp_path / "again").run()
+        said = capsys.readouterr().out
+        assert all(f"{ROBOT}: {note}" in said for note in notes)
 
 
 class TestHdf5:
@@ -600,10 +756,7 @@ def test_the_command_tells_what_was_left_out(walked, tmp_path, bring, capsys):
     assert json.loads(capsys.readouterr().out)["card"]["source"] == "arrays"
 
 
-def test_the_example_records_logs_that_its_mapping_reads(tmp_path):
-    spec = importlib.util.spec_from_file_location("my_dataset", EXAMPLES / "my_dataset.py")
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
+def test_the_example_records_logs_that_its_mapping_reads(example, tmp_path):
     example.record(tmp_path, runs=2, steps=30)
     (tmp_path / "mapping.toml").write_text(example.MAPPING.read_text())
     dataset = import_arrays(tmp_path / "mapping.toml", tmp_path / "out")
@@ -615,6 +768,16 @@ def test_the_example_records_logs_that_its_mapping_reads(tmp_path):
     np.testing.assert_allclose(episodes.joints[0], 0.0, atol=1e-6)
     np.testing.assert_allclose(episodes.general[0, 9:12], [0.0, 0.0, -1.0], atol=1e-6)
     np.testing.assert_allclose(episodes.joints[1:30, :, 2], episodes.actions[:29] / 10, atol=1e-6)
+
+
+def test_the_example_makes_its_folder_and_leaves_an_old_one_alone(tmp_path):
+    (tmp_path / "new" / "my_data").mkdir(parents=True)
+    command = [sys.executable, str(EXAMPLES / "my_dataset.py"), str(tmp_path / "new")]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("error: ")
+    assert "my_data is there already; delete it or give another folder." in ran.stderr
+    assert ran.stderr.count("\n") == 1
 
 
 def test_the_documentation_knows_every_quantity_and_reads():

@@ -25,6 +25,7 @@ from bodyplan.datasets.interchange.minari_export import export_minari
 from bodyplan.datasets.interchange.minari_identity import environment_spec, minari_id
 from bodyplan.datasets.interchange.minari_import import import_minari
 from bodyplan.datasets.interchange.minari_record import digest
+from bodyplan.datasets.verification import seal
 from bodyplan.envs.layouts import flatten, observation_space, unflatten
 from bodyplan.envs.walking import Observation
 from bodyplan.errors import BodyplanError
@@ -76,6 +77,11 @@ def test_a_root_may_be_relative(dataset, exported, tmp_path, monkeypatch):
     assert back.card["robots"].keys() == {next(iter(ROBOTS))}
 
 
+def seal_card(folder):
+    card = read_json(folder / "card.json")
+    write_json(folder / "card.json", card | {"seal": seal(card)})
+
+
 def source(root):
     return root / IDS[1] / "data"
 
@@ -105,6 +111,25 @@ class TestRoundTrip:
         assert alone.card["snapshots"] == {"dog": "b"}
         back = import_minari(IDS, tmp_path / "back", tmp_path / "root")
         assert files(back.path) == files(tmp_path / "data")
+
+    def test_parts_of_a_sealed_dataset_are_sealed_anew(self, tmp_path):
+        write_dataset(tmp_path / "data", ROBOTS, steps=40)
+        seal_card(tmp_path / "data")
+        export_minari(Dataset.open(tmp_path / "data"), tmp_path / "root")
+        alone = import_minari(IDS[1:], tmp_path / "alone", tmp_path / "root")
+        assert alone.card["seal"] == seal(alone.card)
+        assert alone.verify() == []
+        back = import_minari(IDS, tmp_path / "back", tmp_path / "root")
+        assert files(back.path) == files(tmp_path / "data")
+
+    def test_robots_of_datasets_with_seals_of_their_own(self, tmp_path):
+        for robot, parts in ROBOTS.items():
+            write_dataset(tmp_path / robot, {robot: parts}, steps=40)
+            seal_card(tmp_path / robot)
+            export_minari(Dataset.open(tmp_path / robot), tmp_path / "root")
+        both = import_minari(IDS, tmp_path / "both", tmp_path / "root")
+        assert both.robots == tuple(ROBOTS)
+        assert both.verify() == []
 
     def test_the_command_line(self, dataset, tmp_path, capsys):
         root, out = tmp_path / "root", tmp_path / "out"
@@ -338,6 +363,8 @@ class TestImportIsRefused:
             import_minari(["bodyplan/cat-v0"], tmp_path / "out", exported)
         with pytest.raises(BodyplanError, match="at least one Minari dataset"):
             import_minari([], tmp_path / "out", exported)
+        with pytest.raises(BodyplanError, match=f"the id '{IDS[1]}' is given twice; name each"):
+            import_minari([*IDS, IDS[1]], tmp_path / "out", exported)
         export_minari(Dataset.open(_copy(exported, tmp_path)), tmp_path / "root", version=1)
         shutil.copytree(exported / IDS[1], tmp_path / "root" / IDS[1])
         twice = [IDS[1], IDS[1].replace("v0", "v1")]

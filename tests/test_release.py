@@ -270,7 +270,10 @@ def test_faults_are_named(source, tmp_path, name, place, value, message):
         ({"slots": (ROBOTS[1], ROBOTS[0], ROBOTS[2])}, "does not describe hexapod|have ended and"),
         ({"slots": SLOTS}, r"has the shape \[240, 3, 668\], not \[240, 16, any\]"),
         ({"slots": ROBOTS[:2]}, r"has the shape \[240, 3, 668\], not \[240, 2, any\]"),
-        ({"robots": ("badger",)}, "no robot 'badger'"),
+        ({"robots": ("badger",)}, "no robot 'badger'; choose among unitree_go1"),
+        ({"recipe": ""}, "the recipe '' is no name"),
+        ({"recipe": "sub/70"}, "the recipe 'sub/70' is no name; give --recipe one word"),
+        ({"recipe": "sub 70"}, "the recipe 'sub 70' is no name"),
         ({"robots": ROBOTS[:1] * 2}, "none of them twice"),
         ({"command": "backward"}, "under the command forward, not backward"),
         ({"names": ArrayNames(next_observations="following")}, "no array 'following'"),
@@ -281,6 +284,20 @@ def test_wrong_arguments(source, tmp_path, changes, message):
     with pytest.raises(BodyplanError, match=message):
         read(source, tmp_path / "out", **changes)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_wrong_command_is_refused_at_once(source, tmp_path):
+    done = []
+    with pytest.raises(BodyplanError, match="under the command forward, not 0.5,0,0"):
+        read(source, tmp_path / "out", command="0.5,0,0", progress=lambda *told: done.append(told))
+    assert done == []  # after a stretch that was not finished
+    assert read(source, tmp_path / "out", command="forward").card["command"] == list(FORWARD)
+
+
+def test_what_is_no_release_folder(tmp_path):
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(BodyplanError, match="mine holds no arrays at all, so no 'observations'"):
+        read(tmp_path / "mine", tmp_path / "out")
 
 
 @pytest.mark.parametrize(

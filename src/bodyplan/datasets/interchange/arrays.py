@@ -17,6 +17,7 @@ from bodyplan.datasets.interchange.containers import opened
 from bodyplan.datasets.interchange.endings import Frames, lay_out
 from bodyplan.datasets.interchange.logs import Log
 from bodyplan.datasets.interchange.mapping import RobotLogs, read_mapping
+from bodyplan.datasets.interchange.plausibility import notes
 from bodyplan.datasets.interchange.publishing import new_folder, write_card
 from bodyplan.datasets.interchange.sensing import scaled
 from bodyplan.datasets.layout import FRAMES
@@ -72,6 +73,7 @@ def import_arrays(mapping: Path, out: Path, progress: Progress | None = None) ->
                 "files": len(logs.files),
                 "given_up": sum(piece.frames.given_up for piece in pieces),
                 "unknown": [name for name, own in logs.quantities.items() if own.is_unknown],
+                "notes": notes(robot, logs, episodes),
             }
         commonest, count = commands.most_common(1)[0]
         facts = Conditions(commands=1.0 - count / commands.total()).card()
@@ -121,10 +123,15 @@ def _actions(log: Log) -> Float[np.ndarray, "rows J"]:
         actions = actions / robot.action_scale
     if (np.abs(actions) > ACTION_LIMIT).any():
         row, joint = np.argwhere(np.abs(actions) > ACTION_LIMIT)[0].tolist()
+        other = (
+            'kind = "offset" if actions are offsets from the nominal pose'
+            if given.kind == "target"
+            else 'kind = "target" if actions are joint positions'
+        )
         raise BodyplanError(
             f"{log.path}: the action of joint '{robot.joints[joint]}' in row {row} is "
-            f'{actions[row, joint]:.3g} times the action scale; give kind = "target" if actions '
-            "are joint positions, and their unit, and check joint_order."
+            f"{actions[row, joint]:.3g} times the action scale; give {other}, and their unit, and "
+            "check joint_order."
         )
     return actions
 

@@ -89,10 +89,15 @@ def require(container: Container, name: str) -> StoredArray:
     found = container.find(name)
     if found is None:
         known = container.names()
+        if not known:
+            raise BodyplanError(
+                f"{container.path} holds no arrays at all, so no '{name}'; give the folder or file "
+                "that has them."
+            )
         asked = meant(name, known)
         raise BodyplanError(
             f"{container.path} has no array '{name}'; {f'{asked} ' if asked else ''}"
-            f"it has {listed(known) or 'none'}."
+            f"it has {listed(known)}."
         )
     return found
 

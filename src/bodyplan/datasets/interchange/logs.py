@@ -11,7 +11,7 @@ from bodyplan.datasets.interchange.mapping import RobotLogs
 from bodyplan.datasets.interchange.quantities import QUANTITIES, Quantity
 from bodyplan.envs.layouts import flat_space
 from bodyplan.errors import BodyplanError
-from bodyplan.robots.inspection.problems import meant
+from bodyplan.robots.inspection.problems import listed, meant
 from bodyplan.robots.robot import Robot
 
 _STEPS = ("actions", "rewards", "terminated", "truncated", "episodes", "episode_ends")
@@ -239,7 +239,7 @@ def _order(what: str, own: tuple[str, ...], given: tuple[str, ...] | None) -> In
         if name not in own:
             raise BodyplanError(
                 f"{what}_order names '{name}', which is no {what} of the robot; "
-                f"{meant(name, own) or f'it has {own}'}."
+                f"{meant(name, own) or f'it has {listed(own)}.'}"
             )
     if sorted(given) != sorted(own):
         missing = sorted(set(own) - set(given)) or "one twice"

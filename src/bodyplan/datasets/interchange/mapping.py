@@ -57,12 +57,7 @@ def read_mapping(path: Path) -> LogMapping:
         BodyplanError: it is missing or no TOML, has an unknown or ill-typed entry, or names files
             that are not there.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BodyplanError(f"{path} cannot be read ({error.strerror}); check the path.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BodyplanError(f"{path} is not valid TOML: {error}; correct it there.") from error
+    content = _content(path)
     require_known(str(path), content, _TOP_KEYS)
     tables = content.get("robots")
     if not isinstance(tables, list) or not tables:
@@ -75,6 +70,20 @@ def read_mapping(path: Path) -> LogMapping:
         seed=typed(str(path), "seed", content.get("seed", 0), int),
         command=None if command is None else parse_command(command),
     )
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_bytes()
+        if b"\0" in text:
+            raise BodyplanError(
+                f"{path} is no mapping TOML; it looks like data, give the TOML that describes it."
+            )
+        return tomllib.loads(text.decode("utf-8"))
+    except OSError as error:
+        raise BodyplanError(f"{path} cannot be read ({error.strerror}); check the path.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BodyplanError(f"{path} is not valid TOML: {error}; correct it there.") from error
 
 
 def _robot(path: Path, number: int, table: Any) -> RobotLogs:
@@ -111,7 +120,12 @@ def _files(path: Path, place: str, patterns: Any) -> tuple[Path, ...]:
         [patterns] if isinstance(patterns, str) else typed(place, "files", patterns, list)
     ):
         typed(place, "files", pattern, str)
-        matching = sorted(path.parent.glob(pattern)) if not Path(pattern).is_absolute() else []
+        if Path(pattern).is_absolute():
+            raise BodyplanError(
+                f"{place}: files has the absolute path '{pattern}'; give it relative to the "
+                f"mapping file, in {path.parent.resolve()}."
+            )
+        matching = sorted(path.parent.glob(pattern))
         if not matching:
             raise BodyplanError(
                 f"{place}: no file matches '{pattern}' in {path.parent}; give a path or a pattern "

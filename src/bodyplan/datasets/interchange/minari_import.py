@@ -26,6 +26,7 @@ from bodyplan.datasets.interchange.minari_record import (
     joint_card,
 )
 from bodyplan.datasets.layout import CARD, DESCRIPTORS, IDS
+from bodyplan.datasets.verification import seal
 from bodyplan.envs.layouts import unflatten
 from bodyplan.errors import BodyplanError
 from bodyplan.storage import atomic_folder, read_json, sha256, write_array, write_json
@@ -56,8 +57,12 @@ def import_minari(
     out, home = Path(out), find_root(root)
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise BodyplanError(f"{out} holds something already; choose another folder.")
+    if twice := sorted({own for own in ids if list(ids).count(own) > 1}):
+        raise BodyplanError(f"the id '{twice[0]}' is given twice; name each Minari dataset once.")
     sources = {own: _Source.open(home, own) for own in ids}
     card = joint_card({own: source.told for own, source in sources.items()})
+    if "seal" in card:  # that of the exported card tells of all its robots
+        card |= {"seal": seal(card)}
     for source in sources.values():
         source.check_files()
     with atomic_folder(out) as folder:

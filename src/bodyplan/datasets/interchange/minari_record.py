@@ -120,8 +120,9 @@ def _own(told: Mapping[str, Any]) -> list[str]:
 
 
 def _common(told: Mapping[str, Any]) -> dict[str, Any]:
-    """The card without the robot's own entries, of which only the names are left."""
-    return {**told["card"], **dict.fromkeys(_own(told), "one for each robot")}
+    """The card without its seal and the robot's own entries, of which only the names are left."""
+    common = {**told["card"], **dict.fromkeys(_own(told), "one for each robot")}
+    return {key: value for key, value in common.items() if key != "seal"}
 
 
 def _said(card: Mapping[str, Any], key: str) -> str:

@@ -194,5 +194,5 @@ def require_known(place: str, table: Mapping[str, Any], keys: tuple[str, ...]) -
     """
     for key in table:
         if key not in keys:
-            asked = meant(key, keys) or f"known are {', '.join(keys)}"
-            raise BodyplanError(f"{place} has an unknown entry '{key}'; {asked}.")
+            asked = meant(key, keys) or f"known are {', '.join(keys)}."
+            raise BodyplanError(f"{place} has an unknown entry '{key}'; {asked}")

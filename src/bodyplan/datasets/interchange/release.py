@@ -110,7 +110,7 @@ def import_release(
         path: folder of `.npy` arrays, or one HDF5 file.
         out: the dataset's folder.
         robots: those to read; `all` is every one.
-        recipe: what the card says of how the data were made.
+        recipe: what the card says of how the data were made, in one word.
         command: what the card says; the data's commonest where not given.
         seed: what the card says.
         slots: names of the robots, or paths of MJCFs, in the order of axis 1.
@@ -122,6 +122,7 @@ def import_release(
             another robot than `slots` says; the disk is full.
     """
     chosen = _choose(robots, slots)
+    _require_name(recipe)
     with opened(Path(path)) as container, new_folder(Path(out)) as folder, ExitStack() as stack:
         arrays = _find(container, names, len(slots))
         found: list[Slot] = []
@@ -133,6 +134,8 @@ def import_release(
         for stretch in _stretches(arrays):
             for slot in found:
                 slot.take(stretch)
+            if stretch.start == 0:
+                _require_command(found, command)  # before everything is read for nothing
             if progress:
                 progress("reading", stretch.start + stretch.count, arrays.count)
         told, share = _command(found, command)
@@ -146,6 +149,14 @@ def import_release(
     return Dataset.open(out)
 
 
+def _require_name(recipe: str) -> None:
+    if not recipe or any(mark.isspace() or mark in "/\\" for mark in recipe):
+        raise BodyplanError(
+            f"the recipe '{recipe}' is no name; give --recipe one word without slashes, as in "
+            "suboptimal70."
+        )
+
+
 def _choose(robots: Sequence[str], slots: Sequence[str]) -> list[int]:
     """Places of the chosen robots on axis 1."""
     if tuple(robots) == ("all",):
@@ -153,8 +164,8 @@ def _choose(robots: Sequence[str], slots: Sequence[str]) -> list[int]:
     for name in robots:
         if name not in slots:
             raise BodyplanError(
-                f"the release has no robot '{name}'; {meant(name, slots)} choose among "
-                f"{', '.join(slots)}."
+                f"the release has no robot '{name}'; "
+                f"{' '.join([meant(name, slots), 'choose among']).strip()} {', '.join(slots)}."
             )
     if not robots or len(set(robots)) < len(robots):
         raise BodyplanError("robots must name at least one robot, and none of them twice.")
@@ -251,8 +262,19 @@ def _command(found: Sequence[Slot], asked: str | Command | None) -> tuple[Comman
     commonest = counts.most_common(1)[0][0]
     told = commonest if asked is None else parse_command(asked)
     if told != commonest:
-        raise BodyplanError(
-            f"the data are under the command {command_name(commonest)}, not {command_name(told)}; "
-            "leave --command out or check the path."
-        )
+        raise _other_command(commonest, told)
     return told, 1.0 - counts[told] / counts.total()
+
+
+def _require_command(found: Sequence[Slot], asked: str | Command | None) -> None:
+    """Refuses a command under which no row so far is."""
+    counts: Counter[Command] = sum((slot.commands for slot in found), Counter())
+    if asked is not None and counts and (told := parse_command(asked)) not in counts:
+        raise _other_command(counts.most_common(1)[0][0], told)
+
+
+def _other_command(commonest: Command, told: Command) -> BodyplanError:
+    return BodyplanError(
+        f"the data are under the command {command_name(commonest)}, not {command_name(told)}; "
+        "leave --command out or check the path."
+    )

@@ -5,6 +5,7 @@ from jaxtyping import Bool, Float
 
 from bodyplan.datasets.interchange.endings import Frames
 from bodyplan.datasets.interchange.logs import Log
+from bodyplan.datasets.interchange.plausibility import require_plausible
 from bodyplan.envs.attitude import gravity_in_trunk_frame, into_trunk_frame
 from bodyplan.envs.layouts import unflatten
 from bodyplan.envs.walking import Command, Observation, State, observe, remember
@@ -80,7 +81,7 @@ def _state(log: Log, frames: Frames) -> State:
     contacts = np.zeros((count, robot.num_feet), bool)
     if robot.senses_feet or log.has("foot_contacts"):
         contacts = log.frames("foot_contacts", frames) > log.quantity("foot_contacts").threshold
-    return State(
+    state = State(
         height=_height(log, frames),
         gravity=_gravity(log, frames, orientation),
         linear_velocity=_velocity(log, "linear_velocity", frames, orientation),
@@ -91,6 +92,8 @@ def _state(log: Log, frames: Frames) -> State:
         foot_contact=contacts,
         touching=np.zeros((count, len(robot.contact_geoms)), bool),
     )
+    require_plausible(log, state, frames)
+    return state
 
 
 def _orientation(log: Log, frames: Frames) -> Float[np.ndarray, "frames 4"]:
