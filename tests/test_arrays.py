@@ -786,3 +786,18 @@ def test_the_documentation_knows_every_quantity_and_reads():
         assert f"`{name}`" in text, name
     section = text[text.index("## Your own arrays") :]
     assert tomllib.loads(section.split("```toml\n")[1].split("```")[0])["robots"]
+
+
+def test_the_card_tells_where_a_robot_of_ones_own_is(bring):
+    """One that nobody else knows: stands still, as `observations` in the layout `flat`."""
+    starfish = EXAMPLES / "starfish" / "starfish.xml"
+    environment = Environment(str(starfish), num_envs=1, threads=1)
+    rows = []
+    for _ in range(8):
+        rows.append(arrange("flat", environment.descriptor, environment.observation)[0])
+        environment.step(np.zeros((1, 15)))
+    log = {"o": np.array(rows), "a": np.zeros((8, 15)), "r": np.zeros(8)}
+    names = {"observations": "o", "actions": "a", "rewards": "r", "terminated": False}
+    dataset = bring(log, names, [{"robot": str(starfish), "files": "log.npz", **names}])
+    assert dataset.card["models"] == {"starfish": str(starfish)}
+    assert dataset.verify() == []

@@ -25,6 +25,7 @@ from bodyplan.datasets.verification import ACTION_LIMIT
 from bodyplan.envs.conditions import Conditions
 from bodyplan.envs.walking import Command, Observation
 from bodyplan.errors import BodyplanError
+from bodyplan.robots.catalogue import models
 from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.robots.robot import Robot
 
@@ -77,6 +78,11 @@ def import_arrays(mapping: Path, out: Path, progress: Progress | None = None) ->
             }
         commonest, count = commands.most_common(1)[0]
         facts = Conditions(commands=1.0 - count / commands.total()).card()
+        sources = {
+            robot.name: logs.robot for robot, logs in zip(robots, asked.robots, strict=True)
+        }
+        if own := models(sources):
+            facts["models"] = own
         write_card(folder, "arrays", asked.recipe, commonest, asked.seed, entries, facts)
     return Dataset.open(out)
 
