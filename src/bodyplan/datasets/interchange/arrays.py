@@ -78,9 +78,7 @@ def import_arrays(mapping: Path, out: Path, progress: Progress | None = None) ->
             }
         commonest, count = commands.most_common(1)[0]
         facts = Conditions(commands=1.0 - count / commands.total()).card()
-        sources = {
-            robot.name: logs.robot for robot, logs in zip(robots, asked.robots, strict=True)
-        }
+        sources = {robot.name: logs.robot for robot, logs in zip(robots, asked.robots, strict=True)}
         if own := models(sources):
             facts["models"] = own
         write_card(folder, "arrays", asked.recipe, commonest, asked.seed, entries, facts)
