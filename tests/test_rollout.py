@@ -109,4 +109,4 @@ def test_scores_are_means_and_a_standard_error():
 
 def test_a_single_episode_has_no_standard_error_to_speak_of():
     outcome = Outcome(np.array([4.0]), np.array([7]), np.array([0.5]))
-    assert score(outcome)["return_se"] == 0.0
+    assert score(outcome)["return_se"] is None
