@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from synthetic import COMMAND, synthetic_snapshots
 
-from bodyplan.datasets import collect, crew, parts, recipes
+from bodyplan.datasets import card, collect, crew, parts, recipes
 from bodyplan.datasets.collect import build
 from bodyplan.datasets.episodes import Dataset
 from bodyplan.datasets.experts import Snapshots, snapshot_path
@@ -243,7 +243,7 @@ def test_a_build_killed_ten_times_ends_with_the_same_bytes(make, experts, tmp_pa
     [
         (collect, "join_parts", ""),  # before a robot's arrays are written
         (Path, "unlink", ""),  # after them, before its parts are removed
-        (collect, "write_json", "data.partial/card.json"),  # before the card
+        (card, "write_json", "data.partial/card.json"),  # before the card
         (Path, "rename", ""),  # before the folder gets its name
     ],
 )
@@ -331,7 +331,7 @@ def test_retrained_experts_and_other_versions_are_other_settings(
     settings = {key: finished.card[key] for key in finished.card if key not in ("format", "robots")}
     (tmp_path / "data.partial").mkdir()
     (tmp_path / "data.partial" / "settings.json").write_text(json.dumps(settings))
-    monkeypatch.setattr(collect, "__version__", "99")
+    monkeypatch.setattr(card, "__version__", "99")
     with pytest.raises(BodyplanError, match="built with other versions"):
         make(tmp_path / "data")
 

@@ -19,13 +19,13 @@ from synthetic import COMMAND, write_dataset
 
 import bodyplan
 from bodyplan.cli.interchange import ExportData, ImportMinari
+from bodyplan.datasets.card import seal
 from bodyplan.datasets.episodes import Dataset
 from bodyplan.datasets.interchange import minari_export
 from bodyplan.datasets.interchange.minari_export import export_minari
 from bodyplan.datasets.interchange.minari_identity import environment_spec, minari_id
 from bodyplan.datasets.interchange.minari_import import import_minari
 from bodyplan.datasets.interchange.minari_record import digest
-from bodyplan.datasets.verification import seal
 from bodyplan.envs.layouts import flatten, observation_space, unflatten
 from bodyplan.envs.walking import Observation
 from bodyplan.errors import BodyplanError
@@ -373,7 +373,7 @@ class TestImportIsRefused:
 
     def test_a_folder_that_holds_something(self, exported, tmp_path):
         (tmp_path / "mine.txt").write_text("mine")
-        with pytest.raises(BodyplanError, match="holds something already"):
+        with pytest.raises(BodyplanError, match="is not empty; delete it or choose another"):
             import_minari(IDS, tmp_path, exported)
         assert files(tmp_path).keys() == {"mine.txt"}
 

@@ -14,20 +14,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import mujoco
-import numpy as np
-
-from bodyplan import __version__
+from bodyplan.datasets.card import versions, write_card
 from bodyplan.datasets.crew import Progress, record_all
 from bodyplan.datasets.episodes import Dataset
 from bodyplan.datasets.experts import Snapshots, snapshot_path
-from bodyplan.datasets.layout import CARD, FORMAT
+from bodyplan.datasets.layout import CARD
 from bodyplan.datasets.parts import Part, join_parts
 from bodyplan.datasets.recipes import Recipe, segments
 from bodyplan.datasets.recording import PHYSICS, Run
 from bodyplan.datasets.replay import Log, read_log, replay_path
 from bodyplan.datasets.thinning import Selection, select, take
-from bodyplan.datasets.verification import seal
 from bodyplan.envs.conditions import CLEAN, Conditions
 from bodyplan.envs.environment import INITIAL_STATES
 from bodyplan.envs.walking import Command, parse_command
@@ -146,21 +142,18 @@ def _fill(
     fill: Callable[[Path, Sequence[str]], None],
 ) -> None:
     folder = out.with_name(out.name + ".partial")
-    versions = {"bodyplan": __version__, "mujoco": mujoco.__version__, "numpy": np.__version__}
     begun = folder / _SETTINGS
     if (folder / CARD).is_file():  # killed while tidying up
         _require_same(settings, read_json(folder / CARD), folder)
     else:
         if begun.is_file():
-            _require_same({**settings, "versions": versions}, read_json(begun), folder)
+            _require_same({**settings, "versions": versions()}, read_json(begun), folder)
         elif folder.is_dir() and any(folder.iterdir()):
             raise BodyplanError(f"{folder} does not say what it was to be; delete it.")
-        write_json(begun, {**settings, "versions": versions})
+        write_json(begun, {**settings, "versions": versions()})
         fill(folder, [name for name in names if not (folder / name / CARD).is_file()])
         entries = {name: read_json(folder / name / CARD) for name in names}
-        card = {"format": FORMAT, **settings, "versions": versions, "robots": entries}
-        card |= {"models": dict(own)} if own else {}
-        write_json(folder / CARD, {**card, "seal": seal(card)})
+        write_card(folder, settings | ({"models": dict(own)} if own else {}), entries)
     for name in names:
         _sweep(folder / name)
         (folder / name / CARD).unlink(missing_ok=True)

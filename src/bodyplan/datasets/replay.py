@@ -12,23 +12,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import mujoco
 import numpy as np
 from jaxtyping import Float, Int
 
-from bodyplan import __version__
+from bodyplan.datasets.card import write_card
 from bodyplan.datasets.descriptor_sets import Register
 from bodyplan.datasets.episodes import Dataset, Episodes
-from bodyplan.datasets.layout import CARD, FORMAT, STEPS
+from bodyplan.datasets.layout import CARD, STEPS
 from bodyplan.datasets.parts import read_stored
 from bodyplan.datasets.recording import Frames, Recording
-from bodyplan.datasets.verification import seal
 from bodyplan.envs.environment import Step
 from bodyplan.envs.walking import Command, Observation, command_name
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.robots.robot import Robot
-from bodyplan.storage import atomic_write, write_json
+from bodyplan.storage import atomic_folder, atomic_write
 
 RECIPE = "replay"
 """What the card of a log gives as its recipe."""
@@ -138,13 +136,10 @@ def write_log(
     Raises:
         BodyplanError: the disk is full, or the place cannot be written to.
     """
-    partial = folder.with_name(folder.name + ".partial")
-    entry = {**episodes.write(partial / robot.name), ENDS: ends.tolist()}
-    versions = {"bodyplan": __version__, "mujoco": mujoco.__version__, "numpy": np.__version__}
-    card = {"format": FORMAT, "recipe": RECIPE, **settings, "steps": episodes.num_steps}
-    card |= {"versions": versions, "robots": {robot.name: entry}}
-    write_json(partial / CARD, {**card, "seal": seal(card)})
-    partial.rename(folder)
+    told = {"recipe": RECIPE, **settings, "steps": episodes.num_steps}
+    with atomic_folder(folder) as partial:
+        entry = {**episodes.write(partial / robot.name), ENDS: ends.tolist()}
+        write_card(partial, told, {robot.name: entry})
 
 
 def read_log(robot: str, command: Command, folder: str | Path) -> Log:

@@ -1,13 +1,12 @@
 """What may be wrong with a robot's recorded data, each fault a sentence naming file and fix."""
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bodyplan.datasets.card import seal
 from bodyplan.datasets.layout import CARD, DESCRIPTORS, FRAMES, IDS, REBUILD, STEPS
 
 if TYPE_CHECKING:
@@ -20,13 +19,6 @@ GRAVITY_LIMIT = 1.5
 _CHUNK = 65_536
 _FLOATS = {"joints": 3, "feet": 3, "general": 2, "actions": 2, "rewards": 1}
 _OTHERS = {"terminated": "bool", "truncated": "bool", "episode_ends": "int64", IDS: "int32"}
-
-
-def seal(card: Mapping[str, Any]) -> str:
-    """SHA-256 of all that a card says, but for its own `seal`, however it is laid out as text."""
-    content = {key: value for key, value in card.items() if key != "seal"}
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def card_faults(path: Path, card: Mapping[str, Any]) -> list[str]:

@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from bodyplan.datasets.card import write_card
 from bodyplan.datasets.episodes import Dataset, Episodes
 from bodyplan.datasets.interchange.containers import opened
 from bodyplan.datasets.interchange.endings import Frames, lay_out
 from bodyplan.datasets.interchange.logs import Log
 from bodyplan.datasets.interchange.mapping import RobotLogs, read_mapping
 from bodyplan.datasets.interchange.plausibility import notes
-from bodyplan.datasets.interchange.publishing import new_folder, write_card
+from bodyplan.datasets.interchange.publishing import new_folder
 from bodyplan.datasets.interchange.sensing import scaled
 from bodyplan.datasets.layout import FRAMES
 from bodyplan.datasets.verification import ACTION_LIMIT
@@ -42,7 +43,9 @@ class _Piece(NamedTuple):
     frames: Frames
 
 
-def import_arrays(mapping: Path, out: Path, progress: Progress | None = None) -> Dataset:
+def import_arrays(
+    mapping: str | Path, out: str | Path, progress: Progress | None = None
+) -> Dataset:
     """Reads logs into a dataset, as a mapping file says.
 
     Args:
@@ -54,13 +57,13 @@ def import_arrays(mapping: Path, out: Path, progress: Progress | None = None) ->
         BodyplanError: the mapping or a file is missing, damaged or wrong, what they hold does not
             fit the robot or the task, or the disk is full.
     """
-    asked = read_mapping(mapping)
+    asked = read_mapping(Path(mapping))
     robots = [Robot.load(logs.robot) for logs in asked.robots]
     names = [robot.name for robot in robots]
     if len(set(names)) < len(names):
         raise BodyplanError(f"{mapping} has two tables of one robot; list all its files in one.")
     entries, commands = {}, Counter[Command]()
-    with new_folder(out) as folder:
+    with new_folder(Path(out)) as folder:
         for robot, logs in zip(robots, asked.robots, strict=True):
             pieces = []
             for done, file in enumerate(logs.files, 1):
@@ -81,7 +84,8 @@ def import_arrays(mapping: Path, out: Path, progress: Progress | None = None) ->
         sources = {robot.name: logs.robot for robot, logs in zip(robots, asked.robots, strict=True)}
         if own := models(sources):
             facts["models"] = own
-        write_card(folder, "arrays", asked.recipe, commonest, asked.seed, entries, facts)
+        told = {"source": "arrays", "recipe": asked.recipe, "command": list(commonest)}
+        write_card(folder, {**told, "seed": asked.seed, **facts}, entries)
     return Dataset.open(out)
 
 

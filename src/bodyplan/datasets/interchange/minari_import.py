@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from bodyplan.datasets.card import seal
 from bodyplan.datasets.episodes import Dataset
 from bodyplan.datasets.interchange.minari_export import Progress
 from bodyplan.datasets.interchange.minari_record import (
@@ -25,11 +26,11 @@ from bodyplan.datasets.interchange.minari_record import (
     find_root,
     joint_card,
 )
+from bodyplan.datasets.interchange.publishing import new_folder
 from bodyplan.datasets.layout import CARD, DESCRIPTORS, IDS
-from bodyplan.datasets.verification import seal
 from bodyplan.envs.layouts import unflatten
 from bodyplan.errors import BodyplanError
-from bodyplan.storage import atomic_folder, read_json, sha256, write_array, write_json
+from bodyplan.storage import read_json, sha256, write_array, write_json
 
 _DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError)
 """What h5py raises of a file that is not as it should be."""
@@ -55,8 +56,6 @@ def import_minari(
             `out` holds something; the disk is full.
     """
     out, home = Path(out), find_root(root)
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise BodyplanError(f"{out} holds something already; choose another folder.")
     if twice := sorted({own for own in ids if list(ids).count(own) > 1}):
         raise BodyplanError(f"the id '{twice[0]}' is given twice; name each Minari dataset once.")
     sources = {own: _Source.open(home, own) for own in ids}
@@ -65,7 +64,7 @@ def import_minari(
         card |= {"seal": seal(card)}
     for source in sources.values():
         source.check_files()
-    with atomic_folder(out) as folder:
+    with new_folder(out) as folder:
         for source in sources.values():
             source.write(folder, progress)
         write_json(folder / CARD, card)

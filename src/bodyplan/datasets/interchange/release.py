@@ -21,9 +21,10 @@ from typing import Any
 
 import numpy as np
 
+from bodyplan.datasets.card import write_card
 from bodyplan.datasets.episodes import Dataset
 from bodyplan.datasets.interchange.containers import Container, StoredArray, opened, require
-from bodyplan.datasets.interchange.publishing import new_folder, write_card
+from bodyplan.datasets.interchange.publishing import new_folder
 from bodyplan.datasets.interchange.slots import Slot, Stretch
 from bodyplan.datasets.interchange.vectors import paper_size
 from bodyplan.envs.conditions import Conditions
@@ -138,14 +139,15 @@ def import_release(
                 _require_command(found, command)  # before everything is read for nothing
             if progress:
                 progress("reading", stretch.start + stretch.count, arrays.count)
-        told, share = _command(found, command)
+        commonest, share = _command(found, command)
         entries = {}
         for done, slot in enumerate(found, 1):
             entries[slot.robot.name] = slot.finish()
             if progress:
                 progress("finishing", done, len(found))
         facts = Conditions(**{**vars(CONDITIONS), "commands": share}).card()
-        write_card(folder, "release", recipe, told, seed, entries, facts)
+        told = {"source": "release", "recipe": recipe, "command": list(commonest), "seed": seed}
+        write_card(folder, told | facts, entries)
     return Dataset.open(out)
 
 
