@@ -18,7 +18,7 @@ from minari.dataset.minari_dataset import parse_dataset_id
 from synthetic import COMMAND, write_dataset
 
 import bodyplan
-from bodyplan.cli.interchange import ExportData, ImportMinari
+from bodyplan.cli.minari import ExportData, ImportMinari
 from bodyplan.datasets.card import seal
 from bodyplan.datasets.episodes import Dataset
 from bodyplan.datasets.interchange import minari_export
@@ -121,6 +121,25 @@ class TestRoundTrip:
         assert alone.verify() == []
         back = import_minari(IDS, tmp_path / "back", tmp_path / "root")
         assert files(back.path) == files(tmp_path / "data")
+
+    @pytest.mark.parametrize("known", list(ROBOTS))
+    def test_paths_of_robots_of_ones_own_go_with_them(self, tmp_path, known):
+        write_dataset(tmp_path / "data", ROBOTS, steps=40)
+        path = tmp_path / "data" / "card.json"
+        card = json.loads(path.read_text())
+        (own,) = set(ROBOTS) - {known}
+        robots = card.pop("robots")
+        path.write_text(
+            json.dumps(card | {"models": {own: f"{own}.xml"}, "robots": robots}, indent=2) + "\n"
+        )
+        export_minari(Dataset.open(tmp_path / "data"), tmp_path / "root")
+        back = import_minari(IDS, tmp_path / "back", tmp_path / "root")
+        assert files(back.path) == files(tmp_path / "data")
+        ids = dict(zip(ROBOTS, IDS, strict=True))
+        alone = import_minari([ids[known]], tmp_path / "alone", tmp_path / "root")
+        assert "models" not in alone.card
+        alone = import_minari([ids[own]], tmp_path / "own", tmp_path / "root")
+        assert alone.card["models"] == {own: f"{own}.xml"}
 
     def test_robots_of_datasets_with_seals_of_their_own(self, tmp_path):
         for robot, parts in ROBOTS.items():
@@ -528,7 +547,9 @@ def _copy(exported, tmp_path):
 
 
 def test_the_commands_start_without_minari():
-    program = "import sys, bodyplan.cli.interchange; print({'h5py', 'minari'} & set(sys.modules))"
+    program = (
+        "import sys, bodyplan.cli.data; print({'h5py', 'minari', 'gymnasium'} & set(sys.modules))"
+    )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert result.stdout.strip() == "set()", result.stderr
 

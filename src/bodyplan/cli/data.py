@@ -7,7 +7,7 @@ import tyro
 
 from bodyplan.cli.contents import DataInfo, PlotData, VerifyData, say_contents
 from bodyplan.cli.importing import ImportArrays, ImportRelease
-from bodyplan.cli.interchange import ExportData, ImportMinari
+from bodyplan.cli.minari import ExportData, ImportMinari
 from bodyplan.cli.output import listed, progress
 from bodyplan.datasets.collect import build
 from bodyplan.datasets.experts import recorded

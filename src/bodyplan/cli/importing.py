@@ -8,7 +8,6 @@ import tyro
 from bodyplan.cli.contents import say_contents
 from bodyplan.cli.output import listed, progress, say
 from bodyplan.datasets.episodes import Dataset
-from bodyplan.datasets.interchange.arrays import import_arrays
 from bodyplan.datasets.interchange.release import SLOTS, ArrayNames, import_release
 
 _NAMES = ArrayNames()
@@ -27,6 +26,8 @@ class ImportArrays:
 
     def run(self) -> None:
         """Read, then say what was read."""
+        from bodyplan.datasets.interchange.arrays import import_arrays
+
         with progress() as report:
             dataset = import_arrays(self.mapping, self.out, report)
         _say(dataset, self.json)

@@ -32,7 +32,9 @@ STEPS = {
 }
 """bodyplan's names of what a step has, and Minari's."""
 
-_BY_ROBOT = ("robots", "snapshots", "replay")
+_OF_SOME = ("models",)
+"""Fields of a card with an entry for some robots."""
+_BY_ROBOT = ("robots", "snapshots", "replay", *_OF_SOME)
 """Fields of a card that may have an entry for each robot."""
 
 
@@ -42,6 +44,8 @@ def record(robot: str, card: Mapping[str, Any]) -> dict[str, Any]:
     for key in _BY_ROBOT:
         if robot in own.get(key, ()):
             own[key] = {robot: own[key][robot]}
+        elif key in _OF_SOME:
+            own.pop(key, None)
     return {"format": FORMAT, "robot": robot, "card": own}
 
 
@@ -78,10 +82,11 @@ def joint_card(records: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
                 )
     cards = [told["card"] for told in records.values()]
     joined = {
-        key: {robot: entry for card in cards for robot, entry in card[key].items()}
-        for key in _own(records[first])
+        key: {robot: entry for card in cards for robot, entry in card.get(key, {}).items()}
+        for key in dict.fromkeys(key for told in records.values() for key in _own(told))
     }
-    return {**cards[0], **joined}
+    longest: dict[str, Any] = max(cards, key=lambda card: len(card))
+    return {**longest, **joined}  # it has all fields, in their order
 
 
 def require_free(folder: Path, minari_id: str, told: Mapping[str, Any]) -> None:
@@ -122,7 +127,7 @@ def _own(told: Mapping[str, Any]) -> list[str]:
 def _common(told: Mapping[str, Any]) -> dict[str, Any]:
     """The card without its seal and the robot's own entries, of which only the names are left."""
     common = {**told["card"], **dict.fromkeys(_own(told), "one for each robot")}
-    return {key: value for key, value in common.items() if key != "seal"}
+    return {key: value for key, value in common.items() if key not in ("seal", *_OF_SOME)}
 
 
 def _said(card: Mapping[str, Any], key: str) -> str:

@@ -8,9 +8,6 @@ import tyro
 from bodyplan.cli.contents import say_contents
 from bodyplan.cli.output import listed, print_json, print_table, progress
 from bodyplan.datasets.episodes import Dataset
-from bodyplan.datasets.interchange.minari_export import export_minari
-from bodyplan.datasets.interchange.minari_import import import_minari
-from bodyplan.datasets.interchange.minari_record import find_root
 
 
 @dataclass(frozen=True)
@@ -30,6 +27,9 @@ class ExportData:
 
     def run(self) -> None:
         """Export, then name what can now be loaded."""
+        from bodyplan.datasets.interchange.minari_export import export_minari
+        from bodyplan.datasets.interchange.minari_record import find_root
+
         dataset, names = Dataset.open(self.data), listed(self.robots)
         chosen = dataset.robots if names == ("all",) else names
         root = find_root(self.minari_root)
@@ -65,6 +65,8 @@ class ImportMinari:
 
     def run(self) -> None:
         """Import, then say what came in."""
+        from bodyplan.datasets.interchange.minari_import import import_minari
+
         with progress() as report:
             dataset = import_minari(listed(self.ids), self.out, self.minari_root, report)
         say_contents(dataset, self.json)
