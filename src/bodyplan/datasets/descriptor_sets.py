@@ -4,7 +4,7 @@ Under domain randomisation a robot is many bodies, each frame being of one. A ta
 `RobotDescriptor` with a leading axis of K; sets are the same where all their bytes are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,11 @@ def distinct(described: RobotDescriptor) -> tuple[RobotDescriptor, Int[np.ndarra
     return table, np.argsort(order)[place]
 
 
+def joined(tables: Iterable[RobotDescriptor]) -> RobotDescriptor:
+    """Several tables as one, one after the other."""
+    return RobotDescriptor(*map(np.concatenate, zip(*tables, strict=True)))
+
+
 def combine(
     tables: Sequence[RobotDescriptor], ids: Sequence[Int[np.ndarray, "_"]]
 ) -> tuple[RobotDescriptor, Int[np.ndarray, "frames"] | None]:
@@ -34,7 +39,7 @@ def combine(
     Returns the table and all places in it, which are left out where one set remains.
     """
     starts = np.cumsum([0, *(len(table.context) for table in tables[:-1])])
-    whole = RobotDescriptor(*(np.concatenate(parts) for parts in zip(*tables, strict=True)))
+    whole = joined(tables)
     shifted = np.concatenate([own + start for own, start in zip(ids, starts, strict=True)])
     used, place = np.unique(shifted, return_inverse=True)
     table, merged = distinct(RobotDescriptor(*(part[used] for part in whole)))
@@ -55,7 +60,7 @@ class Register:
     @property
     def table(self) -> RobotDescriptor:
         """All sets, in the order in which they came up."""
-        return RobotDescriptor(*(np.concatenate(parts) for parts in zip(*self._pages, strict=True)))
+        return joined(self._pages)
 
     def note(self, descriptor: RobotDescriptor) -> Int[np.ndarray, "S"]:
         """The place of each robot's set now; `descriptor` is of all, or has a leading axis of S."""

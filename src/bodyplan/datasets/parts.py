@@ -5,7 +5,6 @@ that parts may be recorded in any order, several at once, and an interrupted bui
 first one missing.
 """
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +16,7 @@ from bodyplan.datasets.episodes import Episodes
 from bodyplan.datasets.layout import ARRAYS, IDS
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import RobotDescriptor
-from bodyplan.storage import atomic_write
+from bodyplan.storage import atomic_write, read_archive
 
 PART_STEPS = 256_000
 """Steps of a part, but for a robot's last."""
@@ -88,9 +87,9 @@ def read_stored(path: Path, name: str) -> np.ndarray:
         BodyplanError: the file is missing or damaged.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as part:
-            return part[name]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        return read_archive(path, [name])[name]
+    except BodyplanError as error:
         raise BodyplanError(
-            f"{path} is damaged ({error}); delete it and run the same command again."
+            f"{path} is damaged ({error.__cause__ or 'it is not there'}); delete it and run the "
+            "same command again."
         ) from error

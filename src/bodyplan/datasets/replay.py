@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from bodyplan.datasets.card import write_card
-from bodyplan.datasets.descriptor_sets import Register
+from bodyplan.datasets.descriptor_sets import Register, joined
 from bodyplan.datasets.episodes import Dataset, Episodes
 from bodyplan.datasets.layout import CARD, STEPS
 from bodyplan.datasets.parts import read_stored
@@ -53,6 +53,9 @@ class Chunk:
         self._opening: list[Frames] = []
         self._steps: list[tuple[np.ndarray, ...]] = []
         self._closing: list[Frames] = []
+        """Of those whose episode ended, step by step."""
+        self._after: Frames | None = None
+        """What all sensed after the latest step."""
 
     def open(self, observation: Observation, descriptor: RobotDescriptor) -> None:
         """What the robots sense before a step; `descriptor` is of all or has one row a robot."""
@@ -63,17 +66,20 @@ class Chunk:
     ) -> None:
         """What they did then, and what came of it, before any reset."""
         own = (actions, step.reward, step.terminated, step.truncated & ~step.terminated)
-        self._steps.append(tuple(np.array(part[: self._count]) for part in own))
-        self._closing.append(self._frames(step.observation, descriptor))
+        kept = tuple(np.array(part[: self._count]) for part in own)
+        self._steps.append(kept)
+        self._after = self._frames(step.observation, descriptor)
+        ended = kept[2] | kept[3]
+        self._closing.append(Frames(*(part[ended] for part in self._after)))
 
     def save(self, path: Path, last: bool) -> None:
         """Writes the chunk, time by time; the `last` one of a run ends every episode."""
         steps = dict(zip(STEPS, map(np.stack, zip(*self._steps, strict=True)), strict=True))
-        if last:
+        if last and self._after:
             steps["truncated"][-1] = ~steps["terminated"][-1]
-        ended = steps["terminated"] | steps["truncated"]
+            self._closing[-1] = self._after
         opening = Frames(*map(np.stack, zip(*self._opening, strict=True)))
-        closing = Frames(*(np.stack(part)[ended] for part in zip(*self._closing, strict=True)))
+        closing = Frames(*map(np.concatenate, zip(*self._closing, strict=True)))
         with atomic_write(path) as temporary:
             np.savez(
                 temporary,
@@ -112,8 +118,7 @@ def assemble(
         _place(recording, path, begin, moments, sets)
         tables.append(RobotDescriptor(*_read_parts(path, "descriptors", RobotDescriptor)))
         begin, sets = begin + length, sets + len(tables[-1].context)
-    whole = RobotDescriptor(*(np.concatenate(parts) for parts in zip(*tables, strict=True)))
-    episodes = recording.episodes(whole)
+    episodes = recording.episodes(joined(tables))
     return episodes, ((episodes.episode_ends - 1) % moments + 1) * simulated
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int
 
-from bodyplan.datasets.descriptor_sets import combine, write_sets
+from bodyplan.datasets.descriptor_sets import combine, joined, write_sets
 from bodyplan.datasets.episodes import Episodes
 from bodyplan.datasets.layout import DESCRIPTORS, FRAMES, IDS, STEPS
 from bodyplan.envs.walking import Observation
@@ -139,8 +139,7 @@ class GrowingEpisodes:
         return episodes.entry(self._folder)
 
     def _bodies(self) -> tuple[RobotDescriptor, Int[np.ndarray, "frames"] | None]:
-        pages = RobotDescriptor(*(np.concatenate(own) for own in zip(*self._pages, strict=True)))
-        table, ids = combine([pages], [np.array(self._stored(IDS))])
+        table, ids = combine([joined(self._pages)], [np.array(self._stored(IDS))])
         write_sets(self._folder / DESCRIPTORS, table)
         if ids is None:
             (self._folder / f"{IDS}.npy").unlink()

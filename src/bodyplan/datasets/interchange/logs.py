@@ -15,7 +15,6 @@ from bodyplan.robots.inspection.problems import listed, meant
 from bodyplan.robots.robot import Robot
 
 _STEPS = ("actions", "rewards", "terminated", "truncated", "episodes", "episode_ends")
-_ORDERED = {"J": "joints", "J3": "joints", "F": "feet", "F2": "feet", "flat": "flat"}
 
 
 class Log:
