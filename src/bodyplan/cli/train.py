@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -18,7 +18,7 @@ class Train:
     The run's folder takes config.json, metrics.jsonl, checkpoints and the policy.
     """
 
-    config: tyro.conf.OmitArgPrefixes[TrainConfig]
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     episodes: int = 8
     """Episodes of each robot in an evaluation on the way (see --evaluate-every)."""
     json: bool = False

@@ -9,14 +9,17 @@ Parameters = TypeVar("Parameters")
 
 
 def clipped_adam(
-    learning_rate: float | optax.Schedule, gradient_clip: float
+    learning_rate: float, gradient_clip: float, decay_steps: int = 0
 ) -> optax.GradientTransformation:
     """Adam whose gradient is first scaled down to a global norm of at most `gradient_clip`.
+
+    The rate falls to 0 as a cosine within `decay_steps`, or stays where none are given.
 
     It works on all parameters as one vector: few large operations instead of many small ones, which
     are slow to run on a GPU and slow to compile on a CPU.
     """
-    adam = optax.chain(optax.clip_by_global_norm(gradient_clip), optax.adam(learning_rate))
+    rate = optax.cosine_decay_schedule(learning_rate, decay_steps) if decay_steps else learning_rate
+    adam = optax.chain(optax.clip_by_global_norm(gradient_clip), optax.adam(rate))
     flat = optax.flatten(adam)
     return optax.GradientTransformation(jax.jit(flat.init), flat.update)
 

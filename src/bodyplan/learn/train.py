@@ -26,7 +26,10 @@ from bodyplan.datasets.scaling import ObservationScaling, RewardScaling
 from bodyplan.datasets.stream import Stream
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.algorithms import ALGORITHMS
+from bodyplan.learn.algorithms.awac import AWAC
+from bodyplan.learn.algorithms.bc import BC
 from bodyplan.learn.algorithms.iql import IQL
+from bodyplan.learn.algorithms.td3_bc import TD3BC
 from bodyplan.learn.checkpoint import checkpoints, restore_checkpoint, save_checkpoint
 from bodyplan.learn.combiners import COMBINERS
 from bodyplan.learn.dispatch import Dispatch, Resident, Streamed
@@ -58,7 +61,7 @@ class TrainConfig:
     """Folder of the dataset."""
     out: Path
     """Folder of the run; an interrupted run of the same settings there is continued."""
-    algorithm: Literal["iql"] = "iql"
+    algorithm: Literal["bc", "td3_bc", "awac", "iql"] = "iql"
     """What to learn from the data."""
     combine: Literal["pooled", "grouped"] = "pooled"
     """How robots share the actor: one step on their mean, or a step for each group of them."""
@@ -88,6 +91,12 @@ class TrainConfig:
     """Updates between checkpoints; a multiple of log_every."""
     evaluate_every: int = 0
     """Updates between evaluations on the way, a multiple of log_every; 0 for none."""
+    bc: BC = field(default_factory=BC)
+    """Hyperparameters of BC."""
+    td3_bc: TD3BC = field(default_factory=TD3BC)
+    """Hyperparameters of TD3+BC."""
+    awac: AWAC = field(default_factory=AWAC)
+    """Hyperparameters of AWAC."""
     iql: IQL = field(default_factory=IQL)
     """Hyperparameters of IQL."""
 

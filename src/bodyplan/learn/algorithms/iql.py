@@ -8,7 +8,7 @@ with that advantage; the targets. Bootstrapping stops where the robot fell, not 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -20,10 +20,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from bodyplan.datasets.mixture import Batch
 from bodyplan.envs.walking import Observation
 from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics, weigh
-from bodyplan.learn.networks.heads import Policy, TwinQ, Value
-from bodyplan.learn.networks.specimens import bodies_of
-from bodyplan.learn.networks.urma import NetworkSizes
+from bodyplan.learn.algorithms.imitation import Reduction, imitation_losses, weight_metrics
+from bodyplan.learn.algorithms.temporal_difference import Transitions, q_step
+from bodyplan.learn.networks.families import Policy, Sizes, TwinQ, Value, family
 from bodyplan.learn.optimiser import clipped_adam, descend
+from bodyplan.learn.shards import batch_mean, batch_std
 from bodyplan.robots.descriptors import RobotDescriptor
 
 
@@ -57,23 +58,25 @@ class IQL:
     """Largest global norm of the gradient of each of V, Q and the actor."""
     actor_decay: int = 0
     """Actor steps (updates times groups) in which its rate falls to 0 as a cosine; 0: constant."""
-    log_probability: Literal["mean", "sum"] = "mean"
+    log_probability: Reduction = "mean"
     """Over a robot's joints; the sum gives robots with many joints more weight."""
 
     actor_every: ClassVar[int] = 1
 
-    def init(self, rng: np.random.Generator, sizes: NetworkSizes) -> tuple[Policy, IQLCritic]:
+    def init(self, rng: np.random.Generator, sizes: Sizes) -> tuple[Policy, IQLCritic]:
         """Fresh networks; the target starts as Q."""
-        policy, value, q = Policy(rng, sizes), Value(rng, sizes), TwinQ(rng, sizes)
+        heads = family(sizes)
+        policy, value, q = (
+            heads.policy(rng, sizes),
+            heads.value(rng, sizes),
+            heads.twin_q(rng, sizes),
+        )
         optimiser = self._critic_optimiser()
         critic = IQLCritic(value, q, q, optimiser.init(value), optimiser.init(q))
         return policy, critic
 
     def actor_optimiser(self) -> optax.GradientTransformation:
-        if not self.actor_decay:
-            return clipped_adam(self.learning_rate, self.gradient_clip)
-        schedule = optax.cosine_decay_schedule(self.learning_rate, self.actor_decay)
-        return clipped_adam(schedule, self.gradient_clip)
+        return clipped_adam(self.learning_rate, self.gradient_clip, self.actor_decay)
 
     def _critic_optimiser(self) -> optax.GradientTransformation:
         """For V and Q."""
@@ -88,49 +91,30 @@ class IQL:
         key: PRNGKeyArray,
     ) -> tuple[IQLCritic, tuple[Float[Array, "B"], ...], Metrics]:
         """One step of V, one of Q; the actor's weights, one array a robot."""
-        observations = [batch.observation for batch in batches]
-        actions = [batch.action for batch in batches]
-        next_observations = [batch.next_observation for batch in batches]
-        bodies = bodies_of(descriptors, [batch.descriptor_ids for batch in batches])
-        next_bodies = bodies_of(descriptors, [batch.next_descriptor_ids for batch in batches])
-        rewards = jnp.stack([batch.reward for batch in batches])
-        going_on = 1.0 - jnp.stack([batch.terminated for batch in batches])
-        next_values = jnp.stack(critic.value.over_robots(next_observations, next_bodies))
-        bootstrapped = rewards + self.gamma * going_on * next_values
-        target_q = jnp.stack(critic.target.over_robots(observations, actions, bodies))
+        seen = Transitions.of(batches, descriptors)
+        next_values = critic.value.over_robots(seen.next_observations, seen.next_bodies)
+        returns = seen.returns(self.gamma, jnp.stack(next_values))
+        target = critic.target.over_robots(seen.observations, seen.actions, seen.bodies)
+        target_q = jnp.stack(target).min(axis=1)
 
         def value_loss(value: Value) -> tuple[Array, tuple[Array, Array]]:
-            values = jnp.stack(value.over_robots(observations, bodies))
-            advantages = target_q.min(axis=1) - values
-            losses = expectile_loss(advantages, self.expectile).mean(-1)
+            advantages = target_q - jnp.stack(value.over_robots(seen.observations, seen.bodies))
+            losses = batch_mean(expectile_loss(advantages, self.expectile))
             return weigh(losses, batches).mean(), (losses, advantages)
 
-        def q_loss(q: TwinQ) -> tuple[Array, tuple[Array, Array]]:
-            values = jnp.stack(q.over_robots(observations, actions, bodies))
-            losses = jnp.square(values - bootstrapped[:, None]).sum(axis=1).mean(-1)
-            return weigh(losses, batches).mean(), (losses, values.mean((1, 2)))
-
         optimiser = self._critic_optimiser()
-        value_gradient, (value_losses, advantages) = jax.grad(value_loss, has_aux=True)(
-            critic.value
+        gradient, (losses, advantages) = jax.grad(value_loss, has_aux=True)(critic.value)
+        value, value_state = descend(optimiser, critic.value, gradient, critic.value_optimiser)
+        q, q_state, _, metrics = q_step(
+            critic.q, critic.q_optimiser, optimiser, seen, batches, returns
         )
-        value, value_optimiser = descend(
-            optimiser, critic.value, value_gradient, critic.value_optimiser
-        )
-        q_gradient, (q_losses, q_means) = jax.grad(q_loss, has_aux=True)(critic.q)
-        q, q_optimiser = descend(optimiser, critic.q, q_gradient, critic.q_optimiser)
         weights = self.weights(advantages)
-        metrics = {
-            "critic/v_loss": value_losses,
-            "critic/q_loss": q_losses,
-            "critic/q_mean": q_means,
-            "critic/advantage_std": advantages.std(-1),
-            "actor/weight_mean": weights.mean(-1),
-            "actor/weight_std": weights.std(-1),
-            "actor/weight_clipped": (weights >= self.weight_clip).mean(-1),
+        metrics |= {
+            "critic/v_loss": losses,
+            "critic/advantage_std": batch_std(advantages),
+            **weight_metrics(weights, self.weight_clip),
         }
-        critic = IQLCritic(value, q, critic.target, value_optimiser, q_optimiser)
-        return critic, tuple(weights), metrics
+        return IQLCritic(value, q, critic.target, value_state, q_state), tuple(weights), metrics
 
     def weights(self, advantages: Float[Array, "..."]) -> Float[Array, "..."]:
         """exp(beta A), clipped."""
@@ -140,15 +124,7 @@ class IQL:
         self, actor: Policy, critic: IQLCritic, batch: ActorBatch, key: PRNGKeyArray
     ) -> tuple[Float[Array, "R"], Metrics]:
         """Advantage-weighted regression: -mean(w log pi(a|s)) of each robot."""
-        observations = [robot.observation for robot in batch.batches]
-        gaussians = actor.over_robots(observations, batch.bodies)
-        losses = [
-            -(weights * log_probability(robot.action, *gaussian, self.log_probability)).mean()
-            for robot, gaussian, weights in zip(
-                batch.batches, gaussians, batch.targets, strict=True
-            )
-        ]
-        return jnp.stack(losses), {"actor/std": jnp.stack([std.mean() for _, std in gaussians])}
+        return imitation_losses(actor, batch, batch.targets, self.log_probability)
 
     def move_targets(self, critic: IQLCritic, actor: Policy) -> IQLCritic:
         """Target Q a little nearer to Q."""
@@ -165,14 +141,3 @@ class IQL:
 def expectile_loss(difference: Float[Array, "..."], expectile: float) -> Float[Array, "..."]:
     """|expectile - 1[u < 0]| u^2: squares weighted by their side (arXiv 2110.06169, eq. 5)."""
     return jnp.where(difference > 0, expectile, 1.0 - expectile) * jnp.square(difference)
-
-
-def log_probability(
-    action: Float[Array, "B J"],
-    mean: Float[Array, "B J"],
-    std: Float[Array, "... J"],
-    reduction: Literal["mean", "sum"],
-) -> Float[Array, "B"]:
-    """Log-density of a diagonal Gaussian, averaged or summed over the joints."""
-    per_joint = -0.5 * jnp.square((action - mean) / std) - jnp.log(std) - 0.5 * np.log(2 * np.pi)
-    return per_joint.mean(-1) if reduction == "mean" else per_joint.sum(-1)

@@ -1,0 +1,67 @@
+"""Behaviour cloning over many robots: the likelihood of the data's actions, good and bad alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import optax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from bodyplan.datasets.mixture import Batch
+from bodyplan.envs.walking import Observation
+from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics
+from bodyplan.learn.algorithms.imitation import Reduction, imitation_losses
+from bodyplan.learn.networks.heads import Policy
+from bodyplan.learn.networks.urma import NetworkSizes
+from bodyplan.learn.optimiser import clipped_adam
+from bodyplan.robots.descriptors import RobotDescriptor
+
+
+@dataclass(frozen=True)
+class BC:
+    """Hyperparameters, by default those of the cross-embodiment paper (arXiv 2602.18025)."""
+
+    learning_rate: float = 3e-4
+    """Adam's."""
+    gradient_clip: float = 0.5
+    """Largest global norm of the gradient."""
+    actor_decay: int = 0
+    """Actor steps (updates times groups) in which the rate falls to 0 as a cosine; 0: constant."""
+    log_probability: Reduction = "mean"
+    """Over a robot's joints; the sum gives robots with many joints more weight."""
+
+    actor_every: ClassVar[int] = 1
+
+    def init(self, rng: np.random.Generator, sizes: NetworkSizes) -> tuple[Policy, tuple[()]]:
+        """A fresh policy, and no critic."""
+        return Policy(rng, sizes), ()
+
+    def actor_optimiser(self) -> optax.GradientTransformation:
+        return clipped_adam(self.learning_rate, self.gradient_clip, self.actor_decay)
+
+    def critic_update(
+        self,
+        critic: tuple[()],
+        actor: Policy,
+        batches: Sequence[Batch],
+        descriptors: Sequence[RobotDescriptor],
+        key: PRNGKeyArray,
+    ) -> tuple[tuple[()], tuple[tuple[()], ...], Metrics]:
+        """Nothing to value."""
+        return (), tuple(() for _ in batches), {}
+
+    def actor_losses(
+        self, actor: Policy, critic: tuple[()], batch: ActorBatch, key: PRNGKeyArray
+    ) -> tuple[Float[Array, "R"], Metrics]:
+        """-mean(log pi(a|s)) of each robot."""
+        return imitation_losses(actor, batch, [1.0] * len(batch.batches), self.log_probability)
+
+    def move_targets(self, critic: tuple[()], actor: Policy) -> tuple[()]:
+        return ()
+
+    def act(
+        self, actor: Policy, observation: Observation, descriptor: RobotDescriptor
+    ) -> Float[Array, "batch joints"]:
+        """The mean action."""
+        return actor(observation, descriptor)[0]
