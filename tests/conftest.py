@@ -1,5 +1,7 @@
 """Robots and recorded transitions, each read once for all test files."""
 
+import os
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -9,6 +11,13 @@ import pytest
 from bodyplan.robots.robot import Robot
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
+
+# Tests compile far more than they compute. As the learner's own programs (learn/compilation.py); set
+# before JAX is asked for devices, and for the processes that tests start.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=1"
+)
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))  # for `literal`
 
 
 @pytest.fixture(scope="session")

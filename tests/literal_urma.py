@@ -109,8 +109,13 @@ def twin_q(network, observation, action, descriptor, slots=24):
     answers = []
     for index in range(2):
         twin = jax.tree.map(lambda leaf, index=index: np.asarray(leaf)[index], network.twins)
-        extra = elu(dense(twin.action, padded))
+        if twin.action is None:
+            extra = ()
+            acting = np.column_stack([observation.joints, action])
+            known = observation._replace(joints=acting)
+        else:
+            extra, known = elu(dense(twin.action, padded)), observation
         torso = twin.critic.torso
-        seen = core(torso, observation, observation.general, descriptor, extra)
+        seen = core(torso, known, observation.general, descriptor, extra)
         answers.append(dense(twin.critic.answer, elu(seen))[0])
     return np.array(answers)

@@ -128,9 +128,10 @@ def test_value_is_the_literal_one_whoever_shares_the_batch(three):
         np.testing.assert_allclose(ask(value, observation, descriptor), values, **NEAR)
 
 
-def test_twin_q_is_the_literal_one_on_padded_actions(three):
+@pytest.mark.parametrize("way", ["slots", "joints"])
+def test_twin_q_is_the_literal_one_however_actions_enter(three, way):
     observations, descriptors, actions = three
-    q = literal.randomised(TwinQ(RNG(1), TINY))
+    q = literal.randomised(TwinQ(RNG(1), replace(TINY, actions=way)))
     answers = jax.jit(lambda: q.over_robots(observations, actions, descriptors))()
     for observation, action, descriptor, values in zip(
         observations, actions, descriptors, answers, strict=True
@@ -148,6 +149,18 @@ def test_too_many_joints_for_q_is_said(three):
     q = TwinQ(RNG(0), replace(TINY, action_slots=5))
     with pytest.raises(BodyplanError, match="6 joints.*action_slots=6"):
         q(observations[1], actions[1], descriptors[1])
+
+
+def test_actions_beside_joints_know_no_order_and_no_largest_number(three):
+    observations, descriptors, actions = three
+    q = literal.randomised(TwinQ(RNG(1), replace(TINY, actions="joints", action_slots=1)))
+    expected = ask(q, observations[1], actions[1], descriptors[1])
+    order = RNG(3).permutation(len(descriptors[1].joints))
+    shuffled = observations[1]._replace(joints=observations[1].joints[:, order])
+    body = descriptors[1]._replace(joints=descriptors[1].joints[order])
+    np.testing.assert_allclose(ask(q, shuffled, actions[1][:, order], body), expected, **NEAR)
+    # Only with its own joint is an action the same one.
+    assert not np.allclose(ask(q, shuffled, actions[1], body), expected)
 
 
 @pytest.fixture(scope="module")

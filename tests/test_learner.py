@@ -25,7 +25,7 @@ class TwoRobots(NamedTuple):
 
     descriptors: tuple = (0, 1)
 
-    def sample(self, key, batch_size):
+    def sample(self, key, batch_size, part):
         return (key, key)
 
 
@@ -132,7 +132,7 @@ def update(tmp_path_factory):
         return replace(learner, weights=tuple(weights)).interval(state, mixture, updates=1)
 
     _, (rows, *_) = learner.draws(state.key, (60, 60), updates=1)
-    batches = mixture.sample(jax.random.split(jax.random.split(state.key, 3)[2])[0], 24)
+    batches = mixture.sample(jax.random.split(jax.random.split(state.key)[1])[0], 24)
     np.testing.assert_array_equal(batches[0].reward, mixture.transitions[0].rewards[rows[0, 0]])
     return lambda *weights: run(state, mixture, weights), state, batches, mixture.descriptors
 

@@ -190,7 +190,10 @@ def test_other_data_in_the_same_folder_are_refused(config, run):
     ("change", "said"),
     [
         ({"robots": ("dog", "cat")}, "holds no robot cat; choose from dog, crab"),
-        ({"algorithm": "alchemy"}, "no algorithm is called alchemy; choose one of iql"),
+        (
+            {"algorithm": "alchemy"},
+            "no algorithm is called alchemy; choose one of bc, td3_bc, awac, iql",
+        ),
         ({"network": "huge"}, "no network is called huge"),
         ({"checkpoint_every": 75}, r"checkpoint_every is 75; give a multiple of log_every \(50\)"),
         ({"updates": 0}, "updates is 0"),

@@ -17,6 +17,7 @@ COMMANDS = {
     "data": "datasets of logged walking: build, look at, check, import, export",
     "groups": "robots grouped by the likeness of their bodies",
     "train": "pre-train one policy on many robots' data",
+    "finetune": "go on from a pre-trained run, on a robot that it never saw",
     "evaluate": "let a trained policy walk, robot by robot",
     "report": "a run as one self-contained page",
 }

@@ -15,8 +15,9 @@ from bodyplan.evaluate.evaluation import Trial
 class Evaluate:
     """Whole episodes of each robot in reference physics; writes evaluation.json into the run.
 
-    Where something disturbs the robots, the file is evaluation_disturbed.json, so that the report
-    keeps to the clean task.
+    Where something disturbs the robots, the file is evaluation_disturbed.json, and that of the best
+    policy on the way is evaluation_best.json, so that the report keeps to the clean task and to
+    what the run ended with.
     """
 
     run_folder: tyro.conf.Positional[Path]
@@ -25,6 +26,8 @@ class Evaluate:
     """Names, or paths of MJCFs; the robots of the run where not given."""
     command: str | None = None
     """forward, backward or vx,vy,wz; that of the run's data where not given."""
+    best: bool = False
+    """The policy that did best on the way (see `train --evaluate-every`), not the last one."""
     trial: tyro.conf.OmitArgPrefixes[Trial] = field(default_factory=Trial)
     json: bool = False
     """Answer in JSON."""
@@ -33,12 +36,13 @@ class Evaluate:
         """Evaluate, write, print."""
         from bodyplan.evaluate.evaluation import evaluate
         from bodyplan.learn.policy import ReleasedPolicy
+        from bodyplan.learn.run import BEST
         from bodyplan.report.record import RunRecord
         from bodyplan.robots.catalogue import introduce
         from bodyplan.storage import read_json, write_json
 
         config = RunRecord.read(self.run_folder).config
-        policy = ReleasedPolicy.load(self.run_folder)
+        policy = ReleasedPolicy.load(self.run_folder / BEST if self.best else self.run_folder)
         card_path = Path(config["data"]) / "card.json"
         card = read_json(card_path) if card_path.is_file() else {}
         introduce(policy.card.get("models", {}))
@@ -57,7 +61,8 @@ class Evaluate:
                 lambda robot, done, total: report("evaluating", done, total, robot),
             )
         clean = self.trial.conditions == CLEAN
-        path = self.run_folder / ("evaluation.json" if clean else "evaluation_disturbed.json")
+        name = "evaluation" + self.best * "_best" + (not clean) * "_disturbed"
+        path = self.run_folder / f"{name}.json"
         write_json(path, answer)
         if self.json:
             print_json(answer)

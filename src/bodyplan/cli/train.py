@@ -1,14 +1,42 @@
 """Pre-train one policy on many robots' data."""
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import tyro
 
 from bodyplan.cli.output import listed, print_json, progress, say
-from bodyplan.learn.train import TrainConfig, TrainingDiverged, train
+from bodyplan.errors import BodyplanError
+from bodyplan.learn.run import Run
+from bodyplan.learn.train import TrainConfig, TrainingDiverged, train, train_seeds
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """Several machines as one learner: the same command on each, but for --host."""
+
+    coordinator: str | None = None
+    """Address and port of the first host, such as 10.0.0.1:8476."""
+    hosts: int = 1
+    """How many there are."""
+    host: int = 0
+    """Which of them this one is, from 0 on; the first one writes."""
+
+    def join(self) -> None:
+        """Meet the others, where there are others.
+
+        Raises:
+            BodyplanError: it is not said where.
+        """
+        if self.hosts == 1:
+            return
+        if self.coordinator is None:
+            raise BodyplanError("--hosts asks for --coordinator, the first host's address:port")
+        from bodyplan.learn.hosts import join
+
+        join(self.coordinator, self.hosts, self.host)
 
 
 @dataclass(frozen=True)
@@ -19,46 +47,64 @@ class Train:
     """
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
+    seeds: int = 1
+    """Seeds to train side by side, from --seed on, each in its own folder in --out."""
     episodes: int = 8
     """Episodes of each robot in an evaluation on the way (see --evaluate-every)."""
+    cluster: tyro.conf.OmitArgPrefixes[Hosts] = field(default_factory=Hosts)
     json: bool = False
     """Answer in JSON."""
 
-    def _robots(self) -> tuple[str, ...]:
-        names = listed(self.config.robots)
-        return () if names == ("all",) else names
-
     def run(self) -> int:
         """Train; 1 where it diverged."""
+        self.cluster.join()
+        names = listed(self.config.robots)
+        config = replace(self.config, robots=() if names == ("all",) else names)
+        return pursue(config, self.seeds, self.episodes, self.json)
+
+
+def pursue(config: TrainConfig, seeds: int, episodes: int, json: bool) -> int:
+    """Train with a bar, say what came of it; 1 where it diverged."""
+    from bodyplan.learn.compilation import enable_compilation_cache
+
+    enable_compilation_cache()
+    with progress() as report:
+
+        def log(update: int, metrics: Mapping[str, Any]) -> None:
+            note = f"{metrics['updates_per_s']:.1f} updates/s"
+            report(f"{config.algorithm} {config.combine}", update, config.updates, note)
+
+        on_interval = evaluator(config, episodes)
+        try:
+            if seeds == 1:
+                runs: tuple[Run, ...] = (train(config, log, on_interval),)
+            else:
+                runs = train_seeds(config, seeds, log, on_interval)
+        except TrainingDiverged as diverged:
+            sys.stderr.write(f"failed: {diverged}\n")
+            return 1
+    if json:
+        answers = [{"run": str(run.path), "policy": run.policy.card} for run in runs]
+        print_json(answers[0] if seeds == 1 else answers)
+        return 0
+    for run in runs:
+        say(f"trained; look at it with `bodyplan evaluate {run.path}`")
+    return 0
+
+
+def evaluator(config: TrainConfig, episodes: int) -> Callable[[int, Any], Mapping[str, Any]]:
+    """What is called every `evaluate_every` updates."""
+
+    def on_interval(update: int, policy: Any) -> Mapping[str, Any]:
         from bodyplan.datasets.episodes import Dataset
         from bodyplan.evaluate.evaluation import Trial, evaluate
-        from bodyplan.learn.compilation import enable_compilation_cache
 
-        enable_compilation_cache()
-        config = replace(self.config, robots=self._robots())
+        card = Dataset.open(config.data).card
+        robots = config.robots or tuple(card["robots"])
+        trial = Trial(episodes, config.seed)
+        return evaluate(policy, robots, card["command"], trial, card)["robots"]
 
-        def on_interval(update: int, policy: Any) -> Mapping[str, Any]:
-            card = Dataset.open(config.data).card
-            robots = config.robots or tuple(card["robots"])
-            trial = Trial(self.episodes, config.seed)
-            return evaluate(policy, robots, card["command"], trial, card)["robots"]
-
-        with progress() as report:
-
-            def log(update: int, metrics: Mapping[str, Any]) -> None:
-                note = f"{metrics['updates_per_s']:.1f} updates/s"
-                report(f"{config.algorithm} {config.combine}", update, config.updates, note)
-
-            try:
-                run = train(config, log, on_interval)
-            except TrainingDiverged as diverged:
-                sys.stderr.write(f"failed: {diverged}\n")
-                return 1
-        if self.json:
-            print_json({"run": str(run.path), "policy": run.policy.card})
-        else:
-            say(f"trained; look at it with `bodyplan evaluate {run.path}`")
-        return 0
+    return on_interval
 
 
 COMMAND = Train

@@ -5,7 +5,7 @@ shapes, so that nothing is padded and no robot outweighs another, however much w
 Next observations are the frames after the sampled ones.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import equinox as eqx
@@ -90,11 +90,16 @@ class Mixture(eqx.Module):
             observation_scale=data.observation_scale,
         )
 
-    def sample(self, key: PRNGKeyArray, batch_size: int) -> tuple[Batch, ...]:
-        """Draws `batch_size` steps of each robot, uniformly and with replacement."""
+    def sample(
+        self, key: PRNGKeyArray, batch_size: int, part: Callable[[Array], Array] | None = None
+    ) -> tuple[Batch, ...]:
+        """Draws `batch_size` steps of each robot, uniformly and with replacement.
+
+        `part`, given the rows drawn, says which of them to gather here; all where not given.
+        """
         sizes = [len(steps.rewards) for steps in self.transitions]
         drawn = zip(self.transitions, draw(key, sizes, batch_size), strict=True)
-        return tuple(_gather(steps, rows) for steps, rows in drawn)
+        return tuple(_gather(steps, part(rows) if part else rows) for steps, rows in drawn)
 
     def select(self, indices: Sequence[int]) -> "Mixture":
         """The mixture of some of the robots, in the given order."""
@@ -110,8 +115,10 @@ class Mixture(eqx.Module):
 def draw(key: PRNGKeyArray, sizes: Sequence[int], batch_size: int) -> Iterator[Int[Array, "B"]]:
     """Steps of each robot, uniformly and with replacement; `sizes` are the steps there are."""
     keys = jax.random.split(key, len(sizes))
-    for own, size in zip(keys, sizes, strict=True):
-        yield jax.random.randint(own, (batch_size,), 0, size)
+    # All robots at once: compiling one generator for each takes longer than the network's layers.
+    yield from jax.vmap(lambda own, size: jax.random.randint(own, (batch_size,), 0, size))(
+        keys, jnp.array(sizes)
+    )
 
 
 def _gather(steps: Transitions, rows: Int[Array, "B"]) -> Batch:

@@ -36,7 +36,7 @@ class Prepared:
         cls,
         dataset: Dataset,
         reward_scale: RewardScaling = "none",
-        observation_scale: ObservationScaling = "none",
+        observation_scale: ObservationScaling | ObservationScale | None = "none",
     ) -> "Prepared":
         """Reads a dataset once.
 
@@ -44,7 +44,8 @@ class Prepared:
             dataset: an open dataset.
             reward_scale: `none` or `per_robot`, see `reward_factor`.
             observation_scale: `none` keeps the environment's scaling, as the paper does; `shared`
-                standardises each kind of number over all robots.
+                standardises each kind of number over all robots. Or a scale to use, such as the one
+                that a policy was trained with; None for its having none.
 
         Raises:
             BodyplanError: an array holds NaN or infinity, the descriptor sets do not fit the
@@ -57,13 +58,15 @@ class Prepared:
             reward_factor(name, own, reward_scale)
             for name, own in zip(dataset.robots, episodes, strict=True)
         ]
+        if observation_scale == "shared":
+            observation_scale = ObservationScale.of(episodes)
         return cls(
             robots=dataset.robots,
             episodes=episodes,
             descriptors=tuple(map(_described, episodes)),
             reward_scales=tuple(factors),
             observation_scale=(
-                ObservationScale.of(episodes) if observation_scale == "shared" else None
+                observation_scale if isinstance(observation_scale, ObservationScale) else None
             ),
         )
 

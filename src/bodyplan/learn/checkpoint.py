@@ -4,12 +4,14 @@ The tree's structure is not stored. Whoever restores builds a like tree first, f
 configuration, and the file's names and shapes must then agree with it.
 """
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from bodyplan.errors import BodyplanError
 from bodyplan.storage import read_tensors, write_tensors
@@ -46,16 +48,44 @@ def restore_tree(path: Path, like: Tree) -> Tree:
             f"{path} {holder} tensor {strangers[0]}; it belongs to other settings or another "
             "version of bodyplan, so remove it or restore the right file."
         )
-    for name, leaf in expected.items():
-        found = tensors[name]
-        if found.shape != leaf.shape or found.dtype != leaf.dtype:
-            raise BodyplanError(
-                f"{path} holds {name} as {found.dtype} {list(found.shape)} where "
-                f"{leaf.dtype} {list(leaf.shape)} is needed; remove it or restore the right file."
-            )
+    found = {name: _fitting(path, tensors, name, leaf) for name, leaf in expected.items()}
     restored = [
-        jnp.array(tensors[name]) if isinstance(leaf, jax.Array) else tensors[name]
+        jnp.array(found[name]) if isinstance(leaf, jax.Array) else found[name]
         for name, leaf in expected.items()
+    ]
+    return jax.tree.unflatten(structure, restored)
+
+
+def _fitting(
+    path: Path, tensors: Mapping[str, np.ndarray], name: str, leaf: Array | np.ndarray
+) -> np.ndarray:
+    """The file's tensor for a leaf.
+
+    Raises:
+        BodyplanError: there is none, or it is of another shape or type.
+    """
+    found = tensors.get(name)
+    if found is None or found.shape != leaf.shape or found.dtype != leaf.dtype:
+        held = "lacks" if found is None else f"holds {found.dtype} {list(found.shape)} as"
+        raise BodyplanError(
+            f"{path} {held} {name}, where {leaf.dtype} {list(leaf.shape)} is needed; "
+            "remove it or restore the right file."
+        )
+    return found
+
+
+def restore_part(path: Path, like: Tree, wanted: Callable[[str], bool]) -> Tree:
+    """A tree whose leaves come from a file where their names are wanted, and from `like` elsewhere.
+
+    Raises:
+        BodyplanError: the file is damaged, or lacks a wanted leaf of that shape and type.
+    """
+    tensors, _ = read_tensors(path)
+    leaves, structure = jax.tree_util.tree_flatten_with_path(like)
+    named = [(_name(keys), leaf) for keys, leaf in leaves]
+    restored = [
+        jnp.array(_fitting(path, tensors, name, leaf)) if wanted(name) else leaf
+        for name, leaf in named
     ]
     return jax.tree.unflatten(structure, restored)
 

@@ -1,8 +1,9 @@
-"""Which robots share an actor step: groups from body distances, at random, or from a file.
+"""Which robots share an actor step: by body distances, at random, by leg count, or from a file.
 
 Embodiment Grouping (Abe et al., arXiv 2602.18025, section 4) clusters the robots once, before
 training, by agglomerative clustering of their body distances cut to exactly M clusters. Random
-groups of the same sizes are its control; a JSON file holds any grouping by hand.
+groups of the same sizes are its control, and kinds of robots as anyone would sort them are the
+other; a JSON file holds any grouping by hand.
 """
 
 import json
@@ -114,6 +115,35 @@ def random_groups(names: Sequence[str], sizes: Sequence[int], seed: int) -> Grou
     order = np.random.default_rng(seed).permutation(len(names))
     dealt = np.split(order, np.cumsum(sizes)[:-1])
     return tuple(tuple(names[i] for i in sorted(group)) for group in dealt)
+
+
+def heuristic_groups(robots: Sequence[str | Robot]) -> Groups:
+    """Robots by their number of legs, and bipeds that are legs alone (Cassie) by themselves.
+
+    Of the paper's sixteen: bipeds, quadrupeds, the hexapod, bipeds without an upper body.
+
+    Raises:
+        BodyplanError: a robot cannot be loaded.
+    """
+    kinds: dict[tuple[int, bool], list[str]] = {}
+    for robot in _load(robots):
+        kinds.setdefault((robot.legs, robot.legs == 2 and _legs_alone(robot)), []).append(
+            robot.name
+        )
+    return tuple(map(tuple, kinds.values()))
+
+
+def _legs_alone(robot: Robot) -> bool:
+    """Whether every joint is on the way from the trunk to a foot."""
+    graph = body_graph(robot)
+    above = {child: parent for parent, child in graph.edges}
+    on_the_way = {0}
+    for foot in range(len(graph.nodes) - robot.num_feet, len(graph.nodes)):
+        node = foot
+        while node:
+            on_the_way.add(node)
+            node = above[node]
+    return len(on_the_way) == len(graph.nodes)
 
 
 def read_groups(path: str | Path, names: Sequence[str]) -> Groups:

@@ -2,18 +2,22 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from bodyplan.datasets.mixture import Batch, Mixture, draw
 from bodyplan.learn.algorithms.algorithm import ActorBatch, Algorithm, Metrics, weigh
 from bodyplan.learn.combiners.combiner import ActorState, Combiner, Groups
-from bodyplan.learn.networks.heads import Policy
-from bodyplan.learn.networks.urma import NetworkSizes
+from bodyplan.learn.combiners.turns import in_places, take_turns
+from bodyplan.learn.compilation import compiler_options
+from bodyplan.learn.networks.families import Policy, Sizes
+from bodyplan.learn.shards import AXIS, mesh, own_part, zeros_like
 from bodyplan.robots.descriptors import RobotDescriptor
 
 Sample = Callable[[int, PRNGKeyArray], tuple[Batch, ...]]
@@ -21,7 +25,10 @@ Sample = Callable[[int, PRNGKeyArray], tuple[Batch, ...]]
 
 
 class LearnerState(eqx.Module):
-    """All that an update changes, and so all that a checkpoint holds."""
+    """All that an update changes, and so all that a checkpoint holds.
+
+    Where several seeds train at once, all but `update` have a leading axis of them.
+    """
 
     actor: ActorState
     critic: PyTree
@@ -59,8 +66,16 @@ class Learner:
     """Transitions of each robot in an update."""
     weights: tuple[float, ...] | None = None
     """Factor on each robot's losses, one on average; all alike where not given."""
+    actor_steps: int = 1
+    """Turns of the actor after the critics', each on its own share of every robot's batch."""
+    group_critic: bool = False
+    """Whether the critics step group by group too."""
+    order_seed: int = 0
+    """Decides in which order groups and gradients take their turns, for all seeds alike."""
+    devices: int = 1
+    """Devices that batches are split over."""
 
-    def init(self, seed: int, sizes: NetworkSizes) -> LearnerState:
+    def init(self, seed: int, sizes: Sizes) -> LearnerState:
         """The state before the first update."""
         policy, critic = self.algorithm.init(np.random.default_rng(seed), sizes)
         actor = ActorState(
@@ -77,13 +92,60 @@ class Learner:
     ) -> tuple[LearnerState, Metrics]:
         """The critics' updates (one, but for algorithms that delay the actor), then the actor's."""
         critic = state.critic
-        key, actor_key, *critic_keys = self._keys(state.key)
+        key, *critic_keys = self._keys(state.key)
+        # From the count of updates alone, so that seeds that train at once share their order.
+        turn_key = jax.random.fold_in(jax.random.PRNGKey(self.order_seed), state.update)
+        actor_key, order_key = jax.random.split(turn_key)
         for number, critic_key in enumerate(critic_keys):
             sample_key, critic_key = jax.random.split(critic_key)
             batches = self._weighted(sample(number, sample_key))
-            critic, targets, critic_metrics = self.algorithm.critic_update(
-                critic, state.actor.policy, batches, descriptors, critic_key
+            critic, targets, critic_metrics = self._critic_update(
+                critic, state.actor.policy, batches, descriptors, critic_key, order_key
             )
+        batch = ActorBatch(batches, descriptors, targets)
+        actor, actor_metrics = self._actor_turns(state.actor, critic, batch, actor_key)
+        critic = self.algorithm.move_targets(critic, actor.policy)
+        update = state.update + self.algorithm.actor_every
+        return LearnerState(actor, critic, key, update), {**critic_metrics, **actor_metrics}
+
+    def _critic_update(
+        self,
+        critic: PyTree,
+        actor: Policy,
+        batches: tuple[Batch, ...],
+        descriptors: tuple[RobotDescriptor, ...],
+        key: PRNGKeyArray,
+        order_key: PRNGKeyArray,
+    ) -> tuple[PyTree, tuple[Any, ...], Metrics]:
+        """One step of the critics for all robots, or one for each group of them."""
+
+        def step(
+            robots: tuple[int, ...], critic: PyTree
+        ) -> tuple[PyTree, tuple[Any, ...], Metrics]:
+            members, bodies = [batches[r] for r in robots], [descriptors[r] for r in robots]
+            return self.algorithm.critic_update(critic, actor, members, bodies, key)
+
+        everyone = tuple(range(len(batches)))
+        if not self.group_critic:
+            return step(everyone, critic)
+        nothing = zeros_like(jax.eval_shape(lambda: step(everyone, critic)[1]))
+
+        def turn(
+            robots: tuple[int, ...], critic: PyTree
+        ) -> tuple[PyTree, tuple[tuple[Any, ...], Metrics]]:
+            critic, own, metrics = step(robots, critic)
+            targets = list(nothing)
+            for robot, target in zip(robots, own, strict=True):
+                targets[robot] = target
+            return critic, (tuple(targets), in_places(metrics, robots, len(batches)))
+
+        critic, (targets, metrics) = take_turns(order_key, self.groups, critic, turn)
+        return critic, targets, metrics
+
+    def _actor_turns(
+        self, actor: ActorState, critic: PyTree, batch: ActorBatch, key: PRNGKeyArray
+    ) -> tuple[ActorState, Metrics]:
+        """The actor's turn on the whole batch, or several on balanced shares of it."""
 
         def losses(
             policy: Policy, batch: ActorBatch, key: PRNGKeyArray
@@ -93,17 +155,29 @@ class Learner:
                 return plain, metrics
             return weigh(plain, batch.batches), {"actor/loss": plain, **metrics}
 
-        actor, actor_metrics = self.combiner.step(
-            state.actor,
-            losses,
-            self.algorithm.actor_optimiser(),
-            ActorBatch(batches, descriptors, targets),
-            self.groups,
-            actor_key,
+        def turn(
+            actor: ActorState, share: ActorBatch, key: PRNGKeyArray
+        ) -> tuple[ActorState, Metrics]:
+            optimiser = self.algorithm.actor_optimiser()
+            return self.combiner.step(actor, losses, optimiser, share, self.groups, key)
+
+        if self.actor_steps == 1:
+            return turn(actor, batch, key)
+        arrays, rest = eqx.partition((batch.batches, batch.targets), eqx.is_array)
+        each = self.batch_size // self.devices // self.actor_steps
+        shares = jax.tree.map(
+            lambda array: array.reshape(self.actor_steps, each, *array.shape[1:]), arrays
         )
-        critic = self.algorithm.move_targets(critic, actor.policy)
-        update = state.update + self.algorithm.actor_every
-        return LearnerState(actor, critic, key, update), {**critic_metrics, **actor_metrics}
+
+        def share_turn(
+            actor: ActorState, given: tuple[PyTree, PRNGKeyArray]
+        ) -> tuple[ActorState, Metrics]:
+            batches, targets = eqx.combine(given[0], rest)
+            return turn(actor, ActorBatch(batches, batch.descriptors, targets), given[1])
+
+        keys = jax.random.split(key, self.actor_steps)
+        actor, metrics = jax.lax.scan(share_turn, actor, (shares, keys))
+        return actor, jax.tree.map(lambda values: values.mean(axis=0), metrics)
 
     def interval(
         self, state: LearnerState, data: Mixture | Supply, updates: int
@@ -114,7 +188,7 @@ class Learner:
             def sample(number: int, key: PRNGKeyArray) -> tuple[Batch, ...]:
                 if isinstance(data, Supply):
                     return jax.tree.map(lambda array: array[number], given)
-                return data.sample(key, self.batch_size)
+                return data.sample(key, self.batch_size, own_part)
 
             return self.turn(state, data.descriptors, sample)
 
@@ -138,7 +212,7 @@ class Learner:
         def body(
             key: PRNGKeyArray, _: None
         ) -> tuple[PRNGKeyArray, tuple[Int[Array, "every B"], ...]]:
-            key, _, *critic_keys = self._keys(key)
+            key, *critic_keys = self._keys(key)
             drawn = [draw(jax.random.split(k)[0], sizes, self.batch_size) for k in critic_keys]
             return key, tuple(jnp.stack(robot) for robot in zip(*drawn, strict=True))
 
@@ -147,16 +221,35 @@ class Learner:
     def compile(
         self, state: LearnerState, data: Mixture | Supply, updates: int
     ) -> Callable[[LearnerState, Mixture | Supply], tuple[LearnerState, Report]]:
-        """`interval` as a program that takes its state's memory over."""
+        """`interval` as a program that takes its state's memory over.
+
+        A state with a leading axis of seeds has them trained side by side; with several devices,
+        each has a part of every batch and all the rest in full.
+        """
 
         def interval(state: LearnerState, data: Mixture | Supply) -> tuple[LearnerState, Report]:
             return self.interval(state, data, updates)
 
-        return jax.jit(interval, donate_argnums=0).lower(state, data).compile()
+        program: Callable[..., Any] = interval
+        if state.key.ndim > 1:
+            axes = jax.tree.map(lambda _: 0, state)
+            axes = eqx.tree_at(lambda axes: axes.update, axes, None)
+            program = jax.vmap(program, in_axes=(axes, None), out_axes=(axes, 0))
+        if self.devices > 1:
+            parts: Any = P()
+            if isinstance(data, Supply):
+                parts = jax.tree.map(lambda _: P(), data)
+                split = jax.tree.map(lambda _: P(None, None, AXIS), data.batches)
+                parts = eqx.tree_at(lambda parts: parts.batches, parts, split)
+            program = jax.shard_map(
+                program, mesh=mesh(self.devices), in_specs=(P(), parts), out_specs=P()
+            )
+        lowered = jax.jit(program, donate_argnums=0).lower(state, data)
+        return lowered.compile(compiler_options())
 
     def _keys(self, key: PRNGKeyArray) -> PRNGKeyArray:
-        """The next turn's key, the actor's, and one for each of the critics' updates."""
-        return jax.random.split(key, 2 + self.algorithm.actor_every)
+        """The next turn's key, and one for each of the critics' updates."""
+        return jax.random.split(key, 1 + self.algorithm.actor_every)
 
     def _weighted(self, batches: tuple[Batch, ...]) -> tuple[Batch, ...]:
         if self.weights is None:

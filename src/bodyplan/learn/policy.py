@@ -1,7 +1,8 @@
 """The released policy: what remains of a run for those who only want to act.
 
 A folder with `policy.safetensors` and `card.json`; the card says how large the network is, which
-robots it was trained on, and how. It acts on any robot, seen or not.
+robots it was trained on, and how. It acts on any robot, seen or not, but for a flat network, which
+knows one body.
 """
 
 import importlib.metadata
@@ -20,8 +21,13 @@ from bodyplan.errors import BodyplanError
 from bodyplan.learn.algorithms import ALGORITHMS
 from bodyplan.learn.algorithms.algorithm import Algorithm
 from bodyplan.learn.checkpoint import restore_tree, save_tree
-from bodyplan.learn.networks.heads import Policy
-from bodyplan.learn.networks.urma import NetworkSizes
+from bodyplan.learn.networks.families import (
+    Policy,
+    Sizes,
+    family,
+    sizes_from_json,
+    sizes_to_json,
+)
 from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.storage import read_json, write_json
 
@@ -46,7 +52,7 @@ class ReleasedPolicy:
         cls,
         network: Policy,
         algorithm: Algorithm,
-        sizes: NetworkSizes,
+        sizes: Sizes,
         observation_scale: ObservationScale | None = None,
         **facts: Any,
     ) -> "ReleasedPolicy":
@@ -56,7 +62,7 @@ class ReleasedPolicy:
             "format": FORMAT,
             "algorithm": names[type(algorithm)],
             "hyperparameters": asdict(algorithm),  # type: ignore[call-overload]
-            "network": asdict(sizes),
+            "network": sizes_to_json(sizes),
             "observation_scale": observation_scale.to_json() if observation_scale else None,
             "parameters": sum(leaf.size for leaf in jax.tree.leaves(network)),
             "versions": {
@@ -82,16 +88,14 @@ class ReleasedPolicy:
             )
         try:
             algorithm = ALGORITHMS[card["algorithm"]](**card["hyperparameters"])
-            widths = card["network"]
-            cores = {name: tuple(widths[name]) for name in ("core", "critic_core")}
-            sizes = NetworkSizes(**{**widths, **cores})
+            sizes = sizes_from_json(card["network"])
             scale = card["observation_scale"]
             scale = ObservationScale.from_json(scale) if scale else None
         except (KeyError, TypeError) as error:
             raise BodyplanError(
                 f"{folder / _CARD} is incomplete or of another version ({error}); restore it."
             ) from error
-        like = Policy(np.random.default_rng(0), sizes)
+        like = family(sizes).policy(np.random.default_rng(0), sizes)
         return cls(restore_tree(folder / _TENSORS, like), algorithm, card, scale)
 
     def save(self, folder: Path) -> None:

@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from bodyplan.errors import BodyplanError
+from bodyplan.learn.config import UNRELATED
 from bodyplan.learn.metrics import read_lines
 from bodyplan.learn.policy import ReleasedPolicy
 from bodyplan.storage import read_json, write_json
 
-CONFIG, METRICS, CHECKPOINTS = "config.json", "metrics.jsonl", "checkpoints"
-
-_ELSEWHERE = {"data", "out", "data_on"}
-"""Settings that may differ when a run is continued: folders move, and a checksum names the data,
-which are the same wherever they are kept."""
+CONFIG, METRICS, CHECKPOINTS, BEST = "config.json", "metrics.jsonl", "checkpoints", "best"
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ def claim(folder: Path, identity: Mapping[str, Any]) -> None:
     # Through JSON, so that tuples and paths compare with what was written.
     now = _flat(json.loads(json.dumps(identity, default=str)))
     then = _flat(read_json(path))
-    for name in sorted((now.keys() | then.keys()) - _ELSEWHERE):
+    for name in sorted((now.keys() | then.keys()) - UNRELATED):
         if now.get(name) == then.get(name):
             continue
         if name == "dataset_card_sha256":

@@ -6,12 +6,29 @@ everywhere, need no care: `shard_map` knows what varies from device to device an
 Outside of it these are plain means and plain noise.
 """
 
+from typing import TypeVar
+
 import jax
 import jax.numpy as jnp
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, PRNGKeyArray
+
+Tree = TypeVar("Tree")
 
 AXIS = "devices"
 """The mesh axis that batches are split over."""
+
+
+def mesh(devices: int) -> Mesh:
+    """The devices, those of all hosts, that batches are split over."""
+    return jax.make_mesh((devices,), (AXIS,), axis_types=(AxisType.Auto,))
+
+
+def everywhere(tree: Tree, devices: int) -> Tree:
+    """A tree of arrays in full on each of the devices."""
+    if devices == 1:
+        return tree
+    return jax.device_put(tree, NamedSharding(mesh(devices), PartitionSpec()))
 
 
 def batch_mean(values: Float[Array, "..."], axis: int | None = -1) -> Array:
@@ -32,6 +49,16 @@ def own_part(whole: Array) -> Array:
         return whole
     length = len(whole) // _count()
     return jax.lax.dynamic_slice_in_dim(whole, jax.lax.axis_index(AXIS) * length, length)
+
+
+def zeros_like(shapes: Tree) -> Tree:
+    """Zeros that may differ from device to device, as a batch does."""
+
+    def zeros(leaf: Array) -> Array:
+        nothing = jnp.zeros(leaf.shape, leaf.dtype)
+        return jax.lax.pcast(nothing, AXIS, to="varying") if _count() > 1 else nothing
+
+    return jax.tree.map(zeros, shapes)
 
 
 def normal_like(key: PRNGKeyArray, values: Float[Array, "B ..."]) -> Float[Array, "B ..."]:

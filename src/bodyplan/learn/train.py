@@ -1,4 +1,4 @@
-"""The one training loop: any algorithm, any combiner, any robots.
+"""The one training loop: any algorithm, any combiner, any robots, one seed or several at once.
 
 A run is a folder. The same command again continues it: from its latest checkpoint to the very bytes
 an undisturbed run would have ended with (on CPU), or, where it is finished, at once to its result.
@@ -7,98 +7,42 @@ an undisturbed run would have ended with (on CPU), or, where it is finished, at 
     metrics.jsonl    a line for each interval, and for each evaluation on the way
     checkpoints/     <update>.safetensors, all that training needs to go on
     policy/          what it has learned, for acting
+    best/            what did best in the evaluations on the way
+
+Several seeds have a folder each, in one compiled program. On several hosts all run this same loop
+on parts of each batch; the first one writes.
 """
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import numpy as np
 
-from bodyplan.datasets.episodes import Dataset
-from bodyplan.datasets.layout import CARD
-from bodyplan.datasets.mixture import Mixture
-from bodyplan.datasets.prepared import Prepared
-from bodyplan.datasets.scaling import ObservationScaling, RewardScaling
-from bodyplan.datasets.stream import Stream
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.algorithms import ALGORITHMS
-from bodyplan.learn.algorithms.awac import AWAC
-from bodyplan.learn.algorithms.bc import BC
-from bodyplan.learn.algorithms.iql import IQL
-from bodyplan.learn.algorithms.td3_bc import TD3BC
 from bodyplan.learn.checkpoint import checkpoints, restore_checkpoint, save_checkpoint
-from bodyplan.learn.combiners import COMBINERS
-from bodyplan.learn.dispatch import Dispatch, Resident, Streamed
-from bodyplan.learn.grouping import embodiment_groups, read_groups
-from bodyplan.learn.learner import Learner, LearnerState, Report
-from bodyplan.learn.metrics import append, named, rewind
-from bodyplan.learn.networks.urma import PRESETS
+from bodyplan.learn.config import TrainConfig
+from bodyplan.learn.divergence import TrainingDiverged, require_finite, require_sound
+from bodyplan.learn.hosts import is_first, wait_for_all
+from bodyplan.learn.learner import LearnerState
+from bodyplan.learn.ledger import Ledger
+from bodyplan.learn.metrics import named
+from bodyplan.learn.plan import Plan
 from bodyplan.learn.policy import FOLDER, ReleasedPolicy
-from bodyplan.learn.run import CHECKPOINTS, METRICS, Run, claim
-from bodyplan.robots.catalogue import introduce
-from bodyplan.storage import sha256
+from bodyplan.learn.run import CHECKPOINTS, Run, claim
+from bodyplan.learn.seeds import one_of, part_of, stack
+from bodyplan.learn.shards import everywhere
 
-Names = tuple[tuple[str, ...], ...]
+__all__ = ["TrainConfig", "TrainingDiverged", "train", "train_seeds"]
+
 Log = Callable[[int, Mapping[str, Any]], None]
 """Called after each interval with the updates done and the line of metrics.jsonl."""
 OnInterval = Callable[[int, ReleasedPolicy], Mapping[str, Any] | None]
-"""Called every `evaluate_every` updates with the policy; what it returns goes to metrics.jsonl."""
-
-
-class TrainingDiverged(Exception):  # noqa: N818 (says what happened, not that it is an error)
-    """A loss or a parameter became infinite or NaN; the last good checkpoint is kept."""
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """What to train on, how, and where to."""
-
-    data: Path
-    """Folder of the dataset."""
-    out: Path
-    """Folder of the run; an interrupted run of the same settings there is continued."""
-    algorithm: Literal["bc", "td3_bc", "awac", "iql"] = "iql"
-    """What to learn from the data."""
-    combine: Literal["pooled", "grouped"] = "pooled"
-    """How robots share the actor: one step on their mean, or a step for each group of them."""
-    groups: int | Path = 4
-    """With `grouped`: a number of groups of like bodies, or a JSON file with lists of names."""
-    robots: tuple[str, ...] = ()
-    """Robots of the dataset to train on; all of them where none is named."""
-    weights: dict[str, float] | None = None
-    """Weights of robots' losses, as in `--weights hexapod 2`; 1 for those not named."""
-    network: Literal["paper", "small", "tiny"] = "paper"
-    """Size of the networks: the paper's, one for CPUs, one for trials of the machinery."""
-    batch_size: int = 1024
-    """Transitions of each robot in one update."""
-    updates: int = 100_000
-    """Updates of the critics."""
-    reward_scale: RewardScaling = "none"
-    """`per_robot` gives each robot's episode returns a range of 1000, as usual on D4RL."""
-    observation_scale: ObservationScaling = "none"
-    """`shared` standardises each kind of number (a joint's position, say) over all robots."""
-    data_on: Literal["device", "host"] = "device"
-    """`host` reads batches from disk as they are needed, for data the device cannot hold."""
-    seed: int = 0
-    """Decides initial weights, batches and the order of groups."""
-    log_every: int = 100
-    """Updates in one interval, which is one dispatch of the compiled program."""
-    checkpoint_every: int = 1000
-    """Updates between checkpoints; a multiple of log_every."""
-    evaluate_every: int = 0
-    """Updates between evaluations on the way, a multiple of log_every; 0 for none."""
-    bc: BC = field(default_factory=BC)
-    """Hyperparameters of BC."""
-    td3_bc: TD3BC = field(default_factory=TD3BC)
-    """Hyperparameters of TD3+BC."""
-    awac: AWAC = field(default_factory=AWAC)
-    """Hyperparameters of AWAC."""
-    iql: IQL = field(default_factory=IQL)
-    """Hyperparameters of IQL."""
+"""Called every `evaluate_every` updates with the policy; what it returns goes to metrics.jsonl. A
+mean of the robots' `return_mean` in it decides which policy is kept as the best."""
 
 
 def train(
@@ -110,198 +54,144 @@ def train(
         BodyplanError: settings, data or the run's folder do not fit or are damaged.
         TrainingDiverged: a loss or a parameter is no longer finite.
     """
-    dataset, learner, identity = _plan(config)
-    claim(config.out, identity)
-    found = checkpoints(config.out / CHECKPOINTS)
-    finished = found and found[-1][0] == config.updates
-    if finished and (config.out / FOLDER / "card.json").is_file():
-        return Run(config.out)
-    data = Prepared.of(dataset, config.reward_scale, config.observation_scale)
-    state = learner.init(config.seed, PRESETS[config.network])
-    if found:
-        state = restore_checkpoint(found[-1][1], state)
+    plan = Plan.of(config)
+    (run,) = _train(plan, [_Seed(plan, config.out, config.seed, plan.identity())], log, on_interval)
+    return run
 
-    def release(state: LearnerState) -> ReleasedPolicy:
+
+def train_seeds(
+    config: TrainConfig, count: int, log: Log | None = None, on_interval: OnInterval | None = None
+) -> tuple[Run, ...]:
+    """Train `count` seeds side by side, from `config.seed` on, in `config.out`'s `seed<k>`.
+
+    Their numbers differ in rounding from those of seeds trained one by one, and in the order of
+    turns, which is the first seed's.
+
+    Raises:
+        BodyplanError: as `train`, or the seeds cannot share a program.
+        TrainingDiverged: a loss or a parameter of any seed is no longer finite.
+    """
+    if count < 1:
+        raise BodyplanError(f"seeds is {count}; give 1 or more")
+    if config.data_on == "host" and count > 1:
+        raise BodyplanError("several seeds at once need their data on the device; give data_on")
+    plan = Plan.of(config)
+    together = [config.seed + i for i in range(count)]
+    seeds = []
+    for seed in together:
+        folder = config.out / f"seed{seed}"
+        own = plan.identity(seed=seed, out=str(folder), together=together)
+        seeds.append(_Seed(plan, folder, seed, own))
+    return tuple(_train(plan, seeds, log, on_interval))
+
+
+@dataclass(frozen=True, eq=False)
+class _Seed:
+    """One run among those that train at once."""
+
+    plan: Plan
+    folder: Path
+    number: int
+    identity: Mapping[str, Any]
+
+    @property
+    def finished(self) -> bool:
+        saved = checkpoints(self.folder / CHECKPOINTS)
+        ended = saved and saved[-1][0] == self.plan.config.updates
+        return bool(ended) and (self.folder / FOLDER / "card.json").is_file()
+
+    def release(self, state: LearnerState, **facts: Any) -> ReleasedPolicy:
+        card = self.plan.dataset.card
         return ReleasedPolicy.of(
             state.actor.policy,
-            learner.algorithm,
-            PRESETS[config.network],
-            data.observation_scale,
+            self.plan.learner.algorithm,
+            self.plan.sizes,
+            self.plan.data.observation_scale,
             update=int(state.update),
-            robots=list(dataset.robots),
-            combine=config.combine,
-            groups=identity["groups"],
-            command=dataset.card.get("command"),
-            models=dataset.card.get("models", {}),
-            recipe=dataset.card.get("recipe"),
-            dataset_card_sha256=identity["dataset_card_sha256"],
+            seed=self.number,
+            robots=list(self.plan.dataset.robots),
+            combine=self.plan.config.combine,
+            groups=self.identity["groups"],
+            command=card.get("command"),
+            models=card.get("models", {}),
+            recipe=card.get("recipe"),
+            dataset_card_sha256=self.identity["dataset_card_sha256"],
+            **facts,
         )
 
-    def evaluate(state: LearnerState) -> Mapping[str, Any] | None:
-        return on_interval(int(state.update), release(state)) if on_interval else None
 
-    dispatch = (
-        Streamed(learner, Stream(data))
-        if config.data_on == "host"
-        else Resident(learner, Mixture.of(data))
-    )
-    state = _loop(config, dispatch, state, dataset.robots, log, evaluate)
-    release(state).save(config.out / FOLDER)
-    return Run(config.out)
+def _train(
+    plan: Plan, seeds: Sequence[_Seed], log: Log | None, on_interval: OnInterval | None
+) -> list[Run]:
+    """Claim the folders, train what is left to be trained, release."""
+    if is_first():
+        for seed in seeds:
+            claim(seed.folder, seed.identity)
+    wait_for_all("claimed")
+    runs = [Run(seed.folder) for seed in seeds]
+    if all(seed.finished for seed in seeds):
+        return runs
+    states = [plan.first_state(seed.number) for seed in seeds]
+    saved = [dict(checkpoints(seed.folder / CHECKPOINTS)) for seed in seeds]
+    common = set.intersection(*(set(own) for own in saved))
+    if common:
+        paths = [own[max(common)] for own in saved]
+        states = [restore_checkpoint(path, own) for path, own in zip(paths, states, strict=True)]
+    state = everywhere(stack(states), plan.learner.devices)
+    update = int(state.update)
+    ledgers = [Ledger(plan.config, s.folder, update, s.identity) for s in seeds if is_first()]
+    try:
+        state = _loop(plan, seeds, ledgers, state, log, on_interval)
+    finally:
+        for ledger in ledgers:
+            ledger.close()
+    if is_first():
+        for place, seed in enumerate(seeds):
+            seed.release(one_of(state, place, len(seeds))).save(seed.folder / FOLDER)
+    wait_for_all("released")
+    return runs
 
 
 def _loop(
-    config: TrainConfig,
-    dispatch: Dispatch,
+    plan: Plan,
+    seeds: Sequence[_Seed],
+    ledgers: Sequence[Ledger],
     state: LearnerState,
-    robots: tuple[str, ...],
     log: Log | None,
-    evaluate: Callable[[LearnerState], Mapping[str, Any] | None],
+    on_interval: OnInterval | None,
 ) -> LearnerState:
     """Interval after interval, until all updates are done."""
+    config, dispatch, count = plan.config, plan.dispatch(), len(seeds)
     update = int(state.update)
-    told = config.out / METRICS
-    wall = rewind(told, update)
     while update < config.updates:
         length = min(config.log_every, config.updates - update)
         started = time.perf_counter()
         dispatch.prepare(state, length)
         compiled = time.perf_counter()
-        state, report = dispatch.advance(state, length)
-        report = jax.device_get(report)
+        keys = np.array(state.key)
+        state, reports = dispatch.advance(state, length)
+        reports = jax.device_get(reports)
         ended = time.perf_counter()
-        _require_finite(report, robots, update, length, config.out)
-        update, wall = update + length, wall + ended - started
-        line = {
-            "update": update,
-            "wall_s": round(wall, 3),
-            "updates_per_s": round(length / (ended - compiled), 3),
-            **named(report.metrics, robots),
-        }
-        append(told, line)
-        if log is not None:
-            log(update, line)
-        if config.evaluate_every and update % config.evaluate_every == 0:
-            evaluation = evaluate(state)
-            if evaluation is not None:
-                append(told, {"update": update, "evaluation": evaluation})
+        for place, seed in enumerate(seeds):
+            key, report = part_of((keys, reports), place, count)
+            require_finite(report, plan.learner, plan.data, key, update, length, seed.folder)
+        update += length
+        speed = {"updates_per_s": round(length / (ended - compiled), 3)}
+        for place, ledger in enumerate(ledgers):
+            metrics = named(part_of(reports, place, count).metrics, plan.data.robots)
+            line = ledger.interval(update, ended - started, speed | metrics)
+            if log is not None and place == 0:
+                log(update, line)
+        evaluates = config.evaluate_every and update % config.evaluate_every == 0
+        if evaluates and on_interval is not None:
+            for place, ledger in enumerate(ledgers):
+                policy = seeds[place].release(one_of(state, place, count))
+                ledger.evaluation(update, policy, on_interval(update, policy))
         # Last, so that a run killed at any moment repeats what the checkpoint does not know of.
         if update % config.checkpoint_every == 0 or update == config.updates:
-            _require_sound(state, config.out)
-            save_checkpoint(config.out / CHECKPOINTS, update, state)
+            for place, seed in enumerate(seeds):
+                own = one_of(state, place, count)
+                require_sound(own, seed.folder)
+                if is_first():
+                    save_checkpoint(seed.folder / CHECKPOINTS, update, own)
     return state
-
-
-def _plan(config: TrainConfig) -> tuple[Dataset, Learner, dict[str, Any]]:
-    """The data, the learner, and the identity of their run.
-
-    Raises:
-        BodyplanError: a setting or the dataset does not fit.
-    """
-    dataset = Dataset.open(config.data)
-    introduce(dataset.card.get("models", {}))
-    strangers = sorted(set(config.robots) - set(dataset.robots))
-    if strangers:
-        raise BodyplanError(
-            f"{config.data} holds no robot {strangers[0]}; choose from {', '.join(dataset.robots)}"
-        )
-    dataset = replace(dataset, robots=config.robots or dataset.robots)
-    algorithm = _chosen(config, "algorithm", ALGORITHMS)
-    _require_intervals(config, algorithm.actor_every)
-    groups = _groups(config, dataset.robots)
-    learner = Learner(
-        algorithm=algorithm,
-        combiner=_chosen(config, "combine", COMBINERS),
-        groups=tuple(tuple(map(dataset.robots.index, group)) for group in groups),
-        batch_size=config.batch_size,
-        weights=_weights(config.weights, dataset.robots),
-    )
-    if config.network not in PRESETS:
-        raise BodyplanError(
-            f"no network is called {config.network}; choose one of {', '.join(PRESETS)}"
-        )
-    identity = {
-        **asdict(config),
-        "robots": list(dataset.robots),
-        "groups": [list(group) for group in groups],
-        "dataset_card_sha256": sha256(config.data / CARD),
-    }
-    return dataset, learner, identity
-
-
-def _chosen(config: TrainConfig, setting: str, registry: Mapping[str, type]) -> Any:
-    """The configured algorithm or combiner; its own field in `config`, where it has one."""
-    name = getattr(config, setting)
-    if name not in registry:
-        raise BodyplanError(f"no {setting} is called {name}; choose one of {', '.join(registry)}")
-    return getattr(config, name, None) or registry[name]()
-
-
-def _groups(config: TrainConfig, robots: tuple[str, ...]) -> Names:
-    if config.combine != "grouped":
-        return (robots,)
-    if isinstance(config.groups, int):
-        return embodiment_groups(robots, config.groups)
-    return read_groups(config.groups, robots)
-
-
-def _weights(
-    given: Mapping[str, float] | None, robots: tuple[str, ...]
-) -> tuple[float, ...] | None:
-    """Of each robot, one on average."""
-    if not given:
-        return None
-    for name, weight in given.items():
-        if name not in robots:
-            raise BodyplanError(f"weights names {name}; choose from {', '.join(robots)}")
-        if not 0.0 < weight < float("inf"):
-            raise BodyplanError(f"weights gives {name} {weight}; give a number above 0")
-    each = [given.get(name, 1.0) for name in robots]
-    return tuple(weight * len(each) / sum(each) for weight in each)
-
-
-def _require_intervals(config: TrainConfig, actor_every: int) -> None:
-    for name in ("batch_size", "updates", "log_every", "checkpoint_every"):
-        if getattr(config, name) < 1:
-            raise BodyplanError(f"{name} is {getattr(config, name)}; give 1 or more")
-    for name, value, unit, divisor in (
-        ("checkpoint_every", config.checkpoint_every, "log_every", config.log_every),
-        ("evaluate_every", config.evaluate_every, "log_every", config.log_every),
-        ("log_every", config.log_every, "the actor's period", actor_every),
-        ("updates", config.updates, "the actor's period", actor_every),
-    ):
-        if value % divisor:
-            raise BodyplanError(f"{name} is {value}; give a multiple of {unit} ({divisor})")
-
-
-def _require_finite(
-    report: Report, robots: tuple[str, ...], update: int, length: int, folder: Path
-) -> None:
-    """Stop before numbers that are no numbers reach a checkpoint.
-
-    Raises:
-        TrainingDiverged: naming the robots and the update.
-    """
-    if report.finite.all():
-        return
-    turns, robots_hit = np.nonzero(~report.finite)
-    names = ", ".join(robots[robot] for robot in robots_hit[turns == turns[0]])
-    at = update + (turns[0] + 1) * length // len(report.finite)
-    raise TrainingDiverged(
-        f"the losses of {names} stopped being finite at update {at}; {_advice(folder)}"
-    )
-
-
-def _require_sound(state: LearnerState, folder: Path) -> None:
-    """The same for parameters: the last update's losses say nothing of its gradients."""
-    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state)):
-        raise TrainingDiverged(
-            f"parameters stopped being finite by update {int(state.update)}; {_advice(folder)}"
-        )
-
-
-def _advice(folder: Path) -> str:
-    return (
-        "look at the data with `bodyplan data verify` and try a lower learning rate; "
-        f"{folder / CHECKPOINTS} keeps the last good checkpoint"
-    )

@@ -15,9 +15,8 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from bodyplan.datasets.mixture import Batch
 from bodyplan.envs.walking import Observation
-from bodyplan.learn.networks.heads import Policy
+from bodyplan.learn.networks.families import Policy, Sizes
 from bodyplan.learn.networks.specimens import Body, bodies_of
-from bodyplan.learn.networks.urma import NetworkSizes
 from bodyplan.robots.descriptors import RobotDescriptor
 
 Metrics = dict[str, Float[Array, "..."]]
@@ -60,7 +59,7 @@ class Algorithm(Protocol):
     actor_every: ClassVar[int]
     """Critic updates to each turn of the actor."""
 
-    def init(self, rng: np.random.Generator, sizes: NetworkSizes) -> tuple[Policy, PyTree]:
+    def init(self, rng: np.random.Generator, sizes: Sizes) -> tuple[Policy, PyTree]:
         """The actor, and all else that learns: critics, targets, their optimiser states."""
         ...
 

@@ -22,9 +22,8 @@ from bodyplan.envs.walking import Observation
 from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics
 from bodyplan.learn.algorithms.imitation import Reduction, imitation_losses, weight_metrics
 from bodyplan.learn.algorithms.temporal_difference import Transitions, q_step
-from bodyplan.learn.networks.heads import Policy, TwinQ
+from bodyplan.learn.networks.families import Policy, Sizes, TwinQ, family
 from bodyplan.learn.networks.specimens import Body
-from bodyplan.learn.networks.urma import NetworkSizes
 from bodyplan.learn.optimiser import clipped_adam
 from bodyplan.learn.shards import batch_std, normal_like
 from bodyplan.robots.descriptors import RobotDescriptor
@@ -61,9 +60,10 @@ class AWAC:
 
     actor_every: ClassVar[int] = 1
 
-    def init(self, rng: np.random.Generator, sizes: NetworkSizes) -> tuple[Policy, AWACCritic]:
+    def init(self, rng: np.random.Generator, sizes: Sizes) -> tuple[Policy, AWACCritic]:
         """Fresh networks; the target starts as Q."""
-        policy, q = Policy(rng, sizes), TwinQ(rng, sizes)
+        heads = family(sizes)
+        policy, q = heads.policy(rng, sizes), heads.twin_q(rng, sizes)
         return policy, AWACCritic(q, q, self._critic_optimiser().init(q))
 
     def actor_optimiser(self) -> optax.GradientTransformation:

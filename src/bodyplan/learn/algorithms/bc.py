@@ -12,8 +12,7 @@ from bodyplan.datasets.mixture import Batch
 from bodyplan.envs.walking import Observation
 from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics
 from bodyplan.learn.algorithms.imitation import Reduction, imitation_losses
-from bodyplan.learn.networks.heads import Policy
-from bodyplan.learn.networks.urma import NetworkSizes
+from bodyplan.learn.networks.families import Policy, Sizes, family
 from bodyplan.learn.optimiser import clipped_adam
 from bodyplan.robots.descriptors import RobotDescriptor
 
@@ -33,9 +32,9 @@ class BC:
 
     actor_every: ClassVar[int] = 1
 
-    def init(self, rng: np.random.Generator, sizes: NetworkSizes) -> tuple[Policy, tuple[()]]:
+    def init(self, rng: np.random.Generator, sizes: Sizes) -> tuple[Policy, tuple[()]]:
         """A fresh policy, and no critic."""
-        return Policy(rng, sizes), ()
+        return family(sizes).policy(rng, sizes), ()
 
     def actor_optimiser(self) -> optax.GradientTransformation:
         return clipped_adam(self.learning_rate, self.gradient_clip, self.actor_decay)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics
-from bodyplan.learn.networks.heads import Policy
+from bodyplan.learn.networks.families import Policy
 from bodyplan.learn.shards import batch_mean, batch_std
 
 Reduction = Literal["mean", "sum"]

@@ -24,9 +24,8 @@ from bodyplan.datasets.mixture import Batch
 from bodyplan.envs.walking import Observation
 from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics
 from bodyplan.learn.algorithms.temporal_difference import Transitions, q_step
-from bodyplan.learn.networks.heads import Policy, TwinQ
+from bodyplan.learn.networks.families import Policy, Sizes, TwinQ, family
 from bodyplan.learn.networks.specimens import Body
-from bodyplan.learn.networks.urma import NetworkSizes
 from bodyplan.learn.optimiser import clipped_adam
 from bodyplan.learn.shards import batch_mean, normal_like
 from bodyplan.robots.descriptors import RobotDescriptor
@@ -70,9 +69,10 @@ class TD3BC:
 
     actor_every: ClassVar[int] = 2
 
-    def init(self, rng: np.random.Generator, sizes: NetworkSizes) -> tuple[Policy, TD3BCCritic]:
+    def init(self, rng: np.random.Generator, sizes: Sizes) -> tuple[Policy, TD3BCCritic]:
         """Fresh networks; targets start as what they follow."""
-        policy, q = Policy(rng, sizes), TwinQ(rng, sizes)
+        heads = family(sizes)
+        policy, q = heads.policy(rng, sizes), heads.twin_q(rng, sizes)
         return policy, TD3BCCritic(q, q, policy, self._critic_optimiser().init(q))
 
     def actor_optimiser(self) -> optax.GradientTransformation:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from bodyplan.datasets.mixture import Batch
 from bodyplan.envs.walking import Observation
 from bodyplan.learn.algorithms.algorithm import Metrics, weigh
-from bodyplan.learn.networks.heads import TwinQ
+from bodyplan.learn.networks.families import TwinQ
 from bodyplan.learn.networks.specimens import Body, bodies_of
 from bodyplan.learn.optimiser import descend
 from bodyplan.learn.shards import batch_mean

@@ -12,7 +12,7 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics
-from bodyplan.learn.networks.heads import Policy
+from bodyplan.learn.networks.families import Policy
 from bodyplan.learn.optimiser import descend
 
 Groups = tuple[tuple[int, ...], ...]

@@ -5,17 +5,16 @@ the groups, fixed before training, step the shared actor one after another, in a
 each time. The batch is split, not repeated: M steps cost about as much as a pooled one.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics
 from bodyplan.learn.combiners.combiner import ActorLosses, ActorState, Groups, mean_step
-from bodyplan.learn.networks.heads import Policy
+from bodyplan.learn.combiners.turns import in_places, take_turns
+from bodyplan.learn.networks.families import Policy
 
 
 @dataclass(frozen=True)
@@ -38,23 +37,8 @@ class Grouped:
         """One step a group, in random order; all share the actor and its optimiser's state."""
         order_key, loss_key = jax.random.split(key)
 
-        def step_of(robots: tuple[int, ...]) -> Callable[[ActorState], tuple[ActorState, Metrics]]:
-            def step(actor: ActorState) -> tuple[ActorState, Metrics]:
-                members = batch.select(robots)
-                actor, metrics = mean_step(actor, losses, optimiser, members, loss_key)
-                return actor, _spread(metrics, robots, len(batch.batches))
+        def step(robots: tuple[int, ...], actor: ActorState) -> tuple[ActorState, Metrics]:
+            actor, metrics = mean_step(actor, losses, optimiser, batch.select(robots), loss_key)
+            return actor, in_places(metrics, robots, len(batch.batches))
 
-            return step
-
-        def turn(actor: ActorState, group: Int[Array, ""]) -> tuple[ActorState, Metrics]:
-            return jax.lax.switch(group, [step_of(robots) for robots in groups], actor)
-
-        order = jax.random.permutation(order_key, len(groups))
-        actor, metrics = jax.lax.scan(turn, actor, order)
-        return actor, jax.tree.map(lambda values: values.sum(axis=0), metrics)
-
-
-def _spread(metrics: Metrics, robots: tuple[int, ...], count: int) -> Metrics:
-    """A group's metrics in the places of its robots among `count`, zero elsewhere."""
-    places = jnp.array(robots)
-    return {name: jnp.zeros(count).at[places].set(values) for name, values in metrics.items()}
+        return take_turns(order_key, groups, actor, step)

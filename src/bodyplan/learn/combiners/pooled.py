@@ -7,7 +7,7 @@ from jaxtyping import PRNGKeyArray
 
 from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics
 from bodyplan.learn.combiners.combiner import ActorLosses, ActorState, Groups, mean_step
-from bodyplan.learn.networks.heads import Policy
+from bodyplan.learn.networks.families import Policy
 
 
 @dataclass(frozen=True)

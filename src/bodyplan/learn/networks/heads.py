@@ -19,6 +19,7 @@ from bodyplan.learn.networks.layers import Dense, LayerNorm, elu, orthogonal, sp
 from bodyplan.learn.networks.specimens import Body, joint_rows, of_elements
 from bodyplan.learn.networks.urma import (
     JOINT_DESCRIPTION,
+    JOINT_STATE,
     Encoded,
     NetworkSizes,
     Torso,
@@ -151,8 +152,14 @@ class Critic(eqx.Module):
     torso: Torso
     answer: Dense
 
-    def __init__(self, rng: np.random.Generator, sizes: NetworkSizes, extra: int = 0) -> None:
-        self.torso = Torso(rng, sizes, sizes.critic_core, GENERAL, extra)
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        sizes: NetworkSizes,
+        extra: int = 0,
+        joint_state: int = JOINT_STATE,
+    ) -> None:
+        self.torso = Torso(rng, sizes, sizes.critic_core, GENERAL, extra, joint_state)
         self.answer = Dense(rng, sizes.critic_core[-1], 1, orthogonal(1.0))
 
     def __call__(
@@ -188,26 +195,38 @@ class Value(eqx.Module):
 
 
 class ActionCritic(eqx.Module):
-    """Q(s, a), the action encoded beside the state's latent."""
+    """Q(s, a), the action encoded beside the state's latent, or part of the joints' states."""
 
     critic: Critic
-    action: Dense
+    action: Dense | None
+    """None where actions are part of the joints' states."""
 
     def __init__(self, rng: np.random.Generator, sizes: NetworkSizes) -> None:
-        self.critic = Critic(rng, sizes, extra=sizes.action)
-        self.action = Dense(rng, sizes.action_slots, sizes.action)
+        if sizes.actions == "joints":
+            self.critic, self.action = Critic(rng, sizes, joint_state=JOINT_STATE + 1), None
+        else:
+            self.critic = Critic(rng, sizes, extra=sizes.action)
+            self.action = Dense(rng, sizes.action_slots, sizes.action)
 
     def __call__(
         self,
         observations: Sequence[Observation],
-        actions: Float[Array, "samples slots"],
+        actions: Sequence[Float[Array, "batch joints"]],
         bodies: Sequence[Body],
     ) -> Float[Array, "samples"]:
-        return self.critic(observations, bodies, elu(self.action(actions)))
+        if self.action is None:
+            acting = [_acting(*robot) for robot in zip(observations, actions, strict=True)]
+            return self.critic(acting, bodies)
+        slots = len(self.action.weight)
+        padded = jnp.concatenate([_pad(action, slots) for action in actions])
+        return self.critic(observations, bodies, elu(self.action(padded)))
 
 
 class TwinQ(eqx.Module):
-    """Two independent Q(s, a); actions enter zero-padded to fixed slots, as in the paper."""
+    """Two independent Q(s, a); actions enter as `NetworkSizes.actions` says.
+
+    Zero-padded to fixed slots, as in the paper, or each beside its joint's state.
+    """
 
     twins: ActionCritic
     """Every array with a leading axis of two."""
@@ -237,15 +256,21 @@ class TwinQ(eqx.Module):
         Raises:
             BodyplanError: a robot has more joints than Q has action slots.
         """
-        padded = jnp.concatenate([self._pad(action) for action in actions])
-        values = jax.vmap(lambda twin: twin(observations, padded, bodies))(self.twins)
+        values = jax.vmap(lambda twin: twin(observations, actions, bodies))(self.twins)
         return split(values, [len(action) for action in actions], axis=1)
 
-    def _pad(self, action: Float[Array, "batch joints"]) -> Float[Array, "batch slots"]:
-        slots, joints = self.twins.action.weight.shape[-2], action.shape[-1]
-        if joints > slots:
-            raise BodyplanError(
-                f"a robot has {joints} joints but Q reads only {slots} actions; "
-                f"give NetworkSizes with action_slots={joints} or leave that robot out"
-            )
-        return jnp.pad(action, ((0, 0), (0, slots - joints)))
+
+def _acting(observation: Observation, action: Float[Array, "batch joints"]) -> Observation:
+    """The observation with each joint's action after its state."""
+    joints = jnp.concatenate([observation.joints, action[..., None]], axis=-1)
+    return Observation._make((joints, observation.feet, observation.general))
+
+
+def _pad(action: Float[Array, "batch joints"], slots: int) -> Float[Array, "batch slots"]:
+    joints = action.shape[-1]
+    if joints > slots:
+        raise BodyplanError(
+            f"a robot has {joints} joints but Q reads only {slots} actions; give NetworkSizes "
+            f'with action_slots={joints} or actions="joints", or leave that robot out'
+        )
+    return jnp.pad(action, ((0, 0), (0, slots - joints)))

@@ -13,6 +13,7 @@ several times smaller than the latent's own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -53,8 +54,11 @@ class NetworkSizes:
     """Add to each mean a linear readout of the core that the joint's description chooses (ours)."""
     temperature: float = 1.0
     """Of the softmax over channels, before training; lower tells elements apart from the start."""
+    actions: Literal["slots", "joints"] = "slots"
+    """How Q reads actions: as one vector with a slot for each joint, or (ours) each beside its
+    joint's state, so that neither the joints' order nor a largest number of them matters."""
     action: int = 64
-    """Width of Q's encoding of the action (our choice: the paper gives none)."""
+    """Width of Q's encoding of the slots (our choice: the paper gives none)."""
     action_slots: int = 24
     """Joints of the largest robot; Q reads actions zero-padded to this."""
 
@@ -120,11 +124,12 @@ class Torso(eqx.Module):
         core: tuple[int, int, int],
         general: int,
         extra: int = 0,
+        joint_state: int = JOINT_STATE,
     ) -> None:
         """Fresh weights; `general` and `extra` are the widths of what follows joints and feet."""
         first, second, third = core
         gain = orthogonal(2**0.5)
-        joints = (JOINT_DESCRIPTION, JOINT_STATE, sizes.joint_channels, sizes.joint_width)
+        joints = (JOINT_DESCRIPTION, joint_state, sizes.joint_channels, sizes.joint_width)
         feet = (FOOT_DESCRIPTION, FOOT_STATE, sizes.foot_channels, sizes.foot_width)
         self.joints = SetEncoder(rng, *joints, sizes.temperature)
         self.feet = SetEncoder(rng, *feet, sizes.temperature)

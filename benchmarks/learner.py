@@ -1,0 +1,299 @@
+"""How fast the learner learns, for the processor time it takes.
+
+    python benchmarks/learner.py            # every case, about fifteen minutes on two cores
+    python benchmarks/learner.py --quick    # IQL in both formulations, pooled and in four groups
+    python benchmarks/learner.py --cases iql/pooled/optimised bc/pooled/optimised
+
+One JSON object a line; process CPU time throughout, which says the same on shared machines. All
+sixteen packaged robots in their own shapes with their own descriptors, transitions of noise, the
+paper's network, 64 transitions of each robot; cases take turns, and the quickest turn counts.
+
+- `<algorithm>/<combiner>/<formulation>`: updates a CPU-second, sampling included. `grouped4` are
+  four groups of alike bodies. The ratio is to the algorithm's pooled, optimised case.
+  `literal` is the paper's formulation (benchmarks/literal.py), compiled by XLA all the same;
+- `compile_s/cold`, `compile_s/cached`: seconds of wall time in a process of its own to trace and
+  compile IQL in four groups, with nothing on disk and with what that run left there; the ratio is
+  to the goals of 30 and 5 seconds;
+- `gemm/large`, `gemm/core`: GFLOP a CPU-second of float32 products, 2048 x 2048 x 2048 and those of
+  a core's second layer on this batch;
+- `iql/pooled/optimised` in `gflop_per_cpu_second`: the same of IQL's updates, operations as XLA
+  counts them in the compiled program; the ratio is to the large product;
+- `peak_memory`: the process's, in MB, of all cases together.
+
+benchmarks/against_d3rlpy.py tells how plain networks compare with d3rlpy's.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import literal
+import numpy as np
+import optax
+from jaxtyping import PRNGKeyArray
+
+from bodyplan.datasets.mixture import Batch, Mixture, Transitions
+from bodyplan.envs.walking import Observation
+from bodyplan.learn.algorithms import ALGORITHMS
+from bodyplan.learn.algorithms.algorithm import Algorithm
+from bodyplan.learn.combiners import COMBINERS
+from bodyplan.learn.combiners.combiner import Groups
+from bodyplan.learn.compilation import enable_compilation_cache
+from bodyplan.learn.grouping import embodiment_groups
+from bodyplan.learn.learner import Learner
+from bodyplan.learn.networks.urma import PRESETS
+from bodyplan.learn.optimiser import descend
+from bodyplan.robots import catalogue
+from bodyplan.robots.robot import Robot
+
+QUICK = ["iql/pooled/optimised", "iql/pooled/literal", "iql/grouped4/optimised"]
+STEPS = 256
+"""Of each robot's data: enough to sample from, few enough to hold padded."""
+
+Turn = Callable[[], object]
+
+
+def all_cases() -> list[str]:
+    """Every algorithm pooled, in both formulations, and IQL with every combiner there is."""
+    pooled = [f"{name}/pooled/{form}" for name in ALGORITHMS for form in ("optimised", "literal")]
+    others = [name for name in COMBINERS if name not in ("pooled", "grouped")]
+    combined = [f"iql/{name}/optimised" for name in ("grouped4", "grouped13", *others)]
+    return sorted(pooled, key=lambda case: not case.startswith("iql")) + combined
+
+
+def noise() -> Mixture:
+    """Random transitions of all packaged robots."""
+    names, rng = catalogue.packaged(), np.random.default_rng(0)
+
+    def draw(*shape: int) -> jax.Array:
+        return jnp.asarray(rng.normal(size=shape).astype(np.float32))
+
+    robots = [Robot.load(name) for name in names]
+    transitions = tuple(
+        Transitions(
+            draw(STEPS + 1, robot.num_joints, 3),
+            draw(STEPS + 1, robot.num_feet, 2),
+            draw(STEPS + 1, 13),
+            draw(STEPS, robot.num_joints),
+            draw(STEPS),
+            jnp.asarray(rng.random(STEPS) < 0.01),
+            jnp.arange(STEPS),
+        )
+        for robot in robots
+    )
+    descriptors = tuple(robot.descriptor for robot in robots)
+    return Mixture(names, descriptors, transitions, (1.0,) * len(names), None)
+
+
+def optimised(
+    algorithm: Algorithm, combiner: str, data: Mixture, batch_size: int, network: str
+) -> tuple[Turn, jax.stages.Compiled]:
+    """A turn of the library's own learner, and its program."""
+    how = COMBINERS[combiner.rstrip("0123456789")]()
+    learner = Learner(algorithm, how, groups(combiner), batch_size)
+    state = learner.init(0, PRESETS[network])
+    program = learner.compile(state, data, algorithm.actor_every)
+
+    def turn() -> object:
+        nonlocal state
+        state, _ = program(state, data)
+        return state
+
+    return turn, program
+
+
+def groups(combiner: str) -> Groups:
+    """As many groups of alike bodies as the combiner's name ends with, or one."""
+    names = catalogue.packaged()
+    count = combiner.removeprefix("grouped")
+    if not count.isdigit():
+        return (tuple(range(len(names))),)
+    found = embodiment_groups(names, int(count))
+    return tuple(tuple(names.index(robot) for robot in group) for group in found)
+
+
+def literally(
+    algorithm: Algorithm, data: literal.Transitions, robots: int, batch_size: int, network: str
+) -> Turn:
+    """The same turn as the paper has it; Adam and its clip on one array after another."""
+    adam = optax.chain(optax.clip_by_global_norm(0.5), optax.adam(3e-4))
+    actor, critic = algorithm.init(np.random.default_rng(0), PRESETS[network])
+    rows = len(data.reward) // robots
+
+    def sample(key: PRNGKeyArray) -> literal.Transitions:
+        own, *keys = jax.random.split(key, 3)
+        drawn = jax.random.randint(own, (robots, batch_size), 0, rows)
+        index = (drawn + rows * jnp.arange(robots)[:, None]).ravel()
+        batch = jax.tree.map(lambda array: array[index], data)
+        here, following = (jax.random.normal(key, batch.action.shape) for key in keys)
+        mask = batch.seen.joint_mask
+        return batch._replace(noise=here * mask, next_noise=following * mask)
+
+    def step(networks: dict[str, Any], states: Any, batch: Any, names: Sequence[str]) -> Any:
+        parts = literal.parts(algorithm, networks["actor"], networks["critic"], batch)
+        for name, (learns, loss) in parts.items():
+            if name in names:
+                moved, states[name] = descend(adam, learns, jax.grad(loss)(learns), states[name])
+                if name == "actor":
+                    networks["actor"] = moved
+                else:
+                    networks["critic"] = eqx.tree_at(
+                        lambda critic, name=name: getattr(critic, name), networks["critic"], moved
+                    )
+        return networks, states
+
+    def turn(networks: dict[str, Any], states: Any, key: PRNGKeyArray) -> Any:
+        key, *keys = jax.random.split(key, 1 + algorithm.actor_every)
+        for number, own in enumerate(keys, 1):
+            names = ["value", "q"] + ["actor"] * (number == algorithm.actor_every)
+            networks, states = step(dict(networks), dict(states), sample(own), names)
+        moved = algorithm.move_targets(networks["critic"], networks["actor"])
+        return {**networks, "critic": moved}, states, key
+
+    batch = jax.tree.map(lambda array: array[:1], data)
+    states = {
+        name: adam.init(learns)
+        for name, (learns, _) in literal.parts(algorithm, actor, critic, batch).items()
+    }
+    program = jax.jit(turn)
+    carry = program({"actor": actor, "critic": critic}, states, jax.random.PRNGKey(0))
+
+    def run() -> object:
+        nonlocal carry
+        carry = program(*carry)
+        return carry
+
+    return run
+
+
+def padded(data: Mixture) -> literal.Transitions:
+    """All of the data as the paper's release holds them."""
+    batches = [
+        Batch(
+            Observation(own.joints[:-1], own.feet[:-1], own.general[:-1]),
+            own.actions,
+            own.rewards,
+            Observation(own.joints[1:], own.feet[1:], own.general[1:]),
+            own.terminated.astype(jnp.float32),
+        )
+        for own in data.transitions
+    ]
+    return literal.pad(batches, data.descriptors)
+
+
+def cpu_seconds(turns: dict[str, Turn], rounds: int) -> dict[str, float]:
+    """Of each one's quickest turn; they take turns, so that a busy spell meets all of them."""
+    best = dict.fromkeys(turns, float("inf"))
+    for _ in range(rounds):
+        for name, turn in turns.items():
+            begin = time.process_time()
+            jax.block_until_ready(turn())
+            best[name] = min(best[name], time.process_time() - begin)
+    return best
+
+
+def product(rows: int, inner: int, columns: int) -> Turn:
+    """A float32 product on the device, a few times over."""
+    left, right = jnp.ones((rows, inner)), jnp.ones((inner, columns))
+    program = jax.jit(jnp.matmul).lower(left, right).compile()
+    return lambda: [program(left, right) for _ in range(2**34 // (2 * rows * inner * columns))]
+
+
+def measure_rates(cases: Sequence[str], batch_size: int, network: str, rounds: int) -> None:
+    """Compiles every case, and lets them run in turn beside plain products."""
+    data = noise()
+    robots, flops, turns = len(data.robots), 0.0, {}
+    wide = padded(data) if any(case.endswith("/literal") for case in cases) else None
+    for case in cases:
+        name, combiner, form = case.split("/")
+        algorithm = ALGORITHMS[name]()
+        if form == "literal":
+            turns[case] = literally(algorithm, wide, robots, batch_size, network)
+        else:
+            turns[case], program = optimised(algorithm, combiner, data, batch_size, network)
+            if case == "iql/pooled/optimised":
+                flops = program.cost_analysis()["flops"]
+    core = (robots * batch_size, *PRESETS[network].core[:2])
+    products = {"gemm/large": product(2048, 2048, 2048), "gemm/core": product(*core)}
+    seconds = cpu_seconds({**turns, **products}, rounds)
+    rates = {case: ALGORITHMS[case.split("/")[0]]().actor_every / seconds[case] for case in turns}
+    for case, rate in rates.items():
+        pooled = rates.get(f"{case.split('/')[0]}/pooled/optimised")
+        say(case, "updates_per_cpu_second", rate, "1/s", pooled)
+    gemm = {name: 2**34 / 1e9 / seconds[name] for name in products}
+    for name, rate in gemm.items():
+        say(name, "gflop_per_cpu_second", rate, "GFLOP/s", None)
+    if flops:
+        case = "iql/pooled/optimised"
+        rate = flops / 1e9 * rates[case]
+        say(case, "gflop_per_cpu_second", rate, "GFLOP/s", gemm["gemm/large"])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    say("peak_memory", "megabytes", peak, "MB", None)
+
+
+def measure_compilation(batch_size: int, network: str) -> None:
+    """IQL in four groups, compiled by two processes of which the second finds the first's work."""
+    with tempfile.TemporaryDirectory() as folder:
+        for case, goal in (("cold", 30.0), ("cached", 5.0)):
+            options = ["--batch-size", str(batch_size), "--network", network]
+            command = [sys.executable, __file__, "--compile-into", folder, *options]
+            answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            say(f"compile_s/{case}", "compile_s", float(answer.stdout), "s", goal)
+
+
+def compile_once(folder: Path, batch_size: int, network: str) -> None:
+    """Prints the seconds that tracing and compiling take."""
+    enable_compilation_cache(folder)
+    data = noise()
+    begin = time.perf_counter()
+    optimised(ALGORITHMS["iql"](), "grouped4", data, batch_size, network)
+    sys.stdout.write(f"{time.perf_counter() - begin}\n")
+
+
+def say(case: str, metric: str, value: float, unit: str, baseline: float | None) -> None:
+    """One line of the outcome."""
+    line = {
+        "benchmark": "learner",
+        "case": case,
+        "metric": metric,
+        "value": round(value, 3),
+        "unit": unit,
+        "baseline": None if baseline is None else round(baseline, 3),
+        "ratio": None if baseline is None else round(value / baseline, 4),
+    }
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batch-size", type=int, default=64, help="transitions of each robot")
+    parser.add_argument("--network", default="paper", choices=sorted(PRESETS))
+    parser.add_argument("--cases", nargs="+", metavar="CASE", help="these alone")
+    parser.add_argument("--quick", action="store_true", help="three cases, no cold compilation")
+    parser.add_argument("--compile-into", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    sizes = arguments.batch_size, arguments.network
+    if arguments.compile_into:
+        compile_once(arguments.compile_into, *sizes)
+        return
+    enable_compilation_cache()
+    cases = arguments.cases or (QUICK if arguments.quick else all_cases())
+    measure_rates(cases, *sizes, rounds=5 if arguments.quick else 12)
+    if not (arguments.quick or arguments.cases):
+        measure_compilation(*sizes)
+
+
+if __name__ == "__main__":
+    main()

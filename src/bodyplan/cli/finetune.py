@@ -1,0 +1,75 @@
+"""Go on from a pre-trained run, on a robot that it never saw."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import tyro
+
+from bodyplan.cli.output import listed
+
+
+@dataclass(frozen=True)
+class Finetune:
+    """Train a run's policy and critics further, offline, on another robot's data.
+
+    Algorithm, sizes and hyperparameters are the run's. With --from-scratch the networks begin
+    anew, for the same number of updates: what pre-training is worth is the difference.
+    """
+
+    run_folder: tyro.conf.Positional[Path]
+    """Folder of a finished run."""
+    robot: tuple[str, ...]
+    """Robots of the dataset to train on; `all` for all of them."""
+    data: Path
+    """Folder of the dataset."""
+    out: Path
+    """Folder of the new run; an interrupted one of the same settings there is continued."""
+    updates: int = 10_000
+    """Updates of the critics."""
+    from_scratch: bool = False
+    """Begin with fresh networks, for comparison."""
+    batch_size: int | None = None
+    """Transitions of each robot in one update; as the run had where not given."""
+    learning_rate: float | None = None
+    """Adam's; as the run had where not given."""
+    log_every: int = 100
+    """Updates in one interval."""
+    checkpoint_every: int = 1000
+    """Updates between checkpoints; a multiple of log_every."""
+    evaluate_every: int = 0
+    """Updates between evaluations on the way, a multiple of log_every; 0 for none."""
+    episodes: int = 8
+    """Episodes of each robot in an evaluation on the way."""
+    seed: int = 0
+    """Decides initial weights and batches."""
+    json: bool = False
+    """Answer in JSON."""
+
+    def run(self) -> int:
+        """Train; 1 where it diverged."""
+        from bodyplan.cli.train import pursue
+        from bodyplan.learn.finetune import finetuning
+        from bodyplan.learn.run import Run
+
+        names = listed(self.robot)
+        robots = () if names == ("all",) else names
+        config = finetuning(Run(self.run_folder), robots, self.data, self.out, self.from_scratch)
+        config = replace(
+            config,
+            updates=self.updates,
+            batch_size=self.batch_size or config.batch_size,
+            log_every=self.log_every,
+            checkpoint_every=self.checkpoint_every,
+            evaluate_every=self.evaluate_every,
+            seed=self.seed,
+        )
+        hyper = getattr(config, config.algorithm)
+        decay = self.updates // hyper.actor_every if hyper.actor_decay else 0
+        hyper = replace(
+            hyper, learning_rate=self.learning_rate or hyper.learning_rate, actor_decay=decay
+        )
+        config = replace(config, **{config.algorithm: hyper})
+        return pursue(config, 1, self.episodes, self.json)
+
+
+COMMAND = Finetune

@@ -1,0 +1,70 @@
+"""Aligned-MTL (Senushkin et al., CVPR 2023, Algorithm 1): gradients made orthogonal and alike.
+
+The matrix of all robots' gradients is replaced by the nearest one whose rows are orthogonal and of
+one length (its singular vectors with equal singular values): then no robot's step undoes another's,
+and none dominates. The step goes along the mean of its rows.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics
+from bodyplan.learn.combiners.combiner import ActorLosses, ActorState, Groups
+from bodyplan.learn.combiners.robot_gradients import weighted_step
+from bodyplan.learn.networks.families import Policy
+
+Scale = Literal["min", "median", "rmse"]
+
+
+@dataclass(frozen=True)
+class AlignedMTL:
+    """Hyperparameters; the default is the paper's."""
+
+    scale: Scale = "min"
+    """What all singular values become: the least of them, their median, or their mean square's root
+    (the authors' code)."""
+
+    def init(self, policy: Policy, groups: Groups) -> tuple[()]:
+        """Nothing to remember."""
+        return ()
+
+    def step(
+        self,
+        actor: ActorState,
+        losses: ActorLosses,
+        optimiser: optax.GradientTransformation,
+        batch: ActorBatch,
+        groups: Groups,
+        key: PRNGKeyArray,
+    ) -> tuple[ActorState, Metrics]:
+        """One step along the mean of the aligned gradients; the groups do not matter."""
+
+        def weigh(gram: Float[Array, "R R"], key: PRNGKeyArray) -> Float[Array, "R"]:
+            return align(gram, self.scale)
+
+        return weighted_step(actor, losses, optimiser, batch, key, weigh)
+
+
+def align(gram: Float[Array, "R R"], scale: Scale = "min") -> Float[Array, "R"]:
+    """The weights of the gradients in the mean of the aligned ones.
+
+    Directions in which the gradients do not reach, up to rounding, stay out; gradients that are all
+    zero weigh alike.
+    """
+    count = len(gram)
+    values, vectors = jnp.linalg.eigh(gram)
+    kept = values > values.max() * count * jnp.finfo(gram.dtype).eps
+    rank = kept.sum()
+    # Ascending, so what is kept comes last; of an even number the lower median.
+    chosen = {
+        "min": values[count - rank],
+        "median": values[count - rank + (rank - 1) // 2],
+        "rmse": jnp.where(kept, values, 0.0).sum() / rank,
+    }[scale]
+    ratios = jnp.where(kept, jnp.sqrt(chosen / jnp.where(kept, values, 1.0)), 0.0)
+    aligned = (vectors * ratios) @ vectors.mean(axis=0)
+    return jnp.where(rank > 0, aligned, 1.0 / count)

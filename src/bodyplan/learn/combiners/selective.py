@@ -1,0 +1,166 @@
+"""Selective grouping: SEL (Jeong and Yoon, ICLR 2025, arXiv 2502.11986).
+
+Robots are grouped anew in every iteration by how much a step for one was seen to help another, and
+the groups step the actor one after another on the same batch. B[s, t] is a running mean of what
+steps of groups with robot s did to the loss of robot t; affinity propagation makes groups of it.
+
+Three things differ from the authors' code. Losses may be negative here, so a change counts relative
+to the loss's size. A change is credited to the group whose step made it, as in the paper (section
+4); their loop credits the next one. And robots that have not yet helped themselves do not blow up
+what is divided by their own affinity.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics
+from bodyplan.learn.combiners.affinity_propagation import affinity_propagation
+from bodyplan.learn.combiners.combiner import ActorLosses, ActorState, Groups
+from bodyplan.learn.networks.families import Policy
+from bodyplan.learn.optimiser import descend
+
+_LEAST_LOSS = 1e-8
+_LEAST_SELF = 0.01
+"""Of the mean affinity of robots to themselves."""
+
+
+class Selection(NamedTuple):
+    """What SEL remembers."""
+
+    affinity: Float[Array, "R R"]
+    """B[s, t]: the effect of s on t."""
+    labels: Int[Array, "R"]
+    """Each robot's group in the last iteration, named by one of its robots."""
+    iterations: Int[Array, ""]
+
+
+class Turn(NamedTuple):
+    """The actor on its way through the groups."""
+
+    number: Int[Array, ""]
+    """Steps done."""
+    policy: Policy
+    optimiser: optax.OptState
+    losses: Float[Array, "steps R"]
+    """Robots' losses before each step, as far as they are known."""
+
+
+@dataclass(frozen=True)
+class Selective:
+    """Hyperparameters, by default the authors' for a handful of tasks."""
+
+    rate: float = 0.001
+    """Share of each new observation in the affinities (their beta)."""
+    warm_up: int = 100
+    """Iterations at the start in which every robot is a group of its own."""
+
+    def init(self, policy: Policy, groups: Groups) -> Selection:
+        """Nothing is known of anyone."""
+        count = sum(map(len, groups))
+        return Selection(
+            jnp.zeros((count, count)), jnp.arange(count, dtype=jnp.int32), jnp.int32(0)
+        )
+
+    def step(
+        self,
+        actor: ActorState,
+        losses: ActorLosses,
+        optimiser: optax.GradientTransformation,
+        batch: ActorBatch,
+        groups: Groups,
+        key: PRNGKeyArray,
+    ) -> tuple[ActorState, Metrics]:
+        """A step for each group in random order, two where there is one; metrics from after them.
+
+        The given groups do not matter. All steps see the same noise, or the losses before and after
+        one could not be compared.
+        """
+        order_key, loss_key = jax.random.split(key)
+        memory: Selection = actor.combiner
+        labels = self._regroup(memory)
+        order, count = shuffled(labels, order_key)
+        steps = jnp.maximum(count, 2)
+        most = max(len(labels), 2)
+
+        def members(number: Int[Array, ""]) -> Bool[Array, "R"]:
+            return labels == order[number % count]
+
+        def turn(held: Turn) -> Turn:
+            def group_loss(policy: Policy) -> tuple[Array, Array]:
+                robots, _ = losses(policy, batch, loss_key)
+                own = members(held.number)
+                return jnp.where(own, robots, 0.0).sum() / own.sum(), robots
+
+            gradient, robots = jax.grad(group_loss, has_aux=True)(held.policy)
+            policy, state = descend(optimiser, held.policy, gradient, held.optimiser)
+            return Turn(held.number + 1, policy, state, held.losses.at[held.number].set(robots))
+
+        start = Turn(
+            jnp.int32(0), actor.policy, actor.optimiser, jnp.zeros((most + 1, len(labels)))
+        )
+        end = jax.lax.while_loop(lambda held: held.number < steps, turn, start)
+        last, metrics = losses(end.policy, batch, loss_key)
+        seen = end.losses.at[steps].set(last)
+
+        def learn(
+            affinity: Float[Array, "R R"], number: Int[Array, ""]
+        ) -> tuple[Float[Array, "R R"], None]:
+            own = members(number)
+            learnt = observe(affinity, seen[number], seen[number + 1], own, self.rate)
+            return jnp.where(number < steps, learnt, affinity), None
+
+        affinity, _ = jax.lax.scan(learn, memory.affinity, jnp.arange(most))
+        memory = Selection(affinity, labels, memory.iterations + 1)
+        told = {"actor/loss": last, "actor/groups": count.astype(jnp.float32), **metrics}
+        return ActorState(end.policy, end.optimiser, memory), told
+
+    def _regroup(self, memory: Selection) -> Int[Array, "R"]:
+        """This iteration's groups; where an election finds none, those of the last one."""
+
+        def elect(memory: Selection) -> Int[Array, "R"]:
+            labels, final = affinity_propagation(similarities(memory.affinity))
+            return jnp.where(final, labels, memory.labels)
+
+        known = memory.iterations >= self.warm_up
+        return jax.lax.cond(known, elect, lambda memory: memory.labels, memory)
+
+
+def observe(
+    affinity: Float[Array, "R R"],
+    before: Float[Array, "R"],
+    after: Float[Array, "R"],
+    members: Bool[Array, "R"],
+    rate: float,
+) -> Float[Array, "R R"]:
+    """The affinities after a group's step.
+
+    Within a group disagreement counts against both: what helps one and harms the other enters as
+    minus the help. A robot's affinity to itself never falls by harm.
+    """
+    change = (before - after) / (jnp.abs(before) + _LEAST_LOSS) / members.sum()
+    own, other = change[:, None], change[None, :]
+    agree = jnp.where(own * other >= 0.0, other, -jnp.maximum(own, other))
+    value = jnp.where(members[None, :], agree, other)
+    harmed = jnp.diag(change < 0.0)
+    return jnp.where(members[:, None] & ~harmed, (1.0 - rate) * affinity + rate * value, affinity)
+
+
+def similarities(affinity: Float[Array, "R R"]) -> Float[Array, "R R"]:
+    """Affinities relative to what each robot does for itself, the same both ways."""
+    own = jnp.diag(affinity)
+    least = jnp.maximum(_LEAST_SELF * own.mean(), jnp.finfo(own.dtype).tiny)
+    relative = affinity / jnp.maximum(own, least)
+    return (relative + relative.T) / 2.0
+
+
+def shuffled(labels: Int[Array, "R"], key: PRNGKeyArray) -> tuple[Int[Array, "R"], Int[Array, ""]]:
+    """The groups' names in random order, before all other numbers; and how many they are."""
+    count = len(labels)
+    named = jnp.zeros(count, bool).at[labels].set(True)
+    drawn = jax.random.permutation(key, count)
+    return jnp.argsort(jnp.where(named, drawn, drawn + count)), named.sum()

@@ -1,0 +1,64 @@
+"""What a run's folder is told as training goes on: metrics, evaluations, the best policy."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bodyplan.learn.config import TrainConfig
+from bodyplan.learn.metrics import append, read_lines, rewind
+from bodyplan.learn.mirrors import open_mirrors
+from bodyplan.learn.policy import ReleasedPolicy
+from bodyplan.learn.run import BEST, METRICS
+
+
+class Ledger:
+    """metrics.jsonl and its mirrors, and `best/`."""
+
+    def __init__(
+        self, config: TrainConfig, folder: Path, update: int, identity: Mapping[str, Any]
+    ) -> None:
+        """From `update` on; what was told of later updates is taken back.
+
+        Raises:
+            BodyplanError: the folder cannot be written to, or a mirror is not installed.
+        """
+        self._folder, self._path = folder, folder / METRICS
+        self._wall = rewind(self._path, update)
+        told = [line["evaluation"] for line in read_lines(self._path) if "evaluation" in line]
+        self._best = max(map(_mean_return, told), default=-np.inf)
+        self._mirrors = open_mirrors(config, folder, update, identity)
+
+    def interval(self, update: int, seconds: float, metrics: Mapping[str, float]) -> dict[str, Any]:
+        """A line of metrics; returns it."""
+        self._wall += seconds
+        line = {"update": update, "wall_s": round(self._wall, 3), **metrics}
+        self._tell(update, line)
+        return line
+
+    def evaluation(
+        self, update: int, policy: ReleasedPolicy, outcome: Mapping[str, Any] | None
+    ) -> None:
+        """An evaluation on the way; a policy better than all before is kept."""
+        if outcome is None:
+            return
+        if _mean_return(outcome) > self._best:
+            self._best = _mean_return(outcome)
+            policy.save(self._folder / BEST)
+        self._tell(update, {"update": update, "evaluation": outcome})
+
+    def _tell(self, update: int, line: Mapping[str, Any]) -> None:
+        append(self._path, line)
+        for mirror in self._mirrors:
+            mirror.tell(update, line)
+
+    def close(self) -> None:
+        for mirror in self._mirrors:
+            mirror.close()
+
+
+def _mean_return(evaluation: Mapping[str, Any]) -> float:
+    """Over robots; nothing is worse than an evaluation that tells none."""
+    returns = [score["return_mean"] for score in evaluation.values() if "return_mean" in score]
+    return float(np.mean(returns)) if returns else -np.inf

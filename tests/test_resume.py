@@ -1,0 +1,103 @@
+"""A run that was killed ends with the bytes of one that was not, whatever it trains.
+
+Every algorithm with every combiner is stopped at a random update. Some are killed outright, in a
+process of their own; with BODYPLAN_KILL=all every one of them is.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
+from synthetic import write_dataset
+
+from bodyplan.learn.algorithms import ALGORITHMS
+from bodyplan.learn.combiners import COMBINERS
+from bodyplan.learn.compilation import enable_compilation_cache
+from bodyplan.learn.train import TrainConfig, train
+
+ROBOTS = {"dog": (3, 2), "crab": (4, 2)}
+UPDATES, INTERVAL = 24, 4
+PAIRS = list(product(ALGORITHMS, COMBINERS))
+KILLED = [("bc", "cagrad"), ("td3_bc", "grouped"), ("awac", "pcgrad"), ("iql", "selective")]
+
+
+def small_run(place: Path, algorithm: str, combine: str, name: str) -> TrainConfig:
+    """A few updates, with checkpoints more seldom than intervals."""
+    return TrainConfig(
+        data=place / "data",
+        out=place / f"{algorithm}_{combine}_{name}",
+        algorithm=algorithm,
+        combine=combine,
+        groups=place / "groups.json",
+        network="tiny",
+        batch_size=8,
+        updates=UPDATES,
+        log_every=INTERVAL,
+        checkpoint_every=2 * INTERVAL,
+    )
+
+
+def run_and_die(place: Path, algorithm: str, combine: str, at: int, cache: Path) -> None:
+    """What another process does: train, and be killed at an update."""
+
+    def die(update, line):
+        if update == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    enable_compilation_cache(cache)
+    train(small_run(place, algorithm, combine, "killed"), log=die)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """One compilation for all runs of a pair, in this process and in others."""
+    yield enable_compilation_cache(tmp_path_factory.mktemp("xla"))
+    jax.config.update("jax_compilation_cache_dir", None)
+    compilation_cache.reset_cache()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    place = tmp_path_factory.mktemp("resume")
+    write_dataset(place / "data", ROBOTS, steps=300)
+    (place / "groups.json").write_text('[["crab"], ["dog"]]')
+    return place
+
+
+@pytest.mark.parametrize(("algorithm", "combine"), PAIRS)
+def test_a_stopped_run_ends_as_an_undisturbed_one(place, cache, algorithm, combine):
+    undisturbed = train(small_run(place, algorithm, combine, "undisturbed"))
+    seed = PAIRS.index((algorithm, combine))
+    at = INTERVAL * int(np.random.default_rng(seed).integers(1, UPDATES // INTERVAL))
+    if (algorithm, combine) in KILLED or os.environ.get("BODYPLAN_KILL") == "all":
+        stopped = small_run(place, algorithm, combine, "killed")
+        script = (
+            f"import sys; sys.path = {sys.path}; from pathlib import Path; import test_resume; "
+            f"test_resume.run_and_die(Path({str(place)!r}), {algorithm!r}, {combine!r}, {at}, "
+            f"Path({str(cache)!r}))"
+        )
+        assert subprocess.run([sys.executable, "-c", script]).returncode == -signal.SIGKILL
+    else:
+        stopped = small_run(place, algorithm, combine, "stopped")
+
+        def stop(update, line):
+            if update == at:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            train(stopped, log=stop)
+    assert not (stopped.out / "policy").exists()
+    told = []
+    continued = train(stopped, log=lambda update, line: told.append(update))
+    first = at - INTERVAL if at % (2 * INTERVAL) == 0 else at - 2 * INTERVAL
+    assert told[0] == max(0, first // (2 * INTERVAL) * 2 * INTERVAL) + INTERVAL
+    for name in ("policy/policy.safetensors", f"checkpoints/{UPDATES}.safetensors"):
+        ended = (continued.path / name).read_bytes()
+        assert ended == (undisturbed.path / name).read_bytes(), name
