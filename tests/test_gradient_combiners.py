@@ -275,7 +275,7 @@ def test_without_conflict_pcgrad_and_a_narrow_cagrad_step_as_pooled_does():
     ("combiner", "weights"),
     [
         pytest.param(CAGrad(c=0.4), lambda gram: AVERT(gram, 0.4) / 1.16, id="cagrad"),
-        pytest.param(CAGrad(0.4, rescale=False), lambda gram: AVERT(gram, 0.4), id="unscaled"),
+        pytest.param(CAGrad(0.4, unscaled=True), lambda gram: AVERT(gram, 0.4), id="unscaled"),
         pytest.param(AlignedMTL("rmse"), lambda gram: ALIGN(gram, "rmse"), id="aligned"),
     ],
 )

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from bodyplan.cli.data import BuildData
 from bodyplan.cli.evaluate import Evaluate
 from bodyplan.cli.train import Train
 from bodyplan.errors import BodyplanError
+from bodyplan.learn.algorithms.td3_bc import TD3BC
+from bodyplan.learn.combiners.cagrad import CAGrad
+from bodyplan.learn.config import TrainConfig
 from bodyplan.report.page import write_report
 from bodyplan.report.record import RunRecord
 from bodyplan.report.wording import commands
@@ -193,3 +197,35 @@ def test_a_place_that_cannot_be_written_is_named_and_nothing_left(tmp_path):
     with pytest.raises(BodyplanError, match="file"):
         write_report(run, out=tmp_path / "file" / "report.html")
     assert not list(tmp_path.rglob("*.html"))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        TrainConfig(Path("d"), Path("r"), combine="grouped", groups=2, group_critic=True),
+        TrainConfig(
+            Path("d"),
+            Path("r"),
+            algorithm="td3_bc",
+            td3_bc=TD3BC(alpha=0.01, q_scale="robot"),
+            combine="cagrad",
+            cagrad=CAGrad(c=0.4, unscaled=True),
+            weights={"badger": 2.0, "hexapod": 0.5},
+            tensorboard=True,
+        ),
+    ],
+)
+def test_the_commands_train_the_same_run_again(tmp_path, config):
+    own = json.loads(json.dumps(config.to_json(), default=str))
+    card = {"robots": {name: {"steps": 10} for name in ROBOTS}, "source": "elsewhere"}
+    groups = [list(group) for group in (GROUPS if config.combine == "grouped" else [ROBOTS])]
+    (tmp_path / "config.json").write_text(
+        json.dumps({**own, "robots": list(ROBOTS), "groups": groups})
+    )
+    line = commands(RunRecord.read(tmp_path), card)[0]
+    program, command, *arguments = shlex.split(line)
+    assert (program, command) == ("bodyplan", "train")
+    asked = tyro.cli(Train, args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
+    if config.combine != "grouped":
+        config = replace(config, groups=asked.config.groups)
+    assert asked.config == config

@@ -2,13 +2,14 @@
 
 import shlex
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from bodyplan.envs.walking import command_name, parse_command
 from bodyplan.report.record import RunRecord, flatten, number
 
 _COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-_DERIVED = ("robots", "groups", "dataset_card_sha256")
+_DERIVED = ("robots", "groups", "weights", "together", "dataset_card_sha256")
 
 
 def headline(record: RunRecord) -> str:
@@ -63,10 +64,16 @@ def commands(record: RunRecord, card: dict[str, Any]) -> list[str]:
     lines, run = [], shlex.quote(str(record.path))
     if card and "source" not in card and "data" in record.config:  # else it came from outside
         lines.append("bodyplan data build " + _flags(_recipe(record, card)))
-    settings = {key: value for key, value in flatten(record.config) if key not in _DERIVED}
+    given = {key: value for key, value in record.config.items() if key not in _DERIVED}
+    settings = dict(flatten(given))
     if settings:
         if len(record.groups) > 1:
             settings["groups"] = len(record.groups)
+        if weights := record.config.get("weights"):
+            settings["weights"] = [part for pair in weights.items() for part in pair]
+        if together := record.config.get("together"):
+            first = {"seed": together[0], "out": str(Path(given["out"]).parent)}
+            settings |= {**first, "seeds": len(together)}
         if list(card.get("robots", record.robots)) != list(record.robots):
             settings["robots"] = list(record.robots)
         lines.append("bodyplan train " + _flags(settings))
@@ -115,11 +122,11 @@ def _flags(settings: dict[str, Any]) -> str:
 
 
 def _flag(key: str, value: Any) -> Iterator[str]:
-    name = key.rpartition(".")[2].replace("_", "-")  # nested settings go by their own names
-    if value is None:
+    name = key.replace("_", "-")
+    if value is None or value is False:  # no switch is on by default
         return
-    if isinstance(value, bool):
-        yield f"--{name}" if value else f"--no-{name}"
+    if value is True:
+        yield f"--{name}"
     elif key == "command" and not isinstance(value, str):
         yield f"--command {command_name(parse_command(tuple(value)))}"
     elif isinstance(value, list):

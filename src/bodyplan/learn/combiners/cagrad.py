@@ -29,8 +29,8 @@ class CAGrad:
 
     c: float = 0.5
     """How far the step may be from the mean gradient, as a share of its length; 0 is pooled."""
-    rescale: bool = True
-    """Divide the step by 1 + c^2, as the authors' code does."""
+    unscaled: bool = False
+    """Leave out what the authors' code has: the step divided by 1 + c^2."""
 
     def init(self, policy: Policy, groups: Groups) -> tuple[()]:
         """Nothing to remember."""
@@ -49,7 +49,7 @@ class CAGrad:
 
         def weigh(gram: Float[Array, "R R"], key: PRNGKeyArray) -> Float[Array, "R"]:
             weights = avert(gram, self.c)
-            return weights / (1.0 + self.c**2) if self.rescale else weights
+            return weights if self.unscaled else weights / (1.0 + self.c**2)
 
         return weighted_step(actor, losses, optimiser, batch, key, weigh)
 

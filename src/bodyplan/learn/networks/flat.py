@@ -45,6 +45,8 @@ class FlatSizes:
     """After each hidden layer."""
     squash: float | None = None
     """Means are this times a tanh, as in TD3; where not given only `heads.MEAN_LIMIT` binds."""
+    spread: float = 1.0
+    """Standard deviation of actions before training."""
 
     @property
     def states(self) -> int:
@@ -86,7 +88,7 @@ class FlatPolicy(eqx.Module):
     def __init__(self, rng: np.random.Generator, sizes: FlatSizes) -> None:
         general = len(range(GENERAL)[POLICY_GENERAL])
         self.layers = Layers(rng, sizes, sizes.states + general, sizes.joints, gain=0.01)
-        self.log_std = jnp.asarray(np.zeros(sizes.joints, np.float32))
+        self.log_std = jnp.asarray(np.full(sizes.joints, np.log(sizes.spread), np.float32))
         self.sizes = sizes
 
     def __call__(
