@@ -13,10 +13,12 @@ from bodyplan.learn.grouping import (
     cluster,
     embodiment_distances,
     embodiment_groups,
+    heuristic_groups,
     merge_tree,
     random_groups,
     read_groups,
 )
+from bodyplan.robots.catalogue import packaged
 
 NAMES = ("ant", "bee", "cow", "dog")
 PAIRS = np.array(  # ant-cow and bee-dog are near
@@ -89,6 +91,16 @@ def test_a_single_robot_is_a_group():
 def test_what_cannot_be_grouped_is_named(distances, names, count, kind, message):
     with pytest.raises(BodyplanError, match=message):
         cluster(distances, names, count, kind)
+
+
+def test_the_heuristic_sorts_by_legs_and_what_is_above_them():
+    # The paper's four groups: bipeds, quadrupeds, hexapod, torso-less bipeds.
+    groups = heuristic_groups(packaged())
+    assert sorted(map(len, groups)) == [1, 1, 5, 9]
+    assert ("cassie",) in groups
+    assert ("hexapod",) in groups
+    bipeds = next(group for group in groups if len(group) == 5)
+    assert set(bipeds) == {"unitree_h1", "unitree_g1", "talos", "robotis_op3", "nao_v5"}
 
 
 def test_random_groups_have_the_sizes_asked_for_and_follow_the_seed():

@@ -20,7 +20,7 @@ from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.compilation import enable_compilation_cache
 from bodyplan.learn.policy import ReleasedPolicy
 from bodyplan.learn.train import TrainConfig, TrainingDiverged, train
-from bodyplan.storage import read_array, read_json, write_array
+from bodyplan.storage import read_array, read_json, read_tensors, write_array
 
 ROBOTS = {"dog": (3, 2), "crab": (4, 2)}
 
@@ -146,6 +146,23 @@ def test_killed_run_continues_to_the_same_bytes(config, run, cache):
     assert [line | clock for line in continued.metrics] == [line | clock for line in run[0].metrics]
 
 
+def test_the_best_on_the_way_is_kept(config, run):
+    assert ReleasedPolicy.load(config.out / "best").card["update"] == 300
+    falling = replace(config, out=config.out.parent / "falling")
+
+    def worse(update, policy):
+        return {"dog": {"return_mean": -float(update)}}
+
+    def stop(update, line):
+        if update == 250:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(falling, log=stop, on_interval=worse)
+    train(falling, on_interval=worse)  # knows what was best before it was stopped
+    assert ReleasedPolicy.load(falling.out / "best").card["update"] == 150
+
+
 def test_data_on_the_host_teach_the_same_to_the_bit(config, run):
     host = train(replace(config, out=config.out.parent / "host", data_on="host"))
     for name in ("policy/policy.safetensors", "checkpoints/300.safetensors"):
@@ -199,6 +216,9 @@ def test_other_data_in_the_same_folder_are_refused(config, run):
         ({"updates": 0}, "updates is 0"),
         ({"weights": {"cat": 2.0}}, "weights names cat; choose from dog, crab"),
         ({"weights": {"crab": 0.0}}, r"weights gives crab 0\.0; give a number above 0"),
+        ({"group_critic": True, "combine": "pooled"}, "group_critic asks for groups"),
+        ({"actor_steps_per_iteration": 3}, r"batch_size is 64; give a multiple of actor_steps"),
+        ({"network": "flat"}, "flat is for one robot and there are 2"),
         ({"data": Path("nowhere")}, "nowhere"),
         ({"groups": Path("nowhere.json")}, "nowhere.json"),
     ],
@@ -233,6 +253,11 @@ def test_divergence_names_robot_and_update_and_keeps_the_checkpoint(config, run)
         train(replace(config, data=data, out=out))
     assert "checkpoints" in str(error.value)
     assert [path.name for path in (out / "checkpoints").iterdir()] == ["200.safetensors"]
+    batch, _ = read_tensors(out / "diverged_201.safetensors")
+    assert {name.partition(".")[0] for name in batch} == {"crab"}
+    assert (batch["crab.reward"] == np.float32(1e30)).all()
+    actions = read_array(data / "crab" / "actions.npy")
+    np.testing.assert_array_equal(batch["crab.action"], actions[batch["crab.step"]])
     assert not (out / "policy").exists()
 
 

@@ -15,7 +15,7 @@ from bodyplan.datasets.mixture import Batch, Mixture, draw
 from bodyplan.learn.algorithms.algorithm import ActorBatch, Algorithm, Metrics, weigh
 from bodyplan.learn.combiners.combiner import ActorState, Combiner, Groups
 from bodyplan.learn.combiners.turns import in_places, take_turns
-from bodyplan.learn.compilation import compiler_options
+from bodyplan.learn.compilation import compiled
 from bodyplan.learn.networks.families import Policy, Sizes
 from bodyplan.learn.shards import AXIS, mesh, own_part, zeros_like
 from bodyplan.robots.descriptors import RobotDescriptor
@@ -245,7 +245,8 @@ class Learner:
                 program, mesh=mesh(self.devices), in_specs=(P(), parts), out_specs=P()
             )
         lowered = jax.jit(program, donate_argnums=0).lower(state, data)
-        return lowered.compile(compiler_options())
+        parameters = sum(leaf.size for leaf in jax.tree.leaves(state.actor.policy))
+        return compiled(lowered, parameters)
 
     def _keys(self, key: PRNGKeyArray) -> PRNGKeyArray:
         """The next turn's key, and one for each of the critics' updates."""

@@ -39,7 +39,8 @@ from bodyplan.learn.shards import everywhere
 __all__ = ["TrainConfig", "TrainingDiverged", "train", "train_seeds"]
 
 Log = Callable[[int, Mapping[str, Any]], None]
-"""Called after each interval with the updates done and the line of metrics.jsonl."""
+"""Called after each interval with the updates done and the line of metrics.jsonl (of several seeds,
+the first one's)."""
 OnInterval = Callable[[int, ReleasedPolicy], Mapping[str, Any] | None]
 """Called every `evaluate_every` updates with the policy; what it returns goes to metrics.jsonl. A
 mean of the robots' `return_mean` in it decides which policy is kept as the best."""
@@ -74,7 +75,9 @@ def train_seeds(
     if count < 1:
         raise BodyplanError(f"seeds is {count}; give 1 or more")
     if config.data_on == "host" and count > 1:
-        raise BodyplanError("several seeds at once need their data on the device; give data_on")
+        raise BodyplanError(
+            "several seeds at once need their data on the device; give data_on device"
+        )
     plan = Plan.of(config)
     together = [config.seed + i for i in range(count)]
     seeds = []
@@ -100,7 +103,7 @@ class _Seed:
         ended = saved and saved[-1][0] == self.plan.config.updates
         return bool(ended) and (self.folder / FOLDER / "card.json").is_file()
 
-    def release(self, state: LearnerState, **facts: Any) -> ReleasedPolicy:
+    def release(self, state: LearnerState) -> ReleasedPolicy:
         card = self.plan.dataset.card
         return ReleasedPolicy.of(
             state.actor.policy,
@@ -116,7 +119,6 @@ class _Seed:
             models=card.get("models", {}),
             recipe=card.get("recipe"),
             dataset_card_sha256=self.identity["dataset_card_sha256"],
-            **facts,
         )
 
 
