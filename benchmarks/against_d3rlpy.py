@@ -63,7 +63,7 @@ from bodyplan.robots.descriptors import RobotDescriptor
 
 BATCH, RATE, GAMMA, TAU, HIDDEN = 256, 3e-4, 0.99, 0.005, (256, 256)
 EXPECTILE, BETA, WEIGHT_CLIP = 0.7, 3.0, 100.0
-ALPHA, NOISE, NOISE_CLIP = 2.5, 0.2, 0.5
+ALPHA, NOISE, NOISE_CLIP = 0.4, 0.2, 0.5
 SPREAD = float(np.exp(-1.5))
 """Of actions before training, d3rlpy's."""
 INTERVAL = 100

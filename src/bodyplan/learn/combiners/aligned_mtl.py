@@ -9,44 +9,24 @@ from dataclasses import dataclass
 from typing import Literal
 
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics
-from bodyplan.learn.combiners.combiner import ActorLosses, ActorState, Groups
-from bodyplan.learn.combiners.robot_gradients import weighted_step
-from bodyplan.learn.networks.families import Policy
+from bodyplan.learn.combiners.robot_gradients import GradientWeighing
 
 Scale = Literal["min", "median", "rmse"]
 
 
 @dataclass(frozen=True)
-class AlignedMTL:
+class AlignedMTL(GradientWeighing):
     """Hyperparameters; the default is the paper's."""
 
     scale: Scale = "min"
     """What all singular values become: the least of them, their median, or their mean square's root
     (the authors' code)."""
 
-    def init(self, policy: Policy, groups: Groups) -> tuple[()]:
-        """Nothing to remember."""
-        return ()
-
-    def step(
-        self,
-        actor: ActorState,
-        losses: ActorLosses,
-        optimiser: optax.GradientTransformation,
-        batch: ActorBatch,
-        groups: Groups,
-        key: PRNGKeyArray,
-    ) -> tuple[ActorState, Metrics]:
-        """One step along the mean of the aligned gradients; the groups do not matter."""
-
-        def weigh(gram: Float[Array, "R R"], key: PRNGKeyArray) -> Float[Array, "R"]:
-            return align(gram, self.scale)
-
-        return weighted_step(actor, losses, optimiser, batch, key, weigh)
+    def weigh(self, gram: Float[Array, "R R"], key: PRNGKeyArray) -> Float[Array, "R"]:
+        """The mean of the aligned gradients."""
+        return align(gram, self.scale)
 
 
 def align(gram: Float[Array, "R R"], scale: Scale = "min") -> Float[Array, "R"]:

@@ -10,13 +10,9 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics
-from bodyplan.learn.combiners.combiner import ActorLosses, ActorState, Groups
-from bodyplan.learn.combiners.robot_gradients import weighted_step
-from bodyplan.learn.networks.families import Policy
+from bodyplan.learn.combiners.robot_gradients import GradientWeighing
 
 _ROUNDS = 80
 _SHRINKING = 0.85
@@ -24,7 +20,7 @@ _SMOOTHING = 1e-3
 
 
 @dataclass(frozen=True)
-class CAGrad:
+class CAGrad(GradientWeighing):
     """Hyperparameters."""
 
     c: float = 0.5
@@ -32,26 +28,10 @@ class CAGrad:
     unscaled: bool = False
     """Leave out what the authors' code has: the step divided by 1 + c^2."""
 
-    def init(self, policy: Policy, groups: Groups) -> tuple[()]:
-        """Nothing to remember."""
-        return ()
-
-    def step(
-        self,
-        actor: ActorState,
-        losses: ActorLosses,
-        optimiser: optax.GradientTransformation,
-        batch: ActorBatch,
-        groups: Groups,
-        key: PRNGKeyArray,
-    ) -> tuple[ActorState, Metrics]:
-        """One step along the conflict-averse direction; the groups do not matter."""
-
-        def weigh(gram: Float[Array, "R R"], key: PRNGKeyArray) -> Float[Array, "R"]:
-            weights = avert(gram, self.c)
-            return weights if self.unscaled else weights / (1.0 + self.c**2)
-
-        return weighted_step(actor, losses, optimiser, batch, key, weigh)
+    def weigh(self, gram: Float[Array, "R R"], key: PRNGKeyArray) -> Float[Array, "R"]:
+        """The conflict-averse direction."""
+        weights = avert(gram, self.c)
+        return weights if self.unscaled else weights / (1.0 + self.c**2)
 
 
 def avert(gram: Float[Array, "R R"], c: float) -> Float[Array, "R"]:

@@ -9,38 +9,18 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics
-from bodyplan.learn.combiners.combiner import ActorLosses, ActorState, Groups
-from bodyplan.learn.combiners.robot_gradients import weighted_step
-from bodyplan.learn.networks.families import Policy
+from bodyplan.learn.combiners.robot_gradients import GradientWeighing
 
 
 @dataclass(frozen=True)
-class PCGrad:
+class PCGrad(GradientWeighing):
     """No hyperparameters."""
 
-    def init(self, policy: Policy, groups: Groups) -> tuple[()]:
-        """Nothing to remember."""
-        return ()
-
-    def step(
-        self,
-        actor: ActorState,
-        losses: ActorLosses,
-        optimiser: optax.GradientTransformation,
-        batch: ActorBatch,
-        groups: Groups,
-        key: PRNGKeyArray,
-    ) -> tuple[ActorState, Metrics]:
-        """One step along the mean of the projected gradients; the groups do not matter."""
-
-        def weigh(gram: Float[Array, "R R"], key: PRNGKeyArray) -> Float[Array, "R"]:
-            return surgery(gram, random_orders(key, len(gram)))
-
-        return weighted_step(actor, losses, optimiser, batch, key, weigh)
+    def weigh(self, gram: Float[Array, "R R"], key: PRNGKeyArray) -> Float[Array, "R"]:
+        """The mean of the projected gradients."""
+        return surgery(gram, random_orders(key, len(gram)))
 
 
 def random_orders(key: PRNGKeyArray, robots: int) -> Int[Array, "R R"]:

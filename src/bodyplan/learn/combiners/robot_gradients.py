@@ -8,7 +8,7 @@ A robot's gradient comes from its own part of the batch, by a loss that sees no 
 them cost little more than the pooled one: each sample still goes forward and back once.
 """
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import jax
@@ -18,12 +18,9 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics
-from bodyplan.learn.combiners.combiner import ActorLosses, ActorState
+from bodyplan.learn.combiners.combiner import ActorLosses, ActorState, Groups
 from bodyplan.learn.networks.families import Policy
 from bodyplan.learn.optimiser import descend
-
-Weighing = Callable[[Float[Array, "R R"], PRNGKeyArray], Float[Array, "R"]]
-"""From the gradients' inner products to what each gradient weighs in the step."""
 
 
 class RobotGradients(NamedTuple):
@@ -79,27 +76,39 @@ def _kinds(batch: ActorBatch) -> list[list[int]]:
     return list(kinds.values())
 
 
-def weighted_step(
-    actor: ActorState,
-    losses: ActorLosses,
-    optimiser: optax.GradientTransformation,
-    batch: ActorBatch,
-    key: PRNGKeyArray,
-    weigh: Weighing,
-) -> tuple[ActorState, Metrics]:
-    """One optimiser step along the robots' gradients as `weigh` has them.
+class GradientWeighing(ABC):
+    """A combiner that takes one step along a weighted sum of the robots' gradients."""
 
-    The metrics tell how much each robot is at odds with the others: the share of them whose
-    gradients oppose its own, and the mean cosine with theirs.
-    """
-    loss_key, weigh_key = jax.random.split(key)
-    robots = robot_gradients(actor.policy, losses, batch, loss_key)
-    gram = robots.gram
-    unravel = ravel_pytree(actor.policy)[1]
-    direction = jnp.matmul(weigh(gram, weigh_key), robots.gradients, precision="highest")
-    policy, state = descend(optimiser, actor.policy, unravel(direction), actor.optimiser)
-    metrics = {**robots.metrics, **conflicts(gram)}
-    return ActorState(policy, state, actor.combiner), metrics
+    @abstractmethod
+    def weigh(self, gram: Float[Array, "R R"], key: PRNGKeyArray) -> Float[Array, "R"]:
+        """From the gradients' inner products to what each gradient weighs in the step."""
+
+    def init(self, policy: Policy, groups: Groups) -> tuple[()]:
+        """Nothing to remember."""
+        return ()
+
+    def step(
+        self,
+        actor: ActorState,
+        losses: ActorLosses,
+        optimiser: optax.GradientTransformation,
+        batch: ActorBatch,
+        groups: Groups,
+        key: PRNGKeyArray,
+    ) -> tuple[ActorState, Metrics]:
+        """One optimiser step; the groups do not matter.
+
+        The metrics tell how much each robot is at odds with the others: the share of them whose
+        gradients oppose its own, and the mean cosine with theirs.
+        """
+        loss_key, weigh_key = jax.random.split(key)
+        robots = robot_gradients(actor.policy, losses, batch, loss_key)
+        gram = robots.gram
+        unravel = ravel_pytree(actor.policy)[1]
+        weights = self.weigh(gram, weigh_key)
+        direction = jnp.matmul(weights, robots.gradients, precision="highest")
+        policy, state = descend(optimiser, actor.policy, unravel(direction), actor.optimiser)
+        return ActorState(policy, state, actor.combiner), {**robots.metrics, **conflicts(gram)}
 
 
 def conflicts(gram: Float[Array, "R R"]) -> dict[str, Float[Array, "R"]]:
