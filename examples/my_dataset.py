@@ -18,7 +18,6 @@ import bodyplan
 from bodyplan.datasets.experts import Snapshots
 from bodyplan.datasets.interchange.arrays import import_arrays
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.train import TrainConfig
 
 MAPPING = Path(__file__).parent / "my_logs" / "mapping.toml"
 FORWARD = (1.0, 0.0, 0.0)
@@ -78,7 +77,9 @@ def main(folder: Path) -> None:
     print(f"faults: {dataset.verify() or 'none'}")
 
     # A few updates show that it can be trained on; leave `network` out and give more for real.
-    config = TrainConfig(dataset.path, out, network="tiny", batch_size=64, updates=20, log_every=10)
+    config = bodyplan.TrainConfig(
+        dataset.path, out, network="tiny", batch_size=64, updates=20, log_every=10
+    )
     run = bodyplan.train(config, lambda update, _: print(f"{update} of {config.updates} updates"))
     print(f"a policy for {', '.join(run.policy.card['robots'])}")
 

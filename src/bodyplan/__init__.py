@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from bodyplan.datasets.episodes import Dataset
     from bodyplan.envs.conditions import Conditions
     from bodyplan.envs.environment import make
+    from bodyplan.learn.config import TrainConfig
     from bodyplan.learn.policy import ReleasedPolicy as Policy
-    from bodyplan.learn.train import train
+    from bodyplan.learn.train import train, train_seeds
     from bodyplan.robots.robot import Robot
 
 __version__ = "0.1.0"
@@ -25,9 +26,11 @@ __all__ = [
     "Dataset",
     "Policy",
     "Robot",
+    "TrainConfig",
     "__version__",
     "make",
     "train",
+    "train_seeds",
 ]
 
 _HOMES = {
@@ -35,8 +38,10 @@ _HOMES = {
     "Dataset": ("bodyplan.datasets.episodes", "Dataset"),
     "Policy": ("bodyplan.learn.policy", "ReleasedPolicy"),
     "Robot": ("bodyplan.robots.robot", "Robot"),
+    "TrainConfig": ("bodyplan.learn.config", "TrainConfig"),
     "make": ("bodyplan.envs.environment", "make"),
     "train": ("bodyplan.learn.train", "train"),
+    "train_seeds": ("bodyplan.learn.train", "train_seeds"),
 }
 
 
