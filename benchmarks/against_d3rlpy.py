@@ -9,8 +9,8 @@
 Behaviour cloning, TD3+BC and IQL on plain networks (two hidden layers of 256, ReLU), the same
 transitions, batches of 256, rates, discounts and target rates. Actions are divided by the largest
 in the data before either library sees them, so that both Q read the same numbers, and means go
-through a tanh. Actors see no linear velocity and no height on either side. Neither rewards nor
-observations are scaled, gradients are not clipped, spreads begin alike. What is left to the
+through a tanh. Observations are standardised unless told otherwise, rewards are not; gradients are
+not clipped, spreads begin alike, actors see no linear velocity and no height. What is left to the
 libraries: initial values, the spread's parameter, the data's order; IQL's weights after the
 critics' step (d3rlpy) or before; and cloning by squares (d3rlpy) or by a Gaussian's likelihood.
 
@@ -63,7 +63,7 @@ from bodyplan.robots.descriptors import RobotDescriptor
 
 BATCH, RATE, GAMMA, TAU, HIDDEN = 256, 3e-4, 0.99, 0.005, (256, 256)
 EXPECTILE, BETA, WEIGHT_CLIP = 0.7, 3.0, 100.0
-ALPHA, NOISE, NOISE_CLIP = 0.4, 0.2, 0.5
+ALPHA, NOISE, NOISE_CLIP = 2.5, 0.2, 0.5
 SPREAD = float(np.exp(-1.5))
 """Of actions before training, d3rlpy's."""
 INTERVAL = 100
@@ -123,12 +123,13 @@ def learn_ours(
         times.append(time.process_time())
         if not np.asarray(report.finite).all():
             raise SystemExit(f"{name} diverged with seed {seed}")
-    policy = ReleasedPolicy.of(state.actor.policy, learner.algorithm, sizes)
+    scale = mixture.observation_scale
+    policy = ReleasedPolicy.of(state.actor.policy, learner.algorithm, sizes, scale)
     return Policy(policy.act), rate(times)
 
 
 def learn_theirs(
-    name: str, episodes: Episodes, data: Any, seed: int, updates: int
+    name: str, mixture: Mixture, data: Any, seed: int, updates: int
 ) -> tuple[Policy, float]:
     """The same by d3rlpy; `data` is its buffer."""
     import d3rlpy
@@ -157,7 +158,8 @@ def learn_theirs(
         )
     learner = config.create(device="cpu:0")
     learner.build_with_dataset(data)
-    general = np.isin(np.arange(episodes.general.shape[1]), np.r_[POLICY_GENERAL])
+    width = mixture.transitions[0].general.shape[1]
+    general = np.isin(np.arange(width), np.r_[POLICY_GENERAL])
     states = data.episodes[0].observations.shape[1] - len(general)
     seen = torch.from_numpy(np.concatenate([np.ones(states), general]).astype(np.float32))
     actors = [learner.impl.policy]
@@ -174,7 +176,10 @@ def learn_theirs(
         show_progress=False,
     ):
         times.append(time.process_time())
-    return Policy(lambda seen, _: learner.predict(rows(*seen))), rate(times)
+    scale = mixture.observation_scale
+    return Policy(lambda seen, _: learner.predict(rows(*(scale(seen) if scale else seen)))), rate(
+        times
+    )
 
 
 def rate(times: Sequence[float]) -> float:
@@ -182,18 +187,17 @@ def rate(times: Sequence[float]) -> float:
     return INTERVAL / float(np.median(np.diff(times)))
 
 
-def to_d3rlpy(episodes: Episodes, limit: float) -> Any:
+def to_d3rlpy(episodes: Episodes, mixture: Mixture) -> Any:
     """d3rlpy's buffer of the same steps; an end is a fall to it or a time-out, never both."""
     import d3rlpy
 
-    # Each episode has one frame more than steps: that after its last one.
-    number = np.repeat(np.arange(episodes.num_episodes), np.diff(episodes.episode_ends, prepend=0))
-    frames = np.arange(episodes.num_steps) + number
+    steps = mixture.transitions[0]
+    seen = rows(*(np.asarray(part) for part in (steps.joints, steps.feet, steps.general)))
     ends = np.isin(np.arange(episodes.num_steps), np.asarray(episodes.episode_ends) - 1)
     terminated = np.array(episodes.terminated)
     return d3rlpy.dataset.MDPDataset(
-        observations=rows(episodes.joints, episodes.feet, episodes.general)[frames],
-        actions=np.array(episodes.actions) / np.float32(limit),
+        observations=seen[np.asarray(steps.frames)],
+        actions=np.array(steps.actions),
         rewards=np.array(episodes.rewards),
         terminals=terminated,
         timeouts=ends & ~terminated,
@@ -207,12 +211,13 @@ def compare(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     dataset = Dataset.open(arguments.data)
     robot = dataset.robots[0]
-    episodes, mixture = dataset.episodes[robot], Mixture.load(dataset)
+    episodes = dataset.episodes[robot]
+    mixture = Mixture.load(dataset, observation_scale=arguments.observation_scale)
     limit = float(np.abs(episodes.actions).max())
     mixture = eqx.tree_at(
         lambda m: m.transitions[0].actions, mixture, replace_fn=lambda a: a / limit
     )
-    log = to_d3rlpy(episodes, limit)
+    log = to_d3rlpy(episodes, mixture)
     data_return = dataset.card["robots"][robot]["return_mean"]
     trial = Trial(episodes=arguments.episodes, seed=1)
 
@@ -222,7 +227,7 @@ def compare(arguments: argparse.Namespace) -> None:
         for seed in range(arguments.seeds):
             runs = {
                 "bodyplan": learn_ours(name, episodes, mixture, seed, arguments.updates),
-                "d3rlpy": learn_theirs(name, episodes, log, seed, arguments.updates),
+                "d3rlpy": learn_theirs(name, mixture, log, seed, arguments.updates),
             }
             for library, (policy, speed) in runs.items():
                 policy.limit = limit
@@ -287,6 +292,7 @@ def main() -> None:
     parser.add_argument("--algorithms", nargs="+", default=["bc", "td3_bc", "iql"])
     parser.add_argument("--seeds", type=int, default=3, help="runs of each algorithm and library")
     parser.add_argument("--updates", type=int, default=5000, help=f"a multiple of {INTERVAL}")
+    parser.add_argument("--observation-scale", default="shared", choices=["none", "shared"])
     parser.add_argument("--episodes", type=int, default=16, help="of each run's policy")
     parser.add_argument("--quick", action="store_true", help="one seed, 200 updates, 4 episodes")
     arguments = parser.parse_args()
