@@ -50,7 +50,7 @@ from bodyplan.learn.combiners import COMBINERS
 from bodyplan.learn.combiners.combiner import Groups
 from bodyplan.learn.compilation import enable_compilation_cache
 from bodyplan.learn.grouping import embodiment_groups
-from bodyplan.learn.learner import Learner
+from bodyplan.learn.learner import Learner, LearnerState
 from bodyplan.learn.networks.urma import PRESETS
 from bodyplan.learn.optimiser import descend
 from bodyplan.robots import catalogue
@@ -99,9 +99,7 @@ def optimised(
     algorithm: Algorithm, combiner: str, data: Mixture, batch_size: int, network: str
 ) -> tuple[Turn, jax.stages.Compiled]:
     """A turn of the library's own learner, and its program."""
-    how = COMBINERS[combiner.rstrip("0123456789")]()
-    learner = Learner(algorithm, how, groups(combiner), batch_size)
-    state = learner.init(0, PRESETS[network])
+    learner, state = begun(algorithm, combiner, batch_size, network)
     program = learner.compile(state, data, algorithm.actor_every)
 
     def turn() -> object:
@@ -110,6 +108,15 @@ def optimised(
         return state
 
     return turn, program
+
+
+def begun(
+    algorithm: Algorithm, combiner: str, batch_size: int, network: str
+) -> tuple[Learner, LearnerState]:
+    """A learner and its first state."""
+    how = COMBINERS[combiner.rstrip("0123456789")]()
+    learner = Learner(algorithm, how, groups(combiner), batch_size)
+    return learner, learner.init(0, PRESETS[network])
 
 
 def groups(combiner: str) -> Groups:
@@ -255,8 +262,9 @@ def compile_once(folder: Path, batch_size: int, network: str) -> None:
     """Prints the seconds that tracing and compiling take."""
     enable_compilation_cache(folder)
     data = noise()
+    learner, state = begun(ALGORITHMS["iql"](), "grouped4", batch_size, network)
     begin = time.perf_counter()
-    optimised(ALGORITHMS["iql"](), "grouped4", data, batch_size, network)
+    learner.compile(state, data, 1)
     sys.stdout.write(f"{time.perf_counter() - begin}\n")
 
 

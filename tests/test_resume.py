@@ -28,8 +28,8 @@ PAIRS = list(product(ALGORITHMS, COMBINERS))
 SOME = [
     ("bc", "pooled"),
     ("bc", "cagrad"),
+    ("bc", "aligned_mtl"),
     ("td3_bc", "grouped"),
-    ("td3_bc", "aligned_mtl"),
     ("awac", "pcgrad"),
     ("iql", "selective"),
 ]

@@ -18,10 +18,10 @@ from bodyplan.storage import read_json, read_tensors
 
 CASES = {
     "iql": {"combine": "grouped", "group_critic": True, "weights": {"dog": 2.0}},
-    "td3_bc": {"combine": "pcgrad"},
-    "awac": {"combine": "pooled", "data_on": "host"},
+    "td3_bc": {"combine": "pooled", "data_on": "host"},
+    "bc": {"combine": "pcgrad"},
 }
-"""Noise in the losses, targets of unlike groups, gradients robot by robot, batches from disk."""
+"""Targets of unlike groups; noise in the losses, batches from disk; gradients robot by robot."""
 
 
 def small_run(place: Path, algorithm: str, name: str, devices: int) -> TrainConfig:

@@ -66,12 +66,15 @@ def _fitting(
     """
     found = tensors.get(name)
     if found is None or found.shape != leaf.shape or found.dtype != leaf.dtype:
-        held = "lacks" if found is None else f"holds {found.dtype} {list(found.shape)} as"
+        held = f"lacks {name}," if found is None else f"holds {name} as {_kind(found)}"
         raise BodyplanError(
-            f"{path} {held} {name}, where {leaf.dtype} {list(leaf.shape)} is needed; "
-            "remove it or restore the right file."
+            f"{path} {held} where {_kind(leaf)} is needed; remove it or restore the right file."
         )
     return found
+
+
+def _kind(array: Array | np.ndarray) -> str:
+    return f"{array.dtype} {list(array.shape)}"
 
 
 def restore_part(path: Path, like: Tree, wanted: Callable[[str], bool]) -> Tree:
