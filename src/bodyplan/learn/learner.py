@@ -245,8 +245,7 @@ class Learner:
                 program, mesh=mesh(self.devices), in_specs=(P(), parts), out_specs=P()
             )
         lowered = jax.jit(program, donate_argnums=0).lower(state, data)
-        parameters = sum(leaf.size for leaf in jax.tree.leaves(state.actor.policy))
-        return compiled(lowered, parameters)
+        return compiled(lowered)
 
     def _keys(self, key: PRNGKeyArray) -> PRNGKeyArray:
         """The next turn's key, and one for each of the critics' updates."""
