@@ -12,8 +12,8 @@ from bodyplan.robots.robot import Robot
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
 
-# Tests compile far more than they compute, and XLA's older way of making kernels is quicker at that.
-# Before JAX is asked for devices, and for the processes that tests start.
+# Tests compile far more than they compute, and XLA's older way of making kernels is quicker to
+# compile. Set before JAX is asked for devices, and for the processes that tests start.
 os.environ.setdefault(
     "XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=1"
 )
