@@ -1,7 +1,7 @@
 """metrics.jsonl mirrored to where people like to look: TensorBoard, Weights & Biases.
 
-The file in the run's folder stays the truth; mirrors follow it, also back to the checkpoint that a
-run is continued from.
+The file in the run's folder stays the truth. Where a run goes back to its last checkpoint,
+TensorBoard follows; Weights & Biases keeps what it was told first, which is the same on a CPU.
 """
 
 import hashlib
