@@ -11,6 +11,7 @@ import numpy as np
 
 from bodyplan.datasets.prepared import Prepared
 from bodyplan.datasets.stream import Stream
+from bodyplan.learn.hosts import is_first
 from bodyplan.learn.learner import Learner, LearnerState, Report
 from bodyplan.learn.run import CHECKPOINTS
 from bodyplan.storage import write_tensors
@@ -49,7 +50,8 @@ def require_finite(
     robots = [int(robot) for robot in hit[turns == turns[0]]]
     at = update + (int(turns[0]) + 1) * learner.algorithm.actor_every
     path = folder / f"diverged_{at}.safetensors"
-    write_tensors(path, _batch(learner, data, key, length, int(turns[0]), robots), {})
+    if is_first():
+        write_tensors(path, _batch(learner, data, key, length, int(turns[0]), robots), {})
     names = ", ".join(data.robots[robot] for robot in robots)
     raise TrainingDiverged(
         f"the losses of {names} stopped being finite at update {at}; {path.name} in {folder} has "
@@ -76,17 +78,18 @@ def _batch(
     """What a turn's critic and actor saw of these robots, and where in the data it is."""
     stream = Stream(data)
     _, rows = learner.draws(jax.numpy.asarray(key), stream.sizes, length)
-    drawn = [np.asarray(own)[turn : turn + 1] for own in rows]
+    drawn = [np.asarray(own)[turn] for own in rows]
+    batches = stream.read(drawn)
     tensors: dict[str, np.ndarray] = {}
     for robot in robots:
-        name, batch = data.robots[robot], stream.read(drawn)[robot]
-        tensors[f"{name}.step"] = drawn[robot][0]
+        name, batch = data.robots[robot], batches[robot]
+        tensors[f"{name}.step"] = drawn[robot]
         for part in ("observation", "next_observation"):
             for kind, values in getattr(batch, part)._asdict().items():
-                tensors[f"{name}.{part}.{kind}"] = np.asarray(values)[0]
+                tensors[f"{name}.{part}.{kind}"] = np.asarray(values)
         for part in ("action", "reward", "terminated"):
-            tensors[f"{name}.{part}"] = np.asarray(getattr(batch, part))[0]
-    return {name: np.ascontiguousarray(values) for name, values in tensors.items()}
+            tensors[f"{name}.{part}"] = np.asarray(getattr(batch, part))
+    return tensors
 
 
 def _advice(folder: Path) -> str:
