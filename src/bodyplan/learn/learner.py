@@ -100,7 +100,12 @@ class Learner:
             sample_key, critic_key = jax.random.split(critic_key)
             batches = self._weighted(sample(number, sample_key))
             critic, targets, critic_metrics = self._critic_update(
-                critic, state.actor.policy, batches, descriptors, critic_key, order_key
+                critic,
+                state.actor.policy,
+                batches,
+                descriptors,
+                critic_key,
+                jax.random.fold_in(order_key, number),
             )
         batch = ActorBatch(batches, descriptors, targets)
         actor, actor_metrics = self._actor_turns(state.actor, critic, batch, actor_key)
@@ -244,8 +249,7 @@ class Learner:
             program = jax.shard_map(
                 program, mesh=mesh(self.devices), in_specs=(P(), parts), out_specs=P()
             )
-        lowered = jax.jit(program, donate_argnums=0).lower(state, data)
-        return compiled(lowered)
+        return compiled(jax.jit(program, donate_argnums=0).lower(state, data))
 
     def _keys(self, key: PRNGKeyArray) -> PRNGKeyArray:
         """The next turn's key, and one for each of the critics' updates."""
