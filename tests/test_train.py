@@ -219,6 +219,10 @@ def test_other_data_in_the_same_folder_are_refused(config, run):
         ({"group_critic": True, "combine": "pooled"}, "group_critic asks for groups"),
         ({"actor_steps_per_iteration": 3}, r"batch_size is 64; give a multiple of actor_steps"),
         ({"network": "flat"}, "flat is for one robot and there are 2"),
+        (
+            {"network": "flat", "robots": ("dog",), "combine": "pooled", "q_actions": "joints"},
+            "give q_actions slots",
+        ),
         ({"data": Path("nowhere")}, "nowhere"),
         ({"groups": Path("nowhere.json")}, "nowhere.json"),
     ],

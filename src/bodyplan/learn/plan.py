@@ -149,6 +149,8 @@ def _sizes(config: TrainConfig, dataset: Dataset) -> Sizes:
     sizes = sizes_of(config.network, builds)
     if isinstance(sizes, NetworkSizes):
         return replace(sizes, actions=config.q_actions)
+    if config.q_actions != "slots":
+        raise BodyplanError("a flat network has no joints of its own; give q_actions slots")
     return sizes
 
 
