@@ -11,6 +11,9 @@ paper's network, 64 transitions of each robot; cases take turns, and the quickes
 - `<algorithm>/<combiner>/<formulation>`: updates a CPU-second, sampling included. `grouped4` are
   four groups of alike bodies. The ratio is to the algorithm's pooled, optimised case.
   `literal` is the paper's formulation (benchmarks/literal.py), compiled by XLA all the same;
+  `measured` has robots' gradients compared in every update, `ready` would but never does;
+- `conflicts/every100`: percent of training's time that comparing them every 100 updates takes, from
+  those two; the ratio is to the goal of 3;
 - `compile_s/cold`, `compile_s/cached`: seconds of wall time in a process of its own to trace and
   compile IQL in four groups, with nothing on disk and with what that run left there; the ratio is
   to the goals of 30 and 5 seconds;
@@ -56,6 +59,9 @@ from bodyplan.learn.optimiser import descend
 from bodyplan.robots import catalogue
 from bodyplan.robots.robot import Robot
 
+MEASURED = ["iql/pooled/measured", "iql/pooled/ready"]
+EVERY = {"optimised": 0, "measured": 1, "ready": 2**30}
+"""Turns of the actor between measurements of conflict."""
 QUICK = ["iql/pooled/optimised", "iql/pooled/literal", "iql/grouped4/optimised"]
 STEPS = 256
 """Of each robot's data: enough to sample from, few enough to hold padded."""
@@ -68,7 +74,7 @@ def all_cases() -> list[str]:
     pooled = [f"{name}/pooled/{form}" for name in ALGORITHMS for form in ("optimised", "literal")]
     others = [name for name in COMBINERS if name not in ("pooled", "grouped")]
     combined = [f"iql/{name}/optimised" for name in ("grouped4", "grouped13", *others)]
-    return sorted(pooled, key=lambda case: not case.startswith("iql")) + combined
+    return sorted(pooled, key=lambda case: not case.startswith("iql")) + combined + MEASURED
 
 
 def noise() -> Mixture:
@@ -96,10 +102,10 @@ def noise() -> Mixture:
 
 
 def optimised(
-    algorithm: Algorithm, combiner: str, data: Mixture, batch_size: int, network: str
+    algorithm: Algorithm, combiner: str, data: Mixture, batch_size: int, network: str, every: int
 ) -> tuple[Turn, jax.stages.Compiled]:
     """A turn of the library's own learner, and its program."""
-    learner, state = begun(algorithm, combiner, batch_size, network)
+    learner, state = begun(algorithm, combiner, batch_size, network, every)
     program = learner.compile(state, data, algorithm.actor_every)
 
     def turn() -> object:
@@ -111,11 +117,12 @@ def optimised(
 
 
 def begun(
-    algorithm: Algorithm, combiner: str, batch_size: int, network: str
+    algorithm: Algorithm, combiner: str, batch_size: int, network: str, every: int = 0
 ) -> tuple[Learner, LearnerState]:
     """A learner and its first state."""
     how = COMBINERS[combiner.rstrip("0123456789")]()
-    learner = Learner(algorithm, how, groups(combiner), batch_size)
+    turns = every * algorithm.actor_every
+    learner = Learner(algorithm, how, groups(combiner), batch_size, conflicts_every=turns)
     return learner, learner.init(0, PRESETS[network])
 
 
@@ -227,7 +234,8 @@ def measure_rates(cases: Sequence[str], batch_size: int, network: str, rounds: i
         if form == "literal":
             turns[case] = literally(algorithm, wide, robots, batch_size, network)
         else:
-            turns[case], program = optimised(algorithm, combiner, data, batch_size, network)
+            sizes = batch_size, network
+            turns[case], program = optimised(algorithm, combiner, data, *sizes, EVERY[form])
             if case == "iql/pooled/optimised":
                 flops = program.cost_analysis()["flops"]
     core = (robots * batch_size, *PRESETS[network].core[:2])
@@ -237,6 +245,10 @@ def measure_rates(cases: Sequence[str], batch_size: int, network: str, rounds: i
     for case, rate in rates.items():
         pooled = rates.get(f"{case.split('/')[0]}/pooled/optimised")
         say(case, "updates_per_cpu_second", rate, "1/s", pooled)
+    if set(MEASURED) | {"iql/pooled/optimised"} <= seconds.keys():
+        plain, (each, never) = seconds["iql/pooled/optimised"], map(seconds.get, MEASURED)
+        share = 100.0 * ((each - never) / 100.0 + never - plain) / plain
+        say("conflicts/every100", "percent_of_training", share, "%", 3.0)
     gemm = {name: 2**34 / 1e9 / seconds[name] for name in products}
     for name, rate in gemm.items():
         say(name, "gflop_per_cpu_second", rate, "GFLOP/s", None)

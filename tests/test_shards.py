@@ -12,13 +12,15 @@ import pytest
 from synthetic import write_dataset
 
 from bodyplan.errors import BodyplanError
+from bodyplan.learn.conflict import Conflicts
 from bodyplan.learn.plan import Plan
+from bodyplan.learn.run import Run
 from bodyplan.learn.train import TrainConfig, train
 from bodyplan.storage import read_json, read_tensors
 
 CASES = {
     "iql": {"combine": "grouped", "group_critic": True, "weights": {"dog": 2.0}},
-    "td3_bc": {"combine": "pooled", "data_on": "host"},
+    "td3_bc": {"combine": "pooled", "data_on": "host", "conflicts_every": 4},
     "bc": {"combine": "pcgrad"},
 }
 """Targets of unlike groups; noise in the losses, batches from disk; gradients robot by robot."""
@@ -103,6 +105,13 @@ def test_parts_of_batches_teach_what_whole_ones_do(place, algorithm, name):
     told = [read_lines(place / f"{algorithm}_{kind}") for kind in ("whole", name)]
     for own, other in zip(*told, strict=True):
         assert other == pytest.approx(own, rel=1e-3, abs=1e-5)
+
+
+def test_gradients_are_measured_alike(place):
+    whole, split = (Conflicts.read(Run(place / f"td3_bc_{kind}")) for kind in ("whole", "split"))
+    assert whole.updates.tolist() == split.updates.tolist() == [4, 8]
+    np.testing.assert_allclose(split.norms, whole.norms, rtol=1e-3)
+    np.testing.assert_allclose(split.cosines, whole.cosines, atol=1e-3)
 
 
 def read_lines(folder):

@@ -18,6 +18,8 @@ COMMANDS = {
     "groups": "robots grouped by the likeness of their bodies",
     "train": "pre-train one policy on many robots' data",
     "finetune": "go on from a pre-trained run, on a robot that it never saw",
+    "conflicts": "how far robots' gradients oppose each other, and why",
+    "transfer": "what robots gain by learning together",
     "evaluate": "let a trained policy walk, robot by robot",
     "report": "a run as one self-contained page",
 }

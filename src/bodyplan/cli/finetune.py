@@ -48,7 +48,7 @@ class Finetune:
     def run(self) -> int:
         """Train; 1 where it diverged."""
         from bodyplan.cli.train import pursue
-        from bodyplan.learn.finetune import finetuning
+        from bodyplan.learn.finetune import finetuning, lasting
         from bodyplan.learn.run import Run
 
         names = listed(self.robot)
@@ -56,19 +56,13 @@ class Finetune:
         config = finetuning(Run(self.run_folder), robots, self.data, self.out, self.from_scratch)
         config = replace(
             config,
-            updates=self.updates,
             batch_size=self.batch_size or config.batch_size,
             log_every=self.log_every,
             checkpoint_every=self.checkpoint_every,
             evaluate_every=self.evaluate_every,
             seed=self.seed,
         )
-        hyper = getattr(config, config.algorithm)
-        decay = self.updates // hyper.actor_every if hyper.actor_decay else 0
-        hyper = replace(
-            hyper, learning_rate=self.learning_rate or hyper.learning_rate, actor_decay=decay
-        )
-        config = replace(config, **{config.algorithm: hyper})
+        config = lasting(config, self.updates, self.learning_rate)
         return pursue(config, 1, self.episodes, self.json)
 
 

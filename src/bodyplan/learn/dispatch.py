@@ -125,4 +125,6 @@ def _joined(reports: list[Report]) -> Report:
         return jnp.stack(values).mean(axis=0)
 
     metrics = jax.tree.map(mean, *(report.metrics for report in reports))
-    return Report(metrics, jnp.concatenate([report.finite for report in reports]))
+    finite = jnp.concatenate([report.finite for report in reports])
+    grams = [report.grams for report in reports if report.grams is not None]
+    return Report(metrics, finite, jnp.concatenate(grams) if grams else None)

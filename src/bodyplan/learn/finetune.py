@@ -14,7 +14,9 @@ from bodyplan.learn.combiners import COMBINERS
 from bodyplan.learn.config import TrainConfig
 from bodyplan.learn.run import CONFIG, Run
 
-_OF_THE_MIXTURE = ("combine", "groups", "group_by", "group_critic", "weights", "begin_with")
+_OF_THE_MIXTURE = (
+    *("combine", "groups", "group_by", "group_critic", "weights", "begin_with", "conflicts_every"),
+)
 """Settings that speak of the many robots of pre-training."""
 
 
@@ -49,3 +51,11 @@ def finetuning(
             f"{run.path / CONFIG} is of another version of bodyplan ({error}); train again"
         ) from error
     return config if from_scratch else replace(config, begin_with=run.path)
+
+
+def lasting(config: TrainConfig, updates: int, learning_rate: float | None = None) -> TrainConfig:
+    """The same with another number of updates; a learning rate that fell to 0 does so in these."""
+    hyper = getattr(config, config.algorithm)
+    decay = updates // hyper.actor_every if hyper.actor_decay else 0
+    hyper = replace(hyper, learning_rate=learning_rate or hyper.learning_rate, actor_decay=decay)
+    return replace(config, updates=updates, **{config.algorithm: hyper})

@@ -1,20 +1,22 @@
-"""What a run's folder is told as training goes on: metrics, evaluations, the best policy."""
+"""What a run's folder is told as training goes on: metrics, conflicts, evaluations, the best."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from bodyplan.learn.config import TrainConfig
+from bodyplan.learn.conflict import Conflicts
 from bodyplan.learn.metrics import append, read_lines, rewind
 from bodyplan.learn.mirrors import open_mirrors
 from bodyplan.learn.policy import ReleasedPolicy
-from bodyplan.learn.run import BEST, METRICS
+from bodyplan.learn.run import BEST, CONFLICTS, METRICS
 
 
 class Ledger:
-    """metrics.jsonl and its mirrors, and `best/`."""
+    """metrics.jsonl and its mirrors, conflicts.jsonl, and `best/`."""
 
     def __init__(
         self, config: TrainConfig, folder: Path, update: int, identity: Mapping[str, Any]
@@ -24,7 +26,10 @@ class Ledger:
         Raises:
             BodyplanError: the folder cannot be written to, or a mirror is not installed.
         """
+        self._config, self._robots = config, tuple(identity["robots"])
         self._folder, self._path = folder, folder / METRICS
+        if config.conflicts_every:
+            rewind(folder / CONFLICTS, update)
         self._wall = rewind(self._path, update)
         told = [line["evaluation"] for line in read_lines(self._path) if "evaluation" in line]
         self._best = max(map(_mean_return, told), default=-np.inf)
@@ -36,6 +41,23 @@ class Ledger:
         line = {"update": update, "wall_s": round(self._wall, 3), **metrics}
         self._tell(update, line)
         return line
+
+    def conflicts(
+        self, before: int, grams: Float[np.ndarray, "K R R"] | None
+    ) -> dict[str, Float[np.ndarray, "R"]]:
+        """Lines for the measurements in an interval that began after `before` updates.
+
+        Returns what they come to, robot by robot; nothing where there was none.
+        """
+        if grams is None:
+            return {}
+        every, config = self._config.chosen_algorithm.actor_every, self._config
+        measured = Conflicts.of_interval(self._robots, grams, before, every, config.conflicts_every)
+        for line in measured.lines():
+            append(self._folder / CONFLICTS, line)
+        if not len(measured.updates):
+            return {}
+        return {"actor/conflict": measured.robot_shares, "actor/cosine": measured.robot_cosines}
 
     def evaluation(
         self, update: int, policy: ReleasedPolicy, outcome: Mapping[str, Any] | None

@@ -14,6 +14,7 @@ from bodyplan.learn.policy import ReleasedPolicy
 from bodyplan.storage import read_json, write_json
 
 CONFIG, METRICS, CHECKPOINTS, BEST = "config.json", "metrics.jsonl", "checkpoints", "best"
+CONFLICTS = "conflicts.jsonl"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,14 @@ class Run:
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl."""
         return read_lines(self.path / METRICS)
+
+
+def seeds_of(folder: Path) -> tuple[Run, ...]:
+    """The run in a folder, or those of all seeds that were trained side by side in it."""
+    seeds = sorted(folder.glob("seed*/" + CONFIG), key=lambda path: (len(str(path)), path))
+    if seeds and not (folder / CONFIG).is_file():
+        return tuple(Run(path.parent) for path in seeds)
+    return (Run(folder),)
 
 
 def claim(folder: Path, identity: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ an undisturbed run would have ended with (on CPU), or, where it is finished, at 
 
     config.json      settings, robots, groups and the data's checksum: the run's identity
     metrics.jsonl    a line for each interval, and for each evaluation on the way
+    conflicts.jsonl  cosines between robots' gradients, where they are asked for
     checkpoints/     <update>.safetensors, all that training needs to go on
     policy/          what it has learned, for acting
     best/            what did best in the evaluations on the way
@@ -177,10 +178,12 @@ def _loop(
         for place, seed in enumerate(seeds):
             key, report = part_of((keys, reports), place, count)
             require_finite(report, plan.learner, plan.data, key, update, length, seed.folder)
-        update += length
         speed = {"updates_per_s": round(length / (ended - compiled), 3)}
+        before, update = update, update + length
         for place, ledger in enumerate(ledgers):
-            metrics = named(part_of(reports, place, count).metrics, plan.data.robots)
+            report = part_of(reports, place, count)
+            opposed = ledger.conflicts(before, report.grams)
+            metrics = named({**opposed, **report.metrics}, plan.data.robots)
             line = ledger.interval(update, ended - started, speed | metrics)
             if log is not None and place == 0:
                 log(update, line)

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from bodyplan.datasets.episodes import Dataset
 from bodyplan.errors import BodyplanError
+from bodyplan.evaluate.intervals import half_width
 from bodyplan.learn.grouping import embodiment_distances, merge_tree
 from bodyplan.report import figures
 from bodyplan.report.record import RunRecord, flatten, number
@@ -109,20 +110,12 @@ def _rows(record: RunRecord) -> list[dict[str, Any]]:
         if score is None:
             continue
         row: dict[str, Any] = {key: number(score.get(key)) for key in _SCORES}
-        interval = _half_width(row["return_se"], len(score.get("returns") or ()))
+        error = row["return_se"]
+        interval = error and half_width(error, len(score.get("returns") or ()))
         rows.append(
             {**row, "name": name, "colour": page_colour(palette[name]), "interval": interval}
         )
     return rows
-
-
-def _half_width(standard_error: float | None, episodes: int) -> float | None:
-    """Of the 95 % confidence interval, by Student's t where the number of episodes is known."""
-    from scipy.stats import t
-
-    if standard_error is None:
-        return None
-    return standard_error * (float(t.ppf(0.975, episodes - 1)) if episodes > 1 else 1.96)
 
 
 def _mean(record: RunRecord) -> dict[str, float | None]:

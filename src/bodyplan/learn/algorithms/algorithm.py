@@ -89,6 +89,13 @@ class Algorithm(Protocol):
         """Each robot's mean loss of the actor, with metrics `[R]`."""
         ...
 
+    def settle(self, actor: Policy, critic: PyTree, batch: ActorBatch) -> ActorBatch:
+        """The batch with all that its losses take from several robots at once.
+
+        From then on robots can be looked at one by one, and their losses are those of the whole.
+        """
+        ...
+
     def move_targets(self, critic: PyTree, actor: Policy) -> PyTree:
         """The critic with its target networks moved; called once after each turn of the actor."""
         ...

@@ -105,6 +105,10 @@ class AWAC:
         """Advantage-weighted imitation: -mean(w log pi(a|s)) of each robot."""
         return imitation_losses(actor, batch, batch.targets, self.log_probability)
 
+    def settle(self, actor: Policy, critic: AWACCritic, batch: ActorBatch) -> ActorBatch:
+        """The batch as it is: every robot's loss is its own."""
+        return batch
+
     def move_targets(self, critic: AWACCritic, actor: Policy) -> AWACCritic:
         """Target Q a little nearer to Q."""
         target = optax.incremental_update(critic.q, critic.target, self.tau)

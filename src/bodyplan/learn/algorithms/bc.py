@@ -56,6 +56,10 @@ class BC:
         """-mean(log pi(a|s)) of each robot."""
         return imitation_losses(actor, batch, [1.0] * len(batch.batches), self.log_probability)
 
+    def settle(self, actor: Policy, critic: tuple, batch: ActorBatch) -> ActorBatch:
+        """The batch as it is: every robot's loss is its own."""
+        return batch
+
     def move_targets(self, critic: tuple[()], actor: Policy) -> tuple[()]:
         return ()
 

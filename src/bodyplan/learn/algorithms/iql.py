@@ -126,6 +126,10 @@ class IQL:
         """Advantage-weighted regression: -mean(w log pi(a|s)) of each robot."""
         return imitation_losses(actor, batch, batch.targets, self.log_probability)
 
+    def settle(self, actor: Policy, critic: IQLCritic, batch: ActorBatch) -> ActorBatch:
+        """The batch as it is: every robot's loss is its own."""
+        return batch
+
     def move_targets(self, critic: IQLCritic, actor: Policy) -> IQLCritic:
         """Target Q a little nearer to Q."""
         target = optax.incremental_update(critic.q, critic.target, self.tau)

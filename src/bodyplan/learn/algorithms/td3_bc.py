@@ -115,11 +115,9 @@ class TD3BC:
         """-Q1(s, pi(s)) over mean |Q1|, and the squared distance to the data's action."""
         observations = [robot.observation for robot in batch.batches]
         actions = self._actions(actor, observations, batch.bodies)
-        first = jax.tree.map(lambda twins: twins[:1], critic.q)
-        q = jnp.concatenate(first.over_robots(observations, actions, batch.bodies))
-        sizes = jax.lax.stop_gradient(batch_mean(jnp.abs(q)))
-        if self.q_scale == "batch":
-            sizes = jnp.broadcast_to(sizes.mean(), sizes.shape)
+        q = self._first_q(critic, observations, actions, batch.bodies)
+        settled = [size for target in batch.targets for size in target]
+        sizes = jnp.stack(settled) if settled else self._q_sizes(q)
         cloning = jnp.stack(
             [
                 batch_mean(jnp.square(action - robot.action).mean(-1))
@@ -129,6 +127,32 @@ class TD3BC:
         on_q, on_cloning = (self.alpha, 1.0) if self.alpha_on == "q" else (1.0, self.alpha)
         losses = on_cloning * cloning - on_q * batch_mean(q) / sizes
         return losses, {"actor/cloning": cloning, "actor/q_size": sizes}
+
+    def settle(self, actor: Policy, critic: TD3BCCritic, batch: ActorBatch) -> ActorBatch:
+        """With what each robot's Q is divided by as its target."""
+        if self.q_scale == "robot":
+            return batch
+        observations = [robot.observation for robot in batch.batches]
+        actions = self._actions(actor, observations, batch.bodies)
+        sizes = self._q_sizes(self._first_q(critic, observations, actions, batch.bodies))
+        return batch._replace(targets=tuple((size,) for size in sizes))
+
+    def _first_q(
+        self,
+        critic: TD3BCCritic,
+        observations: Sequence[Observation],
+        actions: Sequence[Float[Array, "B _"]],
+        bodies: Sequence[Body],
+    ) -> Float[Array, "R B"]:
+        first = jax.tree.map(lambda twins: twins[:1], critic.q)
+        return jnp.concatenate(first.over_robots(observations, actions, bodies))
+
+    def _q_sizes(self, q: Float[Array, "R B"]) -> Float[Array, "R"]:
+        """Mean |Q| of each robot, or of all of them for each."""
+        sizes = jax.lax.stop_gradient(batch_mean(jnp.abs(q)))
+        if self.q_scale == "robot":
+            return sizes
+        return jnp.broadcast_to(sizes.mean(), sizes.shape)
 
     def move_targets(self, critic: TD3BCCritic, actor: Policy) -> TD3BCCritic:
         """Targets a little nearer to Q and to the actor."""

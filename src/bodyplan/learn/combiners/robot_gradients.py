@@ -42,8 +42,8 @@ def robot_gradients(
 ) -> RobotGradients:
     """Every robot's gradient of its own loss.
 
-    A loss that looks at the whole batch it is given, to scale itself by a mean over robots, say,
-    sees one robot's here. Robots of like shapes run as one, which keeps the compiled program small.
+    Where losses take something from all robots together, the batch must be settled first (see
+    `Algorithm.settle`). Robots of like shapes run as one, which keeps the compiled program small.
     Each has its own noise where the losses draw some, whoever runs beside it.
     """
 
@@ -114,12 +114,16 @@ class GradientWeighing(ABC):
 def conflicts(gram: Float[Array, "R R"]) -> dict[str, Float[Array, "R"]]:
     """Each robot's share of negative cosines with the other robots', and their mean."""
     count = len(gram)
-    norms = jnp.sqrt(jnp.diag(gram))
-    scale = jnp.outer(norms, norms)
-    cosines = jnp.where(scale > 0.0, gram / jnp.where(scale > 0.0, scale, 1.0), 0.0)
-    others = cosines * (1.0 - jnp.eye(count))
+    others = cosines(gram) * (1.0 - jnp.eye(count))
     pairs = max(count - 1, 1)
     return {
         "actor/conflict": (others < 0.0).sum(axis=1) / pairs,
         "actor/cosine": others.sum(axis=1) / pairs,
     }
+
+
+def cosines(gram: Float[Array, "R R"]) -> Float[Array, "R R"]:
+    """Of the angles between gradients; 0 with a gradient that vanishes."""
+    norms = jnp.sqrt(jnp.diag(gram))
+    scale = jnp.outer(norms, norms)
+    return jnp.where(scale > 0.0, gram / jnp.where(scale > 0.0, scale, 1.0), 0.0)

@@ -1,0 +1,137 @@
+"""How far robots' gradients oppose each other, and whether their bodies foretell it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+from bodyplan.cli.output import print_json, print_table, require_picture, say
+from bodyplan.storage import atomic_write, read_json
+
+if TYPE_CHECKING:
+    from bodyplan.learn.conflict import Conflicts
+    from bodyplan.learn.run import Run
+
+
+@dataclass(frozen=True)
+class ShowConflicts:
+    """Cosines between robots' actor gradients, as measured on a run's way or of what it learned.
+
+    Several runs of the same robots count as seeds; figures are then means over them with 95 %
+    confidence intervals. A run measures on its way where it is trained with --conflicts-every.
+    """
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Folders of runs, or one that holds the seeds of `train --seeds`."""
+    data: Path | None = None
+    """Measure the finished policy's gradients on this dataset, instead of reading what was measured
+    on the way."""
+    batch_size: int | None = None
+    """With --data: transitions of each robot; as many as in training where not given."""
+    batches: int = 16
+    """With --data: measurements, each on a batch of its own."""
+    seed: int = 0
+    """With --data: decides the batches."""
+    transfer: Path | None = None
+    """A file of `bodyplan transfer`, to correlate agreement with what robots gained."""
+    plot: Path | None = None
+    """The figure (.svg, .png, .pdf), written over what is there."""
+    json: bool = False
+    """Answer in JSON."""
+
+    def run(self) -> None:
+        """Measure or read, summarise, print."""
+        if self.plot is not None:
+            require_picture(self.plot, "--plot")
+        from bodyplan.evaluate.conflicts import summarise
+        from bodyplan.learn.grouping import embodiment_distances
+        from bodyplan.learn.run import seeds_of
+
+        runs = [run for folder in self.runs for run in seeds_of(folder)]
+        measured = [self._measured(run) for run in runs]
+        distances = embodiment_distances(measured[0].robots)
+        gains = None if self.transfer is None else _gains(self.transfer)
+        answer = {"runs": [str(run.path) for run in runs], **summarise(measured, distances, gains)}
+        if self.plot is not None:
+            self._draw(answer, measured)
+        if self.json:
+            print_json(answer)
+        else:
+            _tell(answer)
+        if self.plot is not None and not self.json:
+            say(f"drawn in {self.plot}")
+
+    def _measured(self, run: "Run") -> "Conflicts":
+        from bodyplan.learn.compilation import enable_compilation_cache
+        from bodyplan.learn.conflict import Conflicts, measure_conflicts
+        from bodyplan.robots.catalogue import introduce
+
+        introduce(run.policy.card.get("models", {}))
+        if self.data is None:
+            return Conflicts.read(run)
+        enable_compilation_cache()
+        return measure_conflicts(run, self.data, self.batch_size, self.batches, self.seed)
+
+    def _draw(self, answer: Mapping[str, Any], measured: Sequence["Conflicts"]) -> None:
+        from bodyplan.report.conflicts import draw_conflicts
+
+        assert self.plot is not None
+        with atomic_write(self.plot) as temporary:
+            draw_conflicts(answer, measured, temporary)
+
+
+def _gains(path: Path) -> dict[str, float]:
+    """What each robot gained, from a file of `bodyplan transfer`."""
+    from bodyplan.errors import BodyplanError
+
+    try:
+        return {name: float(row["gain"]["mean"]) for name, row in read_json(path)["robots"].items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BodyplanError(
+            f"{path} tells no robots' gains ({error}); give a transfer.json of `bodyplan transfer`"
+        ) from error
+
+
+def _tell(answer: Mapping[str, Any]) -> None:
+    rows = [
+        {
+            "robot": robot,
+            "in conflict with": _percent(figures["negative_share"]),
+            "mean cosine": _estimate(figures["mean_cosine"]),
+        }
+        for robot, figures in answer["per_robot"].items()
+    ]
+    print_table("Robots' gradients against the others'", rows)
+    seeds = len(answer["runs"])
+    over = f"{sum(answer['measurements'])} measurements of {seeds} run{'s' * (seeds > 1)}"
+    say(
+        f"{_percent(answer['negative_share'])} of cosines are negative, and "
+        f"{_percent(answer['opposed_share'])} of pairs are opposed on average; "
+        f"the mean cosine is {_estimate(answer['mean_cosine'])} ({over})."
+    )
+    if bodies := answer.get("embodiment"):
+        say(
+            f"Bodies alike, gradients alike: r = {bodies['r']:.2f} over {bodies['points']} pairs, "
+            f"p = {bodies['p']:.2g}; by Mantel's test p = {bodies['mantel_p']:.2g}."
+        )
+    if transfer := answer.get("transfer"):
+        rows = [
+            {"gain or loss of at least": float(threshold), **row}
+            for threshold, row in transfer["by_threshold"].items()
+        ]
+        print_table("Agreement against transfer", rows)
+
+
+def _percent(estimate: Mapping[str, Any]) -> str:
+    return f"{_estimate(estimate, 100.0, 1)} %"
+
+
+def _estimate(estimate: Mapping[str, Any], factor: float = 1.0, digits: int = 3) -> str:
+    text = f"{factor * estimate['mean']:.{digits}f}"
+    interval = estimate["interval"]
+    return text if interval is None else f"{text} ± {factor * interval:.{digits}f}"
+
+
+COMMAND = ShowConflicts
