@@ -23,6 +23,7 @@ from bodyplan.learn.conflict import Conflicts, measure_conflicts
 from bodyplan.learn.plan import Plan
 from bodyplan.learn.run import Run
 from bodyplan.learn.train import TrainConfig, train, train_seeds
+from bodyplan.report.conflicts import draw_conflicts
 
 ROBOTS = {"dog": (3, 2), "crab": (4, 2), "ant": (4, 2), "biped": (3, 2)}
 UPDATES = 12
@@ -256,6 +257,22 @@ def test_summary_speaks_of_seeds_bodies_and_transfer(run):
         summarise([measured], distances, dict.fromkeys(("dog", "crab", "ant"), 1.0))
     with pytest.raises(BodyplanError, match="different robots"):
         summarise([measured, replace(measured, robots=("a", "b", "c", "d"))], distances)
+
+
+def test_the_figure_has_robots_in_the_order_of_their_tree(run, tmp_path):
+    measured = Conflicts.read(run)
+    near = np.array([[0.0, 3, 1, 3], [3, 0, 3, 1], [1, 3, 0, 3.5], [3, 1, 3.5, 0]])
+    answer = summarise([measured], near)
+    assert {frozenset(answer["order"][:2]), frozenset(answer["order"][2:])} == {
+        frozenset(("dog", "ant")),
+        frozenset(("crab", "biped")),
+    }
+    draw_conflicts(answer, [measured], tmp_path / "figure.svg")
+    drawing = (tmp_path / "figure.svg").read_text()
+    places = [drawing.index(f">{name}<") for name in answer["order"]]
+    assert places == sorted(places)
+    assert f"r = {answer['embodiment']['r']:.2f}" in drawing
+    assert f"{100 * measured.negative_share:.1f} % negative" in drawing
 
 
 def test_similarity_leaves_the_diagonal_out():

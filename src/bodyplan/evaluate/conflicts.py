@@ -15,6 +15,7 @@ from bodyplan.errors import BodyplanError
 from bodyplan.evaluate.correlation import mantel, pearson
 from bodyplan.evaluate.intervals import estimate
 from bodyplan.learn.conflict import Conflicts
+from bodyplan.learn.grouping import merge_tree
 
 SUBSTANTIAL = 5.0
 """Return by which a robot must gain or lose for its transfer to count; the paper does not say."""
@@ -59,6 +60,7 @@ def summarise(
     cosines = np.mean([run.mean_cosines for run in runs], axis=0)
     answer: dict[str, Any] = {
         "robots": list(robots),
+        "order": _dendrogram(robots, distances),
         "measurements": [len(run.updates) for run in runs],
         "negative_share": estimate([run.negative_share for run in runs]),
         "opposed_share": estimate([run.opposed_share for run in runs]),
@@ -72,6 +74,14 @@ def summarise(
         agreement = np.mean([run.robot_cosines for run in runs], axis=0)
         answer["transfer"] = _with_transfer(robots, agreement, gains)
     return answer
+
+
+def _dendrogram(robots: Sequence[str], distances: Float[np.ndarray, "R R"]) -> list[str]:
+    """Robots in the order of their bodies' tree, so that alike ones are side by side."""
+    from scipy.cluster.hierarchy import leaves_list
+
+    leaves: list[int] = leaves_list(merge_tree(distances, robots)).tolist()
+    return [robots[leaf] for leaf in leaves]
 
 
 def _per_robot(runs: Sequence[Conflicts]) -> dict[str, Any]:

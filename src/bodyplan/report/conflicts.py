@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from bodyplan.learn.conflict import Conflicts
-from bodyplan.learn.grouping import embodiment_distances, merge_tree
 from bodyplan.report.panels import INK, MUTED, metadata
 from bodyplan.report.style import EXPERT, POLICY, house_style
 
@@ -39,8 +38,8 @@ def draw_conflicts(summary: Mapping[str, Any], measured: Sequence[Conflicts], pa
         above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(3.4, 2.1))[:, 0]
         left, right = above.subplots(1, 2, squeeze=False)[0]
         scatter, histogram, course = below.subplots(1, 3, squeeze=False)[0]
-        order = _order(summary["robots"])
-        names = [summary["robots"][place] for place in order]
+        names: list[str] = summary["order"]
+        order = [summary["robots"].index(name) for name in names]
         cosines = np.array(summary["cosines"])[np.ix_(order, order)]
         bodies = summary.get("embodiment")
         if bodies:
@@ -63,14 +62,6 @@ def draw_conflicts(summary: Mapping[str, Any], measured: Sequence[Conflicts], pa
             for spine in axes.spines.values():
                 spine.set_color(MUTED)
         figure.savefig(path, dpi=200, facecolor="white", metadata=metadata(path))
-
-
-def _order(robots: Sequence[str]) -> list[int]:
-    """Robots as the dendrogram of their bodies has them."""
-    from scipy.cluster.hierarchy import leaves_list
-
-    tree = merge_tree(embodiment_distances(robots), robots)
-    return leaves_list(tree).tolist() if len(tree) else [0]
 
 
 def _matrix(
