@@ -10,7 +10,15 @@ what the paper leaves open, and what was chosen.
 
 from bodyplan.robots.morphology.distances import distance_matrix
 from bodyplan.robots.morphology.graph import BodyGraph, body_graph
+from bodyplan.robots.morphology.landmarks import estimated_distances
 from bodyplan.robots.morphology.metric import BodyMetric
 from bodyplan.robots.morphology.transport import fused_gromov_wasserstein
 
-__all__ = ["BodyGraph", "BodyMetric", "body_graph", "distance_matrix", "fused_gromov_wasserstein"]
+__all__ = [
+    "BodyGraph",
+    "BodyMetric",
+    "body_graph",
+    "distance_matrix",
+    "estimated_distances",
+    "fused_gromov_wasserstein",
+]

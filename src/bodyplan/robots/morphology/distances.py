@@ -7,8 +7,8 @@ from jaxtyping import Float
 
 from bodyplan import cores
 from bodyplan.robots.morphology.graph import BodyGraph
-from bodyplan.robots.morphology.metric import DEFAULT, BodyMetric, comparable
-from bodyplan.robots.morphology.shares import Progress, share_out, solve
+from bodyplan.robots.morphology.metric import DEFAULT, Bodies, BodyMetric, comparable
+from bodyplan.robots.morphology.shares import Pairs, Progress, share_out, solve
 
 PAIRS_A_WORKER = 5_000
 """Below this, a process takes longer to start than to help."""
@@ -33,14 +33,20 @@ def distance_matrix(
             given.
         on_progress: is told pairs done, and pairs in all, now and then.
     """
-    bodies = comparable(graphs, metric)
     pairs = np.column_stack(np.triu_indices(len(graphs), 1))
+    return solved(comparable(graphs, metric), pairs, workers, on_progress)
+
+
+def solved(
+    bodies: Bodies, pairs: Pairs, workers: int | None = None, on_progress: Progress | None = None
+) -> Float[np.ndarray, "R R"]:
+    """The symmetric matrix with the distances of these pairs, zero where there is no pair."""
     if workers is None:
         workers = min(cores.available(), len(pairs) // PAIRS_A_WORKER)
     if workers > 1:
         values = share_out(bodies, pairs, workers, on_progress)
     else:
         values = solve(bodies, pairs, on_progress)
-    distances = np.zeros((len(graphs), len(graphs)))
+    distances = np.zeros((len(bodies.trees), len(bodies.trees)))
     distances[tuple(pairs.T)] = values
     return distances + distances.T

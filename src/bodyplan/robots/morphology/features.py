@@ -31,7 +31,8 @@ def matched(feet: Float[np.ndarray, "F 10"]) -> Float[np.ndarray, "F 23"]:
 
 def over_nodes(tables: Sequence[Table], feet: Sequence[int]) -> list[Table]:
     """Over all nodes of all robots; the torso is a node of zeros like any other."""
-    return [_scaled(table, *_moments(np.vstack(tables))) for table in tables]
+    moments = _moments(np.vstack(tables))
+    return [_scaled(table, *moments) for table in tables]
 
 
 def over_parts(tables: Sequence[Table], feet: Sequence[int]) -> list[Table]:
