@@ -42,7 +42,7 @@ def listed(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(part for name in names for part in name.split(",") if part)
 
 
-def require_picture(path: Path) -> None:
+def require_picture(path: Path, option: str = "--out") -> None:
     """Refuses a name that is not of a figure.
 
     Raises:
@@ -50,7 +50,7 @@ def require_picture(path: Path) -> None:
     """
     if path.suffix not in PICTURES:
         raise BodyplanError(
-            f"--out {path} is no figure that can be written; let its name end in "
+            f"{option} {path} is no figure that can be written; let its name end in "
             f"{', '.join(PICTURES)}"
         )
 

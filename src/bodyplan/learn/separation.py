@@ -115,7 +115,7 @@ def _dispersions(
     found = []
     for labels in cuts:
         members = _members(labels)
-        within = np.einsum("rg,rs,sg->g", members, squares, members, optimize=True)
+        within = (members * (squares @ members)).sum(axis=0)
         found.append(float((within / (2.0 * members.sum(axis=0))).sum()))
     return np.log(np.maximum(found, 1e-300))
 
