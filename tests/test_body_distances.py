@@ -191,7 +191,7 @@ def test_workers_give_the_same_bits(all_bodies):
     )
     assert shared[: len(alone), : len(alone)] == pytest.approx(alone, abs=1e-12)
     np.testing.assert_array_equal(shared, distance_matrix(all_bodies * 3, workers=1))
-    assert told == [(1000, 1128)]
+    assert told == [(1000, 1128), (1128, 1128)]
 
 
 def test_a_worker_that_fails_is_stood_in_for(all_bodies, monkeypatch):

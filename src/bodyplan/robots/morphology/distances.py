@@ -8,7 +8,7 @@ from jaxtyping import Float
 from bodyplan import cores
 from bodyplan.robots.morphology.graph import BodyGraph
 from bodyplan.robots.morphology.metric import DEFAULT, Bodies, BodyMetric, comparable
-from bodyplan.robots.morphology.shares import Pairs, Progress, share_out, solve
+from bodyplan.robots.morphology.shares import TOLD, Pairs, Progress, share_out, solve
 
 PAIRS_A_WORKER = 5_000
 """Below this, a process takes longer to start than to help."""
@@ -47,6 +47,8 @@ def solved(
         values = share_out(bodies, pairs, workers, on_progress)
     else:
         values = solve(bodies, pairs, on_progress)
+    if on_progress is not None and len(pairs) > TOLD:
+        on_progress(len(pairs), len(pairs))
     distances = np.zeros((len(bodies.trees), len(bodies.trees)))
     distances[tuple(pairs.T)] = values
     return distances + distances.T

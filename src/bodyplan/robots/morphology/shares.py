@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -27,7 +26,7 @@ Pairs = Int[np.ndarray, "P 2"]
 Values = Float[np.ndarray, "P"]
 
 _WORKER = "bodyplan.robots.morphology.worker"
-_TOLD = 500
+TOLD = 500
 """Pairs between two words of progress."""
 _BACKENDS = ("PYTORCH", "JAX", "TENSORFLOW", "CUPY")
 """What POT would import for arrays that we never give it; it takes seconds."""
@@ -43,7 +42,7 @@ def solve(bodies: Bodies, pairs: Pairs, on_progress: Progress | None = None) -> 
         values[index] = fused_gromov_wasserstein(
             bodies.costs(r, s), bodies.trees[r], bodies.trees[s], metric.alpha, metric.start
         )
-        if on_progress is not None and (index + 1) % _TOLD == 0:
+        if on_progress is not None and (index + 1) % TOLD == 0:
             on_progress(index + 1, len(pairs))
     return values
 
@@ -115,10 +114,10 @@ def _running() -> Iterator[dict[int, "subprocess.Popen[bytes]"]]:
 def _start(job: Path, values: Path) -> "subprocess.Popen[bytes]":
     single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     lean = {f"POT_BACKEND_DISABLE_{name}": "1" for name in _BACKENDS}
-    settings: dict[str, Any] = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    found = {"PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path)}
     return subprocess.Popen(
         [sys.executable, "-P", "-m", _WORKER, str(job), str(values)],
-        env=os.environ | single | lean | settings,
+        env=os.environ | single | lean | found,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
