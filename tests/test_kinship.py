@@ -53,7 +53,8 @@ def test_each_group_is_portrayed_once_in_the_order_of_the_tree(load, distances, 
     drawn(load, distances, NAMES, 2, path)
     assert [names for names, _ in plainly] == [["unitree_go1", "hexapod"], ["cassie", "nao_v5"]]
     text = path.read_text()
-    for word in (*NAMES, " group 0", " group 1", "cut to 2"):
+    headings = " group 0: unitree_go1, hexapod ", " group 1: cassie, nao_v5 "
+    for word in (*NAMES, *headings, "cut to 2"):
         assert word in text
     again = tmp_path / "again.svg"
     drawn(load, distances, NAMES, 2, again)
@@ -74,7 +75,7 @@ def test_of_large_groups_the_most_typical_robots_are_shown(load, plainly, tmp_pa
     line = np.array([0.0, 10.0, 11.0, 30.0])
     drawn(load, np.abs(line[:, None] - line), NAMES, 1, tmp_path / "groups.svg")
     assert plainly[0][0] == ["hexapod", "cassie"]
-    assert " group 0, 2 of 4 " in (tmp_path / "groups.svg").read_text()
+    assert " group 0, 2 of 4" in (tmp_path / "groups.svg").read_text()
 
 
 def test_robots_really_are_in_the_picture(load, distances, tmp_path):

@@ -19,14 +19,18 @@ from bodyplan.robots.pictures.portrait import portray_all
 from bodyplan.robots.robot import Robot
 
 SHOWN = 12
-"""Robots of a group that are drawn at most, and groups."""
+"""Robots of a group that are drawn at most."""
+GROUPS_SHOWN = 16
+"""Groups that are drawn at most, those first in the tree."""
 
 _SIMILAR = LinearSegmentedColormap.from_list(
     "similar", ["#f4f4f1", "#9dbfd8", "#2d6ea3", "#08304f"]
 )
 _HEIGHT, _TREE, _NAMES, _PANELS, _KEY = 7.0, 1.6, 1.15, 6.2, 0.62  # inches
+_HEADING = 0.27  # inches
 _NAMED = 64  # robots whose names can still be read
 _NUMBERED = 20  # robots whose similarities can still be read
+_LETTER = 14.0  # pixels of a letter in a group's heading
 _DPI = 200
 
 
@@ -54,7 +58,7 @@ def draw_kinship(
     labels = [group_of[names[leaf]] for leaf in order]
     shown = list(dict.fromkeys(labels))
     with house_style(), rc_context({"svg.hashsalt": "kinship"}):  # equal data, equal bytes
-        figure, (left, middle, key, panels) = _layout(len(shown[:SHOWN]))
+        figure, (left, middle, key, panels) = _layout(len(shown[:GROUPS_SHOWN]))
         _draw_tree(left, tree, labels, len(groups))
         similar = similarities(distances)[np.ix_(order, order)]
         _draw_matrix(middle, similar, [names[leaf] for leaf in order], labels)
@@ -83,23 +87,23 @@ def _layout(count: int) -> tuple[Figure, tuple[Axes, Axes, Axes, list[Axes]]]:
     def place(left: float, bottom: float, wide: float, high: float) -> Axes:
         return figure.add_axes((left / width, bottom / _HEIGHT, wide / width, high / _HEIGHT))
 
-    columns = 1 if count <= 5 else 2 if count <= 8 else 3
+    columns = next(n for n, most in ((1, 5), (2, 8), (3, 12), (4, GROUPS_SHOWN)) if count <= most)
     rows = -(-count // columns)
     gap, start = 0.1, _TREE + square + _NAMES
     wide = (_PANELS - 0.05 - gap * (columns - 1)) / columns
-    high = (_HEIGHT - 0.1 - gap * (rows - 1)) / rows
+    high = (_HEIGHT - 0.05) / rows  # of a picture with its heading
     panels = [
         place(
             start + (wide + gap) * (index % columns),
-            _HEIGHT - 0.05 - high - (high + gap) * (index // columns),
+            _HEIGHT - high * (index // columns + 1),
             wide,
-            high,
+            high - _HEADING,
         )
         for index in range(count)
     ]
     left = place(0.08, _KEY - 0.05, _TREE - 0.13, square)
     middle = place(_TREE, _KEY - 0.05, square, square)
-    key = place(_TREE, 0.3, square / 3.0, 0.12)
+    key = place(_TREE + 0.62 * square, 0.3, 0.3 * square, 0.12)
     return figure, (left, middle, key, panels)
 
 
@@ -175,10 +179,10 @@ def _draw_key(axes: Axes, distances: Float[np.ndarray, "R R"]) -> None:
     axes.tick_params(length=0, colors=MUTED, labelsize=7.5)
     axes.spines[:].set_visible(False)
     axes.text(
-        1.35,
+        -0.35,
         0.5,
         "similarity of bodies",
-        ha="left",
+        ha="right",
         va="center",
         color=MUTED,
         fontsize=8.0,
@@ -206,14 +210,15 @@ def _draw_group(axes: Axes, index: int, robots: Sequence[Robot], size: int) -> N
     axes.spines[:].set_visible(True)
     axes.spines[:].set_color(_colour(index))
     axes.spines[:].set_linewidth(2.2)
-    shown = f", {len(robots)} of {size}" if len(robots) < size else ""
+    heading = f"group {index}" + (f", {len(robots)} of {size}" if len(robots) < size else "")
+    named = f"{heading}: {', '.join(robot.name for robot in robots)}"
     axes.text(
         0.0,
         1.0,
-        f" group {index}{shown} ",
+        f" {named if _LETTER * len(named) < width else heading} ",
         transform=axes.transAxes,
         ha="left",
-        va="top",
+        va="bottom",
         color="#ffffff",
         fontsize=8.5,
         bbox={"facecolor": _colour(index), "edgecolor": "none", "pad": 2.5},
