@@ -62,18 +62,63 @@ def test_robots_answer_in_json(capsys):
 
 
 def test_groups_answer_in_json(capsys):
-    assert main(["groups", "--count", "2", "--json"]) == 0
+    assert main(["groups", "--count", "2", "--no-cache", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     distance = np.array(answer["distance"])
     assert np.allclose(distance, distance.T)
     assert set(answer["labels"]) == {0, 1}
+    assert "suggested" not in answer
 
 
 def test_groups_are_named_before_the_distances(capsys):
-    assert main(["groups", "--count", "3"]) == 0
+    assert main(["groups", "--count", "3", "--no-cache"]) == 0
     shown = capsys.readouterr().out
     assert "anymal_b, anymal_c" in shown
     assert shown.index("Groups") < shown.index("Distances between bodies")
+
+
+def test_groups_are_counted_where_no_count_is_given(capsys):
+    assert main(["groups", "--no-cache", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    suggested = answer["suggested"]
+    assert len(set(answer["labels"])) == suggested["silhouette"] > 1
+    best = max(suggested["counts"][1:], key=lambda each: each["silhouette"])
+    assert best["count"] == suggested["silhouette"]
+    assert main(["groups", "--no-cache"]) == 0
+    assert f"suggested: {suggested['silhouette']} groups by" in capsys.readouterr().out
+
+
+def test_a_metric_of_one_s_own_gives_other_distances(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    found = []
+    for options in ([], ["--alpha", "1", "--padding", "matched"], ["--landmarks", "1"], []):
+        names = "unitree_go1,hexapod,cassie"
+        assert main(["groups", "--count", "2", "--robots", names, *options, "--json"]) == 0
+        found.append(json.loads(capsys.readouterr().out)["distance"])
+    assert found[0] == found[3]
+    assert len(list((tmp_path / "bodyplan" / "distances").iterdir())) == 3
+    assert np.abs(np.subtract(found[0], found[1])).max() > 0.01
+    assert np.count_nonzero(np.subtract(found[0], found[2])) == 2
+
+
+def test_groups_are_drawn(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = tmp_path / "new" / "groups.svg"
+    command = ["groups", "--count", "2", "--robots", "bittle,badger,cassie", "--plot", str(path)]
+    assert main([*command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["figure"] == str(path)
+    assert "group 1" in path.read_text()
+
+
+def test_groups_that_cannot_be_are_refused(capsys, tmp_path):
+    groups = ("groups", "--no-cache")
+    assert "--count 17 is more than the 16 robots" in fails(capsys, *groups, "--count", "17")
+    assert "from 1 to 16" in fails(capsys, *groups, "--count", "0")
+    assert "alpha = 2.0 is no weight" in fails(capsys, *groups, "--alpha", "2")
+    assert "landmarks = 0" in fails(capsys, *groups, "--landmarks", "0")
+    assert "--plot" in fails(capsys, *groups, "--plot", tmp_path / "groups.gif")
+    alone = (*groups, "--robots", "badger", "--plot", tmp_path / "groups.png")
+    assert "name two or more" in fails(capsys, *alone)
 
 
 def test_all_robots_of_a_build_are_those_with_snapshots(capsys, tmp_path):

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "bodyplan"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = (
-    {"errors", "cores", "locking", "storage"},
+    {"errors", "cores", "caches", "locking", "storage"},
     {"robots"},
     {"envs"},
     {"datasets"},

@@ -1,22 +1,17 @@
-"""Body graphs against trees drawn by hand, distances against POT called directly."""
+"""Body graphs against trees drawn by hand, and what their nodes are compared by."""
 
 from collections import deque
 from pathlib import Path
 
 import mujoco
 import numpy as np
-import ot
 import pytest
 
-from bodyplan.robots.morphology import (
-    BodyGraph,
-    body_graph,
-    chain_edges,
-    distance_matrix,
-    fused_gromov_wasserstein,
-    stack_descriptors,
-    standardise,
-)
+from bodyplan.errors import BodyplanError
+from bodyplan.robots.morphology import BodyGraph, BodyMetric, body_graph
+from bodyplan.robots.morphology.features import matched, node_features
+from bodyplan.robots.morphology.graph import chain_edges
+from bodyplan.robots.morphology.metric import comparable
 
 BODIES = Path(__file__).parent / "data" / "bodies.npz"
 """Descriptors and trees of four robots, from the original environments' models."""
@@ -39,14 +34,18 @@ LIMB = """
 def graphs():
     with np.load(BODIES) as file:
         names = sorted({key.split("/")[0] for key in file.files})
-        return {
-            name: BodyGraph(
-                nodes=tuple(str(node) for node in file[f"{name}/nodes"]),
-                edges=tuple((int(a), int(b)) for a, b in file[f"{name}/edges"]),
-                features=file[f"{name}/features"].astype(float),
-            )
-            for name in names
-        }
+        return {name: original(name, file) for name in names}
+
+
+def original(name, file):
+    features = file[f"{name}/features"].astype(float)
+    is_foot = ~features[:, 10:].any(axis=1)  # feet are padded with zeros there
+    return BodyGraph(
+        nodes=tuple(str(node) for node in file[f"{name}/nodes"]),
+        edges=tuple((int(a), int(b)) for a, b in file[f"{name}/edges"]),
+        joints=features[~is_foot],
+        feet=features[is_foot, :10],
+    )
 
 
 def steps_apart(graph):
@@ -70,15 +69,19 @@ def both(edges):
     return [*edges, *((b, a) for a, b in edges)]
 
 
-def relabelled(graph, rng):
-    """The same body with joints and feet numbered otherwise."""
-    order = [0, *(1 + rng.permutation(len(graph.nodes) - 1))]
-    place = np.argsort(order)
-    return BodyGraph(
-        nodes=tuple(graph.nodes[i] for i in order),
-        edges=tuple((int(place[a]), int(place[b])) for a, b in graph.edges),
-        features=graph.features[np.array(order[1:]) - 1],
-    )
+def drawn(rng, joints, feet):
+    """A body of one chain with joints and feet as numbers fall."""
+    nodes = tuple(f"part{i}" for i in range(1 + joints + feet))
+    edges = tuple((i, i + 1) for i in range(joints + feet))
+    tables = rng.normal(3.0, 5.0, (joints, 23)), rng.normal(-1.0, 2.0, (feet, 10))
+    tables[0][:, 4] = 0.1
+    return BodyGraph(nodes, edges, *tables)
+
+
+@pytest.fixture
+def pair():
+    rng = np.random.default_rng(0)
+    return [drawn(rng, 5, 2), drawn(rng, 9, 4)]
 
 
 def test_edges_follow_the_chain_past_motorless_joints_and_through_shared_bodies():
@@ -103,7 +106,8 @@ def test_graph_of_a_packaged_robot_equals_the_original(load, graphs, name):
     graph = body_graph(load(name))
     assert graph.nodes == graphs[name].nodes
     assert graph.edges == graphs[name].edges
-    np.testing.assert_allclose(graph.features, graphs[name].features, atol=1e-5)
+    for part in ("joints", "feet"):
+        np.testing.assert_allclose(getattr(graph, part), getattr(graphs[name], part), atol=1e-5)
 
 
 def test_path_lengths_equal_a_breadth_first_search(graphs):
@@ -111,81 +115,110 @@ def test_path_lengths_equal_a_breadth_first_search(graphs):
         np.testing.assert_array_equal(graph.path_lengths(), steps_apart(graph))
 
 
-def test_foot_descriptors_are_padded_behind():
-    table = stack_descriptors(np.ones((2, 23)), np.full((1, 10), 2.0))
-    np.testing.assert_array_equal(table[2], [2.0] * 10 + [0.0] * 13)
-    np.testing.assert_array_equal(table[:2], 1.0)
+def test_feet_are_padded_behind_or_where_joints_have_their_like(pair):
+    feet = pair[0].feet
+    first = node_features(pair, "zeros", "none")[0]
+    np.testing.assert_array_equal(first[0], np.zeros(23))
+    np.testing.assert_array_equal(first[1:6], pair[0].joints)
+    np.testing.assert_array_equal(first[6:], np.hstack([feet, np.zeros((2, 13))]))
+    np.testing.assert_array_equal(matched(feet)[:, [0, 1, 2]], feet[:, :3])
+    np.testing.assert_array_equal(matched(feet)[:, 16:], feet[:, 3:])
+    assert not matched(feet)[:, 3:16].any()
 
 
-def test_features_are_standardised_over_all_parts_and_the_torso_is_zero():
-    rng = np.random.default_rng(0)
-    tables = [rng.normal(3.0, 5.0, (size, 4)) for size in (6, 9)]
-    for table in tables:
-        table[:, 2] = 0.1
-    first, second = standardise(tables)
-    assert first.shape == (7, 3)
-    assert second.shape == (10, 3)
-    assert not first[0].any()
-    assert not second[0].any()
-    parts = np.vstack([first[1:], second[1:]])
+def test_a_foot_s_own_numbers_are_the_joints_last(load):
+    """Both end in what is told of the whole robot, in one order."""
+    joints, feet, context = load("hexapod").descriptor
+    np.testing.assert_array_equal(joints[0, 16:], context)
+    np.testing.assert_array_equal(feet[0, 3:], context)
+
+
+def test_over_nodes_the_torso_s_zeros_are_standardised_too(pair):
+    tables = node_features(pair, "zeros", "nodes")
+    stacked = np.vstack(tables)
+    np.testing.assert_allclose(stacked.mean(0), 0.0, atol=1e-12)
+    np.testing.assert_allclose(stacked.std(0), 1.0)
+    assert np.abs(tables[0][0]).max() > 0.1
+    np.testing.assert_array_equal(tables[0][0], tables[1][0])
+
+
+def test_over_parts_the_torso_has_no_say_and_is_zero(pair):
+    tables = node_features(pair, "zeros", "parts")
+    assert not tables[0][0].any()
+    parts = np.vstack([table[1:] for table in tables])
     np.testing.assert_allclose(parts.mean(0), 0.0, atol=1e-12)
     np.testing.assert_allclose(parts.std(0), 1.0)
 
 
-def test_distances_equal_pot_on_independently_computed_costs(graphs):
-    bodies = list(graphs.values())
-    pooled = np.vstack([graph.features for graph in bodies])
-    varying = [c for c in range(pooled.shape[1]) if len(set(pooled[:, c])) > 1]
-    mean, deviation = pooled[:, varying].mean(0), pooled[:, varying].std(0)
-    nodes = [
-        np.vstack([np.zeros(len(varying)), (graph.features[:, varying] - mean) / deviation])
-        for graph in bodies
-    ]
-    structures = [steps_apart(graph) for graph in bodies]
-    longest = max(structure.max() for structure in structures)
-    costs = {
-        (r, s): np.array([[np.linalg.norm(a - b) for b in nodes[s]] for a in nodes[r]])
-        for r in range(len(bodies))
-        for s in range(len(bodies))
-        if r != s
-    }
-    largest = max(cost.max() for cost in costs.values())
-    expected = np.zeros((len(bodies), len(bodies)))
-    for (r, s), cost in costs.items():
-        weights = ot.unif(cost.shape[0]), ot.unif(cost.shape[1])
-        expected[r, s] = ot.gromov.fused_gromov_wasserstein2(
-            cost / largest, structures[r] / longest, structures[s] / longest, *weights, alpha=0.5
-        )
-    np.testing.assert_allclose(distance_matrix(bodies), (expected + expected.T) / 2, rtol=1e-9)
+def test_over_kinds_joints_and_feet_are_each_standardised(pair):
+    tables = node_features(pair, "zeros", "kinds")
+    joints = np.vstack([tables[0][1:6], tables[1][1:10]])
+    feet = np.vstack([tables[0][6:], tables[1][10:]])
+    np.testing.assert_allclose(joints.std(0), np.where(np.arange(23) == 4, 0.0, 1.0), atol=1e-12)
+    np.testing.assert_allclose(feet.mean(0), 0.0, atol=1e-12)
+    np.testing.assert_allclose(feet[:, :10].std(0), 1.0)
+    assert not feet[:, 10:].any()
 
 
-def test_distances_are_symmetric_with_a_zero_diagonal_and_ignore_numbering(graphs):
-    bodies = list(graphs.values())
-    distances = distance_matrix(bodies)
-    np.testing.assert_array_equal(distances, distances.T)
-    assert not np.diagonal(distances).any()
-    assert (distances[~np.eye(len(bodies), dtype=bool)] > 0).all()
+def test_over_robots_each_has_the_same_say(pair):
+    first, second = (table[1:] for table in node_features(pair, "matched", "robots"))
+    np.testing.assert_allclose(first.mean(0) + second.mean(0), 0.0, atol=1e-12)
+    np.testing.assert_allclose((first**2).mean(0) + (second**2).mean(0), 2.0)
+
+
+@pytest.mark.parametrize("standardisation", ["nodes", "parts", "kinds", "robots"])
+def test_what_never_varies_has_no_say(standardisation):
     rng = np.random.default_rng(1)
-    shuffled = [relabelled(graph, rng) for graph in bodies]
-    np.testing.assert_allclose(distance_matrix(shuffled), distances, atol=1e-9)
+    bodies = [drawn(rng, joints, 1) for joints in (2, 3)]
+    for body in bodies:
+        body.joints[:, :], body.feet[:, :] = 0.0, 0.0
+        body.joints[:, 0] = np.arange(len(body.joints))
+    stacked = np.vstack(node_features(bodies, "zeros", standardisation))
+    assert stacked[:, 0].std() > 0.5
+    assert not stacked[:, 1:].any()
 
 
-def test_bodies_that_look_alike_are_near(graphs):
-    names = ["unitree_go1", "hexapod", "unitree_h1", "cassie"]
-    distances = distance_matrix([graphs[name] for name in names])
-    assert distances[0, 1] < distances[0, 2]
-    copies = distance_matrix([graphs["unitree_go1"], graphs["unitree_go1"], graphs["hexapod"]])
-    assert copies[0, 1] == pytest.approx(0.0, abs=1e-12)
-    assert copies[0, 2] == pytest.approx(copies[1, 2])
+def test_costs_are_divided_by_what_the_metric_says(pair):
+    def largest(metric):
+        bodies = comparable(pair, metric)
+        return bodies.costs(0, 1).max(), [tree.max() for tree in bodies.trees]
+
+    plain, _ = largest(BodyMetric(feature_scale="none"))
+    assert plain > 2.0
+    assert largest(BodyMetric())[0] == pytest.approx(1.0)
+    assert largest(BodyMetric(feature_scale="pair"))[0] == pytest.approx(1.0)
+    assert largest(BodyMetric())[1] == pytest.approx([7 / 13, 1.0])
+    assert largest(BodyMetric(tree_scale="own"))[1] == pytest.approx([1.0, 1.0])
+    assert largest(BodyMetric(tree_scale="none"))[1] == pytest.approx([7.0, 13.0])
+    bodies = comparable(pair, BodyMetric(feature_scale="mean"))
+    assert bodies.costs(0, 1).mean() == pytest.approx(1.0)
 
 
-def test_without_structure_the_distance_is_optimal_transport():
-    rng = np.random.default_rng(2)
-    cost = rng.uniform(size=(3, 5))
-    plain = ot.emd2(ot.unif(3), ot.unif(5), cost)
-    structures = 1.0 - np.eye(3), 1.0 - np.eye(5)
-    assert fused_gromov_wasserstein(cost, *structures, alpha=0.0) == pytest.approx(plain)
+def test_a_pair_s_own_scale_is_not_the_set_s(pair):
+    three = [*pair, drawn(np.random.default_rng(2), 4, 1)]
+    shared, own = (
+        comparable(three, BodyMetric(feature_scale=scale)) for scale in ("largest", "pair")
+    )
+    highest = [
+        [each.costs(*pair).max() for pair in ((0, 1), (0, 2), (1, 2))] for each in (shared, own)
+    ]
+    assert max(highest[0]) == pytest.approx(1.0)
+    assert min(highest[0]) < 0.99
+    assert highest[1] == pytest.approx([1.0] * 3)
 
 
-def test_a_single_body_has_no_distance_to_speak_of(graphs):
-    np.testing.assert_array_equal(distance_matrix([graphs["cassie"]]), [[0.0]])
+@pytest.mark.parametrize(
+    ("option", "value", "named"),
+    [
+        ("alpha", 1.5, "alpha = 1.5 is no weight; give a number from 0 to 1"),
+        ("alpha", float("nan"), "alpha = nan"),
+        ("padding", "ones", "padding = 'ones' is unknown; choose one of zeros, matched"),
+        ("standardisation", "robot", "choose one of nodes, parts, kinds, robots, none"),
+        ("start", "random", "start = 'random'"),
+    ],
+)
+def test_a_metric_there_is_not_is_refused_by_name(option, value, named):
+    metric = BodyMetric()
+    object.__setattr__(metric, option, value)  # the tests' own type checker would be first
+    with pytest.raises(BodyplanError, match=named):
+        metric.__post_init__()

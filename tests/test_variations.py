@@ -68,11 +68,8 @@ def test_size_alone_changes_no_shape(load, origin):
     original, larger = load(origin), vary(origin, Variation(size=1.3)).robot()
     first, second = body_graph(original), body_graph(larger)
     assert (first.nodes, first.edges) == (second.nodes, second.edges)
-    joints = original.num_joints
-    np.testing.assert_allclose(
-        second.features[:joints, SHAPE], first.features[:joints, SHAPE], atol=1e-4
-    )
-    np.testing.assert_allclose(second.features[joints:, :3], first.features[joints:, :3], atol=1e-4)
+    np.testing.assert_allclose(second.joints[:, SHAPE], first.joints[:, SHAPE], atol=1e-4)
+    np.testing.assert_allclose(second.feet[:, :3], first.feet[:, :3], atol=1e-4)
     np.testing.assert_allclose(larger.box_size, 1.3 * original.box_size, rtol=1e-4)
 
 

@@ -1,51 +1,161 @@
 """Robots grouped by the likeness of their bodies."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import tyro
+from jaxtyping import Float
 
-from bodyplan.cli.output import listed, print_json, print_table
+from bodyplan.caches import cache_folder
+from bodyplan.cli.output import listed, print_json, print_table, progress, require_picture, say
 from bodyplan.errors import BodyplanError
+from bodyplan.robots.morphology.metric import DEFAULT, BodyMetric
 from bodyplan.robots.robot import Robot
+
+if TYPE_CHECKING:
+    from bodyplan.learn.separation import Separation
+
+TABLED = 32
+"""Robots whose distances are printed at most."""
 
 
 @dataclass(frozen=True)
 class ShowGroups:
-    """Group robots by Fused Gromov-Wasserstein distances between their bodies."""
+    """Group robots by Fused Gromov-Wasserstein distances between their bodies.
 
-    count: int = 2
-    """Number of groups, M in the paper."""
+    Without --count, as many groups as are set apart best, and what speaks for other numbers.
+    """
+
+    count: int | None = None
+    """Number of groups, M in the paper; as silhouettes suggest where not given."""
     robots: tuple[str, ...] = ("all",)
     """Names, or paths of MJCFs; `all` is every packaged robot."""
-    linkage: str = "ward"
-    """How clusters are merged: ward, average or complete."""
+    linkage: Literal["ward", "average", "complete"] = "ward"
+    """How clusters are merged."""
+    metric: tyro.conf.OmitArgPrefixes[BodyMetric] = DEFAULT
+    """What the paper leaves open about the distance."""
+    landmarks: int | None = None
+    """For thousands of robots: distances from this many are exact, 64 or more, the rest estimated;
+    all are exact where not given."""
+    cache: bool = True
+    """Whether distances are kept for the next time, in bodyplan/distances of the user's cache
+    folder."""
+    plot: Path | None = None
+    """A figure (.svg, .png, .pdf) of tree, similarities and groups, written over what is there."""
     json: bool = False
-    """Answer in JSON: robots, distance matrix, one label a robot."""
+    """Answer in JSON: robots, distance matrix, one label a robot, how groups were counted."""
 
     def run(self) -> None:
-        """Print the distances and the groups."""
+        """Print the groups and the distances; draw them."""
         from bodyplan.learn.grouping import cluster, embodiment_distances
+        from bodyplan.learn.separation import separations, suggested_by_silhouette
 
+        if self.plot is not None:
+            require_picture(self.plot, "--plot")
         chosen = Robot.names() if self.robots == ("all",) else listed(self.robots)
         robots = [Robot.load(robot) for robot in chosen]
         names = [robot.name for robot in robots]
-        if self.count > len(names):
+        if self.count is not None and self.count > len(names):
             raise BodyplanError(f"--count {self.count} is more than the {len(names)} robots")
-        distances = embodiment_distances(robots)
-        groups = cluster(distances, names, self.count, self.linkage)
-        labels = [next(i for i, group in enumerate(groups) if name in group) for name in names]
+        with progress() as report:
+            distances = embodiment_distances(
+                robots,
+                self.metric,
+                self.landmarks,
+                cache_folder("distances") if self.cache else None,
+                lambda done, total: report("pairs of bodies", done, total),
+            )
+        found = separations(distances, self.linkage) if self.count is None else []
+        count = suggested_by_silhouette(found) if self.count is None else self.count
+        groups = cluster(distances, names, count, self.linkage)
+        if self.plot is not None:
+            self._draw(robots, distances, groups)
         if self.json:
-            matrix = np.asarray(distances).round(6).tolist()
-            print_json({"robots": names, "distance": matrix, "labels": labels})
+            print_json(_answer(names, distances, groups, found, self.plot))
             return
-        print_table(
-            "Groups", [{"group": i, "robots": ", ".join(group)} for i, group in enumerate(groups)]
-        )
+        _print(names, distances, groups, found)
+        if self.plot is not None:
+            say(str(self.plot))
+
+    def _draw(
+        self,
+        robots: Sequence[Robot],
+        distances: Float[np.ndarray, "R R"],
+        groups: Sequence[Sequence[str]],
+    ) -> None:
+        from bodyplan.learn.grouping import merge_tree
+        from bodyplan.report.kinship import draw_kinship
+        from bodyplan.storage import atomic_write
+
+        if self.plot is None or len(robots) < 2:
+            raise BodyplanError("a single robot has no tree to draw; name two or more")
+        tree = merge_tree(distances, [robot.name for robot in robots], self.linkage)
+        with atomic_write(self.plot) as temporary:
+            draw_kinship(robots, distances, tree, groups, temporary)
+
+
+def _answer(
+    names: Sequence[str],
+    distances: Float[np.ndarray, "R R"],
+    groups: Sequence[Sequence[str]],
+    found: Sequence["Separation"],
+    plot: Path | None,
+) -> dict[str, Any]:
+    from bodyplan.learn.separation import suggested_by_gap, suggested_by_silhouette
+
+    group_of = {name: index for index, group in enumerate(groups) for name in group}
+    answer: dict[str, Any] = {
+        "robots": names,
+        "distance": np.asarray(distances).round(6).tolist(),
+        "labels": [group_of[name] for name in names],
+    }
+    if found:
+        answer["suggested"] = {
+            "silhouette": suggested_by_silhouette(found),
+            "gap": suggested_by_gap(found),
+            "counts": [asdict(each) for each in found],
+        }
+    if plot is not None:
+        answer["figure"] = str(plot)
+    return answer
+
+
+def _print(
+    names: Sequence[str],
+    distances: Float[np.ndarray, "R R"],
+    groups: Sequence[Sequence[str]],
+    found: Sequence["Separation"],
+) -> None:
+    from bodyplan.learn.separation import suggested_by_gap, suggested_by_silhouette
+
+    print_table(
+        "Groups", [{"group": i, "robots": ", ".join(group)} for i, group in enumerate(groups)]
+    )
+    if found:
         rows = [
-            {"": column, "robot": name} | {str(j): f"{row[j]:.2f}" for j in range(len(names))}
-            for column, (name, row) in enumerate(zip(names, distances, strict=True))
+            {
+                "groups": each.count,
+                "silhouette": None if each.silhouette is None else f"{each.silhouette:.3f}",
+                "gap": f"{each.gap:.3f}",
+                "standard error": f"{each.gap_error:.3f}",
+            }
+            for each in found
         ]
-        print_table("Distances between bodies", rows)
+        print_table("How well so many groups are set apart", rows)
+        say(
+            f"suggested: {suggested_by_silhouette(found)} groups by silhouettes, "
+            f"{suggested_by_gap(found)} by the gap statistic; --count cuts to any other number"
+        )
+    if len(names) > TABLED:
+        return
+    matrix = [
+        {"": column, "robot": name} | {str(j): f"{row[j]:.2f}" for j in range(len(names))}
+        for column, (name, row) in enumerate(zip(names, distances, strict=True))
+    ]
+    print_table("Distances between bodies", matrix)
 
 
 COMMAND = ShowGroups

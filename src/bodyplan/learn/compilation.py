@@ -1,10 +1,11 @@
 """How programs are compiled, and kept on disk so that the second run of a command need not."""
 
-import os
 from pathlib import Path
 
 import jax
 from jax.stages import Compiled, Lowered
+
+from bodyplan.caches import cache_folder
 
 _ON_CPU: dict[str, str | bool] = {
     "xla_backend_optimization_level": "1",
@@ -34,8 +35,7 @@ def enable_compilation_cache(folder: Path | None = None) -> Path:
     costs the cache, nothing else.
     """
     if folder is None:
-        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        folder = Path(home) / "bodyplan" / "xla"
+        folder = cache_folder("xla")
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     return folder

@@ -12,10 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from bodyplan.errors import BodyplanError
-from bodyplan.robots.morphology import body_graph, distance_matrix
+from bodyplan.robots.morphology import (
+    BodyMetric,
+    body_graph,
+    distance_matrix,
+    estimated_distances,
+)
+from bodyplan.robots.morphology.cache import fingerprint, recalled
+from bodyplan.robots.morphology.metric import DEFAULT
+from bodyplan.robots.morphology.shares import Progress
 from bodyplan.robots.robot import Robot
 
 Groups = tuple[tuple[str, ...], ...]
@@ -23,13 +31,36 @@ Groups = tuple[tuple[str, ...], ...]
 LINKAGES = ("ward", "average", "complete")
 
 
-def embodiment_distances(robots: Sequence[str | Robot]) -> Float[np.ndarray, "R R"]:
+def embodiment_distances(
+    robots: Sequence[str | Robot],
+    metric: BodyMetric = DEFAULT,
+    landmarks: int | None = None,
+    cache: Path | None = None,
+    on_progress: Progress | None = None,
+) -> Float[np.ndarray, "R R"]:
     """Body distances between robots given by name, path or as `Robot`.
 
+    Args:
+        robots: whose bodies are compared, and over whom distances are scaled.
+        metric: what the paper leaves open.
+        landmarks: all distances are exact where not given; else those to this many robots.
+        cache: folder in which matrices are kept, and looked for; none where not given.
+        on_progress: is told pairs done, and pairs in all, now and then.
+
     Raises:
-        BodyplanError: a robot cannot be loaded.
+        BodyplanError: a robot cannot be loaded, or `landmarks` does not fit.
     """
-    return distance_matrix([body_graph(robot) for robot in _load(robots)])
+    graphs = [body_graph(robot) for robot in _load(robots)]
+
+    def compute() -> Float[np.ndarray, "R R"]:
+        if landmarks is None:
+            return distance_matrix(graphs, metric, on_progress=on_progress)
+        return estimated_distances(graphs, landmarks, metric, on_progress=on_progress)
+
+    if cache is None:
+        return compute()
+    name = fingerprint(graphs, metric, landmarks)
+    return recalled(cache / f"{name}.safetensors", len(graphs), compute)
 
 
 def embodiment_groups(robots: Sequence[str | Robot], count: int, linkage: str = "ward") -> Groups:
@@ -59,13 +90,27 @@ def cluster(
     """
     _check_names(names)
     _check_count(count, len(names))
-    tree = merge_tree(distances, names, linkage)
-    # Undoing the last count - 1 merges gives exactly `count` clusters even where heights tie,
-    # which cutting at a height (fcluster) does not.
-    members = {index: [index] for index in range(len(names))}
-    for step, (left, right) in enumerate(tree[: len(names) - count, :2].astype(int)):
-        members[len(names) + step] = sorted(members.pop(left) + members.pop(right))
-    return tuple(tuple(names[i] for i in group) for group in sorted(members.values()))
+    labels = cut(merge_tree(distances, names, linkage), count)
+    return tuple(
+        tuple(name for name, label in zip(names, labels, strict=True) if label == group)
+        for group in range(count)
+    )
+
+
+def cut(tree: Float[np.ndarray, "merges 4"], count: int) -> Int[np.ndarray, "robots"]:
+    """The group of each robot, numbered by their first robots, once a tree is cut to `count`.
+
+    Undoing the last count - 1 merges gives exactly `count` groups even where heights tie, which
+    cutting at a height (SciPy's `fcluster`) does not.
+    """
+    size = len(tree) + 1
+    members = {index: [index] for index in range(size)}
+    for step, (left, right) in enumerate(tree[: size - count, :2].astype(int)):
+        members[size + step] = members.pop(left) + members.pop(right)
+    labels = np.empty(size, int)
+    for label, group in enumerate(sorted(members.values(), key=min)):
+        labels[group] = label
+    return labels
 
 
 def merge_tree(

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from bodyplan.learn.conflict import Conflicts
-from bodyplan.report.panels import INK, MUTED, metadata
+from bodyplan.report.panels import INK, MUTED, without_dates
 from bodyplan.report.style import EXPERT, POLICY, house_style
 
 _LIKENESS = LinearSegmentedColormap.from_list("likeness", ["#f4f4f1", "#8fb9d6", "#08406b"])
@@ -61,7 +61,7 @@ def draw_conflicts(summary: Mapping[str, Any], measured: Sequence[Conflicts], pa
             axes.title.set_color(INK)
             for spine in axes.spines.values():
                 spine.set_color(MUTED)
-        figure.savefig(path, dpi=200, facecolor="white", metadata=metadata(path))
+        figure.savefig(path, dpi=200, facecolor="white", metadata=without_dates(path))
 
 
 def _matrix(

@@ -56,7 +56,7 @@ def new_panels(count: int, path: Path) -> Iterator[Panels]:
     with house_style(), rc_context({"svg.hashsalt": "panels"}):  # equal data, equal bytes
         figure, axes = _grid(count)
         yield Panels(figure, axes)
-        figure.savefig(path, dpi=200, facecolor="white", metadata=metadata(path))
+        figure.savefig(path, dpi=200, facecolor="white", metadata=without_dates(path))
 
 
 def entitle(axes: Axes, robot: str) -> None:
@@ -81,6 +81,6 @@ def _grid(count: int) -> tuple[Figure, list[Axes]]:
     return figure, list(panels[:count])
 
 
-def metadata(path: Path) -> dict[str, None]:
-    """Nothing that changes from one drawing of the same data to the next."""
+def without_dates(path: Path) -> dict[str, None]:
+    """Metadata without anything that changes from one drawing of the same data to the next."""
     return {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix, {})

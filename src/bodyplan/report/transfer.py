@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from bodyplan.report.panels import INK, MUTED, metadata
+from bodyplan.report.panels import INK, MUTED, without_dates
 from bodyplan.report.style import DATA, EXPERT, POLICY, house_style
 
 _KINDS = {
@@ -46,7 +46,7 @@ def draw_transfer(answer: Mapping[str, Any], path: Path) -> None:
             axes.xaxis.label.set_color(MUTED)
             for spine in axes.spines.values():
                 spine.set_color(MUTED)
-        figure.savefig(path, dpi=200, facecolor="white", metadata=metadata(path))
+        figure.savefig(path, dpi=200, facecolor="white", metadata=without_dates(path))
 
 
 def _compare(

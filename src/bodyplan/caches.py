@@ -1,0 +1,10 @@
+"""Where commands keep what can be made again. Library functions are told where, or keep nothing."""
+
+import os
+from pathlib import Path
+
+
+def cache_folder(name: str) -> Path:
+    """`bodyplan/<name>` in the user's cache folder, by the XDG Base Directory Specification."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "bodyplan" / name
