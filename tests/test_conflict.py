@@ -13,14 +13,16 @@ from synthetic import write_dataset
 
 from bodyplan.cli import main
 from bodyplan.datasets.mixture import Mixture
+from bodyplan.datasets.stream import Stream
 from bodyplan.errors import BodyplanError
 from bodyplan.evaluate.conflicts import similarity, summarise
 from bodyplan.learn.algorithms.algorithm import ActorBatch
 from bodyplan.learn.algorithms.td3_bc import TD3BC
 from bodyplan.learn.combiners.pcgrad import PCGrad
 from bodyplan.learn.combiners.robot_gradients import robot_gradients
-from bodyplan.learn.conflict import Conflicts, measure_conflicts
+from bodyplan.learn.conflict import Conflicts, gram, measured_rows
 from bodyplan.learn.plan import Plan
+from bodyplan.learn.probe import measure_conflicts
 from bodyplan.learn.run import Run
 from bodyplan.learn.train import TrainConfig, train, train_seeds
 from bodyplan.report.conflicts import draw_conflicts
@@ -44,7 +46,7 @@ def config_for(place, name, **change):
         "network": "tiny",
         "batch_size": 16,
         "updates": UPDATES,
-        "log_every": 6,
+        "log_every": 2,
         "checkpoint_every": 6,
         "conflicts_every": 4,
     }
@@ -128,32 +130,35 @@ class _Unopposed(PCGrad):
         return super().weigh(jnp.abs(gram), key)
 
 
-def test_training_measures_the_gradients_of_its_own_batch(place, quick_compilation):
+def test_a_measurement_is_of_robots_own_gradients(place, quick_compilation):
     """By `jax.grad` of each robot's loss alone, on the batch that the key decides."""
-    config = config_for(place, "none", updates=1, log_every=1, conflicts_every=1)
+    config = config_for(place, "none")
     plan = Plan.of(config)
     state, mixture = plan.first_state(3), Mixture.of(plan.data)
-    _, report = jax.jit(plan.learner.interval, static_argnums=2)(state, mixture, 1)
-    sample_key, critic_key = jax.random.split(jax.random.split(state.key)[1])
-    batches = mixture.sample(sample_key, config.batch_size)
+    found = np.asarray(jax.jit(lambda state: gram(plan.learner, state, mixture))(state))
+    sizes = [len(steps.rewards) for steps in mixture.transitions]
+    rows = [np.asarray(own)[0, 0] for own in measured_rows(plan.learner, state.key, sizes)]
+    batches = Stream(plan.data).read([own[None, None] for own in rows])
+    batches = jax.tree.map(lambda array: array[0, 0], batches)
+    critic_key = jax.random.PRNGKey(9)
     algorithm, policy = plan.learner.algorithm, state.actor.policy
 
     @jax.jit
     def gradients(policy, batches):
-        critic, targets, _ = algorithm.critic_update(
+        _, targets, _ = algorithm.critic_update(
             state.critic, policy, batches, mixture.descriptors, critic_key
         )
         batch = ActorBatch(batches, mixture.descriptors, targets)
 
         def loss(policy, robot):
-            return algorithm.actor_losses(policy, critic, batch, critic_key)[0][robot]
+            return algorithm.actor_losses(policy, state.critic, batch, critic_key)[0][robot]
 
         return [ravel_pytree(jax.grad(loss)(policy, r))[0] for r in range(len(ROBOTS))]
 
     gradients = gradients(policy, batches)
     expected = np.array([[float(a @ b) for b in gradients] for a in gradients])
-    np.testing.assert_allclose(report.grams[0], expected, rtol=2e-4, atol=1e-6)
-    measured = Conflicts.of(tuple(ROBOTS), np.array([1]), np.asarray(report.grams))
+    np.testing.assert_allclose(found, expected, rtol=2e-4, atol=1e-6)
+    measured = Conflicts.of(tuple(ROBOTS), np.array([1]), found[None])
     lengths = np.sqrt(np.diag(expected))
     np.testing.assert_allclose(
         measured.cosines[0], expected / np.outer(lengths, lengths), atol=2e-4
@@ -163,17 +168,13 @@ def test_training_measures_the_gradients_of_its_own_batch(place, quick_compilati
 
 def test_measuring_changes_nothing_that_is_learned(place, run):
     plain = train(config_for(place, "plain", conflicts_every=0))
-    for own, other in zip(*(_weights(r.policy) for r in (run, plain)), strict=True):
-        np.testing.assert_allclose(own, other, rtol=1e-5, atol=1e-6)
+    name = f"checkpoints/{UPDATES}.safetensors"
+    assert (plain.path / name).read_bytes() == (run.path / name).read_bytes()
     assert not (plain.path / "conflicts.jsonl").exists()
 
 
-def _weights(policy):
-    return [np.asarray(leaf) for leaf in jax.tree.leaves(eqx.filter(policy.network, eqx.is_array))]
-
-
-def test_measurements_come_at_their_updates_also_across_intervals(run):
-    """Intervals of 6, measurements every 4."""
+def test_measurements_come_at_their_updates_and_go_to_the_metrics(run):
+    """Intervals of 2, measurements every 4."""
     measured = Conflicts.read(run)
     assert measured.updates.tolist() == [4, 8, 12]
     assert measured.robots == tuple(ROBOTS)
@@ -181,10 +182,19 @@ def test_measurements_come_at_their_updates_also_across_intervals(run):
     assert (measured.cosines == measured.cosines.transpose(0, 2, 1)).all()
     assert (np.diagonal(measured.cosines, axis1=1, axis2=2) == 1.0).all()
     told = {line["update"]: line for line in run.metrics}
-    last = measured.cosines[1:]
-    others = (last.sum(axis=2) - 1.0).mean(axis=0) / 3.0
+    assert "actor/cosine" not in told[10]
+    others = (measured.cosines[2].sum(axis=1) - 1.0) / 3.0
     for place, robot in enumerate(ROBOTS):
         assert told[12][f"actor/cosine/{robot}"] == pytest.approx(others[place], abs=1e-5)
+
+
+@pytest.mark.parametrize("algorithm", ["iql", "td3_bc"])
+def test_batches_from_disk_are_measured_the_same(place, run, algorithm):
+    if algorithm == "td3_bc":
+        run = train(config_for(place, "td3_bc", algorithm="td3_bc"))
+    streamed = train(config_for(place, f"{algorithm}_disk", algorithm=algorithm, data_on="host"))
+    here, there = (Conflicts.read(one) for one in (run, streamed))
+    np.testing.assert_allclose(here.cosines, there.cosines, atol=1e-5)
 
 
 def test_shares_and_means_are_those_counted_by_hand():
@@ -297,7 +307,10 @@ def test_the_command_says_what_is_missing(place, run, tmp_path, capsys):
 
 @pytest.mark.parametrize("algorithm", ["bc", "awac"])
 def test_other_algorithms_are_measured_the_same_way(place, algorithm):
-    run = train(config_for(place, algorithm, algorithm=algorithm, updates=6, conflicts_every=6))
+    config = config_for(
+        place, algorithm, algorithm=algorithm, updates=6, log_every=6, conflicts_every=6
+    )
+    run = train(config)
     measured = Conflicts.read(run)
     assert np.isfinite(measured.cosines).all()
     assert (measured.norms > 0.0).all()

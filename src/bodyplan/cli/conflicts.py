@@ -65,7 +65,8 @@ class ShowConflicts:
 
     def _measured(self, run: "Run") -> "Conflicts":
         from bodyplan.learn.compilation import enable_compilation_cache
-        from bodyplan.learn.conflict import Conflicts, measure_conflicts
+        from bodyplan.learn.conflict import Conflicts
+        from bodyplan.learn.probe import measure_conflicts
         from bodyplan.robots.catalogue import introduce
 
         introduce(run.policy.card.get("models", {}))

@@ -75,8 +75,8 @@ class TrainConfig:
     evaluate_every: int = 0
     """Updates between evaluations on the way, a multiple of log_every; 0 for none."""
     conflicts_every: int = 0
-    """Updates between measurements of how far robots' gradients agree, for `bodyplan conflicts`; 0
-    for none."""
+    """Updates between measurements of how far robots' gradients agree, for `bodyplan conflicts`; a
+    multiple of log_every, 0 for none."""
     tensorboard: bool = False
     """Mirror the metrics to TensorBoard files in the run's folder."""
     wandb: str | None = None
@@ -142,7 +142,7 @@ def require_sensible(config: TrainConfig, devices: int) -> None:
         ("checkpoint_every", config.checkpoint_every, "log_every", log_every),
         ("evaluate_every", config.evaluate_every, "log_every", log_every),
         ("log_every", log_every, "the actor's period", every),
-        ("conflicts_every", config.conflicts_every, "the actor's period", every),
+        ("conflicts_every", config.conflicts_every, "log_every", log_every),
         ("updates", config.updates, "the actor's period", every),
         ("batch_size", config.batch_size, "the number of devices", devices),
         (

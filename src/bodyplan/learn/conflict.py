@@ -7,9 +7,9 @@ section 5). Two robots are in conflict where the cosine between their gradients 
     conflicts.jsonl    {"update", "norms": [R], "cosines": [R (R - 1) / 2]}, pairs row by row
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -17,17 +17,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from bodyplan.datasets.mixture import Mixture
+from bodyplan.datasets.mixture import Mixture, draw
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics
+from bodyplan.learn.algorithms.algorithm import ActorBatch
 from bodyplan.learn.combiners.robot_gradients import cosines, robot_gradients
 from bodyplan.learn.compilation import compiled
-from bodyplan.learn.finetune import finetuning
-from bodyplan.learn.learner import Learner, LearnerState
+from bodyplan.learn.learner import Learner, LearnerState, Supply
 from bodyplan.learn.metrics import read_lines
-from bodyplan.learn.networks.families import Policy
-from bodyplan.learn.plan import Plan
 from bodyplan.learn.run import CONFLICTS, Run
+from bodyplan.learn.shards import own_part
+
+_MEASURING = 1  # folded into a state's key, so that measuring draws other samples than training
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,28 +54,6 @@ class Conflicts:
         angles[:, own, own] = 1.0
         norms = np.sqrt(np.diagonal(np.asarray(grams, float), axis1=1, axis2=2))
         return cls(tuple(robots), np.asarray(updates), norms, np.clip(angles, -1.0, 1.0))
-
-    @classmethod
-    def of_interval(
-        cls,
-        robots: Sequence[str],
-        grams: Float[np.ndarray, "K R R"],
-        before: int,
-        actor_every: int,
-        conflicts_every: int,
-    ) -> "Conflicts":
-        """The turns of an interval in which there was a measurement; there may be none.
-
-        Args:
-            robots: whose gradients they are.
-            grams: inner products, of every turn of the interval.
-            before: updates done before it.
-            actor_every: updates in a turn.
-            conflicts_every: updates from one measurement to the next.
-        """
-        ends = before + actor_every * np.arange(1, len(grams) + 1)
-        measured = ends % conflicts_every == 0
-        return cls.of(robots, ends[measured], np.asarray(grams)[measured])
 
     @classmethod
     def read(cls, run: Run) -> "Conflicts":
@@ -153,63 +131,43 @@ class Conflicts:
         return (self.cosines < 0.0).mean(axis=0).sum(axis=1) / max(count - 1, 1)
 
 
-def measure_conflicts(
-    run: Run,
-    data: Path | None = None,
-    batch_size: int | None = None,
-    batches: int = 16,
-    seed: int = 0,
-) -> Conflicts:
-    """Gradients of a finished run's actor on any data, which nothing is learned from.
+def gram(learner: Learner, state: LearnerState, data: Mixture | Supply) -> Float[Array, "R R"]:
+    """Inner products of what robots want of the actor, on a batch that teaches nothing.
 
     Args:
-        run: whose networks are looked at, as they are after its last update.
-        data: folder of a dataset of the same robots; the run's own where not given.
-        batch_size: transitions of each robot; as many as in training where not given.
-        batches: measurements, each on a batch of its own.
-        seed: decides the batches.
-
-    Raises:
-        BodyplanError: the run is not finished, the data are not of its robots, or a number is
-            below 1.
+        learner: whose losses they are.
+        state: whose networks; its key decides the batch.
+        data: what the batch is drawn from, or a supply of `measured_rows` alone.
     """
-    robots = tuple(run.config["robots"])
-    home = Path(run.config["data"]) if data is None else data
-    config = finetuning(run, robots, home, run.path)
-    config = replace(config, batch_size=batch_size or config.batch_size, devices=1)
-    if batches < 1:
-        raise BodyplanError(f"batches is {batches}; give 1 or more")
-    plan = Plan.of(config)
-    state = plan.first_state(seed)
-    keys = jax.random.split(jax.random.PRNGKey(seed), batches)
-
-    def measure(keys: PRNGKeyArray, state: LearnerState, mixture: Mixture) -> Float[Array, "T R R"]:
-        return jax.lax.map(lambda key: _gram(plan.learner, state, mixture, key), keys)
-
-    arguments = keys, state, Mixture.of(plan.data)
-    grams = compiled(jax.jit(measure).lower(*arguments))(*arguments)
-    updates = np.full(batches, int(run.config["updates"]))
-    return Conflicts.of(robots, updates, np.asarray(grams))
-
-
-def _gram(
-    learner: Learner, state: LearnerState, mixture: Mixture, key: PRNGKeyArray
-) -> Float[Array, "R R"]:
-    """As in training, but that the critics stay as they are."""
-    sample_key, critic_key, loss_key = jax.random.split(key, 3)
     algorithm, policy, critic = learner.algorithm, state.actor.policy, state.critic
-    batches = mixture.sample(sample_key, learner.batch_size)
-    _, targets, _ = algorithm.critic_update(
-        critic, policy, batches, mixture.descriptors, critic_key
-    )
-    batch = algorithm.settle(policy, critic, ActorBatch(batches, mixture.descriptors, targets))
+    sample_key, critic_key, loss_key = _keys(state.key)
+    if isinstance(data, Supply):
+        batches = jax.tree.map(lambda array: array[0, 0], data.batches)
+    else:
+        batches = data.sample(sample_key, learner.batch_size, own_part)
+    _, targets, _ = algorithm.critic_update(critic, policy, batches, data.descriptors, critic_key)
+    batch = algorithm.settle(policy, critic, ActorBatch(batches, data.descriptors, targets))
+    return robot_gradients(policy, learner.actor_losses(critic), batch, loss_key).gram
 
-    def losses(
-        policy: Policy, batch: ActorBatch, key: PRNGKeyArray
-    ) -> tuple[Float[Array, "R"], Metrics]:
-        return algorithm.actor_losses(policy, critic, batch, key)
 
-    return robot_gradients(policy, losses, batch, loss_key).gram
+def measured_rows(
+    learner: Learner, key: PRNGKeyArray, sizes: Sequence[int]
+) -> tuple[Int[Array, "1 1 B"], ...]:
+    """The steps that `gram` samples from a state with this key; `sizes` are those there are."""
+    return tuple(own[None, None] for own in draw(_keys(key)[0], sizes, learner.batch_size))
+
+
+def compile_gram(
+    learner: Learner, state: LearnerState, data: Mixture | Supply
+) -> Callable[[LearnerState, Mixture | Supply], Float[Array, "..."]]:
+    """`gram` as a program; it answers `[S, R, R]` where the state has a leading axis of seeds."""
+    program = learner.spread(partial(gram, learner), state, data, 0)
+    return compiled(jax.jit(program).lower(state, data))
+
+
+def _keys(key: PRNGKeyArray) -> list[PRNGKeyArray]:
+    """For a measurement's batch, critics and losses; training has others."""
+    return list(jax.random.split(jax.random.fold_in(key, _MEASURING), 3))
 
 
 def _places(robots: int) -> tuple[np.ndarray, np.ndarray]:

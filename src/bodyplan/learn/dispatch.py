@@ -18,12 +18,14 @@ from jaxtyping import Array, UInt32
 
 from bodyplan.datasets.mixture import Mixture
 from bodyplan.datasets.stream import Stream
+from bodyplan.learn.conflict import compile_gram, measured_rows
 from bodyplan.learn.learner import Learner, LearnerState, Report, Supply
 
 CHUNK_BYTES = 2**27
 """Of one dispatch's batches; two dispatches' are on the device at a time."""
 
 Advance = Callable[[LearnerState, Mixture | Supply], tuple[LearnerState, Report]]
+Measure = Callable[[LearnerState, Mixture | Supply], Array]
 Key = UInt32[np.ndarray, "2"]
 
 
@@ -39,6 +41,10 @@ class Dispatch(Protocol):
         """One interval; the state's memory is taken over."""
         ...
 
+    def gram(self, state: LearnerState) -> Array:
+        """Inner products `[R, R]` of robots' gradients, on a batch of the measurement's own."""
+        ...
+
 
 class Resident:
     """All data on the device; an interval is one dispatch."""
@@ -46,6 +52,7 @@ class Resident:
     def __init__(self, learner: Learner, mixture: Mixture) -> None:
         self._learner, self._mixture = learner, mixture
         self._programs: dict[int, Advance] = {}
+        self._measure: Measure | None = None
 
     def prepare(self, state: LearnerState, updates: int) -> None:
         if updates not in self._programs:
@@ -53,6 +60,11 @@ class Resident:
 
     def advance(self, state: LearnerState, updates: int) -> tuple[LearnerState, Report]:
         return self._programs[updates](state, self._mixture)
+
+    def gram(self, state: LearnerState) -> Array:
+        if self._measure is None:
+            self._measure = compile_gram(self._learner, state, self._mixture)
+        return self._measure(state, self._mixture)
 
 
 class _Fetch(NamedTuple):
@@ -74,6 +86,7 @@ class Streamed:
         self._draws: dict[int, Callable[..., tuple[Array, tuple[Array, ...]]]] = {}
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._ahead: _Fetch | None = None
+        self._measure: Measure | None = None
 
     def prepare(self, state: LearnerState, updates: int) -> None:
         length = self._length(updates)
@@ -92,6 +105,15 @@ class Streamed:
                 jax.block_until_ready(reports[-1])
             reports.append(report)
         return state, _joined(reports)
+
+    def gram(self, state: LearnerState) -> Array:
+        learner, stream = self._learner, self._stream
+        rows = measured_rows(learner, jnp.asarray(np.array(state.key)), stream.sizes)
+        batches = stream.read([np.asarray(own) for own in rows])
+        supply = jax.device_put(Supply(stream.data.descriptors, batches))
+        if self._measure is None:
+            self._measure = compile_gram(learner, state, supply)
+        return self._measure(state, supply)
 
     def _length(self, updates: int) -> int:
         """Updates of one dispatch: a divisor of the interval's, in whole turns."""
@@ -125,6 +147,4 @@ def _joined(reports: list[Report]) -> Report:
         return jnp.stack(values).mean(axis=0)
 
     metrics = jax.tree.map(mean, *(report.metrics for report in reports))
-    finite = jnp.concatenate([report.finite for report in reports])
-    grams = [report.grams for report in reports if report.grams is not None]
-    return Report(metrics, finite, jnp.concatenate(grams) if grams else None)
+    return Report(metrics, jnp.concatenate([report.finite for report in reports]))

@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 from bodyplan.datasets.mixture import Batch, Mixture, draw
 from bodyplan.learn.algorithms.algorithm import ActorBatch, Algorithm, Metrics, weigh
 from bodyplan.learn.combiners.combiner import ActorLosses, ActorState, Combiner, Groups
-from bodyplan.learn.combiners.robot_gradients import GradientWeighing, robot_gradients
+from bodyplan.learn.combiners.robot_gradients import GradientWeighing
 from bodyplan.learn.combiners.turns import in_places, take_turns
 from bodyplan.learn.compilation import compiled
 from bodyplan.learn.networks.families import Policy, Sizes
@@ -23,9 +23,6 @@ from bodyplan.robots.descriptors import RobotDescriptor
 
 Sample = Callable[[int, PRNGKeyArray], tuple[Batch, ...]]
 """The batch of a turn's critic update, by its number and its key."""
-
-
-_GRAM = "gram"  # where a turn puts inner products of gradients among its metrics
 
 
 class LearnerState(eqx.Module):
@@ -49,8 +46,6 @@ class Report(eqx.Module):
     """Means over the interval; a number or `[R]`."""
     finite: Bool[Array, "K R"]
     """Whether each robot's metrics were finite, turn by turn."""
-    grams: Float[Array, "K R R"] | None = None
-    """Inner products of the robots' gradients, in the turns in which they were measured."""
 
 
 class Supply(eqx.Module):
@@ -80,8 +75,6 @@ class Learner:
     """Decides in which order groups and gradients take their turns, for all seeds alike."""
     devices: int = 1
     """Devices that batches are split over."""
-    conflicts_every: int = 0
-    """Updates between two measurements of robots' gradients; 0 for none."""
 
     def init(self, seed: int, sizes: Sizes) -> LearnerState:
         """The state before the first update."""
@@ -116,12 +109,9 @@ class Learner:
                 jax.random.fold_in(order_key, number),
             )
         batch = ActorBatch(batches, descriptors, targets)
-        update = state.update + self.algorithm.actor_every
-        if self.conflicts_every:
-            gram = self._gram_if_due(update, state.actor.policy, critic, batch, actor_key)
-            critic_metrics = {**critic_metrics, _GRAM: gram}
         actor, actor_metrics = self._actor_turns(state.actor, critic, batch, actor_key)
         critic = self.algorithm.move_targets(critic, actor.policy)
+        update = state.update + self.algorithm.actor_every
         return LearnerState(actor, critic, key, update), {**critic_metrics, **actor_metrics}
 
     def _critic_update(
@@ -162,7 +152,7 @@ class Learner:
         self, actor: ActorState, critic: PyTree, batch: ActorBatch, key: PRNGKeyArray
     ) -> tuple[ActorState, Metrics]:
         """The actor's turn on the whole batch, or several on balanced shares of it."""
-        losses = self._actor_losses(critic)
+        losses = self.actor_losses(critic)
 
         def turn(
             actor: ActorState, share: ActorBatch, key: PRNGKeyArray
@@ -190,7 +180,7 @@ class Learner:
         actor, metrics = jax.lax.scan(share_turn, actor, (shares, keys))
         return actor, jax.tree.map(lambda values: values.mean(axis=0), metrics)
 
-    def _actor_losses(self, critic: PyTree) -> ActorLosses:
+    def actor_losses(self, critic: PyTree) -> ActorLosses:
         """The robots' losses, those that are told without their weights."""
 
         def losses(
@@ -202,23 +192,6 @@ class Learner:
             return weigh(plain, batch.batches), {"actor/loss": plain, **metrics}
 
         return losses
-
-    def _gram_if_due(
-        self,
-        update: Int[Array, ""],
-        policy: Policy,
-        critic: PyTree,
-        batch: ActorBatch,
-        key: PRNGKeyArray,
-    ) -> Float[Array, "R R"]:
-        """What robots want of the actor before its turn, measured now and then; else zeros."""
-
-        def measure() -> Float[Array, "R R"]:
-            settled = self.algorithm.settle(policy, critic, batch)
-            return robot_gradients(policy, self._actor_losses(critic), settled, key).gram
-
-        due = update % self.conflicts_every == 0
-        return jax.lax.cond(due, measure, lambda: jnp.zeros_like(jax.eval_shape(measure)))
 
     def interval(
         self, state: LearnerState, data: Mixture | Supply, updates: int
@@ -236,11 +209,10 @@ class Learner:
         turns = updates // self.algorithm.actor_every
         given = data.batches if isinstance(data, Supply) else None
         state, metrics = jax.lax.scan(body, state, given, length=turns)
-        grams = metrics.pop(_GRAM, None)
         shape = (turns, len(data.descriptors))
         told = [jnp.broadcast_to(m.reshape(turns, -1), shape) for m in metrics.values()]
         finite = jnp.isfinite(jnp.stack(told)).all(axis=0)
-        return state, Report({name: m.mean(axis=0) for name, m in metrics.items()}, finite, grams)
+        return state, Report(jax.tree.map(lambda values: values.mean(axis=0), metrics), finite)
 
     def draws(
         self, key: PRNGKeyArray, sizes: Sequence[int], updates: int
@@ -272,21 +244,23 @@ class Learner:
         def interval(state: LearnerState, data: Mixture | Supply) -> tuple[LearnerState, Report]:
             return self.interval(state, data, updates)
 
-        program: Callable[..., Any] = interval
-        if state.key.ndim > 1:
-            axes = jax.tree.map(lambda _: 0, state)
-            axes = eqx.tree_at(lambda axes: axes.update, axes, None)
-            program = jax.vmap(program, in_axes=(axes, None), out_axes=(axes, 0))
-        if self.devices > 1:
-            parts: Any = P()
-            if isinstance(data, Supply):
-                parts = jax.tree.map(lambda _: P(), data)
-                split = jax.tree.map(lambda _: P(None, None, AXIS), data.batches)
-                parts = eqx.tree_at(lambda parts: parts.batches, parts, split)
-            program = jax.shard_map(
-                program, mesh=mesh(self.devices), in_specs=(P(), parts), out_specs=P()
-            )
+        program = self.spread(interval, state, data, (seeds_axes(state), 0))
         return compiled(jax.jit(program, donate_argnums=0).lower(state, data))
+
+    def spread(
+        self, program: Callable[..., Any], state: LearnerState, data: Mixture | Supply, out: Any
+    ) -> Callable[..., Any]:
+        """A program over seeds, whose answers have axes `out` of them, and over devices."""
+        if state.key.ndim > 1:
+            program = jax.vmap(program, in_axes=(seeds_axes(state), None), out_axes=out)
+        if self.devices == 1:
+            return program
+        parts: Any = P()
+        if isinstance(data, Supply):
+            parts = jax.tree.map(lambda _: P(), data)
+            split = jax.tree.map(lambda _: P(None, None, AXIS), data.batches)
+            parts = eqx.tree_at(lambda parts: parts.batches, parts, split)
+        return jax.shard_map(program, mesh=mesh(self.devices), in_specs=(P(), parts), out_specs=P())
 
     def _keys(self, key: PRNGKeyArray) -> PRNGKeyArray:
         """The next turn's key, and one for each of the critics' updates."""
@@ -297,3 +271,9 @@ class Learner:
             return batches
         each = zip(batches, self.weights, strict=True)
         return tuple(batch._replace(weight=weight) for batch, weight in each)
+
+
+def seeds_axes(state: LearnerState) -> LearnerState:
+    """Where each leaf has its axis of seeds; the count of updates has none."""
+    axes = jax.tree.map(lambda _: 0, state)
+    return eqx.tree_at(lambda axes: axes.update, axes, None)

@@ -26,7 +26,7 @@ class Ledger:
         Raises:
             BodyplanError: the folder cannot be written to, or a mirror is not installed.
         """
-        self._config, self._robots = config, tuple(identity["robots"])
+        self._robots = tuple(identity["robots"])
         self._folder, self._path = folder, folder / METRICS
         if config.conflicts_every:
             rewind(folder / CONFLICTS, update)
@@ -43,20 +43,12 @@ class Ledger:
         return line
 
     def conflicts(
-        self, before: int, grams: Float[np.ndarray, "K R R"] | None
+        self, update: int, gram: Float[np.ndarray, "R R"]
     ) -> dict[str, Float[np.ndarray, "R"]]:
-        """Lines for the measurements in an interval that began after `before` updates.
-
-        Returns what they come to, robot by robot; nothing where there was none.
-        """
-        if grams is None:
-            return {}
-        every, config = self._config.chosen_algorithm.actor_every, self._config
-        measured = Conflicts.of_interval(self._robots, grams, before, every, config.conflicts_every)
+        """A line of conflicts.jsonl; returns what the metrics tell of it, robot by robot."""
+        measured = Conflicts.of(self._robots, np.array([update]), gram[None])
         for line in measured.lines():
             append(self._folder / CONFLICTS, line)
-        if not len(measured.updates):
-            return {}
         return {"actor/conflict": measured.robot_shares, "actor/cosine": measured.robot_cosines}
 
     def evaluation(

@@ -82,7 +82,6 @@ class Plan:
             group_critic=config.group_critic,
             order_seed=config.seed,
             devices=devices,
-            conflicts_every=config.conflicts_every,
         )
         return cls(config, dataset, learner, _sizes(config, dataset), groups)
 

@@ -174,16 +174,20 @@ def _loop(
         keys = np.array(state.key)
         state, reports = dispatch.advance(state, length)
         reports = jax.device_get(reports)
-        ended = time.perf_counter()
+        advanced = time.perf_counter()
         for place, seed in enumerate(seeds):
             key, report = part_of((keys, reports), place, count)
             require_finite(report, plan.learner, plan.data, key, update, length, seed.folder)
-        speed = {"updates_per_s": round(length / (ended - compiled), 3)}
-        before, update = update, update + length
+        update += length
+        measures = config.conflicts_every and update % config.conflicts_every == 0
+        grams = np.asarray(dispatch.gram(state)) if measures else None
+        ended = time.perf_counter()
+        speed = {"updates_per_s": round(length / (advanced - compiled), 3)}
         for place, ledger in enumerate(ledgers):
-            report = part_of(reports, place, count)
-            opposed = ledger.conflicts(before, report.grams)
-            metrics = named({**opposed, **report.metrics}, plan.data.robots)
+            metrics = part_of(reports, place, count).metrics
+            if grams is not None:
+                metrics |= ledger.conflicts(update, part_of(grams, place, count))
+            metrics = named(metrics, plan.data.robots)
             line = ledger.interval(update, ended - started, speed | metrics)
             if log is not None and place == 0:
                 log(update, line)
