@@ -17,7 +17,7 @@ NESTED = {"robots": ("list", "show", "draw", "check", "adapt", "generate")}
 NESTED["experts"] = ("train", "show", "plot")
 NESTED["data"] = ("build", "info", "verify", "plot", "import", "import-minari")
 NESTED["data"] += ("import-release", "export")
-CHANCE = ("demo", "train", "finetune", "evaluate")
+CHANCE = ("demo", "train", "finetune", "conflicts", "transfer", "evaluate")
 ALL = [(name, sub) for name in COMMANDS for sub in NESTED.get(name, (None,))]
 
 
