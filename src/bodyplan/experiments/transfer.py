@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bodyplan.datasets.episodes import Dataset
+from bodyplan.envs.walking import Command
 from bodyplan.errors import BodyplanError
 from bodyplan.evaluate.evaluation import Trial, evaluate
 from bodyplan.evaluate.intervals import estimate
@@ -104,6 +105,12 @@ class _Bench:
     """Of the dataset."""
     progress: Progress
 
+    @property
+    def command(self) -> Command:
+        """What the robots of the data were asked to do."""
+        vx, vy, wz = self.card["command"]
+        return (vx, vy, wz)
+
     def trained(
         self, name: str, config: TrainConfig, begin_with: Sequence[Run] = ()
     ) -> tuple[Run, ...]:
@@ -116,7 +123,7 @@ class _Bench:
 
         def on_interval(update: int, policy: Any) -> Mapping[str, Any]:
             trial = replace(self.plan.trial, episodes=min(8, self.plan.trial.episodes))
-            return evaluate(policy, config.robots, self.card["command"], trial)["robots"]
+            return evaluate(policy, config.robots, self.command, trial)["robots"]
 
         if not begin_with:
             return train_seeds(config, self.plan.seeds, log, on_interval)
@@ -135,7 +142,7 @@ class _Bench:
                 outcome = evaluate(
                     run.policy,
                     run.config["robots"],
-                    self.card["command"],
+                    self.command,
                     self.plan.trial,
                     self.card,
                     lambda name, done, total: self.progress("evaluating", done, total, name),

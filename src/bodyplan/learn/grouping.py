@@ -7,7 +7,7 @@ other; a JSON file holds any grouping by hand.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from bodyplan.robots.morphology.shares import Progress
 from bodyplan.robots.robot import Robot
 
 Groups = tuple[tuple[str, ...], ...]
+GroupSource = Callable[[int], Groups]
+"""From the updates done to the groups that hold from there on."""
 
 LINKAGES = ("ward", "average", "complete")
 

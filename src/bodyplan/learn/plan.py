@@ -20,6 +20,7 @@ from bodyplan.learn.config import TrainConfig, require_sensible
 from bodyplan.learn.dispatch import Dispatch, Resident, Streamed
 from bodyplan.learn.grouping import (
     Groups,
+    GroupSource,
     embodiment_groups,
     heuristic_groups,
     random_groups,
@@ -71,7 +72,7 @@ class Plan:
                 f"choose from {', '.join(dataset.robots)}"
             )
         dataset = replace(dataset, robots=config.robots or dataset.robots)
-        groups = _groups(config, dataset.robots)
+        groups = _group_source(config, dataset.robots)(0)
         learner = Learner(
             algorithm=config.chosen_algorithm,
             combiner=config.chosen_combiner,
@@ -154,17 +155,22 @@ def _sizes(config: TrainConfig, dataset: Dataset) -> Sizes:
     return sizes
 
 
-def _groups(config: TrainConfig, robots: Sequence[str]) -> Groups:
-    if config.combine != "grouped":
-        return (tuple(robots),)
-    if isinstance(config.groups, Path):
-        return read_groups(config.groups, robots)
-    if config.group_by == "heuristic":
-        return heuristic_groups(robots)
-    alike = embodiment_groups(robots, config.groups)
-    if config.group_by == "random":
-        return random_groups(robots, [len(group) for group in alike], config.seed)
-    return alike
+def _group_source(config: TrainConfig, robots: Sequence[str]) -> GroupSource:
+    """Who says which robots step together; all of today's sources say the same at any time."""
+
+    def groups(update: int) -> Groups:
+        if config.combine != "grouped":
+            return (tuple(robots),)
+        if isinstance(config.groups, Path):
+            return read_groups(config.groups, robots)
+        if config.group_by == "heuristic":
+            return heuristic_groups(robots)
+        alike = embodiment_groups(robots, config.groups)
+        if config.group_by == "random":
+            return random_groups(robots, [len(group) for group in alike], config.seed)
+        return alike
+
+    return groups
 
 
 def _weights(given: Mapping[str, float] | None, robots: Sequence[str]) -> tuple[float, ...] | None:
