@@ -1,7 +1,10 @@
 """Robots and recorded transitions, each read once for all test files."""
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +20,12 @@ GOLDEN = Path(__file__).parent / "data" / "golden"
 os.environ.setdefault(
     "XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=1"
 )
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    # Of this session, so that nothing compiled before can hide what no longer compiles; processes
+    # that are killed and started again find what they had.
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="bodyplan-tests-")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))  # for `literal`
 
 
