@@ -56,7 +56,7 @@ class Course:
             self.commands.graded[0],
             hyper.num_envs,
             config.physics,
-            initial_state="varied" if robot.expert.assisted else "random",
+            initial_state="varied" if robot.expert.poised else "random",
             seed=config.seed,
             threads=config.threads,
             horizon=config.episode_steps or robot.expert.episode_steps,
