@@ -69,6 +69,54 @@ def test_samples_spread_by_each_joints_standard_deviation():
     np.testing.assert_allclose(drawn.mean(axis=0), policy.mean(one)[0], atol=0.03)
 
 
+def skipping():
+    """The run with a layer that skips the network, of 22 senses and 3 joints."""
+    rng = np.random.default_rng(5)
+    weight, bias = rng.normal(0.0, 2.0, (3, 22)), rng.normal(size=3)
+    skip = {"skip.weight": weight.astype(np.float32), "skip.bias": bias.astype(np.float32)}
+    return Snapshots(RUN.tensors | skip, RUN.card)
+
+
+def test_a_skip_layer_adds_to_the_mean_and_bounds_the_sum():
+    run, observation = skipping(), observations(50)
+    senses, skip = policy_input(observation).astype(float), run.tensors
+    added = senses @ skip["skip.weight"].T.astype(float) + skip["skip.bias"]
+    own = RUN.policy(2).mean(observation)
+    together = run.policy(2).mean(observation)
+    np.testing.assert_allclose(together, np.clip(own + added, -10.0, 10.0), rtol=1e-4, atol=1e-4)
+    assert (np.abs(together) == 10.0).any()
+    assert (np.abs(together) < 10.0).any()
+
+
+def test_samples_with_a_skip_layer_are_those_without_and_the_layer():
+    run, observation = skipping(), observations(50)
+    drawn, own = (r.policy(1).sample(observation, np.random.default_rng(3)) for r in (run, RUN))
+    weight, bias = run.tensors["skip.weight"], run.tensors["skip.bias"]
+    together = np.clip(own + policy_input(observation) @ weight.T + bias, -10.0, 10.0)
+    np.testing.assert_allclose(drawn, together, rtol=1e-4, atol=1e-4)
+
+
+def test_a_skip_layer_is_saved_as_it_is_and_refused_in_part(tmp_path):
+    run, path = skipping(), tmp_path / "run.safetensors"
+    run.save(path)
+    loaded = Snapshots.read(path)
+    for name in ("skip.weight", "skip.bias"):
+        np.testing.assert_array_equal(loaded.tensors[name], run.tensors[name])
+    half = {name: tensor for name, tensor in run.tensors.items() if name != "skip.bias"}
+    write_tensors(path, half, {"card": json.dumps(RUN.card)})
+    with pytest.raises(BodyplanError, match="lacks or garbles 'skip.bias'"):
+        Snapshots.read(path)
+    write_tensors(path, half | {"skip.bias": np.zeros(2)}, {"card": json.dumps(RUN.card)})
+    with pytest.raises(BodyplanError, match="skip.bias has shape"):
+        Snapshots.read(path)
+
+
+def test_the_same_policies_stand_under_another_command():
+    other = RUN.under((-1.0, 0.0, 0.0))
+    assert (other.command, RUN.command) == ((-1.0, 0.0, 0.0), COMMAND)
+    assert other.tensors is RUN.tensors
+
+
 def test_saved_and_loaded_again(tmp_path):
     RUN.save(snapshot_path("dog", COMMAND, tmp_path))
     assert (tmp_path / "dog" / "forward.safetensors").is_file()

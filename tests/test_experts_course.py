@@ -15,9 +15,11 @@ from bodyplan.datasets.episodes import Dataset
 from bodyplan.datasets.experts import Snapshots, policy_input
 from bodyplan.envs.environment import Environment
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.course import ExpertConfig, critic_input
+from bodyplan.learn.course import Course, constant_tensors
+from bodyplan.learn.expert_config import ExpertConfig
 from bodyplan.learn.experts import train_expert
 from bodyplan.learn.ppo import PPOConfig
+from bodyplan.learn.senses import critic_input
 from bodyplan.storage import read_tensors
 
 ITERATION = 16 * 16
@@ -31,20 +33,22 @@ CONFIG = ExpertConfig(
     log_replay=3,
     ppo=PPOConfig(num_envs=16, rollout_steps=16, epochs=2, minibatches=2, hidden=8),
 )
+HELPED = replace(CONFIG, robot="unitree_h1", command="both", log_replay=0)
+"""A course whose robots are held, told several commands, and have a prior."""
 LAST_CHECKPOINT, KILLED_AT = 6 * ITERATION, 8 * ITERATION
 FILE = "checkpoint.safetensors"
 
 KILLED_RUN = f"""
 import os, signal, sys
 from pathlib import Path
-from test_experts_course import CONFIG
+from test_experts_course import CONFIG, HELPED
 from bodyplan.learn.experts import train_expert
 
 def log(steps, metrics):
     if steps == {KILLED_AT}:
         os.kill(os.getpid(), signal.SIGKILL)
 
-train_expert(CONFIG, Path(sys.argv[1]), log)
+train_expert({{"CONFIG": CONFIG, "HELPED": HELPED}}[sys.argv[2]], Path(sys.argv[1]), log)
 """
 
 
@@ -57,18 +61,23 @@ def undisturbed(tmp_path_factory):
     return folder, snapshots, logged
 
 
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory):
-    """Folder of a run that SIGKILL ended two iterations after its second checkpoint."""
-    folder = tmp_path_factory.mktemp("killed")
+def kill(folder, config):
+    """Train in another process until it is ended by SIGKILL."""
     homes = [Path(__file__).parent, Path(bodyplan.__file__).parents[1]]
     path = os.pathsep.join(map(str, [*homes, os.environ.get("PYTHONPATH", "")]))
     ended = subprocess.run(
-        [sys.executable, "-c", KILLED_RUN, str(folder)],
+        [sys.executable, "-c", KILLED_RUN, str(folder), config],
         env=os.environ | {"PYTHONPATH": path},
         check=False,
     )
     assert ended.returncode == -signal.SIGKILL
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """Folder of a run that SIGKILL ended two iterations after its second checkpoint."""
+    folder = tmp_path_factory.mktemp("killed")
+    kill(folder, "CONFIG")
     chunks = [f"replay-{begin:012d}.npz" for begin in (0, 3 * ITERATION)]
     assert sorted(file.name for file in folder.iterdir()) == [FILE, *chunks]
     return folder
@@ -137,6 +146,47 @@ def test_a_killed_run_continues_and_ends_with_the_same_bits(undisturbed, killed)
     whole = Dataset.open(folder.with_name("undisturbed.replay"))
     assert whole.verify() == []
     assert Dataset.open(replay).card == whole.card  # checksums of all arrays are in it
+
+
+def test_a_killed_run_of_helped_robots_ends_with_the_same_bits(tmp_path):
+    whole, folder = {}, tmp_path / "whole"
+    expected = train_expert(HELPED, folder, whole.__setitem__)
+    killed, continued = tmp_path / "killed", {}
+    kill(killed, "HELPED")
+    snapshots = train_expert(replace(HELPED, threads=2), killed, continued.__setitem__)
+    assert continued == {steps: whole[steps] for steps in continued}
+    assert len({metrics["life"] for metrics in whole.values()}) > 1  # they fell
+    assert snapshots.card == expected.card
+    for name, tensor in expected.tensors.items():
+        np.testing.assert_array_equal(snapshots.tensors[name], tensor, err_msg=name)
+    (told, _), (found, _) = read_tensors(folder / FILE), read_tensors(killed / FILE)
+    for name, tensor in told.items():
+        np.testing.assert_array_equal(found[name], tensor, err_msg=name)
+
+
+def test_the_snapshot_of_a_helped_robot_is_actor_and_prior(tmp_path):
+    course = Course(replace(HELPED, steps=ITERATION))
+    course.iterate()
+    observation = Environment("unitree_h1", num_envs=5, initial_state="random", seed=3).observation
+    senses = policy_input(observation)
+    mean = course.learner.actor(course.learner.actor_normaliser(senses))
+    own = {name: tensor[:1] for name, tensor in course.tensors.items()}
+    snapshots = Snapshots(own | constant_tensors(course), {"steps": [ITERATION]})
+    policy = snapshots.policy(0)
+    together = course.prior.added(np.asarray(mean), senses)
+    assert np.abs(together).max() > 0.5
+    np.testing.assert_allclose(policy.mean(observation), together, atol=5e-3)
+    np.testing.assert_allclose(policy.std, course.learner.actor.std(), rtol=1e-3)
+    path = tmp_path / "run.safetensors"
+    train_expert(replace(HELPED, steps=ITERATION), tmp_path / "run").save(path)
+    again = Snapshots.read(path).policy(0)
+    np.testing.assert_array_equal(again.mean(observation), policy.mean(observation))
+
+
+@pytest.mark.parametrize("config", [HELPED, replace(CONFIG, command="both")])
+def test_helped_or_variously_told_robots_leave_no_log(config, tmp_path):
+    with pytest.raises(BodyplanError, match="build from snapshots"):
+        train_expert(replace(config, log_replay=3), tmp_path)
 
 
 def test_a_finished_run_is_not_trained_again(undisturbed):

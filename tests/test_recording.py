@@ -57,7 +57,8 @@ class Diary:
         self.time += 1
         fallen = (self.time >= 2 + self.robots) & (self.episode % 2 == 0)
         velocity = np.zeros((len(self.robots), 3))
-        return Step(self.look(), rewards, fallen, self.time >= HORIZON, velocity)
+        terms = np.zeros((len(self.robots), 15))
+        return Step(self.look(), rewards, fallen, self.time >= HORIZON, velocity, terms)
 
     @property
     def descriptor(self):

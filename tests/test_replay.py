@@ -58,7 +58,14 @@ def run(folder, between, several=False):
         late = np.full(SIMULATED, time == 15)
         actions = np.full((SIMULATED, JOINTS), time, np.float32)
         reward = np.float32(time + 100 * np.arange(SIMULATED))
-        step = Step(look(time + 1, episode), reward, fallen, late, np.zeros((SIMULATED, 3)))
+        step = Step(
+            look(time + 1, episode),
+            reward,
+            fallen,
+            late,
+            np.zeros((SIMULATED, 3)),
+            np.zeros((SIMULATED, 15)),
+        )
         chunk.close(actions, step, bodies(episode, several))
         episode[fallen | late] += 1
         if time + 1 in between:

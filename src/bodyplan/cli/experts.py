@@ -27,7 +27,7 @@ class TrainExpert:
     robot: tyro.conf.Positional[str]
     """Packaged name, or path of an MJCF with a TOML beside it."""
     command: str = "forward"
-    """forward, backward or vx,vy,wz."""
+    """forward, backward, vx,vy,wz, or both: one run that serves forward and backward."""
     steps: int | None = None
     """Control steps, all simulated robots together; as the robot needs where not given."""
     episode_steps: int | None = None
@@ -55,7 +55,8 @@ class TrainExpert:
     def run(self) -> None:
         """Train, grade, save."""
         from bodyplan.evaluate.experts import grade
-        from bodyplan.learn.course import ExpertConfig
+        from bodyplan.learn.commands import Commands
+        from bodyplan.learn.expert_config import ExpertConfig
         from bodyplan.learn.experts import train_expert
 
         config = ExpertConfig(
@@ -70,22 +71,29 @@ class TrainExpert:
             log_replay=self.log_replay,
             conditions=self.conditions,
         )
-        robot, command = Robot.load(self.robot), parse_command(self.command)
-        path = snapshot_path(robot.name, command, self.out)
-        title = f"{robot.name} {command_name(command)}"
+        robot, commands = Robot.load(self.robot), Commands.parse(self.command)
+        title = f"{robot.name} {commands.name}"
         total = self.steps or robot.expert.steps
         with progress() as report:
 
             def log(steps: int, metrics: dict[str, float]) -> None:
                 note = f"return {metrics['return']:.1f}, length {metrics['length']:.0f}"
+                if metrics.get("help"):
+                    note += f", helped {100 * metrics['help']:.0f} %"
                 report(title, min(steps, total), total, note)
 
-            replay = replay_path(robot.name, command, self.out) if self.log_replay else None
-            snapshots = train_expert(config, path.with_suffix(".run"), log, replay)
+            asked = self.log_replay > 0
+            replay = replay_path(robot.name, commands.graded[0], self.out) if asked else None
+            folder = self.out / robot.name / f"{commands.name}.run"
+            snapshots = train_expert(config, folder, log, replay)
         say("grading the snapshots in reference physics ...")
-        graded = grade(snapshots, robot, self.episodes, self.seed)
-        graded.save(path)
-        _answer(graded, path, self.json)
+        answers = []
+        for command in commands.graded:
+            graded = grade(snapshots.under(command), robot, self.episodes, self.seed)
+            path = snapshot_path(robot.name, command, self.out)
+            graded.save(path)
+            answers.append((graded, path))
+        _answer(answers, self.json)
 
 
 @dataclass(frozen=True)
@@ -106,7 +114,7 @@ class ShowExpert:
         command = parse_command(self.command)
         name = Robot.load(self.robot).name
         path = snapshot_path(name, command, self.snapshots)
-        _answer(Snapshots.load(name, command, self.snapshots), path, self.json)
+        _answer([(Snapshots.load(name, command, self.snapshots), path)], self.json)
 
 
 @dataclass(frozen=True)
@@ -158,21 +166,22 @@ class PlotExperts:
         return sorted({path.parent.name for path in home.glob("*/*") if path.name in files})
 
 
-def _answer(snapshots: Snapshots, path: Path, as_json: bool) -> None:
-    card = snapshots.card
+def _answer(answers: Sequence[tuple[Snapshots, Path]], as_json: bool) -> None:
     if as_json:
-        print_json(card | {"file": str(path)})
+        cards = [snapshots.card | {"file": str(path)} for snapshots, path in answers]
+        print_json(cards[0] if len(cards) == 1 else {"runs": cards})
         return
-    rows = [
-        {"snapshot": i, "steps": steps, "return": value, "length": length}
-        for i, (steps, value, length) in enumerate(
-            zip(card["steps"], card["return_mean"], card["length_mean"], strict=True)
-        )
-    ]
-    title = f"{snapshots.robot}, {command_name(snapshots.command)}: sampled actions"
-    print_table(title, rows)
-    print_table("The expert: last snapshot, mean action", [card["expert"]])
-    say(str(path))
+    for snapshots, path in answers:
+        card = snapshots.card
+        columns = (card["steps"], card["return_mean"], card["length_mean"])
+        rows = [
+            {"snapshot": i, "steps": steps, "return": value, "length": length}
+            for i, (steps, value, length) in enumerate(zip(*columns, strict=True))
+        ]
+        title = f"{snapshots.robot}, {command_name(snapshots.command)}: sampled actions"
+        print_table(title, rows)
+        print_table("The expert: last snapshot, mean action", [card["expert"]])
+        say(str(path))
 
 
 COMMAND = {"train": TrainExpert, "show": ShowExpert, "plot": PlotExperts}

@@ -9,7 +9,7 @@ JAX nor a compiler.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ _SINGLE_THREADED = 2**18
 _LAYERS = tuple(f"layers.{i}.{part}" for i in range(3) for part in ("weight", "bias"))
 _HALF = (*_LAYERS, "log_std")
 _SINGLE = ("observation_mean", "observation_std")
+_SKIP = ("skip.weight", "skip.bias")
+"""Of all snapshots of a run alike; a run may have them or not."""
 _PER_SNAPSHOT = ("steps", "return_mean", "length_mean")
 
 
@@ -47,28 +49,48 @@ def policy_input(observation: Observation) -> Float[np.ndarray, "N I"]:
 
 @dataclass(frozen=True, eq=False)
 class SnapshotPolicy:
-    """A Gaussian policy: an ELU network for the mean and a standard deviation for each joint."""
+    """A Gaussian policy: an ELU network for the mean and a standard deviation for each joint.
+
+    One with a skip layer adds an affine function of its raw senses and bounds the sum.
+    """
 
     layers: tuple[tuple[Float[np.ndarray, "_ _"], Float[np.ndarray, "_"]], ...]
     std: Float[np.ndarray, "J"]
     observation_mean: Float[np.ndarray, "I"]
     observation_std: Float[np.ndarray, "I"]
+    skip: tuple[Float[np.ndarray, "J I"], Float[np.ndarray, "J"]] | None = None
+    """Weight and bias."""
 
     def mean(self, observation: Observation) -> Float[np.ndarray, "N J"]:
         """The mean action, clipped to +-10."""
-        hidden = (policy_input(observation) - self.observation_mean) / self.observation_std
+        senses = policy_input(observation)
+        return self._bounded(self._network(senses), senses)
+
+    def sample(
+        self, observation: Observation, rng: np.random.Generator
+    ) -> Float[np.ndarray, "N J"]:
+        """An action as PPO would have drawn it while training."""
+        senses = policy_input(observation)
+        mean = self._network(senses)
+        noisy = mean + self.std * rng.standard_normal(mean.shape, dtype=np.float32)
+        return self._bounded(noisy, senses)
+
+    def _network(self, senses: Float[np.ndarray, "N I"]) -> Float[np.ndarray, "N J"]:
+        hidden = (senses - self.observation_mean) / self.observation_std
         for weight, bias in self.layers[:-1]:
             hidden = _multiply(hidden, weight) + bias
             hidden = np.where(hidden > 0.0, hidden, np.expm1(np.minimum(hidden, 0.0)))
         weight, bias = self.layers[-1]
         return np.clip(_multiply(hidden, weight) + bias, -MEAN_LIMIT, MEAN_LIMIT)
 
-    def sample(
-        self, observation: Observation, rng: np.random.Generator
+    def _bounded(
+        self, action: Float[np.ndarray, "N J"], senses: Float[np.ndarray, "N I"]
     ) -> Float[np.ndarray, "N J"]:
-        """An action as PPO would have drawn it while training."""
-        mean = self.mean(observation)
-        return mean + self.std * rng.standard_normal(mean.shape, dtype=np.float32)
+        """With what the skip layer adds; without one, as it is."""
+        if self.skip is None:
+            return action
+        weight, bias = self.skip
+        return np.clip(action + _multiply(senses, weight) + bias, -MEAN_LIMIT, MEAN_LIMIT)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +99,7 @@ class Snapshots:
 
     Tensors, S snapshots: `layers.i.weight [S, H, I]` and `layers.i.bias [S, H]` for i = 0, 1, 2,
     `log_std [S, J]`, all float16; `observation_mean` and `observation_std [S, I]` float32.
+    Where the run has them, for all snapshots: `skip.weight [J, I]` and `skip.bias [J]` float32.
 
     The card has `robot`, `command`, `steps [S]`, and `return_mean [S]`, `length_mean [S]` of
     sampled actions in reference physics; `expert`, figures of the last snapshot's mean action;
@@ -131,6 +154,7 @@ class Snapshots:
         """
         half = {name: self.tensors[name].astype(np.float16) for name in _HALF}
         single = {name: self.tensors[name].astype(np.float32) for name in _SINGLE}
+        single |= {name: self.tensors[name] for name in _SKIP if name in self.tensors}
         write_tensors(path, {**half, **single}, {"card": json.dumps(self.card, allow_nan=False)})
 
     def __len__(self) -> int:
@@ -165,14 +189,20 @@ class Snapshots:
     def policy(self, index: int) -> SnapshotPolicy:
         """One snapshot, ready to act; negative indices count from the end."""
         part = {
-            name: np.asarray(tensor[index], np.float32) for name, tensor in self.tensors.items()
+            name: np.asarray(self.tensors[name][index], np.float32) for name in (*_HALF, *_SINGLE)
         }
+        given = self.tensors
         return SnapshotPolicy(
             layers=tuple((part[f"layers.{i}.weight"], part[f"layers.{i}.bias"]) for i in range(3)),
             std=np.exp(part["log_std"]),
             observation_mean=part["observation_mean"],
             observation_std=part["observation_std"],
+            skip=(given[_SKIP[0]], given[_SKIP[1]]) if _SKIP[0] in given else None,
         )
+
+    def under(self, command: Command) -> "Snapshots":
+        """The same policies, not graded yet, for another command."""
+        return replace(self, card=self.card | {"command": list(command)})
 
 
 def snapshot_path(robot: str, command: Command, folder: str | Path | None = None) -> Path:
@@ -233,9 +263,12 @@ def _fault(snapshots: Snapshots) -> str | None:
         "log_std": (joints,),
         **dict.fromkeys(_SINGLE, (inputs,)),
     }
-    for name, shape in expected.items():
-        if tensors[name].shape != (count, *shape):
-            return f"{name} has shape {list(tensors[name].shape)}, not {[count, *shape]}"
+    stacked = {name: (count, *shape) for name, shape in expected.items()}
+    if any(name in tensors for name in _SKIP):
+        stacked |= dict(zip(_SKIP, [(joints, inputs), (joints,)], strict=True))
+    for name, shape in stacked.items():
+        if tensors[name].shape != shape:
+            return f"{name} has shape {list(tensors[name].shape)}, not {list(shape)}"
         if not np.isfinite(tensors[name]).all():
             return f"{name} holds NaN or infinity"
     if (tensors["observation_std"] <= 0.0).any():

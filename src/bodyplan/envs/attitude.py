@@ -26,6 +26,20 @@ def roll_pitch(gravity: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 2"]:
     return np.stack([np.arctan2(-y, -z), np.arcsin(np.clip(x, -1.0, 1.0))], axis=1)
 
 
+def quaternion(angles: Float[np.ndarray, "M 3"]) -> Float[np.ndarray, "M 4"]:
+    """Of extrinsic x-y-z Euler angles (rad), as (w, x, y, z)."""
+    (cx, cy, cz), (sx, sy, sz) = np.cos(angles / 2.0).T, np.sin(angles / 2.0).T
+    return np.stack(
+        [
+            cx * cy * cz + sx * sy * sz,
+            sx * cy * cz - cx * sy * sz,
+            cx * sy * cz + sx * cy * sz,
+            cx * cy * sz - sx * sy * cz,
+        ],
+        axis=1,
+    )
+
+
 def _cross(a: Float[np.ndarray, "N 3"], b: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 3"]:
     """NumPy's own `cross` takes three times as long for small N."""
     (ax, ay, az), (bx, by, bz) = a.T, b.T

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from bodyplan.envs.walking import Observation
+from bodyplan.envs.walking import VELOCITY_SCALE, Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import ANGLE_SCALE
 from bodyplan.robots.randomisation import RandomisationRanges
@@ -87,7 +87,7 @@ def disturb(
     if conditions.noise:
         count = joints.shape[:2]
         joints[..., 0] += noise(ranges.joint_position_noise / ANGLE_SCALE, count)
-        joints[..., 1] += noise(ranges.joint_velocity_noise / 35.0, count)
+        joints[..., 1] += noise(ranges.joint_velocity_noise / VELOCITY_SCALE, count)
         rates = general[:, 3:6] + noise(ranges.angular_velocity_noise / 50.0, (len(general), 3))
         general[:, 3:6] = np.clip(rates, -1.0, 1.0)
         general[:, 9:12] += noise(ranges.gravity_noise, (len(general), 3))

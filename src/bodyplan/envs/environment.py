@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from bodyplan.envs import conditions as disturbances
 from bodyplan.envs import walking
 from bodyplan.envs.actions import check_action
+from bodyplan.envs.attitude import quaternion
 from bodyplan.envs.conditions import CLEAN, Conditions
 from bodyplan.envs.randomisation import draw
 from bodyplan.envs.simulator import Simulator
@@ -21,7 +22,8 @@ from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import RobotDescriptor, describe
 from bodyplan.robots.robot import Robot
 
-INITIAL_STATES = ("nominal", "random")
+INITIAL_STATES = ("nominal", "random", "varied")
+NEAR = 0.1  # rad: how near the nominal pose half of the varied initial states are
 RANDOM_COMMAND = "random"
 
 _OWN = -1  # where a specimen's seed would stand: the robot as its files give it
@@ -40,6 +42,8 @@ class Step(NamedTuple):
     """Out of time: the future goes on unseen."""
     velocity: Float[np.ndarray, "N 3"]
     """vx, vy (m/s) and yaw rate (rad/s) in the trunk frame."""
+    terms: Float[np.ndarray, "N 15"]
+    """`REWARD_TERMS` at full penalties, before the sum is clipped."""
 
 
 class Environment:
@@ -66,7 +70,8 @@ class Environment:
                 its own for each robot at each reset.
             num_envs: N.
             physics: `reference` (data, evaluation) or `fast` (training experts).
-            initial_state: `nominal` pose at rest, or `random` as the robot's figures say.
+            initial_state: `nominal` pose at rest, `random` as the robot's figures say, or
+                `varied`, half of them `random` and half near the nominal pose.
             seed: decides everything that is random.
             threads: native threads; all cores where not given. Results do not depend on it.
             horizon: control steps until an episode is truncated.
@@ -158,6 +163,7 @@ class Environment:
             terminated=walking.has_fallen(robot, state) | self.simulator.diverged,
             truncated=self.elapsed >= self.horizon,
             velocity=np.column_stack([planar, state.angular_velocity[:, 2]]),
+            terms=terms,
         )
 
     @property
@@ -253,7 +259,7 @@ class Environment:
             return qpos, qvel
         tilt = np.pi * ranges.roll_pitch
         angles = rng.uniform([-tilt, -tilt, -np.pi], [tilt, tilt, np.pi], (count, 3))
-        qpos[:, 3:7] = _quaternion(angles)
+        qpos[:, 3:7] = quaternion(angles)
         factor = rng.uniform(
             ranges.joint_position, 1.0 + ranges.joint_position, (count, robot.num_joints)
         )
@@ -262,6 +268,11 @@ class Environment:
         qvel[:, robot.qvel_index] = share * robot.max_velocity
         qvel[:, :3] = rng.uniform(-1.0, 1.0, (count, 3)) * ranges.linear_velocity
         qvel[:, 3:6] = rng.uniform(-1.0, 1.0, (count, 3)) * ranges.angular_velocity
+        if self.initial_state == "varied":
+            near = rng.random(count) < 0.5
+            noise = rng.uniform(-NEAR, NEAR, (int(near.sum()), robot.num_joints))
+            qpos[np.ix_(near, robot.qpos_index)] = robot.nominal + noise
+            qvel[np.ix_(near, robot.qvel_index)] = 0.0
         return qpos, qvel
 
 
@@ -281,17 +292,3 @@ def make(
 def _blank_memory(robot: Robot, num_envs: int) -> Memory:
     per_joint = (num_envs, robot.num_joints)
     return Memory(np.zeros(per_joint), np.zeros(per_joint), np.zeros((num_envs, robot.num_feet)))
-
-
-def _quaternion(angles: Float[np.ndarray, "M 3"]) -> Float[np.ndarray, "M 4"]:
-    """Of extrinsic x-y-z Euler angles (rad), as (w, x, y, z)."""
-    (cx, cy, cz), (sx, sy, sz) = np.cos(angles / 2.0).T, np.sin(angles / 2.0).T
-    return np.stack(
-        [
-            cx * cy * cz + sx * sy * sz,
-            sx * cy * cz - cx * sy * sz,
-            cx * sy * cz + sx * cy * sz,
-            cx * cy * sz - sx * sy * cz,
-        ],
-        axis=1,
-    )

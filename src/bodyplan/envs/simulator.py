@@ -23,6 +23,7 @@ from bodyplan.robots.figures import Figures, MotorErrors, no_errors, torque_law
 from bodyplan.robots.robot import Robot
 
 _CONTROL = mujoco.mjtState.mjSTATE_CTRL.value
+_WITH_WRENCH = _CONTROL | mujoco.mjtState.mjSTATE_QFRC_APPLIED.value
 _FULL = mujoco.mjtState.mjSTATE_FULLPHYSICS
 
 
@@ -89,6 +90,8 @@ class Simulator:
         self._feet = _foot_columns(robot)
         self._first_any = sum(len(foot.geoms) for foot in robot.feet)
         self.torques = np.zeros((num_envs, robot.num_joints))
+        self.wrench: Float[np.ndarray, "N 6"] | None = None
+        """Force (N, world axes) and torque (N m, trunk axes) on the trunk during a control step."""
         self.diverged = np.zeros(num_envs, bool)
         """Whose numbers left all bounds in the last control step; what follows is no physics."""
         everyone = np.ones(num_envs, bool)
@@ -150,15 +153,19 @@ class Simulator:
         positions = self.qpos[:, robot.qpos_index]
         velocities = self.qvel[:, robot.qvel_index]
         self.torques = torque_law(self.figures, self.errors, action, positions, velocities)
-        control = np.zeros((self.num_envs, self._model.nu))
+        motors = self._model.nu
+        free = self.wrench is None
+        control = np.zeros((self.num_envs, motors if free else motors + self._model.nv))
         control[:, robot.actuator_ids] = self.torques
+        if self.wrench is not None:
+            control[:, motors : motors + 6] = self.wrench
         held = np.repeat(control[:, None], self._substeps, axis=1)
         self._rollout.rollout(
             self._models,
             self._data,
             self.states,
             held,
-            control_spec=_CONTROL,
+            control_spec=_CONTROL if free else _WITH_WRENCH,
             skip_checks=True,
             nstep=self._substeps,
             initial_warmstart=self.warmstarts,

@@ -30,6 +30,8 @@ CONTROL_STEP = 0.02
 HORIZON = 1000
 """Control steps in an episode: 20 s."""
 TRACKING_TEMPERATURE = 0.25
+VELOCITY_SCALE = 35.0
+"""rad/s: joint velocities are observed in this unit."""
 AIR_TIME_TARGET = 0.5
 """Seconds."""
 SOFT_RANGE = 0.9
@@ -171,7 +173,7 @@ def observe(
     joints = np.stack(
         [
             (state.joint_positions - nominal) / ANGLE_SCALE,
-            state.joint_velocities / 35.0,
+            state.joint_velocities / VELOCITY_SCALE,
             action / 10.0,
         ],
         axis=-1,

@@ -3,12 +3,14 @@
 What is recorded and graded is the task itself in reference physics. The course may help: cheaper
 physics, random starts, penalties that ramp up, and a guide, a share of the tracking reward with a
 wide temperature, because a robot that stands a metre per second short of its command otherwise
-feels no slope. The guide fades with the ramp, so the course ends on the task's own reward.
+feels no slope (`syllabus.py`). Robots that fall before they can learn get an action prior
+(`prior.py`) and hands on the trunk (`assistance.py`); their figures say so. The course ends on the
+task as it is, without help.
 """
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,98 +18,74 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from bodyplan.datasets.experts import policy_input
 from bodyplan.datasets.replay import Chunk, chunk_paths
-from bodyplan.envs.conditions import CLEAN, Conditions
 from bodyplan.envs.environment import Environment, Step
-from bodyplan.envs.walking import CONTROL_STEP, Observation, command_name, parse_command
+from bodyplan.envs.walking import Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.learn import ppo
+from bodyplan.learn.assistance import Assistance
 from bodyplan.learn.checkpoint import restore_tree, save_tree
-from bodyplan.learn.ppo import PPOConfig
+from bodyplan.learn.commands import Commands
+from bodyplan.learn.expert_config import ExpertConfig, comparable, hyperparameters
+from bodyplan.learn.prior import action_prior
+from bodyplan.learn.senses import critic_input, reflections
+from bodyplan.learn.syllabus import Fading, Moment, Syllabus, Weaning, first_spread
 from bodyplan.robots.robot import Robot
+from bodyplan.robots.walk import ExpertCourse
 from bodyplan.storage import read_tensors
 
-GUIDE_TEMPERATURE = 1.0
-REWARD_UNIT = 0.06
-"""Best reward of a step as PPO sees it, whatever the robot's coefficients."""
 RECENT = 128
 """Episodes in the moving average."""
-MIN_STD = 0.05
-
 Log = Callable[[int, dict[str, float]], None]
-
-
-@dataclass(frozen=True)
-class ExpertConfig:
-    """One expert's training run."""
-
-    robot: str
-    """Packaged name, or path of an MJCF."""
-    command: str = "forward"
-    """forward, backward or vx,vy,wz."""
-    steps: int | None = None
-    """Control steps, all simulated robots together; as the robot needs where not given."""
-    episode_steps: int | None = None
-    """Control steps after which a robot starts anew; as the robot needs where not given."""
-    snapshots: int = 16
-    """Policies kept, at equal distances of training steps."""
-    seed: int = 0
-    """Decides everything."""
-    physics: str = "fast"
-    """Physics of training; grading is always in reference physics."""
-    ramp_steps: int = 2_000_000
-    """Steps over which penalties rise to full and the guide fades."""
-    first_penalties: float = 0.1
-    """Share of the penalties at the start of the ramp."""
-    guide: float = 0.5
-    """Share of wide-temperature tracking in the reward at the start of the ramp."""
-    final_std: float = 0.2
-    """Bound on the actions' spread at the end, as a share of the first."""
-    checkpoint_every: int = 40
-    """Iterations between checkpoints."""
-    threads: int | None = None
-    """Native threads of the physics (all cores by default); the result does not depend on it."""
-    conditions: Conditions = CLEAN
-    """What disturbs the robots in training."""
-    log_replay: int = 0
-    """Robots, of those simulated side by side, whose every step is kept."""
-    ppo: PPOConfig = field(default_factory=PPOConfig)
 
 
 class Course:
     """The run's mutable state: learner, simulated robots, running statistics, snapshots."""
 
     def __init__(self, config: ExpertConfig) -> None:
-        self.config = config
-        hyper, robot = config.ppo, Robot.load(config.robot)
+        robot = Robot.load(config.robot)
+        hyper = hyperparameters(config, robot.expert)
+        self.config = replace(config, ppo=hyper)
+        self.hyper = hyper
+        self.commands = Commands.parse(config.command)
         self.environment = Environment(
             robot,
-            config.command,
+            self.commands.graded[0],
             hyper.num_envs,
             config.physics,
-            initial_state="random",
+            initial_state="varied" if robot.expert.poised else "random",
             seed=config.seed,
             threads=config.threads,
             horizon=config.episode_steps or robot.expert.episode_steps,
             conditions=config.conditions,
         )
-        environment = self.environment
+        environment, wants = self.environment, robot.expert
+        self.assistance = (
+            Assistance(robot, hyper.num_envs, environment.rng) if wants.assisted else None
+        )
+        self.steps = 0
+        self.total_steps = config.steps or wants.steps
+        self.syllabus = self._syllabus(wants)
+        self.moment = self._present()
+        if self.commands.varied:
+            everyone = np.ones(hyper.num_envs, bool)
+            environment.reset(everyone, self._drawn(everyone))
         # Robots start at random points of their episodes, so that time limits do not coincide.
         environment.elapsed[:] = environment.rng.integers(environment.horizon, size=hyper.num_envs)
-        observation = environment.observation
+        senses = policy_input(environment.observation)
+        self.prior = action_prior(robot, senses.shape[1])
         self.learner = ppo.init(
             jax.random.PRNGKey(config.seed),
             hyper,
-            policy_input(observation).shape[1],
-            critic_input(observation).shape[1],
-            environment.robot.num_joints,
-            environment.robot.expert.initial_std,
+            senses.shape[1],
+            self._privileged(environment.observation).shape[1],
+            robot.num_joints,
+            first_spread(robot) if wants.assisted else wants.initial_std,
+            reflections(robot) if wants.symmetric else None,
         )
-        self.steps = 0
-        self.total_steps = config.steps or environment.robot.expert.steps
         self.episode_returns = np.zeros(hyper.num_envs)
         self.recent: list[tuple[float, int]] = []
         self.curve: list[tuple[int, float, float]] = []
@@ -121,80 +99,112 @@ class Course:
             for name, tensor in snapshot_tensors(self.learner).items()
         }
 
-    @property
-    def progress(self) -> float:
-        """Along the ramp, 0 to 1."""
-        return min(1.0, self.steps / self.config.ramp_steps)
+    def _syllabus(self, wants: ExpertCourse) -> Syllabus:
+        config, robot = self.config, self.environment.robot
+        if wants.assisted:
+            return Weaning(robot.reward, first_spread(robot), wants.first_speed)
+        return Fading(
+            robot.reward,
+            wants,
+            self.total_steps,
+            self.hyper.discount,
+            config.ramp_steps,
+            config.first_penalties,
+            config.guide,
+            config.final_std,
+        )
 
-    def bounds(self) -> ppo.Bounds:
-        """Actions must be loud while the ramp lasts, and learning goes quiet with them."""
-        wants, ramp = self.environment.robot.expert, self.config.ramp_steps
-        quiet_from = max(ramp + 1, wants.quiet_from * self.total_steps)
-        along = min(1.0, max(0.0, (self.steps - ramp) / (quiet_from - ramp)))
-        ceiling = wants.initial_std * (1.0 - (1.0 - self.config.final_std) * along)
-        least = max(MIN_STD, wants.initial_std * (1.0 - self.progress))
-        rate = ppo.MAX_LEARNING_RATE
-        rate *= (wants.final_learning_rate / ppo.MAX_LEARNING_RATE) ** along
-        return ppo.Bounds(*(jnp.asarray(v) for v in (least, max(MIN_STD, ceiling), rate)))
+    def _present(self) -> Moment:
+        progress = None if self.assistance is None else self.assistance.progress
+        return self.syllabus.moment(self.steps, progress)
 
     def iterate(self) -> dict[str, float]:
         """Roll out, improve, count."""
-        hyper, environment = self.config.ppo, self.environment
-        first = self.config.first_penalties
-        environment.penalty_scale = first + (1.0 - first) * self.progress
-        rollout, bounds = self._roll_out(), self.bounds()
-        self.learner, metrics = ppo.improve(hyper, self.learner, rollout, bounds)
+        moment = self.moment = self._present()
+        self.environment.penalty_scale = moment.penalties
+        rollout, helped = self._roll_out(moment)
+        hyper = replace(self.hyper, discount=moment.discount)
+        self.learner, metrics = ppo.improve(hyper, self.learner, rollout, moment.bounds)
         self.steps += hyper.num_envs * hyper.rollout_steps
         returns, lengths = np.array(self.recent or [(0.0, 0)]).T
         self._snap()
         summary = {"return": float(returns.mean()), "length": float(lengths.mean())}
         if self.steps >= len(self.curve) * self.total_steps / 100:
             self.curve.append((self.steps, round(summary["return"], 3), round(summary["length"])))
-        return summary | {name: float(value) for name, value in metrics.items()}
+        return summary | helped | {name: float(value) for name, value in metrics.items()}
 
-    def _roll_out(self) -> ppo.Rollout:
-        hyper, environment, learner = self.config.ppo, self.environment, self.learner
+    def _roll_out(self, moment: Moment) -> tuple[ppo.Rollout, dict[str, float]]:
+        environment, learner, logging = self.environment, self.learner, self.config.log_replay
         rows: list[tuple[np.ndarray, ...]] = []
-        for moment in range(hyper.rollout_steps):
+        falls, errors = 0, 0.0
+        for turn in range(self.hyper.rollout_steps):
             observation = environment.observation
-            senses, privileged = policy_input(observation), critic_input(observation)
-            key = jax.random.fold_in(learner.key, moment)
+            senses, privileged = policy_input(observation), self._privileged(observation)
+            key = jax.random.fold_in(learner.key, turn)
             actions, log_probs = (np.asarray(a) for a in ppo.act(learner, jnp.asarray(senses), key))
-            if self.config.log_replay:
+            if logging:
                 self.chunk.open(observation, environment.descriptor)
-            step = environment.step(actions)
-            if self.config.log_replay:
+            step = self._step(actions, senses)
+            if logging:
                 self.chunk.close(actions, step, environment.descriptor)
             done = step.terminated | step.truncated
-            rewards = self._training_reward(step)
+            rewards = self.syllabus.pay(moment, step, environment.command)
             late = step.truncated & ~step.terminated
             if late.any():
-                beyond = np.asarray(ppo.value(learner, jnp.asarray(critic_input(step.observation))))
-                rewards = rewards + hyper.discount * late * beyond
+                beyond = jnp.asarray(self._privileged(step.observation))
+                rewards = rewards + moment.discount * late * np.asarray(ppo.value(learner, beyond))
             rows.append((senses, privileged, actions, log_probs, rewards, done))
+            falls += int(step.terminated.sum())
+            missed = step.velocity[:, :2] - environment.command[:, :2]
+            errors += float(np.linalg.norm(missed, axis=1).mean())
             self._count(step, done)
         senses, privileged, *others = (np.stack(column) for column in zip(*rows, strict=True))
-        last = critic_input(environment.observation)[None]
+        last = self._privileged(environment.observation)[None]
         parts = (senses, np.concatenate([privileged, last]), *others)
-        return ppo.Rollout(*(jnp.asarray(part, jnp.float32) for part in parts))
+        rollout = ppo.Rollout(*(jnp.asarray(part, jnp.float32) for part in parts))
+        return rollout, self._withdraw(falls / privileged[..., 0].size, errors / len(rows))
 
-    def _training_reward(self, step: Step) -> Float[np.ndarray, "N"]:
-        pay = self.environment.robot.reward
-        error = np.square(step.velocity - self.environment.command)
-        wide = pay.tracking_xy * np.exp(-error[:, :2].sum(axis=1) / GUIDE_TEMPERATURE)
-        wide += pay.tracking_yaw * np.exp(-error[:, 2] / GUIDE_TEMPERATURE)
-        share = self.config.guide * (1.0 - self.progress)
-        best = CONTROL_STEP * (pay.tracking_xy + pay.tracking_yaw)
-        return ((1.0 - share) * step.reward + share * CONTROL_STEP * wide) * REWARD_UNIT / best
+    def _step(self, actions: Float[np.ndarray, "N J"], senses: Float[np.ndarray, "N I"]) -> Step:
+        """One control step under the policy's actions, with all the help the robots get."""
+        environment, assistance = self.environment, self.assistance
+        now, commands = self.moment, environment.command
+        self.commands.redraw(environment.rng, commands, now.fastest, now.exact)
+        given = actions if self.prior is None else self.prior.added(actions, senses)
+        if assistance is None:
+            return environment.step(given)
+        environment.simulator.wrench = assistance.wrench(environment.simulator)
+        step = environment.step(given)
+        return step._replace(terminated=step.terminated | assistance.lost(environment.simulator))
 
-    def _count(self, step: Step, done: np.ndarray) -> None:
+    def _withdraw(self, falls: float, error: float) -> dict[str, float]:
+        if self.assistance is None:
+            return {}
+        self.assistance.withdraw(falls, error, self.steps)
+        now = self.assistance.progress
+        return {"help": now.level, "life": 1.0 / max(now.falls, 1e-9), "error": now.error}
+
+    def _privileged(self, observation: Observation) -> Float[np.ndarray, "N P"]:
+        helped = None if self.assistance is None else self.assistance.given
+        return critic_input(observation, helped)
+
+    def _count(self, step: Step, done: Bool[np.ndarray, "N"]) -> None:
         self.episode_returns += step.reward
         if not done.any():
             return
-        ended = zip(self.episode_returns[done], self.environment.elapsed[done], strict=True)
+        environment = self.environment
+        ended = zip(self.episode_returns[done], environment.elapsed[done], strict=True)
         self.recent = [*self.recent, *((float(r), int(n)) for r, n in ended)][-RECENT:]
         self.episode_returns[done] = 0.0
-        self.environment.reset(done)
+        if self.assistance is not None:
+            self.assistance.redraw(done, environment.rng)
+        environment.reset(done, self._drawn(done) if self.commands.varied else None)
+
+    def _drawn(self, mask: Bool[np.ndarray, "N"]) -> Float[np.ndarray, "N 3"]:
+        """Commands with new ones for the robots of `mask`."""
+        commands, rng = self.environment.command.copy(), self.environment.rng
+        now, count = self.moment, int(mask.sum())
+        commands[mask] = self.commands.draw(rng, count, now.fastest, now.exact)
+        return commands
 
     def _snap(self) -> None:
         count = self.config.snapshots
@@ -220,6 +230,7 @@ class Course:
             "curve": self.curve,
             "taken": self.taken,
             "logged": self.logged,
+            "assistance": self.assistance and self.assistance.notes(),
         }
         save_tree(path, self._tree(), {"notes": json.dumps(notes)})
 
@@ -243,9 +254,12 @@ class Course:
         self.steps, self.taken, self.logged = notes["steps"], notes["taken"], notes["logged"]
         self.recent = [(value, length) for value, length in notes["recent"]]
         self.curve = [(steps, value, length) for steps, value, length in notes["curve"]]
+        if self.assistance is not None:
+            self.assistance.resume(notes["assistance"], tree["assistance"])
 
     def _tree(self) -> dict[str, Any]:
-        return {
+        helped = {} if self.assistance is None else {"assistance": self.assistance.shares}
+        return helped | {
             "learner": eqx.filter(self.learner, eqx.is_array),
             "environment": self.environment.snapshot(),
             "episode_returns": self.episode_returns,
@@ -253,17 +267,11 @@ class Course:
         }
 
 
-def critic_input(observation: Observation) -> Float[np.ndarray, "N P"]:
-    """What the critic sees, flat: everything."""
-    hidden = [observation.general[:, :3], observation.general[:, 12:]]
-    return np.concatenate([policy_input(observation), *hidden], axis=1)
-
-
 def snapshot_tensors(learner: ppo.Learner) -> dict[str, np.ndarray]:
     """The present policy in the layout of `Snapshots`, without the snapshot axis."""
     actor, normaliser = learner.actor, learner.actor_normaliser
     tensors = {}
-    for index, layer in enumerate(actor.mlp.layers):
+    for index, layer in enumerate(actor.network().layers):
         tensors[f"layers.{index}.weight"] = np.asarray(layer.weight, np.float16)
         tensors[f"layers.{index}.bias"] = np.asarray(layer.bias, np.float16)
     return tensors | {
@@ -273,9 +281,8 @@ def snapshot_tensors(learner: ppo.Learner) -> dict[str, np.ndarray]:
     }
 
 
-def comparable(config: ExpertConfig) -> dict[str, Any]:
-    """The settings that the result depends on."""
-    settings = asdict(config)
-    del settings["threads"], settings["checkpoint_every"]
-    settings["command"] = command_name(parse_command(config.command))
-    return settings
+def constant_tensors(course: Course) -> dict[str, np.ndarray]:
+    """What all snapshots of a run share: its action prior, where it has one."""
+    if course.prior is None:
+        return {}
+    return {"skip.weight": course.prior.weight, "skip.bias": course.prior.bias}

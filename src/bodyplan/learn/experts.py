@@ -13,7 +13,8 @@ from bodyplan.datasets.experts import Snapshots
 from bodyplan.datasets.replay import assemble, chunk_paths, write_log
 from bodyplan.envs.walking import parse_command
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.course import Course, ExpertConfig, Log, comparable
+from bodyplan.learn.course import Course, Log, constant_tensors
+from bodyplan.learn.expert_config import ExpertConfig, comparable
 from bodyplan.robots.catalogue import models
 
 
@@ -37,9 +38,14 @@ def train_expert(
     """
     if config.snapshots < 1 or (config.steps is not None and config.steps < 1):
         raise BodyplanError("--steps and --snapshots must be at least 1")
-    if not 0 <= config.log_replay <= config.ppo.num_envs:
-        raise BodyplanError(f"--log-replay must be from 0 to {config.ppo.num_envs}")
     course = Course(config)
+    if not 0 <= config.log_replay <= course.hyper.num_envs:
+        raise BodyplanError(f"--log-replay must be from 0 to {course.hyper.num_envs}")
+    if config.log_replay and (course.assistance or course.commands.varied):
+        raise BodyplanError(
+            "--log-replay keeps the steps of robots that walk by themselves under one command; "
+            f"{course.environment.robot.name} is helped or told several, so build from snapshots"
+        )
     saved = folder / "checkpoint.safetensors"
     if saved.is_file():
         course.resume(saved)
@@ -59,7 +65,7 @@ def train_expert(
 def _write_replay(course: Course, folder: Path, out: Path) -> None:
     config, robot = course.config, course.environment.robot
     chunks = chunk_paths(folder, course.logged)
-    episodes, ends = assemble(robot, chunks, config.ppo.num_envs)
+    episodes, ends = assemble(robot, chunks, course.hyper.num_envs)
     settings = {
         "command": list(parse_command(config.command)),
         "seed": config.seed,
@@ -77,7 +83,7 @@ def _snapshots(course: Course) -> Snapshots:
     steps, returns, lengths = np.array(course.curve, float).T
     card = {
         "robot": robot.name,
-        "command": list(parse_command(config.command)),
+        "command": list(course.commands.graded[0]),
         "steps": course.taken,
         "return_mean": np.interp(course.taken, steps, returns).round(3).tolist(),
         "length_mean": np.interp(course.taken, steps, lengths).round(1).tolist(),
@@ -90,4 +96,4 @@ def _snapshots(course: Course) -> Snapshots:
         card["model"] = model[robot.name]
     # A short run may have fewer updates than snapshots were asked for.
     taken = {name: tensor[: len(course.taken)] for name, tensor in course.tensors.items()}
-    return Snapshots(taken, card)
+    return Snapshots(taken | constant_tensors(course), card)

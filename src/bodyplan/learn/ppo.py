@@ -6,18 +6,26 @@ what a cross-embodiment policy will sense; the critic sees everything. `experts.
 course and keeps snapshots of the policy along the way.
 """
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-MAX_MEAN = 10.0
-"""Bound on a mean action, as in the original task's policies."""
+from bodyplan.learn.actor_critic import (
+    Actor,
+    Critic,
+    Normaliser,
+    Reflections,
+    fresh_actor,
+    fresh_critic,
+    fresh_normaliser,
+)
+
 MIN_LEARNING_RATE, MAX_LEARNING_RATE = 1e-5, 1e-2
 
 
@@ -45,55 +53,19 @@ class PPOConfig:
     """First learning rate of the actor."""
     critic_learning_rate: float = 1e-3
     """Learning rate of the critic."""
+    spread_learning_rate: float | None = None
+    """Learning rate of the actions' spread; the actor's where not given."""
     max_gradient_norm: float = 1.0
     """Gradients are scaled down to this norm."""
     hidden: int = 128
     """Width of the two hidden layers of actor and critic."""
 
 
-class Normaliser(NamedTuple):
-    """Running mean and variance of what is observed."""
-
-    mean: Float[Array, " I"]
-    variance: Float[Array, " I"]
-    seen: Float[Array, ""]
-
-    def __call__(self, values: Float[Array, "... I"]) -> Float[Array, "... I"]:
-        return (values - self.mean) / self.std
-
-    @property
-    def std(self) -> Float[Array, " I"]:
-        return jnp.sqrt(self.variance) + 1e-3
-
-    def update(self, values: Float[Array, "... I"]) -> "Normaliser":
-        """Take in a batch (Chan et al.'s parallel update)."""
-        flat = values.reshape(-1, values.shape[-1])
-        total = self.seen + len(flat)
-        shift = flat.mean(axis=0) - self.mean
-        mean = self.mean + shift * len(flat) / total
-        squares = self.variance * self.seen + flat.var(axis=0) * len(flat)
-        squares += shift**2 * self.seen * len(flat) / total
-        return Normaliser(mean, squares / total, total)
-
-
-class Actor(eqx.Module):
-    """A Gaussian over actions whose spread does not depend on the state."""
-
-    mlp: eqx.nn.MLP
-    log_std: Float[Array, " J"]
-
-    def __call__(self, senses: Float[Array, "B I"]) -> Float[Array, "B J"]:
-        return jnp.clip(jax.vmap(self.mlp)(senses), -MAX_MEAN, MAX_MEAN)
-
-    def std(self) -> Float[Array, " J"]:
-        return jnp.exp(self.log_std)
-
-
 class Learner(NamedTuple):
     """All that learning changes."""
 
     actor: Actor
-    critic: eqx.nn.MLP
+    critic: Critic
     actor_optimiser: PyTree
     critic_optimiser: PyTree
     learning_rate: Float[Array, ""]
@@ -105,8 +77,9 @@ class Learner(NamedTuple):
 class Bounds(NamedTuple):
     """What the course allows at present."""
 
-    least_std: Float[Array, ""]
-    largest_std: Float[Array, ""]
+    least_std: Float[Array, "..."]
+    """Of all joints, or one for each."""
+    largest_std: Float[Array, "..."]
     learning_rate: Float[Array, ""]
     """The actor's adaptive learning rate stays below this."""
 
@@ -129,27 +102,22 @@ def init(
     senses: int,
     privileged: int,
     joints: int,
-    initial_std: float,
+    initial_std: float | Float[np.ndarray, " J"],
+    reflections: Reflections | None = None,
 ) -> Learner:
     """A fresh learner for a robot with the given numbers of inputs and joints."""
     actor_key, critic_key, key = jax.random.split(key, 3)
-    mlp = eqx.nn.MLP(senses, joints, config.hidden, 2, jax.nn.elu, key=actor_key)
-    last = mlp.layers[-1]
-    mlp = eqx.tree_at(
-        lambda m: (m.layers[-1].weight, m.layers[-1].bias),
-        mlp,
-        (0.01 * last.weight, jnp.zeros(joints)),
-    )
-    actor = Actor(mlp, jnp.full(joints, math.log(initial_std), jnp.float32))
-    critic = eqx.nn.MLP(privileged, "scalar", config.hidden, 2, jax.nn.elu, key=critic_key)
+    spread = np.broadcast_to(initial_std, joints)
+    actor = fresh_actor(actor_key, senses, config.hidden, spread, reflections)
+    critic = fresh_critic(critic_key, privileged, config.hidden, reflections)
     return Learner(
         actor,
         critic,
         _optimiser(config).init(eqx.filter(actor, eqx.is_array)),
         _optimiser(config).init(eqx.filter(critic, eqx.is_array)),
         jnp.asarray(config.learning_rate, jnp.float32),
-        _fresh_normaliser(senses),
-        _fresh_normaliser(privileged),
+        fresh_normaliser(senses),
+        fresh_normaliser(privileged),
         key,
     )
 
@@ -212,8 +180,11 @@ def improve(
         optimiser = _optimiser(config)
         actor_step, actor_state = optimiser.update(actor_grad, actor_state)
         critic_step, critic_state = optimiser.update(critic_grad, critic_state)
-        moved = eqx.apply_updates(actor, jax.tree.map(lambda g: -rate * g, actor_step))
-        actor = _within_bounds(moved, bounds)
+        moved = jax.tree.map(lambda g: -rate * g, actor_step)
+        if config.spread_learning_rate is not None:
+            spread = -config.spread_learning_rate * actor_step.log_std
+            moved = eqx.tree_at(lambda m: m.log_std, moved, spread)
+        actor = _within_bounds(eqx.apply_updates(actor, moved), bounds)
         fixed = config.critic_learning_rate
         critic = eqx.apply_updates(critic, jax.tree.map(lambda g: -fixed * g, critic_step))
         parts = eqx.filter((actor, critic), eqx.is_array)
@@ -230,12 +201,21 @@ def improve(
         actor_state,
         critic_state,
         rate,
-        learner.actor_normaliser.update(rollout.senses),
-        learner.critic_normaliser.update(rollout.privileged[:-1]),
+        *_more_normal(learner, rollout),
         key,
     )
     metrics = {name: values.mean() for name, values in metrics.items()}
     return learner, metrics | {"learning_rate": rate, "std": actor.std().mean()}
+
+
+def _more_normal(learner: Learner, rollout: Rollout) -> tuple[Normaliser, Normaliser]:
+    """Both normalisers with the rollout taken in, and its mirror image where that is as likely."""
+    senses, privileged = rollout.senses, rollout.privileged[:-1]
+    if learner.actor.reflections is not None:
+        reflections = learner.actor.reflections
+        senses = jnp.concatenate([senses, reflections.senses(senses)])
+        privileged = jnp.concatenate([privileged, reflections.privileged(privileged)])
+    return learner.actor_normaliser.update(senses), learner.critic_normaliser.update(privileged)
 
 
 def _within_bounds(actor: Actor, bounds: Bounds) -> Actor:
@@ -261,7 +241,7 @@ def _actor_loss(
     return -surrogate, kl
 
 
-def _critic_loss(critic: eqx.nn.MLP, batch: dict[str, Array]) -> Float[Array, ""]:
+def _critic_loss(critic: Critic, batch: dict[str, Array]) -> Float[Array, ""]:
     return 0.5 * jnp.square(jax.vmap(critic)(batch["privileged"]) - batch["targets"]).mean()
 
 
@@ -292,7 +272,3 @@ def _optimiser(config: PPOConfig) -> optax.GradientTransformation:
     return optax.chain(
         optax.clip_by_global_norm(config.max_gradient_norm), optax.scale_by_adam(eps=1e-5)
     )
-
-
-def _fresh_normaliser(size: int) -> Normaliser:
-    return Normaliser(jnp.zeros(size), jnp.ones(size), jnp.asarray(1e-4, jnp.float32))

@@ -86,6 +86,20 @@ class ExpertCourse:
     episode_steps: int = 250
     """Control steps after which a robot in training starts anew, from another random state. Values
     bootstrap through that end; where it comes early, the robot meets more of those states."""
+    stiffness: float = 1.0
+    """Times `kp`, through the action: an affine action prior adds what the stiffer PD law would."""
+    damping: float = 1.0
+    """Times `kd`, through the action."""
+    balanced: bool = False
+    """The prior also holds the nominal pose against gravity."""
+    symmetric: bool = False
+    """Policy and critic treat left and right alike, exactly."""
+    assisted: bool = False
+    """Training begins with the trunk held upright; the help goes as the robot stays on its feet."""
+    poised: bool = False
+    """Half of the starts in training are near the nominal pose."""
+    first_speed: float = 1.0
+    """m/s: bound on the commands while the trunk is fully held; 1 at the end."""
 
 
 def listed_geoms(reward: RewardCoefficients, termination: Termination) -> tuple[str, ...]:

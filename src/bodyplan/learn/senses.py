@@ -1,0 +1,33 @@
+"""What actor and critic of an expert see, and what a mirror does to it."""
+
+import numpy as np
+from jaxtyping import Float
+
+from bodyplan.datasets.experts import policy_input
+from bodyplan.envs.walking import Observation
+from bodyplan.learn.actor_critic import Reflections
+from bodyplan.robots.reflection import AXIAL, POLAR, Reflection, foot_reflection, joint_reflection
+from bodyplan.robots.robot import Robot
+
+
+def critic_input(
+    observation: Observation, help: Float[np.ndarray, "N"] | None = None
+) -> Float[np.ndarray, "N P"]:
+    """What the critic sees, flat: everything, and how much its robot is helped where it may be."""
+    hidden = [observation.general[:, :3], observation.general[:, 12:]]
+    if help is not None:
+        hidden.append(help[:, None].astype(np.float32))
+    return np.concatenate([policy_input(observation), *hidden], axis=1)
+
+
+def reflections(robot: Robot) -> Reflections:
+    """What a mirror does to the senses of a robot's actor, of its (helped) critic, to its actions.
+
+    Raises:
+        BodyplanError: the robot is not symmetric.
+    """
+    joints, feet = joint_reflection(robot), foot_reflection(robot)
+    command = (1.0, -1.0, -1.0)
+    senses = joints.repeated((1.0, 1.0, 1.0)) + feet.repeated((1.0, 1.0))
+    senses += Reflection.kept((*AXIAL, *command, *POLAR))
+    return Reflections(senses, senses + Reflection.kept((*POLAR, 1.0, 1.0)), joints)

@@ -1,0 +1,142 @@
+"""Hands on the trunk: their forces by hand, what they do in the simulator, when they let go."""
+
+from dataclasses import replace
+
+import mujoco
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from bodyplan.envs.simulator import Simulator
+from bodyplan.learn import assistance
+from bodyplan.learn.assistance import Assistance, Grip, full_wrench, grip, tilt
+from bodyplan.robots.robot import Robot
+
+ROBOT = Robot.load("unitree_h1")
+GRIP = Grip(1.0, 500.0, 40.0, 300.0, (6.0, 8.0), 2.0)
+
+
+def posed(roll=0.0, pitch=0.0, yaw=0.0, height=1.0):
+    """Positions and velocities of one robot whose trunk lies so."""
+    qpos, qvel = np.zeros((1, 7)), np.zeros((1, 6))
+    x, y, z, w = Rotation.from_euler("ZYX", [yaw, pitch, roll]).as_quat()
+    qpos[0] = [0.3, -0.2, height, w, x, y, z]
+    return qpos, qvel
+
+
+@pytest.mark.parametrize("yaw", [0.0, 1.0, -2.5])
+@pytest.mark.parametrize("angle", [0.02, -0.5, 1.2])
+def test_the_turn_that_sets_a_trunk_upright_is_the_tilt_undone(angle, yaw):
+    np.testing.assert_allclose(tilt(posed(roll=angle, yaw=yaw)[0]), [[-angle, 0, 0]], atol=1e-9)
+    np.testing.assert_allclose(tilt(posed(pitch=angle, yaw=yaw)[0]), [[0, -angle, 0]], atol=1e-9)
+
+
+def test_lift_and_torque_by_hand():
+    qpos, qvel = posed(roll=0.1, height=0.9)
+    qvel[0] = [5.0, 5.0, 0.2, 0.3, 0.4, 0.5]
+    lift, torque = full_wrench(GRIP, qpos, qvel)
+    assert lift[0] == pytest.approx(500.0 * 0.1 - 40.0 * 0.2)
+    by_hand = [-300.0 * 0.1 - 6.0 * 0.3, -8.0 * 0.4, -2.0 * 0.5]
+    np.testing.assert_allclose(torque[0], by_hand, atol=1e-9)
+
+
+def test_full_help_is_stiff_in_proportion_to_weight_and_height():
+    full = grip(ROBOT)
+    weight = ROBOT.mass * 9.81
+    assert full.upright == pytest.approx(3.0 * weight * ROBOT.drop_height)
+    # Hanging on the spring alone, the trunk sinks by 8 % of its height.
+    assert weight / full.lift == pytest.approx(0.08 * ROBOT.drop_height)
+
+
+def test_a_wrench_on_the_trunk_obeys_newton():
+    simulator = Simulator(ROBOT, 2, threads=1)
+    qpos = np.tile(ROBOT.nominal_qpos, (2, 1))
+    qpos[:, 2] += 5.0  # in the air
+    simulator.reset(np.ones(2, bool), qpos, np.zeros(ROBOT.model.nv))
+    simulator.wrench = np.zeros((2, 6))
+    simulator.wrench[0, :3] = force = np.array([30.0, -20.0, ROBOT.mass * 9.81])
+    simulator.step(np.zeros((2, ROBOT.num_joints)))
+    pushed, falling = (momentum(simulator, index) for index in (0, 1))
+    np.testing.assert_allclose(pushed - falling, force * 0.02, rtol=1e-2, atol=1e-2)
+
+
+def momentum(simulator, index):
+    data = mujoco.MjData(ROBOT.model)
+    data.qpos[:], data.qvel[:] = simulator.qpos[index], simulator.qvel[index]
+    mujoco.mj_forward(ROBOT.model, data)
+    mujoco.mj_subtreeVel(ROBOT.model, data)
+    return ROBOT.mass * data.subtree_linvel[ROBOT.model.body(ROBOT.trunk).id]
+
+
+def test_a_wrench_of_nothing_changes_nothing():
+    free, held = (Simulator(ROBOT, 3, threads=1) for _ in range(2))
+    held.wrench = np.zeros((3, 6))
+    for _ in range(3):
+        action = np.full((3, ROBOT.num_joints), 0.1)
+        free.step(action)
+        held.step(action)
+    np.testing.assert_array_equal(free.states, held.states)
+
+
+def test_full_help_keeps_a_robot_up_that_would_fall():
+    def height(helped):
+        simulator = Simulator(ROBOT, 1, threads=1)
+        help = Assistance(ROBOT, 1, np.random.default_rng(0))
+        help.shares[:] = 1.0
+        for _ in range(150):
+            if helped:
+                simulator.wrench = help.wrench(simulator)
+            simulator.step(np.zeros((1, ROBOT.num_joints)))
+        return simulator.qpos[0, 2], help.lost(simulator)[0]
+
+    assert height(helped=True)[0] > 0.9 * ROBOT.drop_height
+    assert not height(helped=True)[1]
+    assert height(helped=False)[1]
+
+
+def helper(level=0.5, falls=0.001, error=0.1):
+    help = Assistance(ROBOT, 4, np.random.default_rng(0))
+    help.progress = replace(help.progress, level=level, falls=falls, error=error)
+    return help
+
+
+def test_shares_are_of_the_level_and_lift_goes_as_the_square():
+    help, simulator = helper(level=0.5), Simulator(ROBOT, 4, threads=1)
+    simulator.qpos[:, 2] -= 0.1
+    simulator.qpos[:, 3:7] = posed(roll=0.2)[0][0, 3:]
+    help.shares[:] = [0.0, 0.2, 0.6, 1.0]
+    wrench = help.wrench(simulator)
+    np.testing.assert_allclose(wrench[:, 2] / wrench[3, 2], help.shares**2)
+    np.testing.assert_allclose(wrench[:, 3] / wrench[3, 3], help.shares)
+    assert wrench[3, 2] == pytest.approx(0.25 * help.grip.lift * 0.1)
+    assert wrench[3, 3] == pytest.approx(-0.5 * help.grip.upright * 0.2)
+    assert (wrench[:, :2] == 0.0).all()
+
+
+@pytest.mark.parametrize(
+    ("falls", "error", "factor"),
+    [
+        (1 / 1000, 0.1, assistance.WITHDRAWN_FAST),
+        (1 / 400, 0.1, assistance.WITHDRAWN),
+        (1 / 1000, 0.6, assistance.WITHDRAWN_SLOWLY),
+        (1 / 200, 0.1, 1.0),
+        (1 / 100, 0.1, 1 / assistance.WITHDRAWN),
+    ],
+)
+def test_help_goes_as_robots_stay_up_and_comes_back_as_they_fall(falls, error, factor):
+    help = helper(falls=falls, error=error)
+    help.withdraw(falls, error, 100)
+    assert help.progress.level == pytest.approx(0.5 * factor)
+    assert help.progress.falls == pytest.approx(falls)
+
+
+def test_help_is_never_more_than_full_and_ends_once_and_for_all():
+    weak = helper(level=1.0, falls=0.1)
+    weak.withdraw(0.1, 0.1, 100)
+    assert weak.progress.level == 1.0
+    strong = helper(level=1.001 * assistance.LEAST)
+    strong.withdraw(0.0, 0.1, 300)
+    assert (strong.progress.level, strong.progress.ended) == (0.0, 300)
+    strong.withdraw(0.5, 2.0, 400)
+    assert (strong.progress.level, strong.progress.ended) == (0.0, 300)
+    assert strong.wrench(Simulator(ROBOT, 4, threads=1)) is None
