@@ -20,7 +20,7 @@ test: $(VENV)/.dev ## Check style, types and behaviour
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
-	$(BIN)/pytest -q --durations=10 --jaxtyping-packages=bodyplan.robots,bodyplan.envs,bodyplan.evaluate,runtime_types.checked
+	$(BIN)/pytest -q -n 2 --dist loadfile --durations=10 --jaxtyping-packages=bodyplan.robots,bodyplan.envs,bodyplan.evaluate,runtime_types.checked
 
 clean: ## Remove the environment and the caches, but no runs and no data
 	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

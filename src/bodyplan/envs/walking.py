@@ -262,6 +262,8 @@ def remember(
 
 
 def _squares(values: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N"]:
+    # In one order of summation, however the array lies in memory: a restored one lies otherwise.
+    values = np.ascontiguousarray(values)
     return np.einsum("nk,nk->n", values, values)
 
 
