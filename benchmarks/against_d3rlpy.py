@@ -28,13 +28,14 @@ actions. One JSON object a line:
 
 import argparse
 import importlib.util
-import json
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import outcome
 
 # Before JAX counts the cores: on several, XLA hands these small operations from thread to thread,
 # which takes a multiple of the work's own time wherever other processes want the cores as well.
@@ -60,6 +61,8 @@ from bodyplan.learn.learner import Learner
 from bodyplan.learn.networks.flat import FlatSizes
 from bodyplan.learn.policy import ReleasedPolicy
 from bodyplan.robots.descriptors import RobotDescriptor
+
+say = partial(outcome.say, "against_d3rlpy")
 
 BATCH, RATE, GAMMA, TAU, HIDDEN = 256, 3e-4, 0.99, 0.005, (256, 256)
 EXPECTILE, BETA, WEIGHT_CLIP = 0.7, 3.0, 100.0
@@ -265,24 +268,6 @@ def half_interval(values: Sequence[float]) -> float | None:
         return None
     error = np.std(values, ddof=1) / np.sqrt(len(values))
     return round(float(stats.t.ppf(0.975, len(values) - 1) * error), 3)
-
-
-def say(
-    case: str, metric: str, value: float, unit: str, baseline: float, **more: float | bool | None
-) -> None:
-    """One line of the outcome."""
-    line = {
-        "benchmark": "against_d3rlpy",
-        "case": case,
-        "metric": metric,
-        "value": round(value, 3),
-        "unit": unit,
-        "baseline": round(baseline, 3),
-        "ratio": round(value / baseline, 4),
-        **more,
-    }
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
 
 
 def main() -> None:

@@ -18,15 +18,15 @@ One JSON object a line:
 """
 
 import argparse
-import json
-import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import jax
 import numpy as np
+import outcome
 
 from bodyplan.datasets.collect import build
 from bodyplan.datasets.episodes import Dataset, Episodes
@@ -44,6 +44,8 @@ from bodyplan.robots import catalogue
 from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.robots.robot import Robot
 from bodyplan.storage import write_json
+
+say = partial(outcome.say, "dataset")
 
 BATCH = 1024
 PADDED_OBSERVATION, PADDED_ACTION = 668, 24
@@ -160,21 +162,6 @@ def fastest(work: Callable[[], object], repetitions: int) -> float:
         work()
         times.append(time.perf_counter() - begin)
     return min(times)
-
-
-def say(case: str, metric: str, value: float, unit: str, baseline: float) -> None:
-    """One line of the outcome."""
-    line = {
-        "benchmark": "dataset",
-        "case": case,
-        "metric": metric,
-        "value": round(value, 3),
-        "unit": unit,
-        "baseline": round(baseline, 3),
-        "ratio": round(value / baseline, 4),
-    }
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
 
 
 def main() -> None:

@@ -18,20 +18,22 @@ machines. One JSON object a line:
 """
 
 import argparse
-import json
-import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
+import outcome
 
 from bodyplan.learn import ppo
 from bodyplan.learn.course import Course
 from bodyplan.learn.expert_config import ExpertConfig
 from bodyplan.robots import catalogue
 from bodyplan.robots.robot import Robot
+
+say = partial(outcome.say, "experts")
 
 QUICK = ("unitree_go1", "unitree_h1", "cassie", "hexapod")
 GOAL = 0.25
@@ -87,21 +89,6 @@ def measure(name: str, iterations: int, threads: int | None) -> dict[str, float]
     return {"wall": steps / wall, "cpu": steps / cpu, "task": task / wall, **spent}
 
 
-def say(case: str, value: float, unit: str, baseline: float | None = None) -> None:
-    """One line of the outcome."""
-    line = {
-        "benchmark": "experts",
-        "case": case,
-        "metric": "control_steps_per_second" if unit == "1/s" else "share_of_wall_time",
-        "value": round(value, 3),
-        "unit": unit,
-        "baseline": baseline if baseline is None else round(baseline, 3),
-        "ratio": baseline if baseline is None else round(value / baseline, 3),
-    }
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -113,12 +100,12 @@ def main() -> None:
     updates = []
     for name in QUICK if arguments.quick else arguments.robots:
         found = measure(name, arguments.iterations, arguments.threads)
-        say(f"{name}/steps", found["wall"], "1/s", found["cpu"])
+        say(f"{name}/steps", "control_steps_per_second", found["wall"], "1/s", found["cpu"])
         for part in ("physics", "task", "inference"):
-            say(f"{name}/{part}", found[part], "share")
-        say(f"{name}/update", found["update"], "share", GOAL)
+            say(f"{name}/{part}", "share_of_wall_time", found[part], "")
+        say(f"{name}/update", "share_of_wall_time", found["update"], "", GOAL)
         updates.append(found["update"])
-    say("mean/update", float(np.mean(updates)), "share", GOAL)
+    say("mean/update", "share_of_wall_time", float(np.mean(updates)), "", GOAL)
 
 
 if __name__ == "__main__":

@@ -27,13 +27,13 @@ benchmarks/against_d3rlpy.py tells how plain networks compare with d3rlpy's.
 """
 
 import argparse
-import json
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ import jax.numpy as jnp
 import literal
 import numpy as np
 import optax
+import outcome
 from jaxtyping import PRNGKeyArray
 
 from bodyplan.datasets.mixture import Batch, Mixture, Transitions
@@ -59,6 +60,8 @@ from bodyplan.learn.networks.urma import PRESETS
 from bodyplan.learn.optimiser import descend
 from bodyplan.robots import catalogue
 from bodyplan.robots.robot import Robot
+
+say = partial(outcome.say, "learner")
 
 QUICK = ["iql/pooled/optimised", "iql/pooled/literal", "iql/grouped4/optimised"]
 STEPS = 256
@@ -261,13 +264,13 @@ def measure_rates(cases: Sequence[str], batch_size: int, network: str, rounds: i
         say("conflicts/every100", "percent_of_training", share, "%", 3.0)
     gemm = {name: 2**34 / 1e9 / seconds[name] for name in products}
     for name, rate in gemm.items():
-        say(name, "gflop_per_cpu_second", rate, "GFLOP/s", None)
+        say(name, "gflop_per_cpu_second", rate, "GFLOP/s")
     if flops:
         case = "iql/pooled/optimised"
         rate = flops / 1e9 * rates[case]
         say(case, "gflop_per_cpu_second", rate, "GFLOP/s", gemm["gemm/large"])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    say("peak_memory", "megabytes", peak, "MB", None)
+    say("peak_memory", "megabytes", peak, "MB")
 
 
 def measure_compilation(batch_size: int, network: str) -> None:
@@ -288,21 +291,6 @@ def compile_once(folder: Path, batch_size: int, network: str) -> None:
     begin = time.perf_counter()
     learner.compile(state, data, 1)
     sys.stdout.write(f"{time.perf_counter() - begin}\n")
-
-
-def say(case: str, metric: str, value: float, unit: str, baseline: float | None) -> None:
-    """One line of the outcome."""
-    line = {
-        "benchmark": "learner",
-        "case": case,
-        "metric": metric,
-        "value": round(value, 3),
-        "unit": unit,
-        "baseline": None if baseline is None else round(baseline, 3),
-        "ratio": None if baseline is None else round(value / baseline, 4),
-    }
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
 
 
 def main() -> None:

@@ -19,16 +19,16 @@ object a line:
 """
 
 import argparse
-import json
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import ot
+import outcome
 from scipy.stats import spearmanr
 
 from bodyplan.learn.grouping import cut, merge_tree
@@ -44,6 +44,8 @@ from bodyplan.robots.morphology import (
 from bodyplan.robots.morphology.landmarks import lower_bounds, spread_out
 from bodyplan.robots.morphology.metric import comparable
 from bodyplan.robots.robot import Robot
+
+say = partial(outcome.say, "morphology")
 
 METRIC = BodyMetric()
 SIZES = (16, 64, 256, 1024)
@@ -74,9 +76,9 @@ def against_pot() -> None:
         theirs.append((times[0], times[1]))
     wall, cpu = np.median(ours, axis=0)
     pot_wall, pot_cpu = np.median(theirs, axis=0)
-    say("packaged/exact", "wall_seconds", wall, pot_wall, pot_wall / wall)
-    say("packaged/exact", "cpu_seconds", cpu, pot_cpu, pot_cpu / cpu)
-    say("packaged/difference", "distance", float(np.abs(own - other).max()))
+    say("packaged/exact", "wall_seconds", wall, "s", pot_wall, pot_wall / wall)
+    say("packaged/exact", "cpu_seconds", cpu, "s", pot_cpu, pot_cpu / cpu)
+    say("packaged/difference", "distance", float(np.abs(own - other).max()), "")
 
 
 def growth(
@@ -90,10 +92,10 @@ def growth(
     for size in sizes:
         found[size], wall, cpu = timed(lambda size=size: compute(graphs[:size]))
         costs.append(cpu)
-        say(f"{size}/{name}", "wall_seconds", wall)
-        say(f"{size}/{name}", "cpu_seconds", cpu)
+        say(f"{size}/{name}", "wall_seconds", wall, "s")
+        say(f"{size}/{name}", "cpu_seconds", cpu, "s")
     exponent = np.log(costs[-1] / costs[-2]) / np.log(sizes[-1] / sizes[-2])
-    say(f"fit/{name}", "exponent", float(exponent))
+    say(f"fit/{name}", "exponent", float(exponent), "")
     return found
 
 
@@ -103,15 +105,15 @@ def compare(case: str, estimates: np.ndarray, exact: np.ndarray, known: np.ndarr
     mean = exact[first, second].mean()
     errors = np.abs(estimates - exact)[first, second]
     guessed = ~(known[first] | known[second])
-    say(case, "mean_error", float(errors.mean() / mean))
-    say(case, "largest_error", float(errors.max() / mean))
+    say(case, "mean_error", float(errors.mean() / mean), "")
+    say(case, "largest_error", float(errors.max() / mean), "")
     if known.any() and guessed.any():
-        say(case, "mean_error_of_estimated", float(errors[guessed].mean() / mean))
+        say(case, "mean_error_of_estimated", float(errors[guessed].mean() / mean), "")
     rank = spearmanr(estimates[first, second], exact[first, second]).statistic
-    say(case, "rank_correlation", float(rank))
+    say(case, "rank_correlation", float(rank), "")
     for count in PARTITIONS:
         own, other = (labels(matrix, count) for matrix in (estimates, exact))
-        say(f"{case}/M={count}", "adjusted_rand", adjusted_rand(own, other))
+        say(f"{case}/M={count}", "adjusted_rand", adjusted_rand(own, other), "")
 
 
 def labels(distances: np.ndarray, count: int) -> np.ndarray:
@@ -142,17 +144,6 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float, float]:
     before, begin = cpu(), time.perf_counter()
     answer = work()
     return answer, time.perf_counter() - begin, cpu() - before
-
-
-def say(
-    case: str, metric: str, value: float, baseline: float | None = None, ratio: float | None = None
-) -> None:
-    """One line of the outcome."""
-    line = {"benchmark": "morphology", "case": case, "metric": metric}
-    numbers = {"value": value, "baseline": baseline, "ratio": ratio}
-    rounded = {key: None if x is None else float(f"{x:.4g}") for key, x in numbers.items()}
-    sys.stdout.write(json.dumps(line | rounded) + "\n")
-    sys.stdout.flush()
 
 
 def main() -> None:

@@ -15,18 +15,21 @@ with nothing around them. One JSON object a line:
 """
 
 import argparse
-import json
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import mujoco
 import numpy as np
+import outcome
 
 from bodyplan.envs.environment import Environment
 from bodyplan.robots import catalogue
 from bodyplan.robots.robot import Robot
+
+say = partial(outcome.say, "simulator")
+SPEED = "control_steps_per_second"
 
 QUICK = ("unitree_go1", "unitree_h1", "cassie", "hexapod")
 NOISE = 0.3  # standard deviation of the actions
@@ -96,21 +99,6 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
     return time.process_time() - cpu, time.perf_counter() - wall
 
 
-def say(case: str, value: float, baseline: float | None, ratio: float | None, unit: str) -> None:
-    """One line of the outcome."""
-    line = {
-        "benchmark": "simulator",
-        "case": case,
-        "metric": "control_steps_per_second" if unit == "1/s" else "share",
-        "value": round(value, 1),
-        "unit": unit,
-        "baseline": None if baseline is None else round(baseline, 1),
-        "ratio": None if ratio is None else round(ratio, 3),
-    }
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -133,12 +121,12 @@ def main() -> None:
         rate = arguments.copies / np.array([bare_cpu, one_cpu, one_wall, two_wall])
         ratios["1 thread"].append(float(rate[1] / rate[0]))
         ratios["2 threads"].append(float(rate[3] / rate[2]))
-        say(f"{name}/1 thread", rate[1], rate[0], ratios["1 thread"][-1], "1/s")
-        say(f"{name}/2 threads", rate[3], rate[2], ratios["2 threads"][-1], "1/s")
-        say(f"{name}/identical", float(identical), None, None, "share")
+        say(f"{name}/1 thread", SPEED, rate[1], "1/s", rate[0], ratios["1 thread"][-1])
+        say(f"{name}/2 threads", SPEED, rate[3], "1/s", rate[2], ratios["2 threads"][-1])
+        say(f"{name}/identical", "share", float(identical), "")
     for case, values in ratios.items():
-        say(f"mean/{case}", len(values), None, float(np.mean(values)), "robots")
-    say("mean/identical", float(everywhere), None, None, "share")
+        say(f"mean/{case}", "robots", len(values), "", ratio=float(np.mean(values)))
+    say("mean/identical", "share", float(everywhere), "")
 
 
 if __name__ == "__main__":
