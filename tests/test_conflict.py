@@ -305,6 +305,19 @@ def test_the_command_says_what_is_missing(place, run, tmp_path, capsys):
         Conflicts.read(Run(damaged))
 
 
+def test_a_run_that_goes_on_can_be_looked_at(tmp_path, capsys):
+    robots = ("unitree_a1", "badger", "hexapod")
+    config = {"robots": robots, "data": str(tmp_path / "gone")}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    line = {"update": 100, "norms": [1.0, 2.0, 3.0], "cosines": [0.5, -0.25, 0.1]}
+    (tmp_path / "conflicts.jsonl").write_text(json.dumps(line) + "\n" + '{"update": 200, "no')
+    assert main(["conflicts", str(tmp_path), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["measurements"] == [1]
+    assert answer["negative_share"]["mean"] == pytest.approx(1 / 3)
+    assert answer["per_robot"]["badger"]["mean_cosine"]["mean"] == pytest.approx(0.3)
+
+
 @pytest.mark.parametrize("algorithm", ["bc", "awac"])
 def test_other_algorithms_are_measured_the_same_way(place, algorithm):
     config = config_for(

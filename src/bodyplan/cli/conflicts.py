@@ -69,7 +69,7 @@ class ShowConflicts:
         from bodyplan.learn.probe import measure_conflicts
         from bodyplan.robots.catalogue import introduce
 
-        introduce(run.policy.card.get("models", {}))
+        introduce(run.models)
         if self.data is None:
             return Conflicts.read(run)
         enable_compilation_cache()
