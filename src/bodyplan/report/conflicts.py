@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from bodyplan.learn.conflict import Conflicts
-from bodyplan.report.panels import INK, MUTED, without_dates
+from bodyplan.report.panels import MUTED, quieten, without_dates
 from bodyplan.report.style import EXPERT, POLICY, house_style
 
 _LIKENESS = LinearSegmentedColormap.from_list("likeness", ["#f4f4f1", "#8fb9d6", "#08406b"])
@@ -55,12 +55,7 @@ def draw_conflicts(summary: Mapping[str, Any], measured: Sequence[Conflicts], pa
         _histogram(histogram, summary, measured)
         _course(course, measured)
         for axes in figure.get_axes():
-            axes.tick_params(colors=MUTED)
-            axes.xaxis.label.set_color(MUTED)
-            axes.yaxis.label.set_color(MUTED)
-            axes.title.set_color(INK)
-            for spine in axes.spines.values():
-                spine.set_color(MUTED)
+            quieten(axes)
         figure.savefig(path, dpi=200, facecolor="white", metadata=without_dates(path))
 
 

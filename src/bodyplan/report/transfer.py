@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from bodyplan.report.panels import INK, MUTED, without_dates
+from bodyplan.report.panels import INK, MUTED, quieten, without_dates
 from bodyplan.report.style import DATA, EXPERT, POLICY, house_style
 
 _KINDS = {
@@ -41,11 +41,7 @@ def draw_transfer(answer: Mapping[str, Any], path: Path) -> None:
         if late:
             _compare(panels[1], late, ("scratch", "finetuned"), "joining late")
         for axes in panels:
-            axes.tick_params(colors=MUTED)
-            axes.title.set_color(INK)
-            axes.xaxis.label.set_color(MUTED)
-            for spine in axes.spines.values():
-                spine.set_color(MUTED)
+            quieten(axes)
         figure.savefig(path, dpi=200, facecolor="white", metadata=without_dates(path))
 
 
