@@ -6,13 +6,14 @@ import pytest
 
 from bodyplan.cli import main
 from bodyplan.datasets.collect import build
+from bodyplan.envs.conditions import Conditions
 from bodyplan.errors import BodyplanError
 from bodyplan.evaluate.evaluation import Trial
 from bodyplan.experiments.transfer import TransferPlan, transfer
 from bodyplan.learn.algorithms.bc import BC
 from bodyplan.learn.run import Run
 from bodyplan.learn.train import TrainConfig
-from bodyplan.storage import read_json
+from bodyplan.storage import read_json, write_json
 
 ROBOTS = ("unitree_a1", "unitree_go1")
 
@@ -97,6 +98,18 @@ def test_a_second_call_trains_and_evaluates_nothing(plan, answer):
     told = []
     assert transfer(plan, lambda *what: told.append(what)) == answer
     assert told == []
+
+
+def test_an_evaluation_on_another_trial_does_not_count(plan, answer):
+    """Nor one that left the robot out."""
+    told = []
+    pushed = replace(plan, trial=replace(plan.trial, conditions=Conditions(pushes=0.5)))
+    transfer(pushed, lambda *what: told.append(what[0]))
+    assert set(told) == {"evaluating"}
+    path = plan.training.out / "together/seed0/evaluation.json"
+    outcome = read_json(path)
+    write_json(path, outcome | {"robots": {"unitree_a1": outcome["robots"]["unitree_a1"]}})
+    assert transfer(plan) == answer
 
 
 def test_what_cannot_be_compared_is_refused(plan):

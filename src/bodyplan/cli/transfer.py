@@ -1,5 +1,6 @@
 """What robots gain by learning together: alone, together, and joining late."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,7 +9,6 @@ from typing import Annotated, Any
 import tyro
 
 from bodyplan.cli.output import listed, print_json, print_table, progress, require_picture, say
-from bodyplan.errors import BodyplanError
 from bodyplan.evaluate.evaluation import Trial
 from bodyplan.learn.train import TrainConfig, TrainingDiverged
 from bodyplan.storage import atomic_write
@@ -55,7 +55,8 @@ class Transfer:
             with progress() as report:
                 answer = transfer(plan, report)
         except TrainingDiverged as diverged:
-            raise BodyplanError(str(diverged)) from diverged
+            sys.stderr.write(f"failed: {diverged}\n")
+            return 1
         if self.plot is not None:
             from bodyplan.report.transfer import draw_transfer
 

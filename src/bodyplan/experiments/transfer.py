@@ -15,7 +15,7 @@ Every run is continued where it was interrupted, and taken as it is where it is 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +138,7 @@ class _Bench:
         found = []
         for run in runs:
             path = run.path / "evaluation.json"
-            if not self._evaluated(path):
+            if not self._evaluated(path, robot):
                 outcome = evaluate(
                     run.policy,
                     run.config["robots"],
@@ -151,12 +151,13 @@ class _Bench:
             found.append(float(read_json(path)["robots"][robot]["return_mean"]))
         return found
 
-    def _evaluated(self, path: Path) -> bool:
+    def _evaluated(self, path: Path, robot: str) -> bool:
+        """Whether there is an evaluation that had this robot on this very trial."""
         if not path.is_file():
             return False
-        then, trial = read_json(path), self.plan.trial
-        asked = {"episodes": trial.episodes, "seed": trial.seed}
-        return then["initial_state"] == trial.initial_state and asked.items() <= then.items()
+        then, asked = read_json(path), asdict(self.plan.trial)
+        del asked["threads"]  # no outcome depends on them
+        return robot in then["robots"] and all(then.get(name) == asked[name] for name in asked)
 
 
 def _late(bench: _Bench, robot: str, others: tuple[str, ...]) -> dict[str, Any]:
