@@ -9,11 +9,12 @@ from scipy.spatial.transform import Rotation
 
 from bodyplan.envs.simulator import Simulator
 from bodyplan.learn import assistance
-from bodyplan.learn.assistance import Assistance, Grip, full_wrench, grip, tilt
+from bodyplan.learn.assistance import Assistance, Grip, full_lead, full_wrench, grip, tilt
 from bodyplan.robots.robot import Robot
 
 ROBOT = Robot.load("unitree_h1")
-GRIP = Grip(1.0, 500.0, 40.0, 300.0, (6.0, 8.0), 2.0)
+GRIP = Grip(1.0, 500.0, 40.0, 300.0, (6.0, 8.0), 2.0, lead=20.0)
+STILL = np.zeros((1, 3))
 
 
 def posed(roll=0.0, pitch=0.0, yaw=0.0, height=1.0):
@@ -38,6 +39,31 @@ def test_lift_and_torque_by_hand():
     assert lift[0] == pytest.approx(500.0 * 0.1 - 40.0 * 0.2)
     by_hand = [-300.0 * 0.1 - 6.0 * 0.3, -8.0 * 0.4, -2.0 * 0.5]
     np.testing.assert_allclose(torque[0], by_hand, atol=1e-9)
+
+
+def test_the_lead_pulls_along_the_heading_at_what_the_velocity_lacks():
+    qpos, qvel = posed(yaw=np.pi / 2)
+    qvel[0, :3] = [0.1, 0.4, 0.3]  # m/s in the world: 0.4 forward, 0.1 to the right
+    pull = full_lead(GRIP, qpos, qvel, np.array([[1.0, 0.0, 0.0]]))
+    np.testing.assert_allclose(pull, [[-20.0 * 0.1, 20.0 * 0.6, 0.0]], atol=1e-9)
+
+
+def test_only_robots_that_ask_for_it_are_led():
+    assert grip(ROBOT).lead == 0.0
+    led = replace(ROBOT, expert=replace(ROBOT.expert, led=True))
+    assert grip(led).lead == pytest.approx(10.0 * ROBOT.mass)
+
+
+def test_a_led_robot_that_does_nothing_is_drawn_along():
+    robot = Robot.load("robotis_op3")
+    robot = replace(robot, expert=replace(robot.expert, led=True))
+    simulator, help = Simulator(robot, 1, threads=1), Assistance(robot, 1, np.random.default_rng(0))
+    help.shares[:] = 1.0
+    for _ in range(100):
+        simulator.wrench = help.wrench(simulator, np.array([[1.0, 0.0, 0.0]]))
+        simulator.step(np.zeros((1, robot.num_joints)))
+    assert simulator.qpos[0, 0] > 0.2
+    assert not help.lost(simulator)[0]
 
 
 def test_full_help_is_stiff_in_proportion_to_weight_and_height():
@@ -85,7 +111,7 @@ def test_full_help_keeps_a_robot_up_that_would_fall():
         help.shares[:] = 1.0
         for _ in range(150):
             if helped:
-                simulator.wrench = help.wrench(simulator)
+                simulator.wrench = help.wrench(simulator, STILL)
             simulator.step(np.zeros((1, ROBOT.num_joints)))
         return simulator.qpos[0, 2], help.lost(simulator)[0]
 
@@ -105,7 +131,7 @@ def test_shares_are_of_the_level_and_lift_goes_as_the_square():
     simulator.qpos[:, 2] -= 0.1
     simulator.qpos[:, 3:7] = posed(roll=0.2)[0][0, 3:]
     help.shares[:] = [0.0, 0.2, 0.6, 1.0]
-    wrench = help.wrench(simulator)
+    wrench = help.wrench(simulator, STILL)
     np.testing.assert_allclose(wrench[:, 2] / wrench[3, 2], help.shares**2)
     np.testing.assert_allclose(wrench[:, 3] / wrench[3, 3], help.shares)
     assert wrench[3, 2] == pytest.approx(0.25 * help.grip.lift * 0.1)
@@ -139,4 +165,4 @@ def test_help_is_never_more_than_full_and_ends_once_and_for_all():
     assert (strong.progress.level, strong.progress.ended) == (0.0, 300)
     strong.withdraw(0.5, 2.0, 400)
     assert (strong.progress.level, strong.progress.ended) == (0.0, 300)
-    assert strong.wrench(Simulator(ROBOT, 4, threads=1)) is None
+    assert strong.wrench(Simulator(ROBOT, 4, threads=1), STILL) is None

@@ -16,6 +16,12 @@ def test_vectors_turn_into_the_trunk_frame_as_scipy_turns_them():
     np.testing.assert_allclose(attitude.into_trunk_frame(vectors, QUATERNIONS), turned, atol=1e-12)
 
 
+def test_what_is_turned_into_the_trunk_frame_and_out_of_it_is_as_it_was():
+    vectors = np.random.default_rng(2).normal(size=(len(QUATERNIONS), 3))
+    inside = attitude.into_trunk_frame(vectors, QUATERNIONS)
+    np.testing.assert_allclose(attitude.out_of_trunk_frame(inside, QUATERNIONS), vectors)
+
+
 def test_roll_and_pitch_are_scipys():
     angles = Rotation.from_quat(QUATERNIONS, scalar_first=True).as_euler("xyz")
     down = attitude.gravity_in_trunk_frame(QUATERNIONS)

@@ -18,27 +18,27 @@ def test_one_command_is_always_the_same(command):
     one, rng = Commands.parse(command), np.random.default_rng(0)
     assert (one.name, one.varied) == (command, False)
     state = rng.bit_generator.state
-    drawn = one.draw(rng, 3, 1.0, 0.3)
+    drawn = one.draw(rng, 3, 0.3)
     assert (drawn == one.graded[0]).all()
-    one.redraw(rng, drawn, 1.0, 0.3)
+    one.redraw(rng, drawn, 0.3)
     assert (drawn == one.graded[0]).all()
     assert rng.bit_generator.state == state  # so that courses of one command stay as they were
 
 
 def test_speeds_are_spread_and_some_are_exact():
-    drawn = Commands.parse("both").draw(np.random.default_rng(0), 20_000, 0.6, 0.25)
+    drawn = Commands.parse("both").draw(np.random.default_rng(0), 20_000, 0.25)
     speed = drawn[:, 0]
     assert (drawn[:, 1:] == 0.0).all()
-    assert np.mean(np.abs(speed) == 0.6) == pytest.approx(0.25, abs=0.02)
-    assert np.mean(speed == 0.6) == pytest.approx(0.125, abs=0.02)
-    slower = speed[np.abs(speed) < 0.6]
-    np.testing.assert_allclose(np.quantile(slower, [0.25, 0.5, 0.75]), [-0.3, 0, 0.3], atol=0.02)
+    assert np.mean(np.abs(speed) == 1.0) == pytest.approx(0.25, abs=0.02)
+    assert np.mean(speed == 1.0) == pytest.approx(0.125, abs=0.02)
+    slower = speed[np.abs(speed) < 1.0]
+    np.testing.assert_allclose(np.quantile(slower, [0.25, 0.5, 0.75]), [-0.5, 0, 0.5], atol=0.03)
 
 
 def test_within_an_episode_few_are_redrawn():
     both, rng = Commands.parse("both"), np.random.default_rng(0)
     present = np.full((100_000, 3), 7.0)
-    both.redraw(rng, present, 1.0, 0.5)
+    both.redraw(rng, present, 0.5)
     changed = (present != 7.0).any(axis=1)
     assert changed.mean() == pytest.approx(REDRAWN, rel=0.2)
     assert (np.abs(present[changed]) <= 1.0).all()

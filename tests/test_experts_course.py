@@ -19,7 +19,8 @@ from bodyplan.learn.course import Course, constant_tensors
 from bodyplan.learn.expert_config import ExpertConfig
 from bodyplan.learn.experts import train_expert
 from bodyplan.learn.ppo import PPOConfig
-from bodyplan.learn.senses import critic_input
+from bodyplan.learn.senses import critic_input, reflections
+from bodyplan.robots.robot import Robot
 from bodyplan.storage import read_tensors
 
 ITERATION = 16 * 16
@@ -234,3 +235,12 @@ def test_the_critic_sees_the_policys_senses_first_and_then_the_rest():
     general = observation.general
     rest = np.column_stack([general[:, :3], general[:, 12]])
     np.testing.assert_array_equal(everything[:, senses.shape[1] :], rest)
+
+
+def test_a_symmetric_policy_needs_no_help():
+    hexapod = Robot.load("hexapod")
+    robot = replace(hexapod, expert=replace(hexapod.expert, symmetric=True))
+    assert not robot.expert.assisted
+    observation = Environment(robot, num_envs=2, initial_state="random", threads=1).observation
+    sees, seen = critic_input(observation), reflections(robot)
+    assert seen.privileged(seen.privileged(sees)).tolist() == sees.tolist()

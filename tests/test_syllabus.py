@@ -11,7 +11,7 @@ from bodyplan.learn.syllabus import HIGHEST_PAY, IDLE, LOWEST_PAY, Weaning, firs
 from bodyplan.robots.robot import Robot
 
 ROBOT = Robot.load("unitree_h1")
-WEANING = Weaning(ROBOT.reward, first_spread(ROBOT), first_speed=0.4)
+WEANING = Weaning(ROBOT.reward, first_spread(ROBOT))
 HARD, FINE = WEANING.hardening, WEANING.refining
 
 
@@ -25,7 +25,6 @@ def test_under_help_pay_is_easy_and_loudness_goes_with_the_help():
     assert (full.penalties, full.guide, full.discount, full.exact) == (0.2, 0.5, 0.97, 0.3)
     np.testing.assert_allclose(full.bounds.largest_std, WEANING.spread, rtol=1e-6)
     np.testing.assert_allclose(half.bounds.largest_std, 0.675 * WEANING.spread, rtol=1e-6)
-    assert (full.fastest, half.fastest) == (0.4, pytest.approx(0.7))
 
 
 def test_then_penalties_rise_and_then_the_task_itself_is_paid():
@@ -33,7 +32,7 @@ def test_then_penalties_rise_and_then_the_task_itself_is_paid():
     assert (first.penalties, hard.penalties, end.penalties) == (0.3, 1.0, 1.0)
     assert (first.guide, hard.guide, end.guide) == (0.25, 0.25, 0.0)
     assert (first.discount, hard.discount, end.discount) == (0.98, 0.98, 0.99)
-    assert (first.exact, end.exact, first.fastest) == (0.3, 1.0, 1.0)
+    assert (first.exact, end.exact) == (0.3, 1.0)
     assert float(end.bounds.learning_rate) == pytest.approx(3e-4)
     np.testing.assert_allclose(end.bounds.largest_std, 0.2 * WEANING.spread, rtol=1e-6)
     later = after(HARD + 10 * FINE)

@@ -13,6 +13,13 @@ def into_trunk_frame(
     return vectors + w * twice + _cross(axis, twice)
 
 
+def out_of_trunk_frame(
+    vectors: Float[np.ndarray, "N 3"], orientation: Float[np.ndarray, "N 4"]
+) -> Float[np.ndarray, "N 3"]:
+    """Rotate vectors in the trunk's axes into the world's."""
+    return into_trunk_frame(vectors, orientation * [1.0, -1.0, -1.0, -1.0])
+
+
 def gravity_in_trunk_frame(orientation: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, "N 3"]:
     """Where down is, seen from a trunk of this quaternion (w, x, y, z)."""
     w, x, y, z = orientation.T

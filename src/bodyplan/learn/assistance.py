@@ -1,6 +1,7 @@
 """Hands on the trunk: what keeps a two-legged beginner up, until it needs it no more.
 
 A spring holds the trunk upright, one holds it at its height, and a damper keeps it from spinning.
+A robot that stands too well to take a step is also led, by a pull towards the wanted velocity.
 Each simulated robot has its own share of that help, so that the policy meets every degree of it at
 once; the critic is told, the policy is not. As the robots stay on their feet for longer the help is
 withdrawn, as they fall more it comes back, and when little is left it ends for good. A robot is
@@ -14,7 +15,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Bool, Float
 
-from bodyplan.envs.attitude import gravity_in_trunk_frame
+from bodyplan.envs.attitude import gravity_in_trunk_frame, into_trunk_frame, out_of_trunk_frame
 from bodyplan.envs.simulator import Simulator
 from bodyplan.envs.walking import CONTROL_STEP
 from bodyplan.robots.robot import Robot
@@ -31,6 +32,9 @@ SURE = 600.0
 """Control steps of expected life from which help goes fast."""
 WITHDRAWN, WITHDRAWN_SLOWLY, WITHDRAWN_FAST = 0.985, 0.997, 0.97
 """Factors on the help, an iteration."""
+LED = 10.0
+"""N s/(m kg): pull for each metre per second that a led robot strays from its command. A tenth of a
+metre per second is worth a tenth of the weight, which the feet resist by friction."""
 LEAST = 0.03
 """Help below this ends for good."""
 SMOOTH = 0.9
@@ -53,6 +57,8 @@ class Grip:
     """N m s/rad, about the trunk's x and y axes."""
     yaw_damping: float
     """N m s/rad."""
+    lead: float = 0.0
+    """N s/m."""
 
 
 def grip(robot: Robot) -> Grip:
@@ -73,6 +79,7 @@ def grip(robot: Robot) -> Grip:
         upright=upright,
         upright_damping=(roll, pitch),
         yaw_damping=0.25 * felt[5] / CONTROL_STEP,
+        lead=LED * robot.mass if robot.expert.led else 0.0,
     )
 
 
@@ -91,6 +98,20 @@ def full_wrench(
     lift = grip.lift * (grip.height - qpos[:, 2]) - grip.lift_damping * qvel[:, 2]
     damping = np.array([*grip.upright_damping, grip.yaw_damping])
     return lift, grip.upright * tilt(qpos) - damping * qvel[:, 3:6]
+
+
+def full_lead(
+    grip: Grip,
+    qpos: Float[np.ndarray, "N nq"],
+    qvel: Float[np.ndarray, "N nv"],
+    command: Float[np.ndarray, "N 3"],
+) -> Float[np.ndarray, "N 3"]:
+    """Pull (N, world axes) of the full help towards the wanted planar velocity of the trunk."""
+    orientation = qpos[:, 3:7]
+    missing = -into_trunk_frame(qvel[:, :3], orientation)
+    missing[:, :2] += command[:, :2]
+    missing[:, 2] = 0.0
+    return grip.lead * out_of_trunk_frame(missing, orientation)
 
 
 @dataclass
@@ -121,15 +142,18 @@ class Assistance:
         """Help for each robot, 0 to 1."""
         return self.progress.level * self.shares
 
-    def wrench(self, simulator: Simulator) -> Float[np.ndarray, "N 6"] | None:
+    def wrench(
+        self, simulator: Simulator, command: Float[np.ndarray, "N 3"]
+    ) -> Float[np.ndarray, "N 6"] | None:
         """What the trunks feel in the next control step; None once help has ended."""
         if self.progress.level == 0.0:
             return None
-        lift, torque = full_wrench(self.grip, simulator.qpos, simulator.qvel)
-        wrench = np.zeros((len(lift), 6))
+        given, (qpos, qvel) = self.given[:, None], (simulator.qpos, simulator.qvel)
+        lift, torque = full_wrench(self.grip, qpos, qvel)
+        pull = full_lead(self.grip, qpos, qvel, command)
+        wrench = np.concatenate([given * pull, given * torque], axis=1)
         # Lift goes first, as its square: whoever hangs on it learns to hang.
-        wrench[:, 2] = self.given**2 * lift
-        wrench[:, 3:] = self.given[:, None] * torque
+        wrench[:, 2] += self.given**2 * lift
         return wrench
 
     def lost(self, simulator: Simulator) -> Bool[np.ndarray, "N"]:

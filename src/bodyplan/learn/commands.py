@@ -41,33 +41,31 @@ class Commands:
         return len(self.graded) > 1
 
     def draw(
-        self, rng: np.random.Generator, count: int, fastest: float, exact: float
+        self, rng: np.random.Generator, count: int, exact: float
     ) -> Float[np.ndarray, "count 3"]:
         """Commands for episodes that begin.
 
         Args:
             rng: decides.
             count: how many.
-            fastest: m/s, bound on their speed.
-            exact: share of them at exactly that speed.
+            exact: share of them at exactly 1 m/s, whichever way.
         """
         if not self.varied:
             return np.tile(self.graded[0], (count, 1))
-        speed = rng.uniform(-fastest, fastest, count)
+        speed = rng.uniform(-1.0, 1.0, count)
         full = rng.random(count) < exact
         commands = np.zeros((count, 3))
-        commands[:, 0] = np.where(full, np.copysign(fastest, speed), speed)
+        commands[:, 0] = np.where(full, np.copysign(1.0, speed), speed)
         return commands
 
     def redraw(
         self,
         rng: np.random.Generator,
         present: Float[np.ndarray, "N 3"],
-        fastest: float,
         exact: float,
     ) -> None:
         """Change a few robots' commands within their episodes, in place."""
         if not self.varied:
             return
         changed = rng.random(len(present)) < REDRAWN
-        present[changed] = self.draw(rng, int(changed.sum()), fastest, exact)
+        present[changed] = self.draw(rng, int(changed.sum()), exact)

@@ -102,7 +102,7 @@ class Course:
     def _syllabus(self, wants: ExpertCourse) -> Syllabus:
         config, robot = self.config, self.environment.robot
         if wants.assisted:
-            return Weaning(robot.reward, first_spread(robot), wants.first_speed)
+            return Weaning(robot.reward, first_spread(robot))
         return Fading(
             robot.reward,
             wants,
@@ -168,11 +168,11 @@ class Course:
         """One control step under the policy's actions, with all the help the robots get."""
         environment, assistance = self.environment, self.assistance
         now, commands = self.moment, environment.command
-        self.commands.redraw(environment.rng, commands, now.fastest, now.exact)
+        self.commands.redraw(environment.rng, commands, now.exact)
         given = actions if self.prior is None else self.prior.added(actions, senses)
         if assistance is None:
             return environment.step(given)
-        environment.simulator.wrench = assistance.wrench(environment.simulator)
+        environment.simulator.wrench = assistance.wrench(environment.simulator, commands)
         step = environment.step(given)
         return step._replace(terminated=step.terminated | assistance.lost(environment.simulator))
 
@@ -203,7 +203,7 @@ class Course:
         """Commands with new ones for the robots of `mask`."""
         commands, rng = self.environment.command.copy(), self.environment.rng
         now, count = self.moment, int(mask.sum())
-        commands[mask] = self.commands.draw(rng, count, now.fastest, now.exact)
+        commands[mask] = self.commands.draw(rng, count, now.exact)
         return commands
 
     def _snap(self) -> None:

@@ -21,7 +21,8 @@ def critic_input(
 
 
 def reflections(robot: Robot) -> Reflections:
-    """What a mirror does to the senses of a robot's actor, of its (helped) critic, to its actions.
+    """What a mirror does to the senses of a robot's actor, of its critic (which sees the
+    help, where there is any), to its actions.
 
     Raises:
         BodyplanError: the robot is not symmetric.
@@ -30,4 +31,5 @@ def reflections(robot: Robot) -> Reflections:
     command = (1.0, -1.0, -1.0)
     senses = joints.repeated((1.0, 1.0, 1.0)) + feet.repeated((1.0, 1.0))
     senses += Reflection.kept((*AXIAL, *command, *POLAR))
-    return Reflections(senses, senses + Reflection.kept((*POLAR, 1.0, 1.0)), joints)
+    hidden = (*POLAR, 1.0, 1.0) if robot.expert.assisted else (*POLAR, 1.0)
+    return Reflections(senses, senses + Reflection.kept(hidden), joints)

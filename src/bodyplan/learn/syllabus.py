@@ -38,10 +38,8 @@ class Moment(NamedTuple):
     """Share of wide-temperature tracking in the pay."""
     discount: float
     bounds: ppo.Bounds
-    fastest: float = 1.0
-    """m/s: bound on commands where they vary."""
     exact: float = 0.3
-    """Share of them at exactly that speed."""
+    """Share of varied commands at exactly 1 m/s."""
 
 
 class Syllabus(Protocol):
@@ -103,8 +101,6 @@ class Weaning:
     reward: RewardCoefficients
     spread: Float[np.ndarray, "J"]
     """First standard deviation of each joint's actions."""
-    first_speed: float = 1.0
-    """m/s: bound on the commands under full help."""
     alive: float = 1.0
     """Pay for staying up, as a coefficient of the reward."""
     helped_penalties: float = 0.2
@@ -138,7 +134,6 @@ class Weaning:
                     _between(*self.helped_ceilings, 1.0 - help.level),
                     self.learning_rates[0],
                 ),
-                fastest=_between(self.first_speed, 1.0, 1.0 - help.level),
                 exact=self.exact[0],
             )
         alone = steps - (help.ended or 0 if help else 0)

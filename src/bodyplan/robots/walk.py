@@ -96,10 +96,10 @@ class ExpertCourse:
     """Policy and critic treat left and right alike, exactly."""
     assisted: bool = False
     """Training begins with the trunk held upright; the help goes as the robot stays on its feet."""
+    led: bool = False
+    """The help also pulls the robot along at the commanded velocity, so that it must step."""
     poised: bool = False
     """Half of the starts in training are near the nominal pose."""
-    first_speed: float = 1.0
-    """m/s: bound on the commands while the trunk is fully held; 1 at the end."""
 
 
 def listed_geoms(reward: RewardCoefficients, termination: Termination) -> tuple[str, ...]:
