@@ -15,11 +15,12 @@ from bodyplan.datasets.episodes import Dataset
 from bodyplan.datasets.experts import Snapshots, policy_input
 from bodyplan.envs.environment import Environment
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.course import Course, constant_tensors
+from bodyplan.learn.course import Course
 from bodyplan.learn.expert_config import ExpertConfig
 from bodyplan.learn.experts import train_expert
 from bodyplan.learn.ppo import PPOConfig
 from bodyplan.learn.senses import critic_input, reflections
+from bodyplan.learn.snapshot import constant_tensors
 from bodyplan.robots.robot import Robot
 from bodyplan.storage import read_tensors
 
@@ -172,7 +173,7 @@ def test_the_snapshot_of_a_helped_robot_is_actor_and_prior(tmp_path):
     senses = policy_input(observation)
     mean = course.learner.actor(course.learner.actor_normaliser(senses))
     own = {name: tensor[:1] for name, tensor in course.tensors.items()}
-    snapshots = Snapshots(own | constant_tensors(course), {"steps": [ITERATION]})
+    snapshots = Snapshots(own | constant_tensors(course.prior), {"steps": [ITERATION]})
     policy = snapshots.policy(0)
     together = course.prior.added(np.asarray(mean), senses)
     assert np.abs(together).max() > 0.5
@@ -244,3 +245,27 @@ def test_a_symmetric_policy_needs_no_help():
     observation = Environment(robot, num_envs=2, initial_state="random", threads=1).observation
     sees, seen = critic_input(observation), reflections(robot)
     assert seen.privileged(seen.privileged(sees)).tolist() == sees.tolist()
+
+
+def test_who_was_held_ends_in_the_physics_of_the_task_and_resumes_there(tmp_path):
+    course = Course(HELPED)
+    course.assistance.progress.level, course.assistance.progress.ended = 0.0, 0
+    course.iterate()
+    assert course.environment.physics == "fast"
+    begun = course.environment.elapsed.copy()
+    course.steps = 10_000_000
+    course.iterate()
+    assert course.environment.physics == "reference"
+    on = course.environment.elapsed > HELPED.ppo.rollout_steps
+    assert on.any()  # of these robots the episode went on
+    np.testing.assert_array_equal(
+        course.environment.elapsed[on], begun[on] + HELPED.ppo.rollout_steps
+    )
+    course.save(tmp_path / FILE)
+    resumed = Course(HELPED)
+    resumed.resume(tmp_path / FILE)
+    for one in (course, resumed):
+        one.iterate()
+    np.testing.assert_array_equal(
+        resumed.environment.simulator.states, course.environment.simulator.states
+    )

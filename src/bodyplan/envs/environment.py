@@ -87,6 +87,7 @@ class Environment:
             )
         self.robot = robot if isinstance(robot, Robot) else Robot.load(robot)
         self.num_envs = num_envs
+        self.physics = physics
         self.horizon = horizon
         self.penalty_scale = penalty_scale
         self.initial_state = initial_state

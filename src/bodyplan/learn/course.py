@@ -32,6 +32,7 @@ from bodyplan.learn.commands import Commands
 from bodyplan.learn.expert_config import ExpertConfig, comparable, hyperparameters
 from bodyplan.learn.prior import action_prior
 from bodyplan.learn.senses import critic_input, reflections
+from bodyplan.learn.snapshot import snapshot_tensors
 from bodyplan.learn.syllabus import Fading, Moment, Syllabus, Weaning, first_spread
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.walk import ExpertCourse
@@ -46,23 +47,13 @@ class Course:
     """The run's mutable state: learner, simulated robots, running statistics, snapshots."""
 
     def __init__(self, config: ExpertConfig) -> None:
-        robot = Robot.load(config.robot)
+        self.robot = robot = Robot.load(config.robot)
+        wants = robot.expert
         hyper = hyperparameters(config, robot.expert)
         self.config = replace(config, ppo=hyper)
         self.hyper = hyper
         self.commands = Commands.parse(config.command)
-        self.environment = Environment(
-            robot,
-            self.commands.graded[0],
-            hyper.num_envs,
-            config.physics,
-            initial_state="varied" if robot.expert.poised else "random",
-            seed=config.seed,
-            threads=config.threads,
-            horizon=config.episode_steps or robot.expert.episode_steps,
-            conditions=config.conditions,
-        )
-        environment, wants = self.environment, robot.expert
+        self.environment = environment = self._environment(config.physics)
         self.assistance = (
             Assistance(robot, hyper.num_envs, environment.rng) if wants.assisted else None
         )
@@ -99,8 +90,28 @@ class Course:
             for name, tensor in snapshot_tensors(self.learner).items()
         }
 
+    def _environment(self, physics: str) -> Environment:
+        config, wants = self.config, self.robot.expert
+        return Environment(
+            self.robot,
+            self.commands.graded[0],
+            self.hyper.num_envs,
+            physics,
+            initial_state="varied" if wants.poised else "random",
+            seed=config.seed,
+            threads=config.threads,
+            horizon=config.episode_steps or wants.episode_steps,
+            conditions=config.conditions,
+        )
+
+    def _move_to(self, physics: str) -> None:
+        """The same robots at the same moment, in other physics."""
+        before, self.environment = self.environment, self._environment(physics)
+        self.environment.restore(before.snapshot())
+        self.environment.rng = before.rng
+
     def _syllabus(self, wants: ExpertCourse) -> Syllabus:
-        config, robot = self.config, self.environment.robot
+        config, robot = self.config, self.robot
         if wants.assisted:
             return Weaning(robot.reward, first_spread(robot))
         return Fading(
@@ -121,6 +132,8 @@ class Course:
     def iterate(self) -> dict[str, float]:
         """Roll out, improve, count."""
         moment = self.moment = self._present()
+        if moment.physics not in (None, self.environment.physics):
+            self._move_to(moment.physics)
         self.environment.penalty_scale = moment.penalties
         rollout, helped = self._roll_out(moment)
         hyper = replace(self.hyper, discount=moment.discount)
@@ -265,24 +278,3 @@ class Course:
             "episode_returns": self.episode_returns,
             "tensors": self.tensors,
         }
-
-
-def snapshot_tensors(learner: ppo.Learner) -> dict[str, np.ndarray]:
-    """The present policy in the layout of `Snapshots`, without the snapshot axis."""
-    actor, normaliser = learner.actor, learner.actor_normaliser
-    tensors = {}
-    for index, layer in enumerate(actor.network().layers):
-        tensors[f"layers.{index}.weight"] = np.asarray(layer.weight, np.float16)
-        tensors[f"layers.{index}.bias"] = np.asarray(layer.bias, np.float16)
-    return tensors | {
-        "log_std": np.log(np.asarray(actor.std())).astype(np.float16),
-        "observation_mean": np.asarray(normaliser.mean, np.float32),
-        "observation_std": np.asarray(normaliser.std, np.float32),
-    }
-
-
-def constant_tensors(course: Course) -> dict[str, np.ndarray]:
-    """What all snapshots of a run share: its action prior, where it has one."""
-    if course.prior is None:
-        return {}
-    return {"skip.weight": course.prior.weight, "skip.bias": course.prior.bias}

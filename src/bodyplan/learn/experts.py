@@ -13,8 +13,9 @@ from bodyplan.datasets.experts import Snapshots
 from bodyplan.datasets.replay import assemble, chunk_paths, write_log
 from bodyplan.envs.walking import parse_command
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.course import Course, Log, constant_tensors
+from bodyplan.learn.course import Course, Log
 from bodyplan.learn.expert_config import ExpertConfig, comparable
+from bodyplan.learn.snapshot import constant_tensors
 from bodyplan.robots.catalogue import models
 
 
@@ -44,7 +45,7 @@ def train_expert(
     if config.log_replay and (course.assistance or course.commands.varied):
         raise BodyplanError(
             "--log-replay keeps the steps of robots that walk by themselves under one command; "
-            f"{course.environment.robot.name} is helped or told several, so build from snapshots"
+            f"{course.robot.name} is helped or told several, so build from snapshots"
         )
     saved = folder / "checkpoint.safetensors"
     if saved.is_file():
@@ -63,7 +64,7 @@ def train_expert(
 
 
 def _write_replay(course: Course, folder: Path, out: Path) -> None:
-    config, robot = course.config, course.environment.robot
+    config, robot = course.config, course.robot
     chunks = chunk_paths(folder, course.logged)
     episodes, ends = assemble(robot, chunks, course.hyper.num_envs)
     settings = {
@@ -79,7 +80,7 @@ def _write_replay(course: Course, folder: Path, out: Path) -> None:
 
 
 def _snapshots(course: Course) -> Snapshots:
-    config, robot = course.config, course.environment.robot
+    config, robot = course.config, course.robot
     steps, returns, lengths = np.array(course.curve, float).T
     card = {
         "robot": robot.name,
@@ -96,4 +97,4 @@ def _snapshots(course: Course) -> Snapshots:
         card["model"] = model[robot.name]
     # A short run may have fewer updates than snapshots were asked for.
     taken = {name: tensor[: len(course.taken)] for name, tensor in course.tensors.items()}
-    return Snapshots(taken | constant_tensors(course), card)
+    return Snapshots(taken | constant_tensors(course.prior), card)
