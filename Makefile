@@ -5,13 +5,16 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTHONS := $(PYTHON) python3.11 python3.12 python3.13 python3 python
 ARGS ?=
+STEPS ?= 1000000
+SETS := expert-forward expert-backward expert_replay-forward expert_replay-backward \
+  suboptimal70-forward suboptimal70-backward suboptimal30-forward
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test clean
+.PHONY: help demo test datasets clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.runtime ## Train one policy on four robots' logs and report (ARGS="--size full")
 	@$(BIN)/bodyplan demo $(ARGS)
@@ -21,6 +24,13 @@ test: $(VENV)/.dev ## Check style, types and behaviour
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 	$(BIN)/pytest -q -n 2 --dist loadfile --durations=10 --jaxtyping-packages=bodyplan.robots,bodyplan.envs,bodyplan.evaluate,runtime_types.checked
+
+datasets: $(VENV)/.runtime ## Build and verify the paper's sets of every robot in data/ (STEPS=1000000 a robot)
+	@for set in $(SETS); do \
+	  $(BIN)/bodyplan data build --recipe $${set%-*} --command $${set#*-} --steps $(STEPS) \
+	    --out data/$$set || exit; \
+	done
+	@$(BIN)/bodyplan data verify $(SETS:%=data/%)
 
 clean: ## Remove the environment and the caches, but no runs and no data
 	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

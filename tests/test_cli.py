@@ -14,7 +14,7 @@ from bodyplan.datasets.experts import recorded
 from bodyplan.robots.catalogue import packaged
 
 NESTED = {"robots": ("list", "show", "draw", "check", "adapt", "generate")}
-NESTED["experts"] = ("train", "show", "plot")
+NESTED["experts"] = ("train", "show", "plot", "film")
 NESTED["data"] = ("build", "info", "verify", "plot", "import", "import-minari")
 NESTED["data"] += ("import-release", "export")
 CHANCE = ("demo", "train", "finetune", "conflicts", "transfer", "evaluate")
@@ -43,7 +43,7 @@ def test_every_command_explains_each_of_its_options(name, sub, capsys):
     text = capsys.readouterr().out
     options = [line for line in text.splitlines() if line.lstrip("│ ").startswith("--")]
     assert options
-    chance = sub in ("generate", "train", "build", "import-release") or name in CHANCE
+    chance = sub in ("generate", "train", "film", "build", "import-release") or name in CHANCE
     assert ("--seed" in text) == chance
 
 

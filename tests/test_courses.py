@@ -56,3 +56,27 @@ def test_what_cannot_be_drawn_is_said(arguments, message, capsys, tmp_path, monk
     assert main(["experts", "plot", *arguments]) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_experts_are_filmed_in_columns_and_rows(tmp_path, capsys):
+    out = tmp_path / "walk.webp"
+    arguments = ["--seconds", "0.2", "--size", "40", "30", "--out", str(out)]
+    assert main(["experts", "film", "unitree_go1", "hexapod", *arguments]) == 0
+    assert capsys.readouterr().out.strip() == str(out)
+    with Image.open(out) as image:
+        assert (image.size, image.n_frames) == ((80, 60), 6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--out", "walk.gif"], "must end in .webp"),
+        (["--snapshot", "16"], "the run has 16 snapshots"),
+        (["--snapshots", "nowhere"], "none of these robots has a run"),
+    ],
+)
+def test_films_that_cannot_be_made_are_refused(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["experts", "film", "unitree_go1", *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

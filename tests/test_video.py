@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from bodyplan.envs.environment import Environment
-from bodyplan.evaluate.video import animate, encode, record
+from bodyplan.evaluate.video import animate, encode, record, side_by_side
 
 
 def swinging(robot):
@@ -62,3 +62,11 @@ def test_a_fallen_robot_lies_still_to_the_end():
 
 def test_equal_pictures_are_one_frame_of_a_small_file():
     assert len(encode(np.full((50, 24, 32, 3), 128, np.uint8))) < 2000
+
+
+def test_films_side_by_side_keep_their_places():
+    films = [np.full((2, 3, 4, 3), shade, np.uint8) for shade in (10, 20, 30)]
+    whole = side_by_side([[films[0], films[1]], [None, films[2]]])
+    assert whole.shape == (2, 6, 8, 3)
+    corners = whole[1, ::5, ::7, 0]
+    np.testing.assert_array_equal(corners, [[10, 20], [255, 30]])

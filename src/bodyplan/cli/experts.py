@@ -1,20 +1,24 @@
-"""The PPO runs behind the data: train one, look at one, draw many."""
+"""The PPO runs behind the data: train one, look at one, draw and film many."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import tyro
+from jaxtyping import UInt8
 
 from bodyplan.cli.output import listed, print_json, print_table, progress, require_picture, say
 from bodyplan.datasets.experts import PACKAGED, Snapshots, snapshot_path
 from bodyplan.datasets.replay import replay_path
 from bodyplan.envs.conditions import CLEAN, Conditions
-from bodyplan.envs.walking import Command, command_name, parse_command
+from bodyplan.envs.walking import CONTROL_STEP, Command, command_name, parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.robot import Robot
 from bodyplan.storage import atomic_write
+
+_NO_RUN = "none of these robots has a run under these commands."
 
 
 @dataclass(frozen=True)
@@ -146,7 +150,7 @@ class PlotExperts:
             if snapshot_path(robot.name, command, self.snapshots).is_file()
         ]
         if not runs:
-            raise BodyplanError("none of these robots has a run under these commands.")
+            raise BodyplanError(_NO_RUN)
         with atomic_write(self.out) as temporary:
             draw_courses(runs, temporary)
         if self.json:
@@ -164,6 +168,61 @@ class PlotExperts:
         home = PACKAGED if self.snapshots is None else self.snapshots
         files = {f"{command_name(command)}.safetensors" for command in commands}
         return sorted({path.parent.name for path in home.glob("*/*") if path.name in files})
+
+
+@dataclass(frozen=True)
+class FilmExperts:
+    """Film experts as they walk: a column for each robot, a row for each command.
+
+    Where a robot has no run under a command, its place stays empty.
+    """
+
+    robots: tyro.conf.Positional[tuple[str, ...]]
+    """Names, or paths of MJCFs."""
+    commands: tuple[str, ...] = ("forward", "backward")
+    """forward, backward or vx,vy,wz."""
+    snapshots: Path | None = None
+    """Folder of your own snapshots; the packaged ones where not given."""
+    snapshot: int = -1
+    """Which of the run, counted from 0; -1 is the last."""
+    seconds: float = 4.0
+    """Length of the film."""
+    size: tuple[int, int] = (200, 200)
+    """Width and height of each robot's part in pixels."""
+    seed: int = 0
+    """Decides the random states they start from."""
+    out: Path = Path("experts.webp")
+    """The film (.webp), written over what is there."""
+
+    def run(self) -> None:
+        """Live, render, write, and tell where the film is."""
+        if self.out.suffix != ".webp":
+            raise BodyplanError(f"--out {self.out} must end in .webp, the format of the film")
+        from bodyplan.evaluate.video import encode, side_by_side
+
+        wanted = [parse_command(command) for command in self.commands]
+        robots = [Robot.load(name) for name in listed(self.robots)]
+        films = [[self._film(robot, command) for robot in robots] for command in wanted]
+        if all(film is None for row in films for film in row):
+            raise BodyplanError(_NO_RUN)
+        with atomic_write(self.out) as temporary:
+            temporary.write_bytes(encode(side_by_side(films)))
+        say(str(self.out))
+
+    def _film(self, robot: Robot, command: Command) -> UInt8[np.ndarray, "T height width 3"] | None:
+        from bodyplan.envs.environment import Environment
+        from bodyplan.evaluate.video import record
+        from bodyplan.robots.pictures.rendering import render
+
+        if not snapshot_path(robot.name, command, self.snapshots).is_file():
+            return None
+        run = Snapshots.load(robot.name, command, self.snapshots)
+        if not -len(run) <= self.snapshot < len(run):
+            raise BodyplanError(f"--snapshot {self.snapshot}: the run has {len(run)} snapshots")
+        environment = Environment(robot, command, initial_state="random", seed=self.seed)
+        steps = round(self.seconds / CONTROL_STEP)
+        poses = record(environment, run.policy(self.snapshot).mean, steps)
+        return render(robot, poses, self.size, "auto")
 
 
 def _answer(answers: Sequence[tuple[Snapshots, Path]], as_json: bool) -> None:
@@ -184,4 +243,4 @@ def _answer(answers: Sequence[tuple[Snapshots, Path]], as_json: bool) -> None:
         say(str(path))
 
 
-COMMAND = {"train": TrainExpert, "show": ShowExpert, "plot": PlotExperts}
+COMMAND = {"train": TrainExpert, "show": ShowExpert, "plot": PlotExperts, "film": FilmExperts}

@@ -4,7 +4,7 @@ Recording poses, rendering them (`robots/pictures/rendering.py`) and encoding th
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,16 @@ def animate(
     """
     poses = record(environment, policy, round(1000.0 * seconds / _MILLISECONDS_PER_STEP))
     return encode(render(environment.robot, poses, size, renderer))
+
+
+def side_by_side(
+    films: Sequence[Sequence[UInt8[np.ndarray, "T height width 3"] | None]],
+) -> UInt8[np.ndarray, "T rows columns 3"]:
+    """Films of one size, in rows, as one; None leaves a white gap."""
+    shape = next(film.shape for row in films for film in row if film is not None)
+    gap = np.full(shape, 255, np.uint8)
+    rows = [np.concatenate([gap if f is None else f for f in row], axis=2) for row in films]
+    return np.concatenate(rows, axis=1)
 
 
 def record(environment: Environment, policy: Policy, steps: int) -> Float[np.ndarray, "T nq"]:
