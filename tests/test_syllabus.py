@@ -11,7 +11,7 @@ from bodyplan.learn.syllabus import HIGHEST_PAY, IDLE, LOWEST_PAY, Weaning, firs
 from bodyplan.robots.robot import Robot
 
 ROBOT = Robot.load("unitree_h1")
-WEANING = Weaning(ROBOT.reward, first_spread(ROBOT))
+WEANING = Weaning(ROBOT.reward, first_spread(ROBOT), 10_000_000)
 HARD, FINE = WEANING.hardening, WEANING.refining
 
 
@@ -34,11 +34,18 @@ def test_then_penalties_rise_and_then_the_task_itself_is_paid():
     assert (first.discount, hard.discount, end.discount) == (0.98, 0.98, 0.99)
     assert (first.exact, end.exact) == (0.3, 1.0)
     assert float(end.bounds.learning_rate) == pytest.approx(3e-4)
-    quiet = np.maximum(0.04, 0.075 * WEANING.spread)
-    np.testing.assert_allclose(end.bounds.largest_std, quiet, rtol=1e-6)
-    assert (after(HARD + 0.9 * FINE).physics, end.physics) == (None, "reference")
-    later = after(HARD + 10 * FINE)
-    assert later._replace(bounds=None) == end._replace(bounds=None)
+    np.testing.assert_allclose(end.bounds.largest_std, 0.2 * WEANING.spread, rtol=1e-6)
+    assert end.physics is None
+
+
+def test_the_last_fifth_is_quiet_and_in_the_physics_of_the_task():
+    loud, quiet = (WEANING.moment(n, Progress(level=0.0, ended=1)) for n in (7_999_999, 8_000_000))
+    assert (loud.physics, quiet.physics) == (None, "reference")
+    least = np.maximum(0.04, 0.075 * WEANING.spread)
+    np.testing.assert_allclose(quiet.bounds.largest_std, least, rtol=1e-6)
+    assert loud._replace(bounds=None, physics="reference") == quiet._replace(bounds=None)
+    helped = WEANING.moment(9_000_000, Progress(level=0.1))
+    assert helped.physics is None  # who is still held has other things to learn
 
 
 def test_joints_that_should_stay_nominal_are_quieter():

@@ -113,7 +113,7 @@ class Course:
     def _syllabus(self, wants: ExpertCourse) -> Syllabus:
         config, robot = self.config, self.robot
         if wants.assisted:
-            return Weaning(robot.reward, first_spread(robot))
+            return Weaning(robot.reward, first_spread(robot), self.total_steps)
         return Fading(
             robot.reward,
             wants,

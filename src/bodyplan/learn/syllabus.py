@@ -104,6 +104,7 @@ class Weaning:
     reward: RewardCoefficients
     spread: Float[np.ndarray, "J"]
     """First standard deviation of each joint's actions."""
+    total_steps: int
     alive: float = 1.0
     """Pay for staying up, as a coefficient of the reward."""
     helped_penalties: float = 0.2
@@ -119,9 +120,13 @@ class Weaning:
     """Under help, without it, and at the end; so are the others."""
     discounts: tuple[float, float, float] = (0.97, 0.98, 0.99)
     exact: tuple[float, float, float] = (0.3, 0.3, 1.0)
-    ceilings: tuple[float, float] = (0.3125, 0.075)
-    """Quiet at the end, because noise shifts the speed: where the mean action is what counts, the
-    mean action must be what earns."""
+    ceilings: tuple[float, float] = (0.3125, 0.2)
+    settled: float = 0.8
+    """Share of the run from which on actions are quiet and physics is that of the task: both shift
+    the speed, and it is the mean action in reference physics that counts. Not earlier, because a
+    quiet policy learns slowly."""
+    quiet: float = 0.075
+    """Bound on the spread from then on, as a share of the first."""
     least_std: tuple[float, float] = (0.05, 0.04)
     """Under help and after it."""
     learning_rates: tuple[float, float] = (2e-3, 3e-4)
@@ -144,6 +149,7 @@ class Weaning:
         alone = steps - (help.ended or 0 if help else 0)
         hard = min(1.0, alone / self.hardening)
         fine = min(1.0, max(0.0, (alone - self.hardening) / self.refining))
+        settled = steps >= self.settled * self.total_steps
         return Moment(
             penalties=_between(*self.penalties, hard),
             guide=_between(*self.guides[1:], fine),
@@ -151,11 +157,11 @@ class Weaning:
             discount=self.discounts[2 if fine > 0.0 else 1],
             bounds=self._bounds(
                 self.least_std[1],
-                _between(*self.ceilings, fine),
+                self.quiet if settled else _between(*self.ceilings, fine),
                 _between(*self.learning_rates, fine),
             ),
             exact=_between(*self.exact[1:], fine),
-            physics="reference" if fine == 1.0 else None,
+            physics="reference" if settled else None,
         )
 
     def _bounds(self, least: float, ceiling: float, rate: float) -> ppo.Bounds:
