@@ -85,7 +85,7 @@ def test_pay_does_not_depend_on_the_coefficients_unit():
     moment = WEANING.moment(0, Progress(level=0.5))
     names = ("tracking_xy", "tracking_yaw")
     twice = {name: 2.0 * getattr(ROBOT.reward, name) for name in names}
-    doubled = Weaning(replace(ROBOT.reward, **twice), WEANING.spread, alive=2.0)
+    doubled = Weaning(replace(ROBOT.reward, **twice), WEANING.spread, 10_000_000, alive=2.0)
     step2 = step._replace(terms=2.0 * step.terms)
     inside = np.abs(WEANING.pay(moment, step, command)) < -LOWEST_PAY
     np.testing.assert_allclose(
