@@ -162,8 +162,7 @@ def improve(
     key, shuffle_key = jax.random.split(learner.key)
     size = len(advantages.reshape(-1)) // config.minibatches
     orders = [
-        # Ties are too rare to matter, and one sort is half of what `permutation` does.
-        jnp.argsort(jax.random.bits(epoch_key, (size * config.minibatches,))).reshape(-1, size)
+        jax.random.permutation(epoch_key, size * config.minibatches).reshape(-1, size)
         for epoch_key in jax.random.split(shuffle_key, config.epochs)
     ]
     parts, static = eqx.partition((learner.actor, learner.critic), eqx.is_array)
