@@ -256,6 +256,7 @@ def test_who_was_held_ends_in_the_physics_of_the_task_and_resumes_there(tmp_path
     course.steps = 10_000_000
     course.iterate()
     assert course.environment.physics == "reference"
+    assert (course.horizon, course.environment.horizon) == (250, 60)
     on = course.environment.elapsed > HELPED.ppo.rollout_steps
     assert on.any()  # of these robots the episode went on
     np.testing.assert_array_equal(

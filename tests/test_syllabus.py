@@ -38,14 +38,21 @@ def test_then_penalties_rise_and_then_the_task_itself_is_paid():
     assert end.physics is None
 
 
-def test_the_last_fifth_is_quiet_and_in_the_physics_of_the_task():
-    loud, quiet = (WEANING.moment(n, Progress(level=0.0, ended=1)) for n in (7_999_999, 8_000_000))
+def test_at_last_episodes_are_short_and_then_quiet_and_in_the_physics_of_the_task():
+    def moment(steps):
+        return WEANING.moment(steps, Progress(level=0.0, ended=1))
+
+    assert (moment(7_999_999).horizon, moment(8_000_000).horizon) == (None, 60)
+    loud, quiet = moment(9_199_999), moment(9_200_000)
     assert (loud.physics, quiet.physics) == (None, "reference")
     least = np.maximum(0.04, 0.075 * WEANING.spread)
     np.testing.assert_allclose(quiet.bounds.largest_std, least, rtol=1e-6)
     assert loud._replace(bounds=None, physics="reference") == quiet._replace(bounds=None)
-    helped = WEANING.moment(9_000_000, Progress(level=0.1))
-    assert helped.physics is None  # who is still held has other things to learn
+    helped = WEANING.moment(9_500_000, Progress(level=0.1))
+    assert (helped.physics, helped.horizon) == (
+        None,
+        None,
+    )  # who is still held has other things to learn
 
 
 def test_joints_that_should_stay_nominal_are_quieter():

@@ -53,6 +53,7 @@ class Course:
         self.config = replace(config, ppo=hyper)
         self.hyper = hyper
         self.commands = Commands.parse(config.command)
+        self.horizon = config.episode_steps or wants.episode_steps
         self.environment = environment = self._environment(config.physics)
         self.assistance = (
             Assistance(robot, hyper.num_envs, environment.rng) if wants.assisted else None
@@ -100,7 +101,7 @@ class Course:
             initial_state="varied" if wants.poised else "random",
             seed=config.seed,
             threads=config.threads,
-            horizon=config.episode_steps or wants.episode_steps,
+            horizon=self.horizon,
             conditions=config.conditions,
         )
 
@@ -134,12 +135,15 @@ class Course:
         moment = self.moment = self._present()
         if moment.physics not in (None, self.environment.physics):
             self._move_to(moment.physics)
+        self.environment.horizon = moment.horizon or self.horizon
         self.environment.penalty_scale = moment.penalties
         rollout, helped = self._roll_out(moment)
         hyper = replace(self.hyper, discount=moment.discount)
         self.learner, metrics = ppo.improve(hyper, self.learner, rollout, moment.bounds)
         self.steps += hyper.num_envs * hyper.rollout_steps
-        returns, lengths = np.array(self.recent or [(0.0, 0)]).T
+        # Where episodes are shorter than they were, what they come to is told as before.
+        longer = self.horizon / self.environment.horizon
+        returns, lengths = longer * np.array(self.recent or [(0.0, 0)]).T
         self._snap()
         summary = {"return": float(returns.mean()), "length": float(lengths.mean())}
         if self.steps >= len(self.curve) * self.total_steps / 100:

@@ -91,7 +91,7 @@ def _snapshots(course: Course) -> Snapshots:
         "curve": course.curve,
         "settings": asdict(robot.expert)
         | comparable(config)
-        | {"steps": course.total_steps, "episode_steps": course.environment.horizon},
+        | {"steps": course.total_steps, "episode_steps": course.horizon},
     }
     if model := models({robot.name: config.robot}):
         card["model"] = model[robot.name]

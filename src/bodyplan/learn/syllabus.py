@@ -43,6 +43,8 @@ class Moment(NamedTuple):
     """Share of varied commands at exactly 1 m/s."""
     physics: str | None = None
     """What the task is simulated in from now on, if not in what it was."""
+    horizon: int | None = None
+    """Control steps after which a robot starts anew from now on, if not as before."""
 
 
 class Syllabus(Protocol):
@@ -121,10 +123,14 @@ class Weaning:
     discounts: tuple[float, float, float] = (0.97, 0.98, 0.99)
     exact: tuple[float, float, float] = (0.3, 0.3, 1.0)
     ceilings: tuple[float, float] = (0.3125, 0.2)
-    settled: float = 0.8
+    starting: float = 0.8
+    """Share of the run from which on episodes are short, because whoever still falls falls at the
+    start. Not later, because a quiet policy learns slowly."""
+    short: int = 60
+    """Control steps of those episodes."""
+    settled: float = 0.92
     """Share of the run from which on actions are quiet and physics is that of the task: both shift
-    the speed, and it is the mean action in reference physics that counts. Not earlier, because a
-    quiet policy learns slowly."""
+    the speed, and it is the mean action in reference physics that counts."""
     quiet: float = 0.075
     """Bound on the spread from then on, as a share of the first."""
     least_std: tuple[float, float] = (0.05, 0.04)
@@ -149,7 +155,8 @@ class Weaning:
         alone = steps - (help.ended or 0 if help else 0)
         hard = min(1.0, alone / self.hardening)
         fine = min(1.0, max(0.0, (alone - self.hardening) / self.refining))
-        settled = steps >= self.settled * self.total_steps
+        along = steps / self.total_steps
+        settled = along >= self.settled
         return Moment(
             penalties=_between(*self.penalties, hard),
             guide=_between(*self.guides[1:], fine),
@@ -162,6 +169,7 @@ class Weaning:
             ),
             exact=_between(*self.exact[1:], fine),
             physics="reference" if settled else None,
+            horizon=self.short if along >= self.starting else None,
         )
 
     def _bounds(self, least: float, ceiling: float, rate: float) -> ppo.Bounds:
