@@ -65,8 +65,7 @@ class Course:
         if self.commands.varied:
             everyone = np.ones(hyper.num_envs, bool)
             environment.reset(everyone, self._drawn(everyone))
-        # Robots start at random points of their episodes, so that time limits do not coincide.
-        environment.elapsed[:] = environment.rng.integers(environment.horizon, size=hyper.num_envs)
+        self._limit(self.horizon)
         senses = policy_input(environment.observation)
         self.prior = action_prior(robot, senses.shape[1])
         self.learner = ppo.init(
@@ -109,7 +108,15 @@ class Course:
         """The same robots at the same moment, in other physics."""
         before, self.environment = self.environment, self._environment(physics)
         self.environment.restore(before.snapshot())
-        self.environment.rng = before.rng
+        self.environment.rng, self.environment.horizon = before.rng, before.horizon
+
+    def _limit(self, horizon: int) -> None:
+        """Episodes of this many steps from now on; robots are at random points of theirs, so that
+        time limits do not coincide.
+        """
+        environment = self.environment
+        environment.horizon = horizon
+        environment.elapsed[:] = environment.rng.integers(horizon, size=environment.num_envs)
 
     def _syllabus(self, wants: ExpertCourse) -> Syllabus:
         config, robot = self.config, self.robot
@@ -135,7 +142,8 @@ class Course:
         moment = self.moment = self._present()
         if moment.physics not in (None, self.environment.physics):
             self._move_to(moment.physics)
-        self.environment.horizon = moment.horizon or self.horizon
+        if moment.horizon not in (None, self.environment.horizon):
+            self._limit(moment.horizon)
         self.environment.penalty_scale = moment.penalties
         rollout, helped = self._roll_out(moment)
         hyper = replace(self.hyper, discount=moment.discount)
@@ -242,6 +250,7 @@ class Course:
         notes = {
             "config": comparable(self.config),
             "steps": self.steps,
+            "horizon": self.environment.horizon,
             "rng": self.environment.rng.bit_generator.state,
             "recent": self.recent,
             "curve": self.curve,
@@ -267,6 +276,7 @@ class Course:
         self.learner = eqx.combine(tree["learner"], self.learner)
         self.environment.restore(tree["environment"])
         self.environment.rng.bit_generator.state = notes["rng"]
+        self.environment.horizon = notes["horizon"]
         self.episode_returns, self.tensors = tree["episode_returns"], tree["tensors"]
         self.steps, self.taken, self.logged = notes["steps"], notes["taken"], notes["logged"]
         self.recent = [(value, length) for value, length in notes["recent"]]
