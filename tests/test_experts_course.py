@@ -221,6 +221,14 @@ def test_a_folder_with_other_settings_is_refused_and_left_alone(undisturbed, oth
     assert (folder / FILE).read_bytes() == before
 
 
+def test_a_run_does_not_go_on_under_other_figures_of_the_robot(undisturbed, monkeypatch):
+    robot = Robot.load(CONFIG.robot)
+    poised = replace(robot, expert=replace(robot.expert, poised=True))
+    monkeypatch.setattr(Robot, "load", staticmethod(lambda name: poised))
+    with pytest.raises(BodyplanError, match="other settings, or other .expert. figures"):
+        train_expert(CONFIG, undisturbed[0])
+
+
 def test_a_damaged_checkpoint_is_named(undisturbed, tmp_path):
     whole = (undisturbed[0] / FILE).read_bytes()
     (tmp_path / FILE).write_bytes(whole[: len(whole) // 2])

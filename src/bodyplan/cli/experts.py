@@ -47,7 +47,8 @@ class TrainExpert:
     episodes: int = 32
     """Episodes for grading each snapshot in reference physics."""
     physics: Literal["fast", "reference"] = "fast"
-    """Of training; grading is in reference physics."""
+    """Of training; grading, and the end of a training that began with help, are in reference
+    physics."""
     log_replay: int = 0
     """Robots, of the 256 simulated, whose every step is kept for `data build --replay`; in a run of
     5 million steps 52 of them live a million."""

@@ -10,7 +10,7 @@ task as it is, without help.
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,9 +111,7 @@ class Course:
         self.environment.rng, self.environment.horizon = before.rng, before.horizon
 
     def _limit(self, horizon: int) -> None:
-        """Episodes of this many steps from now on; robots are at random points of theirs, so that
-        time limits do not coincide.
-        """
+        """Episodes of so many steps from now on, whose time limits do not coincide."""
         environment = self.environment
         environment.horizon = horizon
         environment.elapsed[:] = environment.rng.integers(horizon, size=environment.num_envs)
@@ -132,6 +130,12 @@ class Course:
             config.guide,
             config.final_std,
         )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that the run depends on: what was asked for, and the robot's figures where not."""
+        resolved = {"steps": self.total_steps, "episode_steps": self.horizon}
+        return asdict(self.robot.expert) | comparable(self.config) | resolved
 
     def _present(self) -> Moment:
         progress = None if self.assistance is None else self.assistance.progress
@@ -248,7 +252,7 @@ class Course:
             )
             self.chunk = Chunk(self.config.log_replay)
         notes = {
-            "config": comparable(self.config),
+            "config": self.settings,
             "steps": self.steps,
             "horizon": self.environment.horizon,
             "rng": self.environment.rng.bit_generator.state,
@@ -267,9 +271,9 @@ class Course:
             BodyplanError: the file is damaged or belongs to a run with other settings.
         """
         notes = json.loads(read_tensors(path)[1].get("notes", "{}"))
-        if notes.get("config") != json.loads(json.dumps(comparable(self.config))):
+        if notes.get("config") != json.loads(json.dumps(self.settings)):
             raise BodyplanError(
-                f"{path} belongs to a run with other settings; "
+                f"{path} belongs to a run with other settings, or other [expert] figures; "
                 "give them again, choose another --out or remove the folder."
             )
         tree = restore_tree(path, self._tree())

@@ -35,7 +35,8 @@ class ExpertConfig:
     seed: int = 0
     """Decides everything."""
     physics: str = "fast"
-    """Physics of training; grading is always in reference physics."""
+    """Physics of training; grading, and the end of a training that began with help, are always in
+    reference physics."""
     ramp_steps: int = 2_000_000
     """Steps over which penalties rise to full and the guide fades."""
     first_penalties: float = 0.1

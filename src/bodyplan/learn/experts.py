@@ -4,7 +4,6 @@ What is recorded and graded later is the task itself in reference physics; what 
 along is in `course.py`.
 """
 
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -89,9 +88,7 @@ def _snapshots(course: Course) -> Snapshots:
         "return_mean": np.interp(course.taken, steps, returns).round(3).tolist(),
         "length_mean": np.interp(course.taken, steps, lengths).round(1).tolist(),
         "curve": course.curve,
-        "settings": asdict(robot.expert)
-        | comparable(config)
-        | {"steps": course.total_steps, "episode_steps": course.horizon},
+        "settings": course.settings,
     }
     if model := models({robot.name: config.robot}):
         card["model"] = model[robot.name]

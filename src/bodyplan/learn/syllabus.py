@@ -2,8 +2,8 @@
 
 `Fading` is for robots that stand by themselves: penalties rise over a ramp and the guide, a share
 of the tracking reward with a wide temperature, fades with it. `Weaning` is for those that must be
-held first: easy pay until the help has ended, then penalties up to full and quiet actions, and at
-last the physics in which they are graded.
+held first: easy pay until the help has ended, then penalties up to full, then short episodes for
+starts, and at last quiet actions in the physics in which they are graded.
 """
 
 from dataclasses import dataclass
@@ -107,6 +107,7 @@ class Weaning:
     spread: Float[np.ndarray, "J"]
     """First standard deviation of each joint's actions."""
     total_steps: int
+    """Of the whole run."""
     alive: float = 1.0
     """Pay for staying up, as a coefficient of the reward."""
     helped_penalties: float = 0.2
