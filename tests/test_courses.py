@@ -63,6 +63,8 @@ def test_experts_are_filmed_in_columns_and_rows(tmp_path, capsys):
     arguments = ["--seconds", "0.2", "--size", "40", "30", "--out", str(out)]
     assert main(["experts", "film", "unitree_go1", "hexapod", *arguments]) == 0
     assert capsys.readouterr().out.strip() == str(out)
+    assert main(["experts", "film", "unitree_go1,hexapod", *arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["robots"] == ["unitree_go1", "hexapod"]
     with Image.open(out) as image:
         assert (image.size, image.n_frames) == ((80, 60), 6)
 
@@ -72,6 +74,8 @@ def test_experts_are_filmed_in_columns_and_rows(tmp_path, capsys):
     [
         (["--out", "walk.gif"], "must end in .webp"),
         (["--snapshot", "16"], "the run has 16 snapshots"),
+        (["--seconds", "0"], "--seconds 0 must be above 0, at most 20"),
+        (["--size", "0", "40"], "--size 0 40 is no size of a picture"),
         (["--snapshots", "nowhere"], "none of these robots has a run"),
     ],
 )

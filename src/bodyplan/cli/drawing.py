@@ -6,11 +6,8 @@ from typing import Literal
 
 import tyro
 
-from bodyplan.cli.output import print_json, say
+from bodyplan.cli.output import print_json, require_size, say
 from bodyplan.errors import BodyplanError
-
-SMALLEST, LARGEST = 16, 8192
-"""Edges of a picture in pixels."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +38,7 @@ class DrawRobots:
         out = self.out or Path("robots.png" if len(names) > 1 else f"{Path(names[0]).stem}.png")
         portrait.check_suffix(out)
         width, height = self.size or (portrait.MANY if len(names) > 1 else portrait.ONE)
-        if not SMALLEST <= min(width, height) <= max(width, height) <= LARGEST:
-            raise BodyplanError(
-                f"--size {width} {height} is no size of a picture; give a width and a height of "
-                f"{SMALLEST} to {LARGEST} pixels"
-            )
+        require_size(width, height)
         robots = [Robot.load(name) for name in names]
         if len(robots) > 1:
             picture = portrait.portray_all(robots, (width, height), self.renderer)

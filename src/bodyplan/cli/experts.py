@@ -9,15 +9,25 @@ import numpy as np
 import tyro
 from jaxtyping import UInt8
 
-from bodyplan.cli.output import listed, print_json, print_table, progress, require_picture, say
+from bodyplan.cli.output import (
+    listed,
+    print_json,
+    print_table,
+    progress,
+    require_picture,
+    require_size,
+    say,
+)
 from bodyplan.datasets.experts import PACKAGED, Snapshots, snapshot_path
 from bodyplan.datasets.replay import replay_path
 from bodyplan.envs.conditions import CLEAN, Conditions
-from bodyplan.envs.walking import CONTROL_STEP, Command, command_name, parse_command
+from bodyplan.envs.walking import CONTROL_STEP, HORIZON, Command, command_name, parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.robot import Robot
 from bodyplan.storage import atomic_write
 
+LONGEST = HORIZON * CONTROL_STEP
+"""Seconds of a film: an episode."""
 _NO_RUN = "none of these robots has a run under these commands."
 
 
@@ -194,11 +204,16 @@ class FilmExperts:
     """Decides the random states they start from."""
     out: Path = Path("experts.webp")
     """The film (.webp), written over what is there."""
+    json: bool = False
+    """Answer in JSON."""
 
     def run(self) -> None:
         """Live, render, write, and tell where the film is."""
         if self.out.suffix != ".webp":
             raise BodyplanError(f"--out {self.out} must end in .webp, the format of the film")
+        if not 0.0 < self.seconds <= LONGEST:
+            raise BodyplanError(f"--seconds {self.seconds:g} must be above 0, at most {LONGEST:g}")
+        require_size(*self.size)
         from bodyplan.evaluate.video import encode, side_by_side
 
         wanted = [parse_command(command) for command in self.commands]
@@ -208,7 +223,12 @@ class FilmExperts:
             raise BodyplanError(_NO_RUN)
         with atomic_write(self.out) as temporary:
             temporary.write_bytes(encode(side_by_side(films)))
-        say(str(self.out))
+        if self.json:
+            names = [command_name(command) for command in wanted]
+            shown = [robot.name for robot in robots]
+            print_json({"film": str(self.out), "robots": shown, "commands": names})
+        else:
+            say(str(self.out))
 
     def _film(self, robot: Robot, command: Command) -> UInt8[np.ndarray, "T height width 3"] | None:
         from bodyplan.envs.environment import Environment

@@ -28,6 +28,8 @@ QUIET_SECONDS = 15.0
 """Between two lines of progress where there is no terminal to draw a bar on."""
 PIPED_WIDTH = 160
 PICTURES = (".svg", ".png", ".pdf")
+SMALLEST, LARGEST = 16, 8192
+"""Edges of a picture in pixels."""
 
 
 @runtime_checkable
@@ -52,6 +54,19 @@ def require_picture(path: Path, option: str = "--out") -> None:
         raise BodyplanError(
             f"{option} {path} is no figure that can be written; let its name end in "
             f"{', '.join(PICTURES)}"
+        )
+
+
+def require_size(width: int, height: int) -> None:
+    """Refuses what is no size of a picture.
+
+    Raises:
+        BodyplanError: an edge is too short or too long.
+    """
+    if not SMALLEST <= min(width, height) <= max(width, height) <= LARGEST:
+        raise BodyplanError(
+            f"--size {width} {height} is no size of a picture; give a width and a height of "
+            f"{SMALLEST} to {LARGEST} pixels"
         )
 
 
