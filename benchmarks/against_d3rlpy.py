@@ -48,18 +48,19 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from bodyplan.datasets.episodes import Dataset, Episodes
-from bodyplan.datasets.mixture import Mixture
-from bodyplan.envs.walking import POLICY_GENERAL, Observation
+from bodyplan.datasets.dataset import Dataset
+from bodyplan.datasets.episodes import Episodes
+from bodyplan.envs.walking_task import POLICY_GENERAL, Observation
 from bodyplan.evaluate.evaluation import Trial, evaluate
 from bodyplan.learn.algorithms.algorithm import Algorithm
 from bodyplan.learn.algorithms.bc import BC
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.algorithms.td3_bc import TD3BC
 from bodyplan.learn.combiners.pooled import Pooled
+from bodyplan.learn.data.device_batches import DeviceData
 from bodyplan.learn.learner import Learner
-from bodyplan.learn.networks.flat import FlatSizes
-from bodyplan.learn.policy import ReleasedPolicy
+from bodyplan.learn.networks.mlp import FlatSizes
+from bodyplan.learn.policy import Policy
 from bodyplan.robots.descriptors import RobotDescriptor
 
 say = partial(outcome.say, "against_d3rlpy")
@@ -77,7 +78,7 @@ MISSING = (
 )
 
 
-class Policy:
+class ComparedPolicy:
     """What `evaluate` asks for, from whoever answers observations with actions in [-1, 1]."""
 
     def __init__(self, acts: Callable[[Observation, RobotDescriptor], np.ndarray]) -> None:
@@ -98,8 +99,8 @@ def rows(joints: np.ndarray, feet: np.ndarray, general: np.ndarray) -> Float[np.
 
 
 def learn_ours(
-    name: str, episodes: Episodes, mixture: Mixture, seed: int, updates: int
-) -> tuple[Policy, float]:
+    name: str, episodes: Episodes, mixture: DeviceData, seed: int, updates: int
+) -> tuple[ComparedPolicy, float]:
     """A policy, and updates a second of process time."""
     shared: dict[str, Any] = {"learning_rate": RATE, "gradient_clip": 1e9}
     targets: dict[str, Any] = {**shared, "gamma": GAMMA, "tau": TAU}
@@ -127,13 +128,13 @@ def learn_ours(
         if not np.asarray(report.finite).all():
             raise SystemExit(f"{name} diverged with seed {seed}")
     scale = mixture.observation_scale
-    policy = ReleasedPolicy.of(state.actor.policy, learner.algorithm, sizes, scale)
-    return Policy(policy.act), rate(times)
+    policy = Policy.of(state.actor.policy, learner.algorithm, sizes, scale)
+    return ComparedPolicy(policy.act), rate(times)
 
 
 def learn_theirs(
-    name: str, mixture: Mixture, data: Any, seed: int, updates: int
-) -> tuple[Policy, float]:
+    name: str, mixture: DeviceData, data: Any, seed: int, updates: int
+) -> tuple[ComparedPolicy, float]:
     """The same by d3rlpy; `data` is its buffer."""
     import d3rlpy
     import torch
@@ -180,9 +181,9 @@ def learn_theirs(
     ):
         times.append(time.process_time())
     scale = mixture.observation_scale
-    return Policy(lambda seen, _: learner.predict(rows(*(scale(seen) if scale else seen)))), rate(
-        times
-    )
+    return ComparedPolicy(
+        lambda seen, _: learner.predict(rows(*(scale(seen) if scale else seen)))
+    ), rate(times)
 
 
 def rate(times: Sequence[float]) -> float:
@@ -190,7 +191,7 @@ def rate(times: Sequence[float]) -> float:
     return INTERVAL / float(np.median(np.diff(times)))
 
 
-def to_d3rlpy(episodes: Episodes, mixture: Mixture) -> Any:
+def to_d3rlpy(episodes: Episodes, mixture: DeviceData) -> Any:
     """d3rlpy's buffer of the same steps; an end is a fall to it or a time-out, never both."""
     import d3rlpy
 
@@ -215,7 +216,7 @@ def compare(arguments: argparse.Namespace) -> None:
     dataset = Dataset.open(arguments.data)
     robot = dataset.robots[0]
     episodes = dataset.episodes[robot]
-    mixture = Mixture.load(dataset, observation_scale=arguments.observation_scale)
+    mixture = DeviceData.load(dataset, observation_scale=arguments.observation_scale)
     limit = float(np.abs(episodes.actions).max())
     mixture = eqx.tree_at(
         lambda m: m.transitions[0].actions, mixture, replace_fn=lambda a: a / limit

@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from bodyplan.learn.grouping import cluster
-from bodyplan.robots.catalogue import packaged
-from bodyplan.robots.morphology import BodyGraph, BodyMetric, body_graph, distance_matrix
-from bodyplan.robots.morphology.metric import comparable
-from bodyplan.robots.morphology.shares import solve
+from bodyplan.grouping import BodyGraph, BodyMetric, body_graph, distance_matrix
+from bodyplan.grouping.body_metric import comparable_graphs
+from bodyplan.grouping.parallel_pairs import solve
+from bodyplan.grouping.robot_groups import cluster
+from bodyplan.robots.registry import packaged_robots
 from bodyplan.robots.robot import Robot
 
 ROBOT = "unitree_a1"
@@ -58,9 +58,9 @@ def known_distances(
     graphs: Sequence[BodyGraph], metric: BodyMetric, alphas: Sequence[float]
 ) -> np.ndarray:
     """The four distances [alphas, 4]; features and trees do not depend on alpha."""
-    names = packaged()
+    names = packaged_robots()
     pairs = np.array([[names.index(ROBOT), names.index(name)] for name in PUBLISHED])
-    bodies = comparable(graphs, metric)
+    bodies = comparable_graphs(graphs, metric)
     return np.array(
         [solve(bodies._replace(metric=replace(metric, alpha=a)), pairs) for a in alphas]
     )
@@ -74,7 +74,7 @@ def residual(distances: np.ndarray) -> np.ndarray:
 def tell(case: str, graphs: Sequence[BodyGraph], metric: BodyMetric) -> None:
     """One line about a setting, with what needs all pairs."""
     distances = distance_matrix(graphs, metric)
-    names = packaged()
+    names = packaged_robots()
     own = dict(zip(names, distances[names.index(ROBOT)].tolist(), strict=True))
     four = np.array([own[name] for name in PUBLISHED])
     group = next(group for group in cluster(distances, names, 2) if ROBOT in group)
@@ -101,7 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--best", type=int, default=10, help="combinations printed")
     arguments = parser.parse_args()
-    graphs = [body_graph(Robot.load(name)) for name in packaged()]
+    graphs = [body_graph(Robot.load(name)) for name in packaged_robots()]
     tell("default", graphs, BodyMetric())
     found = []
     for metric in readings():

@@ -28,19 +28,20 @@ import jax
 import numpy as np
 import outcome
 
-from bodyplan.datasets.collect import build
-from bodyplan.datasets.episodes import Dataset, Episodes
-from bodyplan.datasets.layout import CARD, FORMAT
-from bodyplan.datasets.mixture import Mixture, draw
-from bodyplan.datasets.prepared import Prepared
-from bodyplan.datasets.stream import Stream
+from bodyplan.datasets.build import build_dataset
+from bodyplan.datasets.dataset import Dataset
+from bodyplan.datasets.episodes import Episodes
+from bodyplan.datasets.format import CARD, DATASET_FORMAT
 from bodyplan.envs.environment import Environment
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.combiners.pooled import Pooled
 from bodyplan.learn.compilation import enable_compilation_cache
+from bodyplan.learn.data.device_batches import DeviceData, draw_indices
+from bodyplan.learn.data.host_batches import HostData
+from bodyplan.learn.data.training_data import TrainingData
 from bodyplan.learn.learner import Learner
 from bodyplan.learn.networks.urma import PRESETS
-from bodyplan.robots import catalogue
+from bodyplan.robots import registry
 from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.robots.robot import Robot
 from bodyplan.storage import write_json
@@ -58,13 +59,15 @@ def measure_build(name: str, steps: int, folder: Path) -> None:
     still = np.zeros((256, alone.robot.num_joints))
     seconds = fastest(lambda: alone.step(still), 20)
     begin = time.perf_counter()
-    dataset = build(folder, [name], "suboptimal70", "forward", steps)
+    dataset = build_dataset(folder, [name], "suboptimal70", "forward", steps)
     rate = steps / (time.perf_counter() - begin)
     say(f"build/{name}", "control_steps_per_second", rate, "1/s", 256 / seconds)
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     say(f"disk/{name}", "bytes_per_step", size / steps, "B", PADDED_BYTES)
     episodes = dataset.episodes[name].num_episodes / steps
-    total = sum(1e6 * bytes_per_step(Robot.load(other), episodes) for other in catalogue.packaged())
+    total = sum(
+        1e6 * bytes_per_step(Robot.load(other), episodes) for other in registry.packaged_robots()
+    )
     padded = 16e6 * PADDED_BYTES
     say("disk/sixteen robots", "gigabytes", total / 1e9, "GB", padded / 1e9)
 
@@ -78,8 +81,8 @@ def bytes_per_step(robot: Robot, episodes: float) -> float:
 def measure_sampling(folder: Path, steps: int, network: str) -> None:
     """Samples random data of all robots' shapes, and trains on them."""
     dataset = random_data(folder, steps)
-    data = Prepared.of(dataset)
-    mixture, stream = Mixture.of(data), Stream(data)
+    data = TrainingData.of(dataset)
+    mixture, stream = DeviceData.of(data), HostData(data)
     transitions = BATCH * len(mixture.robots)
     consumed = transitions / seconds_of_an_update(mixture, network)
     key = jax.random.PRNGKey(0)
@@ -88,7 +91,7 @@ def measure_sampling(folder: Path, steps: int, network: str) -> None:
     device = fastest(lambda: jax.block_until_ready(sample(mixture, key)), 20)
     say("sample/device", "transitions_per_second", transitions / device, "1/s", consumed)
 
-    rows = jax.jit(lambda key: tuple(draw(key, stream.sizes, BATCH)))
+    rows = jax.jit(lambda key: tuple(draw_indices(key, stream.sizes, BATCH)))
     host = fastest(lambda: stream.read([np.asarray(own) for own in rows(key)]), 10)
     say("sample/host", "transitions_per_second", transitions / host, "1/s", consumed)
 
@@ -96,7 +99,7 @@ def measure_sampling(folder: Path, steps: int, network: str) -> None:
     say("sample/padded", "transitions_per_second", transitions / padded, "1/s", consumed)
 
 
-def seconds_of_an_update(mixture: Mixture, network: str) -> float:
+def seconds_of_an_update(mixture: DeviceData, network: str) -> float:
     """One IQL update on a batch of all robots."""
     groups = (tuple(range(len(mixture.robots))),)
     learner = Learner(IQL(), Pooled(), groups, BATCH)
@@ -129,7 +132,7 @@ def padded_sampler(steps: int, robots: int) -> Callable[[], object]:
 def random_data(folder: Path, steps: int) -> Dataset:
     """A dataset of noise, in the shapes of all packaged robots."""
     entries = {}
-    for name in catalogue.packaged():
+    for name in registry.packaged_robots():
         robot, rng = Robot.load(name), np.random.default_rng(0)
         ends = np.append(np.arange(500, steps, 500), steps)
         terminated = np.isin(np.arange(steps), ends - 1)
@@ -149,7 +152,7 @@ def random_data(folder: Path, steps: int) -> Dataset:
             descriptors=RobotDescriptor(*(part[None] for part in robot.descriptor)),
         )
         entries[name] = episodes.write(folder / name)
-    write_json(folder / CARD, {"format": FORMAT, "recipe": "noise", "robots": entries})
+    write_json(folder / CARD, {"format": DATASET_FORMAT, "recipe": "noise", "robots": entries})
     return Dataset.open(folder)
 
 

@@ -27,10 +27,10 @@ import jax
 import numpy as np
 import outcome
 
-from bodyplan.learn import ppo
-from bodyplan.learn.course import Course
-from bodyplan.learn.expert_config import ExpertConfig
-from bodyplan.robots import catalogue
+from bodyplan.experts import ppo
+from bodyplan.experts.expert_config import ExpertConfig
+from bodyplan.experts.ppo_runner import PPORunner
+from bodyplan.robots import registry
 from bodyplan.robots.robot import Robot
 
 say = partial(outcome.say, "experts")
@@ -64,7 +64,7 @@ def measure(name: str, iterations: int, threads: int | None) -> dict[str, float]
     """Steps a second of wall and of CPU time, and the shares of an iteration."""
     biped = Robot.load(name).expert.assisted
     command = "both" if biped else "forward"
-    course = Course(ExpertConfig(robot=name, command=command, threads=threads))
+    course = PPORunner(ExpertConfig(robot=name, command=command, threads=threads))
     for _ in range(WARM_UP):
         course.iterate()
     clock, environment = Clock(), course.environment
@@ -92,7 +92,7 @@ def measure(name: str, iterations: int, threads: int | None) -> dict[str, float]
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--robots", nargs="*", default=list(catalogue.packaged()))
+    parser.add_argument("--robots", nargs="*", default=list(registry.packaged_robots()))
     parser.add_argument("--iterations", type=int, default=6, help="timed, of each robot")
     parser.add_argument("--threads", type=int, default=None, help="of the physics; all by default")
     parser.add_argument("--quick", action="store_true", help="four robots")

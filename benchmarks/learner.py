@@ -46,19 +46,18 @@ import optax
 import outcome
 from jaxtyping import PRNGKeyArray
 
-from bodyplan.datasets.mixture import Batch, Mixture, Transitions
-from bodyplan.envs.walking import Observation
+from bodyplan.envs.walking_task import Observation
+from bodyplan.grouping.robot_groups import embodiment_groups
 from bodyplan.learn.algorithms import ALGORITHMS
-from bodyplan.learn.algorithms.algorithm import Algorithm
+from bodyplan.learn.algorithms.algorithm import Algorithm, apply_gradients
 from bodyplan.learn.combiners import COMBINERS
-from bodyplan.learn.combiners.combiner import Groups
+from bodyplan.learn.combiners.combiner import GroupIndices
 from bodyplan.learn.compilation import enable_compilation_cache
-from bodyplan.learn.conflict import compile_gram
-from bodyplan.learn.grouping import embodiment_groups
+from bodyplan.learn.data.device_batches import Batch, DeviceData, RobotTransitions
+from bodyplan.learn.gradient_conflict import compile_gram
 from bodyplan.learn.learner import Learner, LearnerState
 from bodyplan.learn.networks.urma import PRESETS
-from bodyplan.learn.optimiser import descend
-from bodyplan.robots import catalogue
+from bodyplan.robots import registry
 from bodyplan.robots.robot import Robot
 
 say = partial(outcome.say, "learner")
@@ -82,16 +81,16 @@ def all_cases() -> list[str]:
     )
 
 
-def noise() -> Mixture:
+def noise() -> DeviceData:
     """Random transitions of all packaged robots."""
-    names, rng = catalogue.packaged(), np.random.default_rng(0)
+    names, rng = registry.packaged_robots(), np.random.default_rng(0)
 
     def draw(*shape: int) -> jax.Array:
         return jnp.asarray(rng.normal(size=shape).astype(np.float32))
 
     robots = [Robot.load(name) for name in names]
     transitions = tuple(
-        Transitions(
+        RobotTransitions(
             draw(STEPS + 1, robot.num_joints, 3),
             draw(STEPS + 1, robot.num_feet, 2),
             draw(STEPS + 1, 13),
@@ -103,11 +102,11 @@ def noise() -> Mixture:
         for robot in robots
     )
     descriptors = tuple(robot.descriptor for robot in robots)
-    return Mixture(names, descriptors, transitions, (1.0,) * len(names), None)
+    return DeviceData(names, descriptors, transitions, (1.0,) * len(names), None)
 
 
 def optimised(
-    algorithm: Algorithm, combiner: str, data: Mixture, batch_size: int, network: str
+    algorithm: Algorithm, combiner: str, data: DeviceData, batch_size: int, network: str
 ) -> tuple[Turn, jax.stages.Compiled]:
     """A turn of the library's own learner, and its program."""
     learner, state = begun(algorithm, combiner, batch_size, network)
@@ -122,7 +121,7 @@ def optimised(
 
 
 def measured(
-    algorithm: Algorithm, combiner: str, data: Mixture, batch_size: int, network: str
+    algorithm: Algorithm, combiner: str, data: DeviceData, batch_size: int, network: str
 ) -> Turn:
     """A measurement of how far robots' gradients agree."""
     learner, state = begun(algorithm, combiner, batch_size, network)
@@ -139,9 +138,9 @@ def begun(
     return learner, learner.init(0, PRESETS[network])
 
 
-def groups(combiner: str) -> Groups:
+def groups(combiner: str) -> GroupIndices:
     """As many groups of alike bodies as the combiner's name ends with, or one."""
-    names = catalogue.packaged()
+    names = registry.packaged_robots()
     count = combiner.removeprefix("grouped")
     if not count.isdigit():
         return (tuple(range(len(names))),)
@@ -170,7 +169,9 @@ def literally(
         parts = literal.parts(algorithm, networks["actor"], networks["critic"], batch)
         for name, (learns, loss) in parts.items():
             if name in names:
-                moved, states[name] = descend(adam, learns, jax.grad(loss)(learns), states[name])
+                moved, states[name] = apply_gradients(
+                    adam, learns, jax.grad(loss)(learns), states[name]
+                )
                 if name == "actor":
                     networks["actor"] = moved
                 else:
@@ -203,7 +204,7 @@ def literally(
     return run
 
 
-def padded(data: Mixture) -> literal.Transitions:
+def padded(data: DeviceData) -> literal.Transitions:
     """All of the data as the paper's release holds them."""
     batches = [
         Batch(

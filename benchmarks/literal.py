@@ -22,16 +22,23 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from bodyplan.datasets.mixture import Batch
-from bodyplan.envs.walking import POLICY_GENERAL, Observation
+from bodyplan.envs.walking_task import POLICY_GENERAL, Observation
 from bodyplan.learn.algorithms.algorithm import Algorithm
 from bodyplan.learn.algorithms.awac import AWAC
 from bodyplan.learn.algorithms.bc import BC
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.algorithms.td3_bc import TD3BC
-from bodyplan.learn.networks.heads import MEAN_LIMIT, STD_RANGE, Critic, Policy, TwinQ, Value
+from bodyplan.learn.data.device_batches import Batch
 from bodyplan.learn.networks.set_encoder import SetEncoder
 from bodyplan.learn.networks.urma import Torso
+from bodyplan.learn.networks.urma_heads import (
+    MEAN_LIMIT,
+    STD_RANGE,
+    URMACritic,
+    URMAPolicy,
+    URMATwinQ,
+    URMAValue,
+)
 from bodyplan.robots.descriptors import RobotDescriptor
 
 SLOTS = (24, 6)
@@ -144,7 +151,7 @@ def core(
     return torso.third(jax.nn.elu(torso.second(hidden)))
 
 
-def gaussian(policy: Policy, seen: Seen) -> tuple[Float[Array, "N J"], Float[Array, "N J"]]:
+def gaussian(policy: URMAPolicy, seen: Seen) -> tuple[Float[Array, "N J"], Float[Array, "N J"]]:
     """Mean and standard deviation of every joint's action; a padded joint's are 0 and 1."""
     said = core(policy.torso, seen, seen.general[:, POLICY_GENERAL])
     hidden = jax.nn.elu(policy.describe_norm(policy.describe(seen.joint_descriptions)))
@@ -161,12 +168,12 @@ def gaussian(policy: Policy, seen: Seen) -> tuple[Float[Array, "N J"], Float[Arr
     return means, jnp.where(seen.joint_mask > 0, stds, 1.0)
 
 
-def value(network: Value, seen: Seen) -> Float[Array, "N"]:
+def value(network: URMAValue, seen: Seen) -> Float[Array, "N"]:
     """V(s)."""
     return _answer(network.critic, seen)
 
 
-def twin_q(network: TwinQ, seen: Seen, action: Float[Array, "N J"]) -> Float[Array, "2 N"]:
+def twin_q(network: URMATwinQ, seen: Seen, action: Float[Array, "N J"]) -> Float[Array, "2 N"]:
     """Both Q(s, a), two networks as any other two."""
     answers = []
     for index in range(len(network.twins.critic.answer.weight)):
@@ -181,12 +188,14 @@ def twin_q(network: TwinQ, seen: Seen, action: Float[Array, "N J"]) -> Float[Arr
 
 
 def _answer(
-    critic: Critic, seen: Seen, extra: Sequence[Float[Array, "N extra"]] = ()
+    critic: URMACritic, seen: Seen, extra: Sequence[Float[Array, "N extra"]] = ()
 ) -> Float[Array, "N"]:
     return critic.answer(jax.nn.elu(core(critic.torso, seen, seen.general, extra)))[:, 0]
 
 
-def parts(algorithm: Algorithm, actor: Policy, critic: Any, batch: Transitions) -> dict[str, Part]:
+def parts(
+    algorithm: Algorithm, actor: URMAPolicy, critic: Any, batch: Transitions
+) -> dict[str, Part]:
     """What learns in an update, by name, with the loss of each on all robots' samples.
 
     Every loss reads the parameters before the update.
@@ -206,39 +215,39 @@ def parts(algorithm: Algorithm, actor: Policy, critic: Any, batch: Transitions) 
     raise TypeError(f"{type(algorithm).__name__} has no literal form")
 
 
-def _iql(config: IQL, actor: Policy, critic: Any, batch: Transitions) -> dict[str, Part]:
+def _iql(config: IQL, actor: URMAPolicy, critic: Any, batch: Transitions) -> dict[str, Part]:
     """arXiv 2110.06169, equations 5 to 7."""
 
-    def advantage(network: Value) -> Float[Array, "N"]:
+    def advantage(network: URMAValue) -> Float[Array, "N"]:
         target_q = twin_q(critic.target, batch.seen, batch.action).min(axis=0)
         return jax.lax.stop_gradient(target_q) - value(network, batch.seen)
 
-    def value_loss(network: Value) -> Float[Array, ""]:
+    def value_loss(network: URMAValue) -> Float[Array, ""]:
         errors = advantage(network)
         sides = jnp.where(errors > 0, config.expectile, 1.0 - config.expectile)
         return (sides * jnp.square(errors)).mean()
 
-    def actor_loss(actor: Policy) -> Float[Array, ""]:
+    def actor_loss(actor: URMAPolicy) -> Float[Array, ""]:
         weights = jnp.exp(config.beta * advantage(critic.value))
         return _imitation(config, actor, batch, jnp.minimum(weights, config.weight_clip))
 
-    def q_loss(network: TwinQ) -> Float[Array, ""]:
+    def q_loss(network: URMATwinQ) -> Float[Array, ""]:
         return _bellman(network, batch, config.gamma, value(critic.value, batch.next_seen))
 
     critics = {"value": (critic.value, value_loss), "q": (critic.q, q_loss)}
     return {**critics, "actor": (actor, actor_loss)}
 
 
-def _awac(config: AWAC, actor: Policy, critic: Any, batch: Transitions) -> dict[str, Part]:
+def _awac(config: AWAC, actor: URMAPolicy, critic: Any, batch: Transitions) -> dict[str, Part]:
     """arXiv 2006.09359, Algorithm 1."""
 
-    def q_loss(network: TwinQ) -> Float[Array, ""]:
+    def q_loss(network: URMATwinQ) -> Float[Array, ""]:
         means, stds = gaussian(actor, batch.next_seen)
         drawn = means + stds * batch.next_noise
         following = twin_q(critic.target, batch.next_seen, drawn).min(axis=0)
         return _bellman(network, batch, config.gamma, following)
 
-    def actor_loss(network: Policy) -> Float[Array, ""]:
+    def actor_loss(network: URMAPolicy) -> Float[Array, ""]:
         means, stds = gaussian(actor, batch.seen)
         own = twin_q(critic.q, batch.seen, means + stds * batch.noise).min(axis=0)
         better = twin_q(critic.q, batch.seen, batch.action).min(axis=0) - own
@@ -248,13 +257,13 @@ def _awac(config: AWAC, actor: Policy, critic: Any, batch: Transitions) -> dict[
     return {"q": (critic.q, q_loss), "actor": (actor, actor_loss)}
 
 
-def _td3_bc(config: TD3BC, actor: Policy, critic: Any, batch: Transitions) -> dict[str, Part]:
+def _td3_bc(config: TD3BC, actor: URMAPolicy, critic: Any, batch: Transitions) -> dict[str, Part]:
     """arXiv 2106.06860, with |Q| over the whole batch."""
 
-    def act(actor: Policy, seen: Seen) -> Float[Array, "N J"]:
+    def act(actor: URMAPolicy, seen: Seen) -> Float[Array, "N J"]:
         return config.max_action * jnp.tanh(gaussian(actor, seen)[0])
 
-    def q_loss(network: TwinQ) -> Float[Array, ""]:
+    def q_loss(network: URMATwinQ) -> Float[Array, ""]:
         noise = config.target_noise * batch.next_noise
         noise = jnp.clip(noise, -config.noise_clip, config.noise_clip)
         action = act(critic.target_actor, batch.next_seen) + noise
@@ -262,7 +271,7 @@ def _td3_bc(config: TD3BC, actor: Policy, critic: Any, batch: Transitions) -> di
         following = twin_q(critic.target, batch.next_seen, action).min(axis=0)
         return _bellman(network, batch, config.gamma, following)
 
-    def actor_loss(actor: Policy) -> Float[Array, ""]:
+    def actor_loss(actor: URMAPolicy) -> Float[Array, ""]:
         action, mask = act(actor, batch.seen), batch.seen.joint_mask
         q = twin_q(critic.q, batch.seen, action)[0]
         cloning = _over_joints(jnp.square(action - batch.action), mask)
@@ -274,7 +283,7 @@ def _td3_bc(config: TD3BC, actor: Policy, critic: Any, batch: Transitions) -> di
 
 
 def _bellman(
-    network: TwinQ, batch: Transitions, gamma: float, following: Float[Array, "N"]
+    network: URMATwinQ, batch: Transitions, gamma: float, following: Float[Array, "N"]
 ) -> Float[Array, ""]:
     """Squared errors of both Q, added up."""
     returns = batch.reward + gamma * (1.0 - batch.terminated) * jax.lax.stop_gradient(following)
@@ -283,7 +292,10 @@ def _bellman(
 
 
 def _imitation(
-    config: BC | IQL | AWAC, actor: Policy, batch: Transitions, weights: Float[Array, "N"] | float
+    config: BC | IQL | AWAC,
+    actor: URMAPolicy,
+    batch: Transitions,
+    weights: Float[Array, "N"] | float,
 ) -> Float[Array, ""]:
     """-mean(w log pi(a|s))."""
     means, stds = gaussian(actor, batch.seen)

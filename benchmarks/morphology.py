@@ -31,18 +31,18 @@ import ot
 import outcome
 from scipy.stats import spearmanr
 
-from bodyplan.learn.grouping import cut, merge_tree
-from bodyplan.robots.catalogue import packaged
-from bodyplan.robots.generated import generate
-from bodyplan.robots.morphology import (
+from bodyplan.grouping import (
     BodyGraph,
     BodyMetric,
     body_graph,
     distance_matrix,
     estimated_distances,
 )
-from bodyplan.robots.morphology.landmarks import lower_bounds, spread_out
-from bodyplan.robots.morphology.metric import comparable
+from bodyplan.grouping.body_metric import comparable_graphs
+from bodyplan.grouping.landmark_distances import lower_bounds, spread_out
+from bodyplan.grouping.robot_groups import cut, merge_tree
+from bodyplan.robots.procedural import generate_robots
+from bodyplan.robots.registry import packaged_robots
 from bodyplan.robots.robot import Robot
 
 say = partial(outcome.say, "morphology")
@@ -55,8 +55,8 @@ REPEATS = 5
 
 def against_pot() -> None:
     """The packaged robots both ways on one core; medians of repetitions that take turns."""
-    graphs = [body_graph(Robot.load(name)) for name in packaged()]
-    bodies = comparable(graphs, METRIC)
+    graphs = [body_graph(Robot.load(name)) for name in packaged_robots()]
+    bodies = comparable_graphs(graphs, METRIC)
     pairs = list(combinations(range(len(graphs)), 2))
 
     def plainly() -> np.ndarray:
@@ -156,10 +156,10 @@ def main() -> None:
     sizes = SIZES[:2] if arguments.quick else SIZES
     counts = [8] if arguments.quick else arguments.landmarks
     against_pot()
-    graphs = [body_graph(robot) for robot in generate(sizes[-1], arguments.seed)]
+    graphs = [body_graph(robot) for robot in generate_robots(sizes[-1], arguments.seed)]
     exact = growth(graphs, sizes, "exact", distance_matrix)
     size = min(256, sizes[-1])
-    bounds = lower_bounds(comparable(graphs[:size], METRIC))
+    bounds = lower_bounds(comparable_graphs(graphs[:size], METRIC))
     for count in counts:
         name = f"landmarks={count}"
         estimates = growth(

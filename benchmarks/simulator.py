@@ -25,7 +25,7 @@ import numpy as np
 import outcome
 
 from bodyplan.envs.environment import Environment
-from bodyplan.robots import catalogue
+from bodyplan.robots import registry
 from bodyplan.robots.robot import Robot
 
 say = partial(outcome.say, "simulator")
@@ -53,7 +53,9 @@ def measure(name: str, robots: int, steps: int) -> tuple[Times, bool]:
         Environment(robot, num_envs=robots, threads=threads, initial_state="random")
         for threads in (1, 2)
     )
-    model = mujoco.MjModel.from_xml_path(str(catalogue.find(name)))  # without our contact sensors
+    model = mujoco.MjModel.from_xml_path(
+        str(registry.find_model(name))
+    )  # without our contact sensors
     data, rng, times = mujoco.MjData(model), np.random.default_rng(0), Times()
     identical = True
     for _ in range(steps):
@@ -102,7 +104,7 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--robots", nargs="*", default=list(catalogue.packaged()))
+    parser.add_argument("--robots", nargs="*", default=list(registry.packaged_robots()))
     parser.add_argument("--copies", type=int, default=256, help="simulated side by side")
     parser.add_argument("--steps", type=int, default=100, help="control steps")
     parser.add_argument("--quick", action="store_true", help="four robots, fewer steps")

@@ -24,7 +24,7 @@ import torch
 from d3rlpy.dataset import MDPDataset
 
 import bodyplan
-from bodyplan.datasets.interchange.minari_export import export_minari
+from bodyplan.datasets.io.minari_export import export_minari
 
 STEPS = 1000
 

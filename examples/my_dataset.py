@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 import bodyplan
-from bodyplan.datasets.experts import Snapshots
-from bodyplan.datasets.interchange.arrays import import_arrays
+from bodyplan.datasets.io.array_import import import_arrays
+from bodyplan.datasets.policy_snapshots import Snapshots
 from bodyplan.errors import BodyplanError
 
 MAPPING = Path(__file__).parent / "my_logs" / "mapping.toml"

@@ -12,16 +12,16 @@ from pathlib import Path
 import numpy as np
 
 import bodyplan
-from bodyplan.robots.catalogue import packaged
-from bodyplan.robots.inspection.everything import inspect
-from bodyplan.robots.morphology import body_graph, distance_matrix
+from bodyplan.grouping import body_graph, distance_matrix
+from bodyplan.robots.registry import packaged_robots
+from bodyplan.robots.validation.validate import validate_robot
 
 STARFISH = Path(__file__).parent / "starfish" / "starfish.xml"
 
 
 def main(mjcf: Path = STARFISH) -> None:
     # Everything that is wrong with the two files, each with its fix.
-    inspection = inspect(mjcf)
+    inspection = validate_robot(mjcf)
     for problem in inspection.problems:
         print(f"{problem.severity}: {problem}")
     if not inspection.usable:
@@ -46,7 +46,7 @@ def main(mjcf: Path = STARFISH) -> None:
     )
 
     # Whom does it resemble? Distances between body graphs (Fused Gromov-Wasserstein).
-    others = packaged()
+    others = packaged_robots()
     bodies = [body_graph(own) for own in (robot, *map(bodyplan.Robot.load, others))]
     distances = distance_matrix(bodies)[0, 1:]
     for place in np.argsort(distances)[:3]:

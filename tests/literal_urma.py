@@ -18,7 +18,7 @@ def randomised(module, seed=0):
 
 def bodies(seed=0, builds=((4, 2), (6, 4), (3, 2)), batch=5):
     """Random observations, descriptors and actions of robots with the given joints and feet."""
-    from bodyplan.envs.walking import Observation
+    from bodyplan.envs.walking_task import Observation
     from bodyplan.robots.descriptors import RobotDescriptor
 
     rng = np.random.default_rng(seed)

@@ -10,10 +10,11 @@ from zlib import crc32
 
 import numpy as np
 
-from bodyplan.datasets.episodes import Dataset, Episodes
-from bodyplan.datasets.experts import Snapshots
-from bodyplan.datasets.layout import FORMAT
-from bodyplan.envs.walking import Observation
+from bodyplan.datasets.dataset import Dataset
+from bodyplan.datasets.episodes import Episodes
+from bodyplan.datasets.format import DATASET_FORMAT
+from bodyplan.datasets.policy_snapshots import Snapshots
+from bodyplan.envs.walking_task import Observation
 from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.storage import write_json
 
@@ -99,7 +100,7 @@ def write_dataset(
     for entry in entries.values():
         entry["segments"] = [{"snapshot": 0, "steps": steps, "phase": "expert"}]
     card = {
-        "format": FORMAT,
+        "format": DATASET_FORMAT,
         "recipe": "expert",
         "command": list(COMMAND),
         "seed": seed,

@@ -8,8 +8,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from bodyplan.envs.simulator import Simulator
-from bodyplan.learn import assistance
-from bodyplan.learn.assistance import Assistance, Grip, full_lead, full_wrench, grip, tilt
+from bodyplan.experts import assistance
+from bodyplan.experts.assistance import Assistance, Grip, full_lead, full_wrench, grip, tilt
 from bodyplan.robots.robot import Robot
 
 ROBOT = Robot.load("unitree_h1")

@@ -10,8 +10,8 @@ import pytest
 from synthetic import write_dataset
 
 from bodyplan.cli import COMMANDS, main
-from bodyplan.datasets.experts import recorded
-from bodyplan.robots.catalogue import packaged
+from bodyplan.datasets.policy_snapshots import recorded
+from bodyplan.robots.registry import packaged_robots
 
 NESTED = {"robots": ("list", "show", "draw", "check", "adapt", "generate")}
 NESTED["experts"] = ("train", "show", "plot", "film")
@@ -126,7 +126,7 @@ def test_all_robots_of_a_build_are_those_with_snapshots(capsys, tmp_path):
     assert "no robot has snapshots for 0.3,0,0" in fails(capsys, *build, "--command", "0.3,0,0")
     names = recorded((1.0, 0.0, 0.0))
     assert {"anymal_c", "badger", "hexapod", "unitree_go1"} <= set(names)
-    assert set(names) <= set(packaged())
+    assert set(names) <= set(packaged_robots())
 
 
 def test_an_unknown_command_and_robot_are_named(capsys, tmp_path):

@@ -5,12 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bodyplan.learn.algorithms.algorithm import ActorBatch
+from bodyplan.learn.algorithms.algorithm import ActorBatch, clipped_adam
 from bodyplan.learn.combiners import COMBINERS
 from bodyplan.learn.combiners.combiner import ActorState, Combiner
 from bodyplan.learn.combiners.grouped import Grouped
 from bodyplan.learn.combiners.pooled import Pooled
-from bodyplan.learn.optimiser import clipped_adam
 
 ROBOTS = 5
 GROUPS = ((0, 3), (1,), (2, 4))

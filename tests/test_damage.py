@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from synthetic import write_dataset
 
-from bodyplan.datasets.card import seal
-from bodyplan.datasets.episodes import Dataset
+from bodyplan.datasets.dataset import Dataset
+from bodyplan.datasets.metadata import seal
 from bodyplan.errors import BodyplanError
 from bodyplan.storage import read_archive, read_array, write_json
 

@@ -10,12 +10,12 @@ from bodyplan.cli import main
 from bodyplan.errors import BodyplanError
 from bodyplan.storage import write_json
 
-PLAN = demo.Plan(size="small", seed=0, speed=1.0, data_steps=1000, updates=100, episodes=2)
+PLAN = demo.DemoPlan(size="small", seed=0, speed=1.0, data_steps=1000, updates=100, episodes=2)
 
 
 def test_sizes_follow_the_machine_and_the_clock():
-    usual, slow = (demo.make_plan("small", 0, speed) for speed in (demo.REFERENCE_SPEED, 3000.0))
-    full = demo.make_plan("full", 0, demo.REFERENCE_SPEED)
+    usual, slow = (demo.demo_plan("small", 0, speed) for speed in (demo.REFERENCE_SPEED, 3000.0))
+    full = demo.demo_plan("full", 0, demo.REFERENCE_SPEED)
     assert slow.updates < usual.updates < full.updates == 4 * usual.updates
     assert slow.data_steps < usual.data_steps < full.data_steps
     assert usual.updates % demo.INTERVAL == 0

@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bodyplan.datasets.descriptor_sets import Register, combine, distinct, read_sets, write_sets
+from bodyplan.datasets.descriptor_sets import (
+    DescriptorRegister,
+    combine,
+    distinct,
+    read_sets,
+    write_sets,
+)
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import RobotDescriptor
 
@@ -68,7 +74,7 @@ def test_joined_frames_keep_their_bodies(parts):
 
 
 def test_a_register_notes_who_changes_when():
-    register = Register(3)
+    register = DescriptorRegister(3)
     own = RobotDescriptor(*(part[0] for part in table([0])))
     assert register.note(own).tolist() == [0, 1, 2]
     assert register.note(own).tolist() == [0, 1, 2]

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bodyplan.learn.grouping import embodiment_distances
+from bodyplan.grouping import BodyMetric, body_graph
+from bodyplan.grouping.distance_cache import fingerprint, recalled
+from bodyplan.grouping.robot_groups import embodiment_distances
 from bodyplan.locking import sole_writer
-from bodyplan.robots.morphology import BodyMetric, body_graph
-from bodyplan.robots.morphology.cache import fingerprint, recalled
 
 NAMES = ["unitree_go1", "hexapod", "badger"]
 MATRIX = np.array([[0.0, 2.0], [2.0, 0.0]])

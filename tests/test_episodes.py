@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import synthetic_episodes, write_dataset
 
+from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.descriptor_sets import write_sets
-from bodyplan.datasets.episodes import Dataset
-from bodyplan.datasets.layout import ARRAYS
+from bodyplan.datasets.format import ARRAYS
 from bodyplan.errors import BodyplanError
 from bodyplan.storage import sha256, write_array, write_json
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from bodyplan.cli import main
-from bodyplan.envs.conditions import Conditions
+from bodyplan.envs.disturbances import Disturbances
 from bodyplan.errors import BodyplanError
 from bodyplan.evaluate.evaluation import Trial, evaluate
 from bodyplan.learn.algorithms.iql import IQL
-from bodyplan.learn.networks.heads import Policy
 from bodyplan.learn.networks.urma import PRESETS
-from bodyplan.learn.policy import ReleasedPolicy
-from bodyplan.robots import catalogue
+from bodyplan.learn.networks.urma_heads import URMAPolicy
+from bodyplan.learn.policy import Policy
+from bodyplan.robots import registry
 
 STARFISH = Path(__file__).parents[1] / "examples" / "starfish" / "starfish.xml"
 
@@ -32,7 +32,7 @@ class Still:
 
 def test_a_clean_trial_shows_one_body_and_a_disturbed_one_shows_each(load):
     outcomes = {}
-    for name, conditions in (("clean", Conditions()), ("wild", Conditions(randomise=True))):
+    for name, conditions in (("clean", Disturbances()), ("wild", Disturbances(randomise=True))):
         policy = Still()
         trial = Trial(episodes=3, conditions=conditions)
         outcomes[name] = evaluate(policy, [load("unitree_h1")], trial=trial)
@@ -51,8 +51,8 @@ def test_no_episode_is_no_trial(load):
 def released(folder, **facts):
     """A run whose policy has learned nothing, and whose data are gone."""
     sizes = PRESETS["tiny"]
-    network = Policy(np.random.default_rng(0), sizes)
-    ReleasedPolicy.of(network, IQL(), sizes, None, **facts).save(folder / "policy")
+    network = URMAPolicy(np.random.default_rng(0), sizes)
+    Policy.of(network, IQL(), sizes, None, **facts).save(folder / "policy")
     config = {"data": str(folder / "gone"), "robots": ["unitree_h1"]}
     (folder / "config.json").write_text(json.dumps(config))
     return [str(folder), "--episodes", "1"]
@@ -74,7 +74,7 @@ def test_a_run_that_tells_no_command_needs_one(tmp_path, capsys):
 
 
 def test_robots_of_ones_own_go_by_the_names_that_a_run_gives_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(catalogue, "_INTRODUCED", {})
+    monkeypatch.setattr(registry, "_INTRODUCED", {})
     run = released(tmp_path, command=[1.0, 0.0, 0.0], models={"starfish": str(STARFISH)})
     assert main(["evaluate", *run, "--robots", "starfish"]) == 0
     told = json.loads((tmp_path / "evaluation.json").read_text())

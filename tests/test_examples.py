@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from bodyplan.envs.environment import Environment
-from bodyplan.robots.catalogue import packaged
-from bodyplan.robots.inspection.everything import inspect
+from bodyplan.robots.registry import packaged_robots
 from bodyplan.robots.robot import Robot
+from bodyplan.robots.validation.validate import validate_robot
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 STARFISH = EXAMPLES / "starfish" / "starfish.xml"
@@ -31,7 +31,7 @@ def test_the_robot_of_ones_own_is_checked_stepped_and_compared():
         line.split()[2].rstrip(":") for line in ran.stdout.splitlines() if "distance" in line
     ]
     assert len(nearest) == 3
-    assert set(nearest) <= set(packaged())
+    assert set(nearest) <= set(packaged_robots())
 
 
 def test_the_example_tells_what_is_wrong_with_another_robot(tmp_path):
@@ -41,7 +41,7 @@ def test_the_example_tells_what_is_wrong_with_another_robot(tmp_path):
 
 
 def test_the_starfish_has_no_fault_and_stands():
-    assert [own.severity for own in inspect(STARFISH).problems] == ["note"]
+    assert [own.severity for own in validate_robot(STARFISH).problems] == ["note"]
     robot = Robot.load(STARFISH)
     environment = Environment(robot, threads=1)
     for _ in range(250):

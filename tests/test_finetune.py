@@ -11,8 +11,8 @@ from bodyplan.errors import BodyplanError
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.checkpoint import checkpoints, restore_checkpoint
 from bodyplan.learn.finetune import finetuning
-from bodyplan.learn.plan import Plan
 from bodyplan.learn.train import TrainConfig, train
+from bodyplan.learn.training_setup import TrainingSetup
 from bodyplan.storage import read_json, write_json
 
 
@@ -48,9 +48,9 @@ def test_networks_and_scale_are_the_runs_and_the_rest_is_fresh(pretrained):
     config = config_for(pretrained, "tuned")
     assert config.combine == "pooled"
     assert config.iql == IQL(learning_rate=3e-3, beta=2.0)
-    plan = Plan.of(config)
+    plan = TrainingSetup.of(config)
     state = plan.first_state(seed=7)
-    original = Plan.of(replace(config, begin_with=None)).learner.init(0, plan.sizes)
+    original = TrainingSetup.of(replace(config, begin_with=None)).learner.init(0, plan.sizes)
     path = checkpoints(pretrained.path / "checkpoints")[-1][1]
     ended = restore_checkpoint(path, original)
     for part in (lambda s: s.actor.policy, lambda s: (s.critic.value, s.critic.q, s.critic.target)):

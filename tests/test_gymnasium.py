@@ -14,11 +14,11 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers import TimeLimit
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
-from bodyplan.envs.actions import check_action
-from bodyplan.envs.conditions import TRAINING
-from bodyplan.envs.registration import environment_id
+from bodyplan.envs.disturbances import TRAINING
+from bodyplan.envs.environment import check_action
+from bodyplan.envs.gymnasium_registration import environment_id
 from bodyplan.errors import BodyplanError
-from bodyplan.robots import catalogue
+from bodyplan.robots import registry
 
 GO1 = "bodyplan/UnitreeGo1-Forward-v0"
 IDS = [name for name in gymnasium.registry if name.startswith("bodyplan/")]
@@ -92,7 +92,7 @@ class TestIds:
 
     def test_robots_of_other_packages_have_them_and_their_packages_stay_unimported(self, tmp_path):
         (tmp_path / "spots-1.0.dist-info").mkdir()
-        offer = f"[{catalogue.GROUP}]\nspot.mini_2 = absent_module:path\n"
+        offer = f"[{registry.GROUP}]\nspot.mini_2 = absent_module:path\n"
         (tmp_path / "spots-1.0.dist-info" / "entry_points.txt").write_text(offer)
         program = (
             "import gymnasium, bodyplan; print(*[i for i in gymnasium.registry if 'Spot' in i])"
@@ -138,7 +138,7 @@ class TestSpecs:
 
     def test_your_own_robot_walks_by_its_path(self, tmp_path):
         for kind in ("xml", "toml"):
-            shutil.copy(catalogue.MODELS / f"hexapod.{kind}", tmp_path / f"mine.{kind}")
+            shutil.copy(registry.MODELS / f"hexapod.{kind}", tmp_path / f"mine.{kind}")
         mine = gymnasium.make(
             "bodyplan/Walk-v0", robot=tmp_path / "mine.xml", command=np.array([0.5, 0, 0])
         )

@@ -9,15 +9,15 @@ import pytest
 
 from bodyplan.cli import main
 from bodyplan.envs.environment import Environment
-from bodyplan.robots.catalogue import MODELS, packaged
-from bodyplan.robots.inspection.everything import inspect
+from bodyplan.robots.registry import MODELS, packaged_robots
 from bodyplan.robots.robot import Robot
+from bodyplan.robots.validation.validate import validate_robot
 
 STARFISH = Path(__file__).parents[1] / "examples" / "starfish" / "starfish.xml"
-STANDING = sorted(set(packaged()) - {"cassie", "talos", "unitree_g1", "unitree_h1"})
+STANDING = sorted(set(packaged_robots()) - {"cassie", "talos", "unitree_g1", "unitree_h1"})
 """Packaged robots that stand without any action under their own figures."""
 
-every_robot = pytest.mark.parametrize("name", packaged())
+every_robot = pytest.mark.parametrize("name", packaged_robots())
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def alone(tmp_path_factory):
         if name not in seen:
             mjcf = folder / f"{name}.xml"
             shutil.copy(MODELS / mjcf.name, mjcf)
-            found = inspect(mjcf)
+            found = validate_robot(mjcf)
             mjcf.with_suffix(".toml").write_text(found.toml)
             seen[name] = Robot.load(mjcf), found
         return seen[name]
@@ -96,7 +96,7 @@ def test_the_inferred_robot_stands_by_itself(alone, name):
 
 
 def test_gains_are_those_of_the_robots_within_a_factor_of_two(alone, load):
-    ratios = [alone(name)[0].kp / load(name).kp for name in packaged()]
+    ratios = [alone(name)[0].kp / load(name).kp for name in packaged_robots()]
     assert 0.5 < min(ratios) < max(ratios) < 2.0
 
 
@@ -105,7 +105,7 @@ def test_a_keyframe_in_which_it_stands_is_the_nominal_pose(starfish):
     key = f'<keyframe><key name="home" qpos="0 0 1 1 0 0 0 {angles}"/></keyframe>'
     radians = " ".join(f"{np.radians(float(angle)):.4f}" for angle in angles.split())
     mjcf = starfish(("</mujoco>", key.replace(angles, radians) + "</mujoco>"))
-    found = inspect(mjcf)
+    found = validate_robot(mjcf)
     assert "the keyframe home" in found.toml
     mjcf.with_suffix(".toml").write_text(found.toml)
     assert Robot.load(mjcf).nominal[:3] == pytest.approx(np.radians([0, -30, 120]), abs=1e-4)
@@ -113,12 +113,12 @@ def test_a_keyframe_in_which_it_stands_is_the_nominal_pose(starfish):
 
 def test_a_keyframe_that_lies_down_is_not(starfish):
     key = f'<keyframe><key name="home" qpos="0 0 1 1 0 0 0 {"0 -1.3 0.2 " * 5}"/></keyframe>'
-    found = inspect(starfish(("</mujoco>", key + "</mujoco>")))
+    found = validate_robot(starfish(("</mujoco>", key + "</mujoco>")))
     assert "found by search" in found.toml
 
 
 def test_feet_without_a_name_get_a_proposal(starfish):
-    found = inspect(starfish(('name="foot" ', "")))
+    found = validate_robot(starfish(('name="foot" ', "")))
     problems = [own for own in found.problems if own.severity == "error"]
     assert [own.fix for own in problems] == [f'add name="shin{leg}_foot" to it' for leg in range(5)]
     assert found.toml is None
@@ -149,12 +149,12 @@ def test_the_command_writes_a_toml_once(starfish, capsys):
 
 def test_the_pose_is_the_same_each_time(starfish):
     mjcf = starfish()
-    assert inspect(mjcf).toml == inspect(mjcf).toml
+    assert validate_robot(mjcf).toml == validate_robot(mjcf).toml
 
 
 def test_shapes_reach_as_far_as_a_ray_says():
     """The lowest point of a shape, against rays cast at it from below."""
-    from bodyplan.robots.parts import bounds
+    from bodyplan.robots.kinematic_tree import bounds
 
     kinds = ("sphere", "capsule", "cylinder", "ellipsoid", "box")
     text = "".join(

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from bodyplan.datasets.mixture import Batch
-from bodyplan.learn.algorithms.algorithm import ActorBatch
-from bodyplan.learn.algorithms.imitation import log_probability
+from bodyplan.learn.algorithms.algorithm import ActorBatch, log_probability
 from bodyplan.learn.algorithms.iql import IQL, expectile_loss
+from bodyplan.learn.data.device_batches import Batch
 from bodyplan.learn.networks.urma import PRESETS
 
 KEY = jax.random.PRNGKey(0)

@@ -12,12 +12,12 @@ import pytest
 from scipy.stats import norm
 from synthetic import write_dataset
 
-from bodyplan.datasets.mixture import Mixture
+from bodyplan.learn.algorithms.algorithm import clipped_adam
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.combiners.pooled import Pooled
+from bodyplan.learn.data.device_batches import DeviceData
 from bodyplan.learn.learner import Learner
 from bodyplan.learn.networks.urma import PRESETS
-from bodyplan.learn.optimiser import clipped_adam
 
 
 class TwoRobots(NamedTuple):
@@ -121,7 +121,9 @@ def expected_losses(state, batch, table):
 def update(tmp_path_factory):
     """One update of IQL on two robots of three bodies each, by robots' weights; and its batch."""
     path = tmp_path_factory.mktemp("bodies") / "data"
-    mixture = Mixture.load(write_dataset(path, {"dog": (3, 2), "crab": (4, 2)}, 60, 13, bodies=3))
+    mixture = DeviceData.load(
+        write_dataset(path, {"dog": (3, 2), "crab": (4, 2)}, 60, 13, bodies=3)
+    )
     learner = Learner(IQL(beta=1.0, gradient_clip=1e9), Pooled(), groups=((0, 1),), batch_size=24)
     state = learner.init(seed=0, sizes=PRESETS["tiny"])
     moved = literal.randomised((state.actor.policy, state.critic))

@@ -13,12 +13,12 @@ import numpy as np
 import optax
 import pytest
 
-from bodyplan.datasets.mixture import Batch
 from bodyplan.learn.algorithms.algorithm import ActorBatch
 from bodyplan.learn.algorithms.awac import AWAC
 from bodyplan.learn.algorithms.bc import BC
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.algorithms.td3_bc import TD3BC
+from bodyplan.learn.data.device_batches import Batch
 from bodyplan.learn.networks.urma import PRESETS
 
 TINY = PRESETS["tiny"]

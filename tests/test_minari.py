@@ -18,16 +18,19 @@ from minari.dataset.minari_dataset import parse_dataset_id
 from synthetic import COMMAND, write_dataset
 
 import bodyplan
-from bodyplan.cli.minari import ExportData, ImportMinari
-from bodyplan.datasets.card import seal
-from bodyplan.datasets.episodes import Dataset
-from bodyplan.datasets.interchange import minari_export
-from bodyplan.datasets.interchange.minari_export import export_minari
-from bodyplan.datasets.interchange.minari_identity import environment_spec, minari_id
-from bodyplan.datasets.interchange.minari_import import import_minari
-from bodyplan.datasets.interchange.minari_record import digest
-from bodyplan.envs.layouts import flatten, observation_space, unflatten
-from bodyplan.envs.walking import Observation
+from bodyplan.cli.data_minari import ExportData, ImportMinari
+from bodyplan.datasets.dataset import Dataset
+from bodyplan.datasets.io import minari_export
+from bodyplan.datasets.io.minari_export import export_minari
+from bodyplan.datasets.io.minari_import import import_minari
+from bodyplan.datasets.io.minari_metadata import digest, environment_spec, minari_id
+from bodyplan.datasets.metadata import seal
+from bodyplan.envs.observation_layouts import (
+    flatten_observation,
+    observation_space,
+    unflatten_observation,
+)
+from bodyplan.envs.walking_task import Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.robot import Robot
 from bodyplan.storage import atomic_folder, read_json, sha256, write_array, write_json
@@ -206,7 +209,7 @@ class TestInMinari:
         observation, _ = environment.reset(seed=0)
         assert observation.dtype == log[0].observations.dtype
         robot = Robot.load("unitree_go1")
-        parts = unflatten(observation[None], robot.num_joints, robot.num_feet)
+        parts = unflatten_observation(observation[None], robot.num_joints, robot.num_feet)
         np.testing.assert_array_equal(parts.general[0, 6:9], COMMAND)
         assert parts.general[0, 12] == observation[-1]
 
@@ -236,12 +239,12 @@ def test_flat_vectors_and_their_space_are_those_of_the_environment(load):
     rng = np.random.default_rng(0)
     shapes = ((5, 12, 3), (5, 4, 2), (5, 13))
     observation = Observation(*(rng.normal(size=s).astype(np.float32) for s in shapes))
-    back = unflatten(flatten(observation), 12, 4)
+    back = unflatten_observation(flatten_observation(observation), 12, 4)
     for part, original in zip(back, observation, strict=True):
         np.testing.assert_array_equal(part, original)
-    assert bodyplan.envs.layouts.flat_space(12, 4) == observation_space("flat", robot)
+    assert bodyplan.envs.observation_layouts.flat_space(12, 4) == observation_space("flat", robot)
     with pytest.raises(ValueError, match=r"shape \[5, 57\], not \[N, 59\]"):
-        unflatten(flatten(observation), 12, 5)
+        unflatten_observation(flatten_observation(observation), 12, 5)
 
 
 class TestIdentity:
@@ -326,7 +329,7 @@ class TestExportIsRefused:
 KILLED = """
 import sys, time
 from bodyplan import Dataset
-from bodyplan.datasets.interchange.minari_export import export_minari
+from bodyplan.datasets.io.minari_export import export_minari
 def slow(robot, done, steps):
     print(robot, flush=True)
     time.sleep(0.2 if robot == "dog" else 0)

@@ -20,8 +20,8 @@ from bodyplan.learn.algorithms.td3_bc import TD3BC
 from bodyplan.learn.combiners.cagrad import CAGrad
 from bodyplan.learn.config import TrainConfig
 from bodyplan.report.page import write_report
-from bodyplan.report.record import RunRecord
-from bodyplan.report.wording import commands
+from bodyplan.report.report_text import commands
+from bodyplan.report.run_record import RunRecord
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 SHAPES = {"unitree_go1": (12, 4), "anymal_c": (12, 4), "badger": (13, 4), "hexapod": (18, 6)}

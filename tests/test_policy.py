@@ -6,20 +6,20 @@ import literal_urma as literal
 import numpy as np
 import pytest
 
-from bodyplan.datasets.scaling import ObservationScale
-from bodyplan.envs.walking import Observation
+from bodyplan.envs.walking_task import Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.algorithms.iql import IQL
-from bodyplan.learn.networks.heads import Policy
+from bodyplan.learn.data.normalisation import ObservationScale
 from bodyplan.learn.networks.urma import PRESETS
-from bodyplan.learn.policy import ReleasedPolicy
+from bodyplan.learn.networks.urma_heads import URMAPolicy
+from bodyplan.learn.policy import Policy
 
 
 @pytest.fixture(scope="module")
 def policy():
-    network = literal.randomised(Policy(np.random.default_rng(0), PRESETS["tiny"]))
+    network = literal.randomised(URMAPolicy(np.random.default_rng(0), PRESETS["tiny"]))
     algorithm = IQL(beta=1.5)
-    return ReleasedPolicy.of(network, algorithm, PRESETS["tiny"], robots=["dog"], update=3)
+    return Policy.of(network, algorithm, PRESETS["tiny"], robots=["dog"], update=3)
 
 
 @pytest.fixture
@@ -59,20 +59,20 @@ def test_it_scales_what_it_sees_as_in_training(policy, tmp_path):
         for _ in range(2)
     )
     scale = ObservationScale(mean, spread)
-    scaled = ReleasedPolicy.of(policy.network, policy.algorithm, PRESETS["tiny"], scale)
+    scaled = Policy.of(policy.network, policy.algorithm, PRESETS["tiny"], scale)
     scaled.save(tmp_path)
     by_hand = Observation(
         *((np.asarray(o) - m) / s for o, m, s in zip(observation, mean, spread, strict=True))
     )
     np.testing.assert_array_equal(
-        ReleasedPolicy.load(tmp_path).act(observation, descriptor),
+        Policy.load(tmp_path).act(observation, descriptor),
         policy.act(by_hand, descriptor),
     )
 
 
 @pytest.mark.parametrize("place", ["", "policy"])
 def test_run_or_policy_folder_load_the_same(policy, folder, place):
-    loaded = ReleasedPolicy.load(folder / place)
+    loaded = Policy.load(folder / place)
     (observation, *_), (descriptor, *_), _ = literal.bodies()
     np.testing.assert_array_equal(
         loaded.act(observation, descriptor), policy.act(observation, descriptor)
@@ -92,7 +92,7 @@ def test_equal_policies_are_equal_files(policy, folder, tmp_path):
 
 def test_where_there_is_no_policy_it_is_said(tmp_path):
     with pytest.raises(BodyplanError, match="no policy in"):
-        ReleasedPolicy.load(tmp_path)
+        Policy.load(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_strange_card_is_refused(folder, change, said):
     card = folder / "policy" / "card.json"
     card.write_text(json.dumps(json.loads(card.read_text()) | change))
     with pytest.raises(BodyplanError, match=said) as error:
-        ReleasedPolicy.load(folder)
+        Policy.load(folder)
     assert str(card) in str(error.value)
 
 
@@ -115,5 +115,5 @@ def test_damaged_tensors_are_named(folder):
     tensors = folder / "policy" / "policy.safetensors"
     tensors.write_bytes(tensors.read_bytes()[:100])
     with pytest.raises(BodyplanError) as error:
-        ReleasedPolicy.load(folder)
+        Policy.load(folder)
     assert str(tensors) in str(error.value)

@@ -11,13 +11,13 @@ from PIL import Image
 
 from bodyplan.cli import main
 from bodyplan.errors import BodyplanError
-from bodyplan.robots.parts import bounds
-from bodyplan.robots.pictures import portrait
-from bodyplan.robots.pictures.camera import Camera
-from bodyplan.robots.pictures.drawing import draw
-from bodyplan.robots.pictures.lineup import CAMERA, CAPTION, line_up, stand
-from bodyplan.robots.pictures.puppet import COLOURS, extent
-from bodyplan.robots.pictures.scene import FLOOR_GROUP, gather
+from bodyplan.rendering import portrait
+from bodyplan.rendering.camera import Camera
+from bodyplan.rendering.lineup import CAMERA, CAPTION, line_up, stand
+from bodyplan.rendering.ray_casting import ray_cast
+from bodyplan.rendering.scene import FLOOR_GROUP, gather
+from bodyplan.rendering.visual_geoms import COLOURS, extent
+from bodyplan.robots.kinematic_tree import bounds
 from bodyplan.robots.robot import Robot
 
 SIZE = (600, 386)
@@ -108,7 +108,7 @@ def test_nobody_stands_on_a_caption(everybody):
 
 def test_every_robot_is_drawn_where_it_stands(everybody):
     places, view, scene = everybody
-    picture = draw(scene, SIZE)[0].astype(float)
+    picture = ray_cast(scene, SIZE)[0].astype(float)
     inside = np.zeros(SIZE[::-1], bool)
     for place in places:
         seen = view.project(place.corners)[:, :2]
@@ -135,7 +135,7 @@ def test_heights_in_the_picture_are_as_heights_in_metres(load):
         pose[0] = x
     camera = Camera(azimuth=90.0, elevation=-8.0, field_of_view=14.0)
     scene = gather(robots, poses, camera, np.array([0.0, 0.0, 0.8]), 12.0)
-    there = coloured(draw(scene, (3 * height // 2, height))[0])
+    there = coloured(ray_cast(scene, (3 * height // 2, height))[0])
     thirds = np.array_split(there, 3, axis=1)
     pixels = np.array([np.ptp(np.nonzero(third.any(axis=1))[0]) + 1 for third in thirds])
     sizes = [extent(robot) for robot in robots]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from bodyplan.learn import ppo
-from bodyplan.learn.ppo import Normaliser, PPOConfig, Rollout
+from bodyplan.experts import ppo
+from bodyplan.experts.ppo import Normaliser, PPOConfig, Rollout
 
 SENSES, PRIVILEGED, JOINTS = 3, 4, 2
 INITIAL_STD = 1.0
@@ -17,7 +17,7 @@ CONFIG = PPOConfig(num_envs=32, rollout_steps=8, epochs=2, minibatches=2, hidden
 
 
 def fresh(config=CONFIG):
-    return ppo.init(jax.random.key(0), config, SENSES, PRIVILEGED, JOINTS, INITIAL_STD)
+    return ppo.init_ppo(jax.random.key(0), config, SENSES, PRIVILEGED, JOINTS, INITIAL_STD)
 
 
 def arrays(tree):
@@ -36,7 +36,9 @@ def one_step_episodes(config, learner, seed):
     shape = (config.rollout_steps, config.num_envs)
     senses = rng.normal(size=(*shape, SENSES)).astype(np.float32)
     flat, key = senses.reshape(-1, SENSES), jax.random.key(seed)
-    actions, log_probs = (np.asarray(part) for part in ppo.act(learner, jnp.asarray(flat), key))
+    actions, log_probs = (
+        np.asarray(part) for part in ppo.sample_actions(learner, jnp.asarray(flat), key)
+    )
     rewards = -np.square(actions - TARGET).sum(axis=1)
     parts = (
         senses,
@@ -56,7 +58,7 @@ def learn(iterations, std_bounds=(0.05, 1.0), config=CONFIG, highest_rate=1e-2):
         rollout = one_step_episodes(config, learner, seed)
         rewards.append(float(rollout.rewards.mean()))
         bounds = ppo.Bounds(*(jnp.asarray(bound) for bound in (*std_bounds, highest_rate)))
-        learner, logged = ppo.improve(config, learner, rollout, bounds)
+        learner, logged = ppo.ppo_update(config, learner, rollout, bounds)
         metrics.append({name: float(value) for name, value in logged.items()})
     return learner, rewards, metrics
 
@@ -102,7 +104,7 @@ def test_actions_come_with_the_logarithm_of_their_density():
     spread = jnp.log(jnp.array([0.3, 0.8]))
     learner = learner._replace(actor=eqx.tree_at(lambda a: a.log_std, learner.actor, spread))
     senses = jnp.asarray(np.random.default_rng(0).normal(size=(2000, SENSES)), jnp.float32)
-    actions, log_probs = ppo.act(learner, senses, jax.random.key(1))
+    actions, log_probs = ppo.sample_actions(learner, senses, jax.random.key(1))
     mean = np.asarray(learner.actor(learner.actor_normaliser(senses)))
     expected = stats.norm.logpdf(np.asarray(actions), mean, [0.3, 0.8]).sum(axis=1)
     np.testing.assert_allclose(log_probs, expected, rtol=1e-4, atol=1e-4)
@@ -174,7 +176,9 @@ def test_learning_finds_the_best_action():
     assert metrics[-1]["critic_loss"] < metrics[0]["critic_loss"]
     # The critic's inputs are constant, so the best it can say is the mean reward.
     privileged = jnp.ones((1, PRIVILEGED))
-    assert ppo.value(learner, privileged)[0] == pytest.approx(np.mean(rewards[-5:]), abs=0.2)
+    assert ppo.predict_values(learner, privileged)[0] == pytest.approx(
+        np.mean(rewards[-5:]), abs=0.2
+    )
 
 
 @pytest.mark.parametrize("bounds", [(0.9, 1.0), (0.05, 0.2)])

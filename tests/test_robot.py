@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from bodyplan.envs.environment import Environment
 from bodyplan.errors import BodyplanError
-from bodyplan.robots.catalogue import MODELS, packaged
+from bodyplan.robots.registry import MODELS, packaged_robots
 from bodyplan.robots.robot import Robot
 
 FIGURES = json.loads((Path(__file__).parent / "data" / "figures.json").read_text())
@@ -67,7 +67,7 @@ def copy(tmp_path):
 
 
 def test_the_packaged_robots_are_those_of_the_table():
-    assert set(FIGURES) == set(packaged())
+    assert set(FIGURES) == set(packaged_robots())
     assert len(FIGURES) == 16
 
 

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from bodyplan.envs.environment import Environment, Step
-from bodyplan.envs.walking import Observation
-from bodyplan.evaluate.rollout import Outcome, rollout
-from bodyplan.evaluate.scores import score
+from bodyplan.envs.walking_task import Observation
+from bodyplan.evaluate.rollout import Outcome, rollout, score
 
 LENGTHS = (2, 5, 3)
 """The first and second robot fall, the third runs out of time."""

@@ -7,18 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bodyplan.learn.algorithms.algorithm import ActorBatch
+from bodyplan.learn.algorithms.algorithm import ActorBatch, clipped_adam
 from bodyplan.learn.checkpoint import restore_tree, save_tree
 from bodyplan.learn.combiners.affinity_propagation import affinity_propagation
 from bodyplan.learn.combiners.combiner import ActorState
 from bodyplan.learn.combiners.selective import (
-    Selection,
     Selective,
-    observe,
+    SelectiveState,
+    affinity_similarities,
     shuffled,
-    similarities,
+    update_affinity,
 )
-from bodyplan.learn.optimiser import clipped_adam
 
 ROBOTS = 5
 GOALS = np.random.default_rng(0).normal(size=(ROBOTS, 3)).astype(np.float32)
@@ -26,7 +25,7 @@ BATCH = ActorBatch(tuple(range(ROBOTS)), tuple(range(ROBOTS)), tuple(GOALS))
 GROUPS = (tuple(range(ROBOTS)),)
 OPTIMISER = clipped_adam(learning_rate=0.1, gradient_clip=0.5)
 RATE = 0.1
-CLUSTER, OBSERVE = jax.jit(affinity_propagation), jax.jit(observe)
+CLUSTER, OBSERVE = jax.jit(affinity_propagation), jax.jit(update_affinity)
 SHUFFLED = jax.jit(shuffled)
 
 
@@ -128,12 +127,12 @@ def follow(memory, labels, key):
     [
         pytest.param(fresh(), (0, 1, 2, 3, 4), id="warm-up"),
         pytest.param(
-            Selection(affine(), jnp.arange(ROBOTS), jnp.int32(2)),
+            SelectiveState(affine(), jnp.arange(ROBOTS), jnp.int32(2)),
             (0, 0, 2, 2, 2),
             id="two groups",
         ),
         pytest.param(
-            Selection(jnp.zeros((ROBOTS, ROBOTS)), jnp.zeros(ROBOTS, int), jnp.int32(2)),
+            SelectiveState(jnp.zeros((ROBOTS, ROBOTS)), jnp.zeros(ROBOTS, int), jnp.int32(2)),
             (0,) * ROBOTS,
             id="one group, since no election ends",
         ),
@@ -179,10 +178,10 @@ def test_observations_follow_the_definition(seed, members):
 
 def test_similarity_is_relative_to_self_help_which_has_a_floor():
     affinity = jnp.array([[2.0, 1.0, 0.0], [4.0, 4.0, 0.0], [0.0, 0.0, 0.0]])
-    found = similarities(affinity)
+    found = affinity_similarities(affinity)
     np.testing.assert_allclose(found[:2, :2], [[1.0, 1.125], [1.125, 1.0]])
     np.testing.assert_array_equal(found[2], 0.0)
-    assert np.isfinite(similarities(jnp.zeros((3, 3)))).all()
+    assert np.isfinite(affinity_similarities(jnp.zeros((3, 3)))).all()
 
 
 def test_groups_come_in_every_order():
@@ -195,7 +194,7 @@ def test_groups_come_in_every_order():
 
 @pytest.mark.parametrize("seed", range(4))
 def test_friends_become_groups(seed):
-    labels, final = CLUSTER(similarities(affine(seed)))
+    labels, final = CLUSTER(affinity_similarities(affine(seed)))
     np.testing.assert_array_equal(alike(labels), alike([0, 0, 2, 2, 2]))
     assert final
     assert all(labels[name] == name for name in labels)

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from bodyplan.envs import walking
-from bodyplan.envs.attitude import gravity_in_trunk_frame, roll_pitch
-from bodyplan.envs.simulator import PHYSICS, Simulator
-from bodyplan.envs.walking import REWARD_TERMS, Memory
+from bodyplan.envs import walking_task
+from bodyplan.envs.rotations import gravity_in_trunk_frame, roll_pitch
+from bodyplan.envs.simulator import PHYSICS_SETTINGS, Simulator
+from bodyplan.envs.walking_task import REWARD_TERMS, Memory
 from bodyplan.errors import BodyplanError
-from bodyplan.robots.catalogue import packaged
+from bodyplan.robots.registry import packaged_robots
 
-STANDING = sorted({*packaged()} - {"unitree_h1", "unitree_g1", "talos", "cassie"})
+STANDING = sorted({*packaged_robots()} - {"unitree_h1", "unitree_g1", "talos", "cassie"})
 
 # Median and 95 % of one-step errors to be expected of models rebuilt from rounded figures on
 # MuJoCo 4.0, whose contacts are not those of the recording's 3.1 (measured with the reference);
@@ -86,12 +86,12 @@ def test_one_step_errors_are_those_to_be_expected(load, recorded, name):
     state = simulator.state()
     told = gravity_in_trunk_frame(golden["next_qpos"][:, 3:7])
     memory = Memory(golden["last_action"], golden["prev_joint_vel"], golden["foot_timers"])
-    terms = walking.reward_terms(robot, state, golden["action"], memory, golden["command"])
+    terms = walking_task.reward_terms(robot, state, golden["action"], memory, golden["command"])
     errors = {
         "qpos": simulator.qpos - golden["next_qpos"],
         "qvel": simulator.qvel - golden["next_qvel"],
         "gravity": state.gravity - told,
-        "reward": (walking.total_reward(terms) - golden["reward"])[:, None],
+        "reward": (walking_task.total_reward(terms) - golden["reward"])[:, None],
     }
     for figure, error in errors.items():
         worst = np.abs(error).max(axis=1)
@@ -99,7 +99,7 @@ def test_one_step_errors_are_those_to_be_expected(load, recorded, name):
             assert np.quantile(worst, share) <= max(SLACK * bound, LEAST), (figure, share)
     contact = (state.foot_contact != golden["next_foot_contact"]).any(axis=1)
     assert contact.mean() <= SLACK * expected["contact"]
-    fallen = walking.has_fallen(robot, state) != golden["terminated"]
+    fallen = walking_task.has_fallen(robot, state) != golden["terminated"]
     assert fallen.mean() <= SLACK * expected["fallen"]
 
 
@@ -107,14 +107,14 @@ def test_collisions_of_go1_are_the_recorded_ones(load, recorded):
     robot, golden = load("unitree_go1"), recorded("unitree_go1")
     state = one_step(robot, golden).state()
     memory = Memory(golden["last_action"], golden["prev_joint_vel"], golden["foot_timers"])
-    terms = walking.reward_terms(robot, state, golden["action"], memory, golden["command"])
+    terms = walking_task.reward_terms(robot, state, golden["action"], memory, golden["command"])
     index = REWARD_TERMS.index("collision")
     told = golden["reward_terms"][:, index]
     assert np.unique(told.round(6)).size > 1
     np.testing.assert_allclose(terms[:, index], told, atol=1e-9)
 
 
-@pytest.mark.parametrize("physics", PHYSICS)
+@pytest.mark.parametrize("physics", PHYSICS_SETTINGS)
 def test_results_do_not_depend_on_the_number_of_threads(load, physics):
     one, two = (Simulator(load("hexapod"), 5, physics, threads=threads) for threads in (1, 2))
     np.testing.assert_array_equal(walk(one, 50), walk(two, 50))
@@ -136,7 +136,7 @@ def test_a_robot_that_does_nothing_stands(load, name):
     simulator = Simulator(robot, 1)
     for _ in range(300):
         simulator.step(np.zeros((1, robot.num_joints)))
-        assert not walking.has_fallen(robot, simulator.state())
+        assert not walking_task.has_fallen(robot, simulator.state())
     state, trembles = simulator.state(), name == "bittle"  # so light that its feet take turns
     assert trembles or state.foot_contact.all()
     assert np.abs(state.linear_velocity).max() < (0.1 if trembles else 0.01)
@@ -145,7 +145,7 @@ def test_a_robot_that_does_nothing_stands(load, name):
         assert state.height[0] == pytest.approx(0.31, abs=0.005)
 
 
-@pytest.mark.parametrize("name", packaged())
+@pytest.mark.parametrize("name", packaged_robots())
 def test_joints_keep_to_their_velocity_limits_and_motors_to_theirs(load, name):
     robot = load(name)
     simulator = Simulator(robot, 8)
@@ -200,7 +200,7 @@ def test_contacts_are_known_right_after_a_reset(load):
     simulator.reset(np.ones(2, bool), lying, np.zeros((2, robot.model.nv)))
     state = simulator.state()
     assert state.foot_contact.all(axis=1).tolist() == [False, True]
-    assert walking.has_fallen(robot, state).tolist() == [False, True]
+    assert walking_task.has_fallen(robot, state).tolist() == [False, True]
 
 
 def test_fast_physics_leaves_the_robots_own_model_alone(load):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import COMMAND, synthetic_episodes, synthetic_snapshots, write_dataset
 
-from bodyplan.datasets.collect import build
+from bodyplan.datasets.build import build_dataset
 from bodyplan.datasets.recipes import Recipe, segments
 from bodyplan.datasets.statistics import (
     BINS,
@@ -74,7 +74,7 @@ def test_a_recipe_keeps_its_fraction_to_half_a_percent_of_the_steps(steps, perce
 
 def test_seventy_percent_suboptimal_data_are_poor_and_have_two_modes(tmp_path):
     robots = ["unitree_go1", "anymal_b"]
-    dataset = build(tmp_path / "set", robots, "suboptimal70", "forward", 20_000, threads=1)
+    dataset = build_dataset(tmp_path / "set", robots, "suboptimal70", "forward", 20_000, threads=1)
     for name in robots:
         row = statistics(dataset, name)
         assert row.reference.source == "expert"

@@ -14,11 +14,11 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 from synthetic import best_action, write_dataset
 
-from bodyplan.envs.walking import Observation
+from bodyplan.envs.walking_task import Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.compilation import enable_compilation_cache
-from bodyplan.learn.policy import ReleasedPolicy
+from bodyplan.learn.policy import Policy
 from bodyplan.learn.train import TrainConfig, TrainingDiverged, train
 from bodyplan.storage import read_array, read_json, read_tensors, write_array
 
@@ -72,7 +72,7 @@ def config(tmp_path_factory):
 
 def evaluation(update, policy):
     """Something to see in metrics.jsonl."""
-    assert isinstance(policy, ReleasedPolicy)
+    assert isinstance(policy, Policy)
     return {"dog": {"return_mean": float(update)}}
 
 
@@ -147,7 +147,7 @@ def test_killed_run_continues_to_the_same_bytes(config, run, cache):
 
 
 def test_the_best_on_the_way_is_kept(config, run):
-    assert ReleasedPolicy.load(config.out / "best").card["update"] == 300
+    assert Policy.load(config.out / "best").card["update"] == 300
     falling = replace(config, out=config.out.parent / "falling")
 
     def worse(update, policy):
@@ -160,7 +160,7 @@ def test_the_best_on_the_way_is_kept(config, run):
     with pytest.raises(KeyboardInterrupt):
         train(falling, log=stop, on_interval=worse)
     train(falling, on_interval=worse)  # knows what was best before it was stopped
-    assert ReleasedPolicy.load(falling.out / "best").card["update"] == 150
+    assert Policy.load(falling.out / "best").card["update"] == 150
 
 
 def test_data_on_the_host_teach_the_same_to_the_bit(config, run):

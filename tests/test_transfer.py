@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from bodyplan.cli import main
-from bodyplan.datasets.collect import build
-from bodyplan.envs.conditions import Conditions
+from bodyplan.datasets.build import build_dataset
+from bodyplan.envs.disturbances import Disturbances
 from bodyplan.errors import BodyplanError
 from bodyplan.evaluate.evaluation import Trial
 from bodyplan.experiments.transfer import TransferPlan, transfer
@@ -21,7 +21,7 @@ ROBOTS = ("unitree_a1", "unitree_go1")
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory):
     place = tmp_path_factory.mktemp("transfer")
-    build(place / "data", ROBOTS, "expert", "forward", 600, seed=0)
+    build_dataset(place / "data", ROBOTS, "expert", "forward", 600, seed=0)
     training = TrainConfig(
         data=place / "data",
         out=place / "out",
@@ -103,7 +103,7 @@ def test_a_second_call_trains_and_evaluates_nothing(plan, answer):
 def test_an_evaluation_on_another_trial_does_not_count(plan, answer):
     """Nor one that left the robot out."""
     told = []
-    pushed = replace(plan, trial=replace(plan.trial, conditions=Conditions(pushes=0.5)))
+    pushed = replace(plan, trial=replace(plan.trial, conditions=Disturbances(pushes=0.5)))
     transfer(pushed, lambda *what: told.append(what[0]))
     assert set(told) == {"evaluating"}
     path = plan.training.out / "together/seed0/evaluation.json"

@@ -6,10 +6,10 @@ import literal_urma as literal
 import numpy as np
 import pytest
 
-from bodyplan.learn.networks.heads import Policy
 from bodyplan.learn.networks.layers import LayerNorm, elu, lecun_normal, orthogonal
 from bodyplan.learn.networks.set_encoder import SetEncoder
 from bodyplan.learn.networks.urma import PRESETS, Torso
+from bodyplan.learn.networks.urma_heads import URMAPolicy
 
 TINY = PRESETS["tiny"]
 
@@ -38,7 +38,7 @@ def test_attention_is_over_the_channels_of_each_joint():
 
 
 def test_paper_policy_has_the_published_number_of_parameters():
-    policy = Policy(np.random.default_rng(0), PRESETS["paper"])
+    policy = URMAPolicy(np.random.default_rng(0), PRESETS["paper"])
     assert sum(leaf.size for leaf in jax.tree.leaves(policy)) == 431_648
 
 

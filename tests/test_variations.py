@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from bodyplan.errors import BodyplanError
-from bodyplan.robots import catalogue
-from bodyplan.robots.generated.designs import stance
-from bodyplan.robots.generated.variations import Proportion, Variation, vary
-from bodyplan.robots.morphology import body_graph
+from bodyplan.grouping import body_graph
+from bodyplan.robots import registry
+from bodyplan.robots.procedural.robot_design import measure_pose
+from bodyplan.robots.procedural.variations import Proportion, Variation, vary
 
-PACKAGED = pytest.mark.parametrize("origin", catalogue.packaged())
+PACKAGED = pytest.mark.parametrize("origin", registry.packaged_robots())
 SHAPE = [*range(8), 14, 15]
 """Columns of a joint's descriptor that say nothing of size: places, axes, angles, children."""
 STRETCHED = Variation(
@@ -95,8 +95,10 @@ def test_all_legs_of_a_variation_change_alike(load, origin):
             np.testing.assert_allclose(ratios[left], ratios[right], rtol=1e-5)
     allowed = [1.2 * factor for factor in (0.9, 1.15, 0.88)]
     assert all(np.isclose(ratio, allowed, rtol=1e-5).any() for ratio in np.concatenate(ratios))
-    clearance = original.drop_height + stance(original).sole
-    assert varied.drop_height + stance(varied).sole == pytest.approx(1.2 * clearance, abs=1e-5)
+    clearance = original.drop_height + measure_pose(original).sole
+    assert varied.drop_height + measure_pose(varied).sole == pytest.approx(
+        1.2 * clearance, abs=1e-5
+    )
 
 
 def test_limbs_may_change_without_the_trunk(load):

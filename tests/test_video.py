@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from bodyplan.envs.environment import Environment
-from bodyplan.evaluate.video import animate, encode, record, side_by_side
+from bodyplan.evaluate.video import animate, encode, record_video, side_by_side
 
 
 def swinging(robot):
@@ -56,7 +56,7 @@ def test_a_fallen_robot_lies_still_to_the_end():
             down = np.array([self.steps == 5, False])
             return SimpleNamespace(terminated=down, truncated=np.zeros(2, bool))
 
-    poses = record(Falls(), lambda observation: np.zeros((2, 1)), 12)
+    poses = record_video(Falls(), lambda observation: np.zeros((2, 1)), 12)
     np.testing.assert_array_equal(poses[:, 0], [0, 2, 4, 5, 5, 5, 5])
 
 

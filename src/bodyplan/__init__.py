@@ -7,23 +7,23 @@ command line's `--help` do not wait for JAX and MuJoCo.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from bodyplan.envs.registration import register as _register
+from bodyplan.envs.gymnasium_registration import register as _register
 from bodyplan.errors import BodyplanError
 
 if TYPE_CHECKING:
-    from bodyplan.datasets.episodes import Dataset
-    from bodyplan.envs.conditions import Conditions
+    from bodyplan.datasets.dataset import Dataset
+    from bodyplan.envs.disturbances import Disturbances
     from bodyplan.envs.environment import make
     from bodyplan.learn.config import TrainConfig
-    from bodyplan.learn.policy import ReleasedPolicy as Policy
+    from bodyplan.learn.policy import Policy as Policy
     from bodyplan.learn.train import train, train_seeds
     from bodyplan.robots.robot import Robot
 
 __version__ = "0.1.0"
 __all__ = [
     "BodyplanError",
-    "Conditions",
     "Dataset",
+    "Disturbances",
     "Policy",
     "Robot",
     "TrainConfig",
@@ -34,8 +34,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Conditions": ("bodyplan.envs.conditions", "Conditions"),
-    "Dataset": ("bodyplan.datasets.episodes", "Dataset"),
+    "Disturbances": ("bodyplan.envs.disturbances", "Disturbances"),
+    "Dataset": ("bodyplan.datasets.dataset", "Dataset"),
     "Policy": ("bodyplan.learn.policy", "ReleasedPolicy"),
     "Robot": ("bodyplan.robots.robot", "Robot"),
     "TrainConfig": ("bodyplan.learn.config", "TrainConfig"),

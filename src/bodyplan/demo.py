@@ -14,29 +14,29 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bodyplan.datasets.collect import build
+from bodyplan.datasets.build import build_dataset
 from bodyplan.envs.environment import Environment
 from bodyplan.errors import BodyplanError
 from bodyplan.evaluate.evaluation import Trial, evaluate
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.train import TrainConfig, train
-from bodyplan.report.films import film
 from bodyplan.report.page import write_report
+from bodyplan.report.run_videos import film
 from bodyplan.storage import read_json, write_json
 
 ROBOTS = ("unitree_go1", "anymal_c", "badger", "hexapod")
-RECIPE = "suboptimal70"
+DEMO_RECIPE = "suboptimal70"
 GROUPS = 2
 INTERVAL = 100
 """Updates in one dispatch."""
 REFERENCE_SPEED = 18_000.0
 """Control steps per second of go1 on the machine the sizes were chosen for."""
 
-Progress = Callable[..., None]
+OnDemoProgress = Callable[..., None]
 
 
 @dataclass(frozen=True)
-class Plan:
+class DemoPlan:
     """What the demo will do; written down before it starts."""
 
     size: str
@@ -59,11 +59,11 @@ class Demo:
     seconds: float
 
 
-def make_plan(size: Literal["small", "full"], seed: int, speed: float) -> Plan:
+def demo_plan(size: Literal["small", "full"], seed: int, speed: float) -> DemoPlan:
     """Sizes for a machine of the given speed; `full` takes four times the clock of `small`."""
     pace = float(np.clip(speed / REFERENCE_SPEED, 0.25, 2.0))
     clock = {"small": 1.0, "full": 4.0}[size]
-    return Plan(
+    return DemoPlan(
         size=size,
         seed=seed,
         speed=round(speed, 1),
@@ -78,7 +78,7 @@ def run_demo(
     out: Path,
     seed: int = 0,
     threads: int | None = None,
-    progress: Progress | None = None,
+    progress: OnDemoProgress | None = None,
 ) -> Demo:
     """Run the demo, or what is left of an interrupted one.
 
@@ -95,10 +95,10 @@ def run_demo(
     start = time.monotonic()
     report = progress or (lambda *_: None)
     plan = _planned(out, size, seed)
-    dataset = build(
+    dataset = build_dataset(
         out / "data",
         ROBOTS,
-        RECIPE,
+        DEMO_RECIPE,
         "forward",
         plan.data_steps,
         seed,
@@ -131,7 +131,7 @@ def run_demo(
     return Demo(out, page, evaluation, time.monotonic() - start)
 
 
-def train_config(plan: Plan, out: Path) -> TrainConfig:
+def train_config(plan: DemoPlan, out: Path) -> TrainConfig:
     """IQL with Embodiment Grouping, tuned for minutes on a CPU where the paper has hours on a GPU.
 
     Rewards scaled per robot ask for a lower beta than the paper's 3. Standardised observations and
@@ -161,14 +161,14 @@ def train_config(plan: Plan, out: Path) -> TrainConfig:
     )
 
 
-def _planned(out: Path, size: Literal["small", "full"], seed: int) -> Plan:
+def _planned(out: Path, size: Literal["small", "full"], seed: int) -> DemoPlan:
     """The plan written down in the folder, or a new one."""
     path = out / "plan.json"
     if not path.is_file():
-        plan = make_plan(size, seed, control_steps_per_second())
+        plan = demo_plan(size, seed, control_steps_per_second())
         write_json(path, asdict(plan))
         return plan
-    plan = Plan(**read_json(path))
+    plan = DemoPlan(**read_json(path))
     if (plan.size, plan.seed) != (size, seed):
         raise BodyplanError(
             f"{out} holds a demo of size {plan.size} and seed {plan.seed}; "

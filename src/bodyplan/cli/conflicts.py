@@ -11,7 +11,7 @@ from bodyplan.cli.output import print_json, print_table, require_picture, say
 from bodyplan.storage import atomic_write, read_json
 
 if TYPE_CHECKING:
-    from bodyplan.learn.conflict import Conflicts
+    from bodyplan.learn.gradient_conflict import Conflicts
     from bodyplan.learn.run import Run
 
 
@@ -45,8 +45,8 @@ class ShowConflicts:
         """Measure or read, summarise, print."""
         if self.plot is not None:
             require_picture(self.plot, "--plot")
-        from bodyplan.evaluate.conflicts import summarise
-        from bodyplan.learn.grouping import embodiment_distances
+        from bodyplan.evaluate.conflict_summary import summarise
+        from bodyplan.grouping.robot_groups import embodiment_distances
         from bodyplan.learn.run import seeds_of
 
         runs = [run for folder in self.runs for run in seeds_of(folder)]
@@ -65,18 +65,18 @@ class ShowConflicts:
 
     def _measured(self, run: "Run") -> "Conflicts":
         from bodyplan.learn.compilation import enable_compilation_cache
-        from bodyplan.learn.conflict import Conflicts
-        from bodyplan.learn.probe import measure_conflicts
-        from bodyplan.robots.catalogue import introduce
+        from bodyplan.learn.gradient_conflict import Conflicts
+        from bodyplan.learn.measure_conflict import measure_conflicts
+        from bodyplan.robots.registry import register_models
 
-        introduce(run.models)
+        register_models(run.models)
         if self.data is None:
             return Conflicts.read(run)
         enable_compilation_cache()
         return measure_conflicts(run, self.data, self.batch_size, self.batches, self.seed)
 
     def _draw(self, answer: Mapping[str, Any], measured: Sequence["Conflicts"]) -> None:
-        from bodyplan.report.conflicts import draw_conflicts
+        from bodyplan.report.conflict_figure import draw_conflicts
 
         assert self.plot is not None
         with atomic_write(self.plot) as temporary:

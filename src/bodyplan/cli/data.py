@@ -5,15 +5,15 @@ from pathlib import Path
 
 import tyro
 
-from bodyplan.cli.contents import DataInfo, PlotData, VerifyData, say_contents
-from bodyplan.cli.importing import ImportArrays, ImportRelease
-from bodyplan.cli.minari import ExportData, ImportMinari
-from bodyplan.cli.output import listed, progress
-from bodyplan.datasets.collect import build
-from bodyplan.datasets.experts import recorded
-from bodyplan.datasets.replay import logged
-from bodyplan.envs.conditions import CLEAN, Conditions
-from bodyplan.envs.walking import parse_command
+from bodyplan.cli.data_import import ImportArrays, ImportRelease
+from bodyplan.cli.data_inspect import DataInfo, PlotData, VerifyData, say_contents
+from bodyplan.cli.data_minari import ExportData, ImportMinari
+from bodyplan.cli.output import comma_list, progress
+from bodyplan.datasets.build import build_dataset
+from bodyplan.datasets.policy_snapshots import recorded
+from bodyplan.datasets.replay_log import dataset_from_log
+from bodyplan.envs.disturbances import CLEAN, Disturbances
+from bodyplan.envs.walking_task import parse_command
 
 
 @dataclass(frozen=True)
@@ -42,21 +42,23 @@ class BuildData:
     than let snapshots act again."""
     threads: int | None = None
     """Native threads of the simulation; the bytes do not depend on it."""
-    conditions: tyro.conf.OmitArgPrefixes[Conditions] = CLEAN
+    conditions: tyro.conf.OmitArgPrefixes[Disturbances] = CLEAN
     """What disturbs the robots while they are recorded."""
     json: bool = False
     """Answer in JSON."""
 
     def run(self) -> None:
         """Build, then say what was built."""
-        names = listed(self.robots)
+        names = comma_list(self.robots)
         if names == ("all",):
             command = parse_command(self.command)
             names = (
-                logged(command, self.replay) if self.replay else recorded(command, self.snapshots)
+                dataset_from_log(command, self.replay)
+                if self.replay
+                else recorded(command, self.snapshots)
             )
         with progress() as report:
-            dataset = build(
+            dataset = build_dataset(
                 self.out,
                 names,
                 self.recipe,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import tyro
 
-from bodyplan.cli.output import listed, print_json, progress, say, say_returns
-from bodyplan.envs.conditions import CLEAN
+from bodyplan.cli.output import comma_list, print_json, progress, say, say_returns
+from bodyplan.envs.disturbances import CLEAN
 from bodyplan.errors import BodyplanError
 from bodyplan.evaluate.evaluation import Trial
 
@@ -35,21 +35,21 @@ class Evaluate:
     def run(self) -> None:
         """Evaluate, write, print."""
         from bodyplan.evaluate.evaluation import evaluate
-        from bodyplan.learn.policy import ReleasedPolicy
+        from bodyplan.learn.policy import Policy
         from bodyplan.learn.run import BEST
-        from bodyplan.report.record import RunRecord
-        from bodyplan.robots.catalogue import introduce
+        from bodyplan.report.run_record import RunRecord
+        from bodyplan.robots.registry import register_models
         from bodyplan.storage import read_json, write_json
 
         config = RunRecord.read(self.run_folder).config
-        policy = ReleasedPolicy.load(self.run_folder / BEST if self.best else self.run_folder)
+        policy = Policy.load(self.run_folder / BEST if self.best else self.run_folder)
         card_path = Path(config["data"]) / "card.json"
         card = read_json(card_path) if card_path.is_file() else {}
-        introduce(policy.card.get("models", {}))
+        register_models(policy.card.get("models", {}))
         command = self.command or ",".join(map(str, policy.card.get("command") or ()))
         if not command:
             raise BodyplanError(f"{self.run_folder} does not tell its command; give --command.")
-        robots = listed(self.robots)
+        robots = comma_list(self.robots)
         robots = tuple(config["robots"]) if robots in ((), ("all",)) else robots
         with progress() as report:
             answer = evaluate(

@@ -10,7 +10,7 @@ import tyro
 from jaxtyping import UInt8
 
 from bodyplan.cli.output import (
-    listed,
+    comma_list,
     print_json,
     print_table,
     progress,
@@ -18,12 +18,13 @@ from bodyplan.cli.output import (
     require_size,
     say,
 )
-from bodyplan.datasets.experts import PACKAGED, Snapshots, snapshot_path
-from bodyplan.datasets.replay import replay_path
-from bodyplan.envs.conditions import CLEAN, Conditions
-from bodyplan.envs.walking import CONTROL_STEP, HORIZON, Command, command_name, parse_command
+from bodyplan.datasets.policy_snapshots import PACKAGED, Snapshots, snapshot_path
+from bodyplan.datasets.replay_log import replay_path
+from bodyplan.envs.disturbances import CLEAN, Disturbances
+from bodyplan.envs.walking_task import HORIZON, Command, command_name, parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.robot import Robot
+from bodyplan.robots.task_config import CONTROL_STEP
 from bodyplan.storage import atomic_write
 
 LONGEST = HORIZON * CONTROL_STEP
@@ -62,17 +63,17 @@ class TrainExpert:
     log_replay: int = 0
     """Robots, of the 256 simulated, whose every step is kept for `data build --replay`; in a run of
     5 million steps 52 of them live a million."""
-    conditions: tyro.conf.OmitArgPrefixes[Conditions] = CLEAN
+    conditions: tyro.conf.OmitArgPrefixes[Disturbances] = CLEAN
     """What disturbs the robots in training; grading is undisturbed."""
     json: bool = False
     """Answer in JSON."""
 
     def run(self) -> None:
         """Train, grade, save."""
-        from bodyplan.evaluate.experts import grade
-        from bodyplan.learn.commands import Commands
-        from bodyplan.learn.expert_config import ExpertConfig
-        from bodyplan.learn.experts import train_expert
+        from bodyplan.evaluate.grade_expert import grade_expert
+        from bodyplan.experts.command_sampling import Commands
+        from bodyplan.experts.expert_config import ExpertConfig
+        from bodyplan.experts.train_expert import train_expert
 
         config = ExpertConfig(
             robot=self.robot,
@@ -104,7 +105,7 @@ class TrainExpert:
         say("grading the snapshots in reference physics ...")
         answers = []
         for command in commands.graded:
-            graded = grade(snapshots.under(command), robot, self.episodes, self.seed)
+            graded = grade_expert(snapshots.under(command), robot, self.episodes, self.seed)
             path = snapshot_path(robot.name, command, self.out)
             graded.save(path)
             answers.append((graded, path))
@@ -150,7 +151,7 @@ class PlotExperts:
     def run(self) -> None:
         """Draw, write, and tell where the figure is."""
         require_picture(self.out)
-        from bodyplan.report.courses import draw_courses
+        from bodyplan.report.expert_curves import draw_expert_curves
 
         wanted = [parse_command(command) for command in self.commands]
         robots = [Robot.load(name) for name in self._names(wanted)]
@@ -163,7 +164,7 @@ class PlotExperts:
         if not runs:
             raise BodyplanError(_NO_RUN)
         with atomic_write(self.out) as temporary:
-            draw_courses(runs, temporary)
+            draw_expert_curves(runs, temporary)
         if self.json:
             curves = [
                 {"robot": run.robot, "command": run.command, "curve": run.card["curve"]}
@@ -175,7 +176,7 @@ class PlotExperts:
 
     def _names(self, commands: Sequence[Command]) -> Sequence[str]:
         if self.robots != ("all",):
-            return listed(self.robots)
+            return comma_list(self.robots)
         home = PACKAGED if self.snapshots is None else self.snapshots
         files = {f"{command_name(command)}.safetensors" for command in commands}
         return sorted({path.parent.name for path in home.glob("*/*") if path.name in files})
@@ -217,7 +218,7 @@ class FilmExperts:
         from bodyplan.evaluate.video import encode, side_by_side
 
         wanted = [parse_command(command) for command in self.commands]
-        robots = [Robot.load(name) for name in listed(self.robots)]
+        robots = [Robot.load(name) for name in comma_list(self.robots)]
         films = [[self._film(robot, command) for robot in robots] for command in wanted]
         if all(film is None for row in films for film in row):
             raise BodyplanError(_NO_RUN)
@@ -232,8 +233,8 @@ class FilmExperts:
 
     def _film(self, robot: Robot, command: Command) -> UInt8[np.ndarray, "T height width 3"] | None:
         from bodyplan.envs.environment import Environment
-        from bodyplan.evaluate.video import record
-        from bodyplan.robots.pictures.rendering import render
+        from bodyplan.evaluate.video import record_video
+        from bodyplan.rendering.renderer import render
 
         if not snapshot_path(robot.name, command, self.snapshots).is_file():
             return None
@@ -242,7 +243,7 @@ class FilmExperts:
             raise BodyplanError(f"--snapshot {self.snapshot}: the run has {len(run)} snapshots")
         environment = Environment(robot, command, initial_state="random", seed=self.seed)
         steps = round(self.seconds / CONTROL_STEP)
-        poses = record(environment, run.policy(self.snapshot).mean, steps)
+        poses = record_video(environment, run.policy(self.snapshot).mean, steps)
         return render(robot, poses, self.size, "auto")
 
 

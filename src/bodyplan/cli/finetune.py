@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tyro
 
-from bodyplan.cli.output import listed
+from bodyplan.cli.output import comma_list
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Finetune:
         from bodyplan.learn.finetune import finetuning, lasting
         from bodyplan.learn.run import Run
 
-        names = listed(self.robot)
+        names = comma_list(self.robot)
         robots = () if names == ("all",) else names
         config = finetuning(Run(self.run_folder), robots, self.data, self.out, self.from_scratch)
         config = replace(

@@ -9,14 +9,14 @@ import numpy as np
 import tyro
 from jaxtyping import Float
 
-from bodyplan.caches import cache_folder
-from bodyplan.cli.output import listed, print_json, print_table, progress, require_picture, say
+from bodyplan.cli.output import comma_list, print_json, print_table, progress, require_picture, say
 from bodyplan.errors import BodyplanError
-from bodyplan.robots.morphology.metric import DEFAULT, BodyMetric
+from bodyplan.grouping.body_metric import DEFAULT, BodyMetric
+from bodyplan.machine import cache_folder
 from bodyplan.robots.robot import Robot
 
 if TYPE_CHECKING:
-    from bodyplan.learn.separation import Separation
+    from bodyplan.grouping.number_of_groups import Separation
 
 TABLED = 32
 """Robots whose distances are printed at most."""
@@ -50,12 +50,12 @@ class ShowGroups:
 
     def run(self) -> None:
         """Print the groups and the distances; draw them."""
-        from bodyplan.learn.grouping import cluster, embodiment_distances
-        from bodyplan.learn.separation import separations, suggested_by_silhouette
+        from bodyplan.grouping.number_of_groups import separations, suggested_by_silhouette
+        from bodyplan.grouping.robot_groups import cluster, embodiment_distances
 
         if self.plot is not None:
             require_picture(self.plot, "--plot")
-        chosen = Robot.names() if self.robots == ("all",) else listed(self.robots)
+        chosen = Robot.names() if self.robots == ("all",) else comma_list(self.robots)
         robots = [Robot.load(robot) for robot in chosen]
         names = [robot.name for robot in robots]
         if self.count is not None and self.count > len(names):
@@ -86,15 +86,15 @@ class ShowGroups:
         distances: Float[np.ndarray, "R R"],
         groups: Sequence[Sequence[str]],
     ) -> None:
-        from bodyplan.learn.grouping import merge_tree
-        from bodyplan.report.kinship import draw_kinship
+        from bodyplan.grouping.robot_groups import merge_tree
+        from bodyplan.report.groups_figure import draw_groups
         from bodyplan.storage import atomic_write
 
         if self.plot is None or len(robots) < 2:
             raise BodyplanError("a single robot has no tree to draw; name two or more")
         tree = merge_tree(distances, [robot.name for robot in robots], self.linkage)
         with atomic_write(self.plot) as temporary:
-            draw_kinship(robots, distances, tree, groups, temporary)
+            draw_groups(robots, distances, tree, groups, temporary)
 
 
 def _answer(
@@ -104,7 +104,7 @@ def _answer(
     found: Sequence["Separation"],
     plot: Path | None,
 ) -> dict[str, Any]:
-    from bodyplan.learn.separation import suggested_by_gap, suggested_by_silhouette
+    from bodyplan.grouping.number_of_groups import suggested_by_gap, suggested_by_silhouette
 
     group_of = {name: index for index, group in enumerate(groups) for name in group}
     answer: dict[str, Any] = {
@@ -129,7 +129,7 @@ def _print(
     groups: Sequence[Sequence[str]],
     found: Sequence["Separation"],
 ) -> None:
-    from bodyplan.learn.separation import suggested_by_gap, suggested_by_silhouette
+    from bodyplan.grouping.number_of_groups import suggested_by_gap, suggested_by_silhouette
 
     print_table(
         "Groups", [{"group": i, "robots": ", ".join(group)} for i, group in enumerate(groups)]

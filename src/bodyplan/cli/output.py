@@ -33,13 +33,13 @@ SMALLEST, LARGEST = 16, 8192
 
 
 @runtime_checkable
-class Report(Protocol):
+class ProgressReport(Protocol):
     """Tells how far a task has come."""
 
     def __call__(self, task: str, done: int, total: int, note: str = "") -> None: ...
 
 
-def listed(names: Sequence[str]) -> tuple[str, ...]:
+def comma_list(names: Sequence[str]) -> tuple[str, ...]:
     """Names given one by one, or several with commas between."""
     return tuple(part for name in names for part in name.split(",") if part)
 
@@ -98,7 +98,7 @@ def say(sentence: str) -> None:
 
 
 @contextmanager
-def progress() -> Iterator[Report]:
+def progress() -> Iterator[ProgressReport]:
     """Progress bars on standard error; plain lines now and then where it is no terminal."""
     console = Console(stderr=True, markup=False, emoji=False)
     if not console.is_terminal:
@@ -124,7 +124,7 @@ def progress() -> Iterator[Report]:
         yield report
 
 
-def _lines(console: Console) -> Report:
+def _lines(console: Console) -> ProgressReport:
     first: dict[str, tuple[float, int]] = {}
     last: dict[str, float] = {}
 

@@ -9,7 +9,7 @@ from bodyplan.cli.output import print_json, progress, say
 
 
 @dataclass(frozen=True)
-class Report:
+class WriteReport:
     """Write report.html: returns, curves, distances, histograms, and each robot walking."""
 
     run_folder: tyro.conf.Positional[Path]
@@ -23,19 +23,19 @@ class Report:
 
     def run(self) -> None:
         """Film, draw, write."""
-        from bodyplan.datasets.episodes import Dataset
-        from bodyplan.envs.walking import parse_command
-        from bodyplan.learn.policy import ReleasedPolicy
-        from bodyplan.report.films import film
+        from bodyplan.datasets.dataset import Dataset
+        from bodyplan.envs.walking_task import parse_command
+        from bodyplan.learn.policy import Policy
         from bodyplan.report.page import write_report
-        from bodyplan.report.record import RunRecord
-        from bodyplan.robots.catalogue import introduce
+        from bodyplan.report.run_record import RunRecord
+        from bodyplan.report.run_videos import film
+        from bodyplan.robots.registry import register_models
 
         record = RunRecord.read(self.run_folder)
         policy = None
         if (self.run_folder / "policy").is_dir():
-            policy = ReleasedPolicy.load(self.run_folder)
-            introduce(policy.card.get("models", {}))
+            policy = Policy.load(self.run_folder)
+            register_models(policy.card.get("models", {}))
         data = Path(record.config["data"])
         dataset = Dataset.open(data) if data.is_dir() else None
         films: dict[str, bytes] = {}
@@ -55,4 +55,4 @@ class Report:
             say(str(page))
 
 
-COMMAND = Report
+COMMAND = WriteReport

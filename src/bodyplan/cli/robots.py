@@ -6,10 +6,10 @@ from typing import Any
 
 import tyro
 
-from bodyplan.cli.check import AdaptRobot, CheckRobot
-from bodyplan.cli.drawing import DrawRobots
-from bodyplan.cli.generate import GenerateRobots
 from bodyplan.cli.output import print_json, print_table
+from bodyplan.cli.robots_check import AdaptRobot, CheckRobot
+from bodyplan.cli.robots_draw import DrawRobots
+from bodyplan.cli.robots_generate import GenerateRobots
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.robot import Robot
 

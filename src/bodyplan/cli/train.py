@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from bodyplan.cli.output import listed, print_json, progress, say
+from bodyplan.cli.output import comma_list, print_json, progress, say
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.run import Run
 from bodyplan.learn.train import TrainConfig, TrainingDiverged, train, train_seeds
@@ -34,9 +34,9 @@ class Hosts:
             return
         if self.coordinator is None:
             raise BodyplanError("--hosts asks for --coordinator, the first host's address:port")
-        from bodyplan.learn.hosts import join
+        from bodyplan.learn.distributed import join_hosts
 
-        join(self.coordinator, self.hosts, self.host)
+        join_hosts(self.coordinator, self.hosts, self.host)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Train:
     def run(self) -> int:
         """Train; 1 where it diverged."""
         self.cluster.join()
-        names = listed(self.config.robots)
+        names = comma_list(self.config.robots)
         config = replace(self.config, robots=() if names == ("all",) else names)
         return pursue(config, self.seeds, self.episodes, self.json)
 
@@ -96,7 +96,7 @@ def evaluator(config: TrainConfig, episodes: int) -> Callable[[int, Any], Mappin
     """What is called every `evaluate_every` updates."""
 
     def on_interval(update: int, policy: Any) -> Mapping[str, Any]:
-        from bodyplan.datasets.episodes import Dataset
+        from bodyplan.datasets.dataset import Dataset
         from bodyplan.evaluate.evaluation import Trial, evaluate
 
         card = Dataset.open(config.data).card

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from bodyplan.cli.output import listed, print_json, print_table, progress, require_picture, say
+from bodyplan.cli.output import comma_list, print_json, print_table, progress, require_picture, say
 from bodyplan.evaluate.evaluation import Trial
 from bodyplan.learn.train import TrainConfig, TrainingDiverged
 from bodyplan.storage import atomic_write
@@ -40,14 +40,14 @@ class Transfer:
         """Train, evaluate, print; 1 where a run diverged."""
         if self.plot is not None:
             require_picture(self.plot, "--plot")
-        from bodyplan.datasets.episodes import Dataset
+        from bodyplan.datasets.dataset import Dataset
         from bodyplan.experiments.transfer import TransferPlan, transfer
         from bodyplan.learn.compilation import enable_compilation_cache
 
         enable_compilation_cache()
-        names = listed(self.config.robots)
+        names = comma_list(self.config.robots)
         config = replace(self.config, robots=() if names == ("all",) else names)
-        left_out = listed(self.leave_out)
+        left_out = comma_list(self.leave_out)
         if left_out == ("all",):
             left_out = config.robots or Dataset.open(config.data).robots
         plan = TransferPlan(config, self.seeds, left_out, self.finetune_updates, self.trial)
@@ -58,7 +58,7 @@ class Transfer:
             sys.stderr.write(f"failed: {diverged}\n")
             return 1
         if self.plot is not None:
-            from bodyplan.report.transfer import draw_transfer
+            from bodyplan.report.transfer_figure import draw_transfer
 
             with atomic_write(self.plot) as temporary:
                 draw_transfer(answer, temporary)

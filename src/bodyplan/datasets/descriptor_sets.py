@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Int
 
-from bodyplan.datasets.layout import REBUILD
+from bodyplan.datasets.format import REBUILD
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.storage import atomic_write, read_archive
@@ -26,7 +26,7 @@ def distinct(described: RobotDescriptor) -> tuple[RobotDescriptor, Int[np.ndarra
     return table, np.argsort(order)[place]
 
 
-def joined(tables: Iterable[RobotDescriptor]) -> RobotDescriptor:
+def join_sets(tables: Iterable[RobotDescriptor]) -> RobotDescriptor:
     """Several tables as one, one after the other."""
     return RobotDescriptor(*map(np.concatenate, zip(*tables, strict=True)))
 
@@ -39,14 +39,14 @@ def combine(
     Returns the table and all places in it, which are left out where one set remains.
     """
     starts = np.cumsum([0, *(len(table.context) for table in tables[:-1])])
-    whole = joined(tables)
+    whole = join_sets(tables)
     shifted = np.concatenate([own + start for own, start in zip(ids, starts, strict=True)])
     used, place = np.unique(shifted, return_inverse=True)
     table, merged = distinct(RobotDescriptor(*(part[used] for part in whole)))
     return table, merged[place].astype(np.int32) if len(table.context) > 1 else None
 
 
-class Register:
+class DescriptorRegister:
     """The sets that S robots side by side have had, and the one that each has now."""
 
     def __init__(self, count: int) -> None:
@@ -60,7 +60,7 @@ class Register:
     @property
     def table(self) -> RobotDescriptor:
         """All sets, in the order in which they came up."""
-        return joined(self._pages)
+        return join_sets(self._pages)
 
     def note(self, descriptor: RobotDescriptor) -> Int[np.ndarray, "S"]:
         """The place of each robot's set now; `descriptor` is of all, or has a leading axis of S."""

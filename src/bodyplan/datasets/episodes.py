@@ -1,7 +1,4 @@
-"""Episodes: what one robot did and saw, and datasets of many robots' episodes on disk.
-
-Their arrays and files are those of `layout.py`.
-"""
+"""The episodes of one robot: what it observed and did, step by step, as arrays."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +7,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from bodyplan.datasets import verification
-from bodyplan.datasets.copies import copies
-from bodyplan.datasets.descriptor_sets import read_sets, write_sets
-from bodyplan.datasets.layout import ARRAYS, CARD, DESCRIPTORS, FORMAT, FRAMES, IDS, REBUILD
+from bodyplan.datasets.descriptor_sets import write_sets
+from bodyplan.datasets.format import (
+    ARRAYS,
+    DESCRIPTORS,
+    IDS,
+)
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import RobotDescriptor
-from bodyplan.storage import read_array, read_json, sha256, write_array
+from bodyplan.storage import sha256, write_array
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,10 +98,6 @@ class Episodes:
             "length_mean": float(self.lengths.mean()),
         }
 
-    def non_finite(self) -> list[str]:
-        """Names of the arrays that hold a NaN or an infinity."""
-        return verification.non_finite(self)
-
     def write(self, folder: str | Path) -> dict[str, Any]:
         """Writes every array into `folder`; returns the robot's entry for the card.
 
@@ -126,90 +121,3 @@ class Episodes:
         for file, about in arrays.items():
             about["sha256"] = sha256(folder / file)
         return {**self.summary(), "arrays": arrays}
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """A dataset on disk, its arrays mapped into memory. Get one with `Dataset.open`."""
-
-    path: Path
-    card: dict[str, Any]
-    robots: tuple[str, ...]
-    episodes: dict[str, Episodes]
-
-    @classmethod
-    def open(cls, path: str | Path) -> "Dataset":
-        """Opens a dataset and checks its arrays' shapes against the card, without reading them.
-
-        Raises:
-            BodyplanError: the folder, the card or an array is missing, damaged or of another
-                shape or format.
-        """
-        path = Path(path)
-        if not path.is_dir():
-            raise BodyplanError(
-                f"there is no dataset at {path}; check the path or build one with "
-                "`bodyplan data build`."
-            )
-        card = read_json(path / CARD)
-        if card.get("format") != FORMAT:
-            raise BodyplanError(
-                f"{path / CARD} says format {card.get('format')}, this version reads {FORMAT}; "
-                "rebuild the dataset or use the version of bodyplan that wrote it."
-            )
-        entries = card.get("robots")
-        if not isinstance(entries, dict) or not entries:
-            raise BodyplanError(f"{path / CARD} names no robots; {REBUILD}.")
-        if strange := [name for name in entries if Path(name).name != name or name in ("", "..")]:
-            raise BodyplanError(f"{path / CARD} names robots {strange}, no folders; {REBUILD}.")
-        episodes = {name: _open_robot(path / name, entry) for name, entry in entries.items()}
-        return cls(path, card, tuple(episodes), episodes)
-
-    def verify(self) -> list[str]:
-        """Reads everything and returns the faults found, each a sentence naming file and fix.
-
-        Checked: the card, checksums, NaN and infinity, bounds, the command, the structure of the
-        episodes, the descriptor sets, and whether two robots share an array or episodes.
-        """
-        if faults := verification.card_faults(self.path, self.card):
-            return faults
-        owners: dict[tuple[str, str], str] = {}
-        for name in self.robots:
-            folder, episodes = self.path / name, self.episodes[name]
-            files = (*(f"{array}.npy" for array in episodes.arrays()), DESCRIPTORS)
-            digests = {file: sha256(folder / file) for file in files}
-            faults += verification.checksum_faults(folder, digests, self.card["robots"][name])
-            faults += verification.faults(folder, episodes, self.card)
-            # Flags and episode ends may well be equal; what bodies sense and do may not.
-            for file in (f"{part}.npy" for part in (*FRAMES, "actions")):
-                owner = owners.setdefault((file, digests[file]), name)
-                if owner != name:
-                    faults.append(
-                        f"{folder / file} is the same as that of {owner}; rebuild one of them."
-                    )
-        return faults or copies([self])  # misshapen arrays have nothing to compare
-
-
-def _open_robot(folder: Path, entry: Any) -> Episodes:
-    card = folder.parent / CARD
-    try:
-        names = [*ARRAYS, *([IDS] if f"{IDS}.npy" in entry["arrays"] else [])]
-        listed = {name: entry["arrays"][f"{name}.npy"] for name in names}
-        expected = {name: (item["shape"], item["dtype"]) for name, item in listed.items()}
-    except (KeyError, TypeError) as error:
-        raise BodyplanError(f"{card} is incomplete for {folder.name}; {REBUILD}.") from error
-    arrays = {name: read_array(folder / f"{name}.npy") for name in names}
-    for name, array in arrays.items():
-        found = (list(array.shape), str(array.dtype))
-        if found != expected[name]:
-            raise BodyplanError(
-                f"{folder / name}.npy holds {found[1]} {found[0]} where {card} says "
-                f"{expected[name][1]} {expected[name][0]}; {REBUILD}."
-            )
-    episodes = Episodes(**arrays, descriptors=read_sets(folder / DESCRIPTORS))
-    if (episodes.num_descriptors > 1) != (IDS in arrays):
-        raise BodyplanError(
-            f"{folder / DESCRIPTORS} holds {episodes.num_descriptors} descriptor sets, but {card} "
-            f"lists {'an' if IDS in arrays else 'no'} {IDS}.npy to say whose is which; {REBUILD}."
-        )
-    return episodes

@@ -22,8 +22,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from bodyplan.datasets.experts import Snapshots
-from bodyplan.envs.walking import HORIZON
+from bodyplan.datasets.policy_snapshots import Snapshots
+from bodyplan.envs.walking_task import HORIZON
 from bodyplan.errors import BodyplanError
 
 EARLY = 0.5
@@ -90,7 +90,7 @@ class Slots:
     """Whether an episode must end after this row, with its segment or its slot."""
 
 
-def lay_out(run: list[Segment], start: int, stop: int) -> Slots:
+def assign_slots(run: list[Segment], start: int, stop: int) -> Slots:
     """Lays out the steps from `start` to `stop` of a run of segments."""
     steps = stop - start
     count = min(MAX_SLOTS, -(-steps // SLOT_STEPS))

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from bodyplan.datasets.episodes import Dataset, Episodes
-from bodyplan.datasets.experts import Snapshots, snapshot_path
-from bodyplan.envs.walking import HORIZON, parse_command
+from bodyplan.datasets.dataset import Dataset
+from bodyplan.datasets.episodes import Episodes
+from bodyplan.datasets.policy_snapshots import Snapshots, snapshot_path
+from bodyplan.envs.walking_task import HORIZON, parse_command
 
 QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 QUALITIES = (0.25, 0.5, 0.75)

@@ -2,17 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from bodyplan.datasets.card import seal
-from bodyplan.datasets.layout import CARD, DESCRIPTORS, FRAMES, IDS, REBUILD, STEPS
+from bodyplan.datasets.episodes import Episodes
+from bodyplan.datasets.format import CARD, DESCRIPTORS, FRAME_ARRAYS, IDS, REBUILD, STEP_ARRAYS
+from bodyplan.datasets.metadata import seal
 
-if TYPE_CHECKING:
-    from bodyplan.datasets.episodes import Episodes
-
-ACTION_LIMIT = 20.0
+PLAUSIBLE_ACTION = 20.0
 """Policy means stay within 10 and exploration adds a few standard deviations of at most 2."""
 GRAVITY_LIMIT = 1.5
 """Of a component of where down is, a unit vector, once sensors add their noise."""
@@ -49,7 +47,7 @@ def checksum_faults(
     return found
 
 
-def faults(folder: Path, episodes: "Episodes", card: Mapping[str, Any]) -> list[str]:
+def faults(folder: Path, episodes: Episodes, card: Mapping[str, Any]) -> list[str]:
     """Faults in a robot's arrays: NaN, structure, descriptor sets, bounds, what the card says."""
     if misshapen := _layout_faults(folder, episodes):
         return misshapen  # nothing else can be computed
@@ -62,13 +60,13 @@ def faults(folder: Path, episodes: "Episodes", card: Mapping[str, Any]) -> list[
     return found + set_faults(folder, episodes) + _bound_faults(folder, episodes, card)
 
 
-def non_finite(episodes: "Episodes") -> list[str]:
+def non_finite(episodes: Episodes) -> list[str]:
     """Names of the arrays that hold a NaN or an infinity."""
-    names = (*FRAMES, "actions", "rewards")
+    names = (*FRAME_ARRAYS, "actions", "rewards")
     return [name for name in names if _any(_wild, getattr(episodes, name))]
 
 
-def set_faults(folder: Path, episodes: "Episodes") -> list[str]:
+def set_faults(folder: Path, episodes: Episodes) -> list[str]:
     """Faults in the descriptor sets and in who has which."""
     joints, feet, context = episodes.descriptors
     ids, count = episodes.descriptor_ids, len(context)
@@ -89,7 +87,7 @@ def set_faults(folder: Path, episodes: "Episodes") -> list[str]:
     return [f"{place} leaves {unused} of {count} sets unused; {REBUILD}."] if unused else []
 
 
-def _layout_faults(folder: Path, episodes: "Episodes") -> list[str]:
+def _layout_faults(folder: Path, episodes: Episodes) -> list[str]:
     found = []
     for name, array in episodes.arrays().items():
         wanted = ("float32", _FLOATS[name]) if name in _FLOATS else (_OTHERS[name], 1)
@@ -103,13 +101,13 @@ def _layout_faults(folder: Path, episodes: "Episodes") -> list[str]:
     return found
 
 
-def _structure_faults(folder: Path, episodes: "Episodes") -> list[str]:
+def _structure_faults(folder: Path, episodes: Episodes) -> list[str]:
     ends, steps = episodes.episode_ends, episodes.num_steps
     if not len(ends) or ends[-1] != steps or (episodes.lengths < 1).any():
         return [f"{folder / 'episode_ends.npy'} does not rise to the last step; {REBUILD}."]
     rows = [
         f"{folder / name}.npy has {len(getattr(episodes, name))} rows, not {rows}; {REBUILD}."
-        for names, rows in ((FRAMES, steps + len(ends)), (STEPS, steps))
+        for names, rows in ((FRAME_ARRAYS, steps + len(ends)), (STEP_ARRAYS, steps))
         for name in names
         if len(getattr(episodes, name)) != rows
     ]
@@ -124,7 +122,7 @@ def _structure_faults(folder: Path, episodes: "Episodes") -> list[str]:
     return []
 
 
-def _summary_faults(folder: Path, episodes: "Episodes", entry: Mapping[str, Any]) -> list[str]:
+def _summary_faults(folder: Path, episodes: Episodes, entry: Mapping[str, Any]) -> list[str]:
     return [
         f"{folder.parent / CARD} gives {folder.name} {key} {entry.get(key)}, its arrays "
         f"{value:g}; {REBUILD}."
@@ -133,7 +131,7 @@ def _summary_faults(folder: Path, episodes: "Episodes", entry: Mapping[str, Any]
     ]
 
 
-def _bound_faults(folder: Path, episodes: "Episodes", card: Mapping[str, Any]) -> list[str]:
+def _bound_faults(folder: Path, episodes: Episodes, card: Mapping[str, Any]) -> list[str]:
     """Bounds that hold whatever the policy: the task clips, and its reward is not negative."""
     unit, conditions = 1.0 + 1e-5, card.get("conditions", {})
     limits = np.full(13, unit)
@@ -143,7 +141,7 @@ def _bound_faults(folder: Path, episodes: "Episodes", card: Mapping[str, Any]) -
     beyond = {  # false of NaN, which has its own sentence
         "feet": lambda x: np.abs(x) > unit,
         "general": lambda x: np.abs(x) > limits,
-        "actions": lambda x: np.abs(x) > ACTION_LIMIT,
+        "actions": lambda x: np.abs(x) > PLAUSIBLE_ACTION,
         "rewards": lambda x: x < 0.0,
     }
     found = [

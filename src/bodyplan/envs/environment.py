@@ -4,23 +4,25 @@ Used by data collection, expert training and evaluation. There is no auto-reset:
 stays where it is until the caller resets it, so an episode's last observation is never lost.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
 
-from bodyplan.envs import conditions as disturbances
-from bodyplan.envs import walking
-from bodyplan.envs.actions import check_action
-from bodyplan.envs.attitude import quaternion
-from bodyplan.envs.conditions import CLEAN, Conditions
-from bodyplan.envs.randomisation import draw
+from bodyplan.envs import disturbances as disturbances
+from bodyplan.envs import walking_task
+from bodyplan.envs.disturbances import CLEAN, Disturbances
+from bodyplan.envs.domain_randomisation import draw_specimen
+from bodyplan.envs.rotations import quaternion
 from bodyplan.envs.simulator import Simulator
-from bodyplan.envs.walking import Command, Memory, Observation
+from bodyplan.envs.walking_task import Command, Memory, Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import RobotDescriptor, describe
 from bodyplan.robots.robot import Robot
+
+if TYPE_CHECKING:
+    from bodyplan.robots.robot import Robot
 
 INITIAL_STATES = ("nominal", "random", "varied")
 NEAR = 0.1  # rad: how near the nominal pose half of the varied initial states are
@@ -58,9 +60,9 @@ class Environment:
         initial_state: str = "nominal",
         seed: int = 0,
         threads: int | None = None,
-        horizon: int = walking.HORIZON,
+        horizon: int = walking_task.HORIZON,
         penalty_scale: float = 1.0,
-        conditions: Conditions = CLEAN,
+        conditions: Disturbances = CLEAN,
     ) -> None:
         """Set up and reset.
 
@@ -94,7 +96,9 @@ class Environment:
         self.conditions = conditions
         self.rng = np.random.default_rng(seed)
         self.simulator = Simulator(self.robot, num_envs, physics, threads)
-        self._wanted = None if str(command) == RANDOM_COMMAND else walking.parse_command(command)
+        self._wanted = (
+            None if str(command) == RANDOM_COMMAND else walking_task.parse_command(command)
+        )
         self.command = np.zeros((num_envs, 3))
         self.elapsed = np.zeros(num_envs, np.int64)
         self._memory = _blank_memory(self.robot, num_envs)
@@ -152,16 +156,16 @@ class Environment:
         self.elapsed += 1
         self._disturb_bodies()
         state, figures = self.simulator.state(), self.simulator.figures
-        terms = walking.reward_terms(robot, state, action, memory, self.command, figures)
+        terms = walking_task.reward_terms(robot, state, action, memory, self.command, figures)
         self.observation = self._sense(
-            walking.observe(robot, state, action, memory.foot_timers, self.command, figures)
+            walking_task.observe(robot, state, action, memory.foot_timers, self.command, figures)
         )
-        self._memory = walking.remember(state, action, memory.foot_timers)
+        self._memory = walking_task.remember(state, action, memory.foot_timers)
         planar = state.linear_velocity[:, :2]
         return Step(
             observation=self.observation,
-            reward=walking.total_reward(terms, self.penalty_scale).astype(np.float32),
-            terminated=walking.has_fallen(robot, state) | self.simulator.diverged,
+            reward=walking_task.total_reward(terms, self.penalty_scale).astype(np.float32),
+            terminated=walking_task.has_fallen(robot, state) | self.simulator.diverged,
             truncated=self.elapsed >= self.horizon,
             velocity=np.column_stack([planar, state.angular_velocity[:, 2]]),
             terms=terms,
@@ -203,7 +207,7 @@ class Environment:
 
     def _observe(self) -> Observation:
         memory, state = self._memory, self.simulator.state()
-        return walking.observe(
+        return walking_task.observe(
             self.robot,
             state,
             memory.last_action,
@@ -214,7 +218,7 @@ class Environment:
 
     def _sense(self, observation: Observation) -> Observation:
         ranges = self.robot.randomisation
-        return disturbances.disturb(self.conditions, ranges, self.rng, observation)
+        return disturbances.add_noise(self.conditions, ranges, self.rng, observation)
 
     def _commands(self, count: int) -> Float[np.ndarray, "count 3"]:
         if self._wanted is None:
@@ -247,7 +251,7 @@ class Environment:
 
     def _become(self, index: int, seed: int) -> None:
         """Make one robot the specimen of a seed."""
-        specimen = None if seed == _OWN else draw(self.robot, seed)
+        specimen = None if seed == _OWN else draw_specimen(self.robot, seed)
         self.simulator.replace(index, specimen)
         self._specimens[index] = seed
         self._late[index] = specimen is not None and specimen.late
@@ -281,7 +285,7 @@ def make(
     robot: Robot | str,
     command: str | Command = "forward",
     num_envs: int = 1,
-    conditions: Conditions = CLEAN,
+    conditions: Disturbances = CLEAN,
 ) -> Environment:
     """The walking task for N copies of a robot, in reference physics from the nominal pose.
 
@@ -293,3 +297,32 @@ def make(
 def _blank_memory(robot: Robot, num_envs: int) -> Memory:
     per_joint = (num_envs, robot.num_joints)
     return Memory(np.zeros(per_joint), np.zeros(per_joint), np.zeros((num_envs, robot.num_feet)))
+
+
+def check_action(robot: "Robot", num_envs: int, action: Any) -> Float[np.ndarray, "N J"]:
+    """A copy of an action for N robots in double precision.
+
+    Raises:
+        BodyplanError: not numbers, not N rows of J joints, or not finite.
+    """
+    try:
+        checked = np.array(action, np.float64)
+    except (TypeError, ValueError) as error:
+        raise BodyplanError(
+            f"the action for {robot.name} is no array of numbers: {error}"
+        ) from error
+    expected = (num_envs, robot.num_joints)
+    if checked.shape != expected:
+        raise BodyplanError(
+            f"the action for {robot.name} has shape {checked.shape}; give {expected}, "
+            f"one row for each robot and one number for each joint ({', '.join(robot.joints)})"
+        )
+    finite = np.isfinite(checked)
+    if not finite.all():
+        row, joint = np.argwhere(~finite)[0]
+        raise BodyplanError(
+            f"the action for joint '{robot.joints[joint]}' of {robot.name} is "
+            f"{checked[row, joint]} (robot {row} of {num_envs}); give finite numbers, "
+            "and look for NaN in what computes them"
+        )
+    return checked

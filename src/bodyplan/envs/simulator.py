@@ -15,12 +15,13 @@ import numpy as np
 from jaxtyping import Bool, Float
 from mujoco.rollout import Rollout
 
-from bodyplan import cores
-from bodyplan.envs.randomisation import Specimen, realise
-from bodyplan.envs.walking import CONTROL_STEP, State, read_state
+from bodyplan import machine
+from bodyplan.envs.domain_randomisation import Specimen, apply_specimen
+from bodyplan.envs.walking_task import State, read_state
 from bodyplan.errors import BodyplanError
-from bodyplan.robots.figures import Figures, MotorErrors, no_errors, torque_law
+from bodyplan.robots.model_parameters import ModelParameters, MotorErrors, no_errors, pd_torque
 from bodyplan.robots.robot import Robot
+from bodyplan.robots.task_config import CONTROL_STEP
 
 _CONTROL = mujoco.mjtState.mjSTATE_CTRL.value
 _WITH_WRENCH = _CONTROL | mujoco.mjtState.mjSTATE_QFRC_APPLIED.value
@@ -38,7 +39,7 @@ class Physics:
     """Sliding friction only, and no dry friction in the joints: cheaper, for training experts."""
 
 
-PHYSICS = {
+PHYSICS_SETTINGS = {
     "reference": Physics(0.005, mujoco.mjtIntegrator.mjINT_EULER),
     "fast": Physics(0.01, mujoco.mjtIntegrator.mjINT_IMPLICITFAST, simple_contacts=True),
 }
@@ -60,24 +61,26 @@ class Simulator:
         Args:
             robot: the body.
             num_envs: N.
-            physics: a name in `PHYSICS`.
+            physics: a name in `PHYSICS_SETTINGS`.
             threads: native threads; all cores the process may use where not given.
 
         Raises:
             BodyplanError: unknown physics.
         """
-        if physics not in PHYSICS:
-            raise BodyplanError(f"no physics is called '{physics}'; choose one of {list(PHYSICS)}")
+        if physics not in PHYSICS_SETTINGS:
+            raise BodyplanError(
+                f"no physics is called '{physics}'; choose one of {list(PHYSICS_SETTINGS)}"
+            )
         self.robot = robot
         self.num_envs = num_envs
         self.figures = robot.figures
         """Of each robot; without a leading axis as long as all are alike."""
         self.errors = no_errors(robot.num_joints)
-        self._physics = _stable(PHYSICS[physics], robot)
+        self._physics = _stable(PHYSICS_SETTINGS[physics], robot)
         self._model = _with_physics(robot.model, self._physics)
         self._models = [self._model] * num_envs
         self._substeps = round(CONTROL_STEP / self._physics.timestep)
-        threads = cores.available() if threads is None else threads
+        threads = machine.available_cores() if threads is None else threads
         if threads < 1:
             raise BodyplanError(f"threads {threads} must be at least 1")
         self._rollout = Rollout(nthread=threads)
@@ -132,14 +135,14 @@ class Simulator:
         Its state stays.
         """
         if self.figures.mass.ndim == 0:
-            self.figures = Figures(*_repeated(self.figures, self.num_envs))
+            self.figures = ModelParameters(*_repeated(self.figures, self.num_envs))
             self.errors = MotorErrors(*_repeated(self.errors, self.num_envs))
         if specimen is None:
             self._models[index] = self._model
             figures, errors = self.robot.figures, no_errors(self.robot.num_joints)
         else:
             self._models[index] = copy.copy(self.robot.model)
-            realise(self.robot, specimen, self._models[index])
+            apply_specimen(self.robot, specimen, self._models[index])
             self._models[index] = _with_physics(self._models[index], self._physics)
             figures, errors = specimen.figures, specimen.errors
         for batch, own in zip((*self.figures, *self.errors), (*figures, *errors), strict=True):
@@ -152,7 +155,7 @@ class Simulator:
         robot = self.robot
         positions = self.qpos[:, robot.qpos_index]
         velocities = self.qvel[:, robot.qvel_index]
-        self.torques = torque_law(self.figures, self.errors, action, positions, velocities)
+        self.torques = pd_torque(self.figures, self.errors, action, positions, velocities)
         motors = self._model.nu
         free = self.wrench is None
         control = np.zeros((self.num_envs, motors if free else motors + self._model.nv))

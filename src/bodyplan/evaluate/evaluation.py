@@ -12,17 +12,16 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from bodyplan.datasets.experts import Snapshots, snapshot_path
-from bodyplan.envs.conditions import CLEAN, Conditions
+from bodyplan.datasets.policy_snapshots import Snapshots, snapshot_path
+from bodyplan.envs.disturbances import CLEAN, Disturbances
 from bodyplan.envs.environment import Environment
-from bodyplan.envs.walking import Command, Observation, parse_command
+from bodyplan.envs.walking_task import Command, Observation, parse_command
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluate.rollout import rollout
-from bodyplan.evaluate.scores import score
+from bodyplan.evaluate.rollout import rollout, score
 from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.robots.robot import Robot
 
-Progress = Callable[[str, int, int], None]
+OnEpisodes = Callable[[str, int, int], None]
 
 
 @runtime_checkable
@@ -48,7 +47,7 @@ class Trial:
     """random or nominal."""
     threads: int | None = None
     """Native threads of the physics; the outcome does not depend on it."""
-    conditions: Conditions = CLEAN
+    conditions: Disturbances = CLEAN
     """What disturbs the robots."""
 
 
@@ -58,7 +57,7 @@ def evaluate(
     command: str | Command = "forward",
     trial: Trial | None = None,
     card: Mapping[str, Any] | None = None,
-    progress: Progress | None = None,
+    progress: OnEpisodes | None = None,
 ) -> dict[str, Any]:
     """Let a policy drive each robot; returns what `evaluation.json` holds.
 

@@ -5,15 +5,15 @@ reset on the way, so short and long episodes count alike.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from bodyplan.envs.environment import Environment
-from bodyplan.envs.walking import Observation
+from bodyplan.envs.walking_task import Observation
 
-Policy = Callable[[Observation], Float[np.ndarray, "N J"]]
+ActFunction = Callable[[Observation], Float[np.ndarray, "N J"]]
 
 
 class Outcome(NamedTuple):
@@ -25,7 +25,7 @@ class Outcome(NamedTuple):
     """Mean distance between wanted and actual (vx, vy) over the episode, m/s."""
 
 
-def rollout(environment: Environment, policy: Policy) -> Outcome:
+def rollout(environment: Environment, policy: ActFunction) -> Outcome:
     """Live one episode with each robot of the environment, from a fresh reset."""
     count = environment.num_envs
     returns, errors = np.zeros(count), np.zeros(count)
@@ -40,3 +40,29 @@ def rollout(environment: Environment, policy: Policy) -> Outcome:
         lengths += alive
         alive &= ~(step.terminated | step.truncated)
     return Outcome(returns, lengths, errors / lengths)
+
+
+class Score(TypedDict):
+    """One robot's evaluation."""
+
+    return_mean: float
+    return_se: float | None
+    """Standard error over episodes; None of a single one."""
+    length_mean: float
+    """Control steps."""
+    velocity_error: float
+    """m/s."""
+    returns: list[float]
+
+
+def score(outcome: Outcome) -> Score:
+    """Means and the standard error over the episodes of one robot."""
+    returns = outcome.returns
+    several = len(returns) > 1
+    return Score(
+        return_mean=float(returns.mean()),
+        return_se=float(returns.std(ddof=1) / np.sqrt(len(returns))) if several else None,
+        length_mean=float(outcome.lengths.mean()),
+        velocity_error=float(outcome.velocity_errors.mean()),
+        returns=[round(float(value), 4) for value in returns],
+    )

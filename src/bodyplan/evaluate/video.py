@@ -1,6 +1,6 @@
 """A short film of a robot walking under a policy, as an animated WebP.
 
-Recording poses, rendering them (`robots/pictures/rendering.py`) and encoding the film are apart.
+Recording poses, rendering them (`rendering/renderer.py`) and encoding the film are apart.
 """
 
 import io
@@ -11,20 +11,20 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from bodyplan.envs.environment import Environment
-from bodyplan.envs.walking import Observation
-from bodyplan.robots.pictures.rendering import SIZE, render
+from bodyplan.envs.walking_task import Observation
+from bodyplan.rendering.renderer import SIZE, render
 
 STEPS_PER_FRAME = 2
 """Control steps of 20 ms from one picture to the next: 25 pictures a second."""
 
 _MILLISECONDS_PER_STEP = 20
 
-Policy = Callable[[Observation], Any]
+RecordedPolicy = Callable[[Observation], Any]
 
 
 def animate(
     environment: Environment,
-    policy: Policy,
+    policy: RecordedPolicy,
     seconds: float = 4.0,
     size: tuple[int, int] = SIZE,
     renderer: str = "auto",
@@ -41,7 +41,7 @@ def animate(
     Raises:
         BodyplanError: `renderer` is unknown, or is `mujoco` and no graphics library works.
     """
-    poses = record(environment, policy, round(1000.0 * seconds / _MILLISECONDS_PER_STEP))
+    poses = record_video(environment, policy, round(1000.0 * seconds / _MILLISECONDS_PER_STEP))
     return encode(render(environment.robot, poses, size, renderer))
 
 
@@ -55,7 +55,9 @@ def side_by_side(
     return np.concatenate(rows, axis=1)
 
 
-def record(environment: Environment, policy: Policy, steps: int) -> Float[np.ndarray, "T nq"]:
+def record_video(
+    environment: Environment, policy: RecordedPolicy, steps: int
+) -> Float[np.ndarray, "T nq"]:
     """Positions of the first robot at the start and after every second control step.
 
     Once the robot has fallen it stays as it fell until the end.

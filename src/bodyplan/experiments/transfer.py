@@ -19,18 +19,18 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bodyplan.datasets.episodes import Dataset
-from bodyplan.envs.walking import Command
+from bodyplan.datasets.dataset import Dataset
+from bodyplan.envs.walking_task import Command
 from bodyplan.errors import BodyplanError
+from bodyplan.evaluate.confidence_intervals import estimate
 from bodyplan.evaluate.evaluation import Trial, evaluate
-from bodyplan.evaluate.intervals import estimate
 from bodyplan.learn.config import TrainConfig
 from bodyplan.learn.finetune import finetuning, lasting
 from bodyplan.learn.run import Run
 from bodyplan.learn.train import train_seeds
 from bodyplan.storage import read_json, write_json
 
-Progress = Callable[..., None]
+OnTransferProgress = Callable[..., None]
 CURVE_POINTS = 5
 """Evaluations on the way of a fine-tuning."""
 
@@ -51,7 +51,7 @@ class TransferPlan:
     """How every policy is evaluated."""
 
 
-def transfer(plan: TransferPlan, progress: Progress | None = None) -> dict[str, Any]:
+def transfer(plan: TransferPlan, progress: OnTransferProgress | None = None) -> dict[str, Any]:
     """Train what is left to be trained, evaluate it, and write transfer.json.
 
     Args:
@@ -103,7 +103,7 @@ class _Bench:
     plan: TransferPlan
     card: Mapping[str, Any]
     """Of the dataset."""
-    progress: Progress
+    progress: OnTransferProgress
 
     @property
     def command(self) -> Command:

@@ -16,7 +16,7 @@ from jaxtyping import Array
 from bodyplan.errors import BodyplanError
 from bodyplan.storage import read_tensors, write_tensors
 
-Tree = TypeVar("Tree")
+StateTree = TypeVar("StateTree")
 
 KEPT = 2
 """Checkpoints left in a run: the latest, and one to fall back upon should it be damaged."""
@@ -32,7 +32,7 @@ def save_tree(path: Path, tree: object, metadata: dict[str, str] | None = None) 
     write_tensors(path, {_name(keys): np.asarray(leaf) for keys, leaf in leaves}, metadata or {})
 
 
-def restore_tree(path: Path, like: Tree) -> Tree:
+def restore_tree(path: Path, like: StateTree) -> StateTree:
     """Read a pytree with the structure, shapes and types of `like`; NumPy leaves stay NumPy.
 
     Raises:
@@ -77,7 +77,7 @@ def _kind(array: Array | np.ndarray) -> str:
     return f"{array.dtype} {list(array.shape)}"
 
 
-def restore_part(path: Path, like: Tree, wanted: Callable[[str], bool]) -> Tree:
+def restore_part(path: Path, like: StateTree, wanted: Callable[[str], bool]) -> StateTree:
     """A tree whose leaves come from a file where their names are wanted, and from `like` elsewhere.
 
     Raises:
@@ -112,7 +112,7 @@ def save_checkpoint(folder: Path, update: int, state: object) -> Path:
     return path
 
 
-def restore_checkpoint(path: Path, like: Tree) -> Tree:
+def restore_checkpoint(path: Path, like: StateTree) -> StateTree:
     """Read a checkpoint; as `restore_tree`, with the way out for a training run.
 
     Raises:

@@ -5,7 +5,7 @@ from pathlib import Path
 import jax
 from jax.stages import Compiled, Lowered
 
-from bodyplan.caches import cache_folder
+from bodyplan.machine import cache_folder
 
 _ON_CPU: dict[str, str | bool] = {
     "xla_backend_optimization_level": "1",

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from bodyplan.datasets.scaling import ObservationScaling, RewardScaling
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.algorithms import ALGORITHMS
 from bodyplan.learn.algorithms.algorithm import Algorithm
@@ -18,6 +17,7 @@ from bodyplan.learn.combiners.aligned_mtl import AlignedMTL
 from bodyplan.learn.combiners.cagrad import CAGrad
 from bodyplan.learn.combiners.combiner import Combiner
 from bodyplan.learn.combiners.selective import Selective
+from bodyplan.learn.data.normalisation import ObservationScaling, RewardScaling
 
 UNRELATED = frozenset({"data", "out", "data_on", "tensorboard", "wandb"})
 """Settings that a run's result does not depend on, so that it can be continued under others."""

@@ -11,14 +11,20 @@ import numpy as np
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-from bodyplan.datasets.mixture import Batch, Mixture, draw
-from bodyplan.learn.algorithms.algorithm import ActorBatch, Algorithm, Metrics, weigh
-from bodyplan.learn.combiners.combiner import ActorLosses, ActorState, Combiner, Groups
-from bodyplan.learn.combiners.robot_gradients import GradientWeighing
-from bodyplan.learn.combiners.turns import in_places, take_turns
+from bodyplan.learn.algorithms.algorithm import ActorBatch, Algorithm, Metrics, weighted_losses
+from bodyplan.learn.combiners.combiner import (
+    ActorLosses,
+    ActorState,
+    Combiner,
+    GroupIndices,
+    scatter_to_robots,
+    step_groups_in_random_order,
+)
+from bodyplan.learn.combiners.gradient_surgery import GradientSurgery
 from bodyplan.learn.compilation import compiled
-from bodyplan.learn.networks.families import Policy, Sizes
-from bodyplan.learn.shards import AXIS, mesh, own_part, zeros_like
+from bodyplan.learn.data.device_batches import Batch, DeviceData, draw_indices
+from bodyplan.learn.distributed import AXIS, local_part, mesh, zeros_like
+from bodyplan.learn.networks.architectures import ActorNetwork, Sizes
 from bodyplan.robots.descriptors import RobotDescriptor
 
 Sample = Callable[[int, PRNGKeyArray], tuple[Batch, ...]]
@@ -39,7 +45,7 @@ class LearnerState(eqx.Module):
     """Updates done."""
 
 
-class Report(eqx.Module):
+class IntervalReport(eqx.Module):
     """What an interval tells."""
 
     metrics: Metrics
@@ -48,7 +54,7 @@ class Report(eqx.Module):
     """Whether each robot's metrics were finite, turn by turn."""
 
 
-class Supply(eqx.Module):
+class PreparedBatches(eqx.Module):
     """An interval's batches, drawn beforehand because the data are not on the device."""
 
     descriptors: tuple[RobotDescriptor, ...]
@@ -62,7 +68,7 @@ class Learner:
 
     algorithm: Algorithm
     combiner: Combiner
-    groups: Groups
+    groups: GroupIndices
     batch_size: int
     """Transitions of each robot in an update."""
     weights: tuple[float, ...] | None = None
@@ -117,7 +123,7 @@ class Learner:
     def _critic_update(
         self,
         critic: PyTree,
-        actor: Policy,
+        actor: ActorNetwork,
         batches: tuple[Batch, ...],
         descriptors: tuple[RobotDescriptor, ...],
         key: PRNGKeyArray,
@@ -143,9 +149,11 @@ class Learner:
             targets = list(nothing)
             for robot, target in zip(robots, own, strict=True):
                 targets[robot] = target
-            return critic, (tuple(targets), in_places(metrics, robots, len(batches)))
+            return critic, (tuple(targets), scatter_to_robots(metrics, robots, len(batches)))
 
-        critic, (targets, metrics) = take_turns(order_key, self.groups, critic, turn)
+        critic, (targets, metrics) = step_groups_in_random_order(
+            order_key, self.groups, critic, turn
+        )
         return critic, targets, metrics
 
     def _actor_turns(
@@ -157,7 +165,7 @@ class Learner:
         def turn(
             actor: ActorState, share: ActorBatch, key: PRNGKeyArray
         ) -> tuple[ActorState, Metrics]:
-            if isinstance(self.combiner, GradientWeighing):
+            if isinstance(self.combiner, GradientSurgery):
                 share = self.algorithm.settle(actor.policy, critic, share)
             optimiser = self.algorithm.actor_optimiser()
             return self.combiner.step(actor, losses, optimiser, share, self.groups, key)
@@ -184,35 +192,37 @@ class Learner:
         """The robots' losses, those that are told without their weights."""
 
         def losses(
-            policy: Policy, batch: ActorBatch, key: PRNGKeyArray
+            policy: ActorNetwork, batch: ActorBatch, key: PRNGKeyArray
         ) -> tuple[Float[Array, "R"], Metrics]:
             plain, metrics = self.algorithm.actor_losses(policy, critic, batch, key)
             if self.weights is None:
                 return plain, metrics
-            return weigh(plain, batch.batches), {"actor/loss": plain, **metrics}
+            return weighted_losses(plain, batch.batches), {"actor/loss": plain, **metrics}
 
         return losses
 
     def interval(
-        self, state: LearnerState, data: Mixture | Supply, updates: int
-    ) -> tuple[LearnerState, Report]:
+        self, state: LearnerState, data: DeviceData | PreparedBatches, updates: int
+    ) -> tuple[LearnerState, IntervalReport]:
         """Many updates as one scan."""
 
         def body(state: LearnerState, given: tuple[Batch, ...]) -> tuple[LearnerState, Metrics]:
             def sample(number: int, key: PRNGKeyArray) -> tuple[Batch, ...]:
-                if isinstance(data, Supply):
+                if isinstance(data, PreparedBatches):
                     return jax.tree.map(lambda array: array[number], given)
-                return data.sample(key, self.batch_size, own_part)
+                return data.sample(key, self.batch_size, local_part)
 
             return self.turn(state, data.descriptors, sample)
 
         turns = updates // self.algorithm.actor_every
-        given = data.batches if isinstance(data, Supply) else None
+        given = data.batches if isinstance(data, PreparedBatches) else None
         state, metrics = jax.lax.scan(body, state, given, length=turns)
         shape = (turns, len(data.descriptors))
         told = [jnp.broadcast_to(m.reshape(turns, -1), shape) for m in metrics.values()]
         finite = jnp.isfinite(jnp.stack(told)).all(axis=0)
-        return state, Report(jax.tree.map(lambda values: values.mean(axis=0), metrics), finite)
+        return state, IntervalReport(
+            jax.tree.map(lambda values: values.mean(axis=0), metrics), finite
+        )
 
     def draws(
         self, key: PRNGKeyArray, sizes: Sequence[int], updates: int
@@ -227,28 +237,38 @@ class Learner:
             key: PRNGKeyArray, _: None
         ) -> tuple[PRNGKeyArray, tuple[Int[Array, "every B"], ...]]:
             key, *critic_keys = self._keys(key)
-            drawn = [draw(jax.random.split(k)[0], sizes, self.batch_size) for k in critic_keys]
+            drawn = [
+                draw_indices(jax.random.split(k)[0], sizes, self.batch_size) for k in critic_keys
+            ]
             return key, tuple(jnp.stack(robot) for robot in zip(*drawn, strict=True))
 
         return jax.lax.scan(body, key, length=updates // self.algorithm.actor_every)
 
     def compile(
-        self, state: LearnerState, data: Mixture | Supply, updates: int
-    ) -> Callable[[LearnerState, Mixture | Supply], tuple[LearnerState, Report]]:
+        self, state: LearnerState, data: DeviceData | PreparedBatches, updates: int
+    ) -> Callable[
+        [LearnerState, DeviceData | PreparedBatches], tuple[LearnerState, IntervalReport]
+    ]:
         """`interval` as a program that takes its state's memory over.
 
         A state with a leading axis of seeds has them trained side by side; with several devices,
         each has a part of every batch and all the rest in full.
         """
 
-        def interval(state: LearnerState, data: Mixture | Supply) -> tuple[LearnerState, Report]:
+        def interval(
+            state: LearnerState, data: DeviceData | PreparedBatches
+        ) -> tuple[LearnerState, IntervalReport]:
             return self.interval(state, data, updates)
 
         program = self.spread(interval, state, data, (seeds_axes(state), 0))
         return compiled(jax.jit(program, donate_argnums=0).lower(state, data))
 
     def spread(
-        self, program: Callable[..., Any], state: LearnerState, data: Mixture | Supply, out: Any
+        self,
+        program: Callable[..., Any],
+        state: LearnerState,
+        data: DeviceData | PreparedBatches,
+        out: Any,
     ) -> Callable[..., Any]:
         """A program over seeds, whose answers have axes `out` of them, and over devices."""
         if state.key.ndim > 1:
@@ -256,7 +276,7 @@ class Learner:
         if self.devices == 1:
             return program
         parts: Any = P()
-        if isinstance(data, Supply):
+        if isinstance(data, PreparedBatches):
             parts = jax.tree.map(lambda _: P(), data)
             split = jax.tree.map(lambda _: P(None, None, AXIS), data.batches)
             parts = eqx.tree_at(lambda parts: parts.batches, parts, split)

@@ -15,33 +15,33 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from bodyplan.datasets.scaling import ObservationScale
-from bodyplan.envs.walking import Observation
+from bodyplan.envs.walking_task import Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.algorithms import ALGORITHMS
 from bodyplan.learn.algorithms.algorithm import Algorithm
 from bodyplan.learn.checkpoint import restore_tree, save_tree
-from bodyplan.learn.networks.families import (
-    Policy,
+from bodyplan.learn.data.normalisation import ObservationScale
+from bodyplan.learn.networks.architectures import (
+    ActorNetwork,
     Sizes,
-    family,
+    architecture_of,
     sizes_from_json,
     sizes_to_json,
 )
 from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.storage import read_json, write_json
 
-FORMAT = 1
-FOLDER = "policy"
+POLICY_FORMAT = 1
+POLICY_FOLDER = "policy"
 """Where a run keeps it."""
 _TENSORS, _CARD = "policy.safetensors", "card.json"
 
 
 @dataclass(frozen=True, eq=False)
-class ReleasedPolicy:
+class Policy:
     """A trained network and its card. Get one with `ReleasedPolicy.load`."""
 
-    network: Policy
+    network: ActorNetwork
     algorithm: Algorithm
     card: dict[str, Any]
     observation_scale: ObservationScale | None = None
@@ -50,16 +50,16 @@ class ReleasedPolicy:
     @classmethod
     def of(
         cls,
-        network: Policy,
+        network: ActorNetwork,
         algorithm: Algorithm,
         sizes: Sizes,
         observation_scale: ObservationScale | None = None,
         **facts: Any,
-    ) -> "ReleasedPolicy":
+    ) -> "Policy":
         """A policy fresh from training; `facts` go on its card."""
         names = {kind: name for name, kind in ALGORITHMS.items()}
         card = {
-            "format": FORMAT,
+            "format": POLICY_FORMAT,
             "algorithm": names[type(algorithm)],
             "hyperparameters": asdict(algorithm),  # type: ignore[call-overload]
             "network": sizes_to_json(sizes),
@@ -73,7 +73,7 @@ class ReleasedPolicy:
         return cls(network, algorithm, card, observation_scale)
 
     @classmethod
-    def load(cls, path: str | Path) -> "ReleasedPolicy":
+    def load(cls, path: str | Path) -> "Policy":
         """Read a policy from its folder or from the folder of its run.
 
         Raises:
@@ -81,10 +81,10 @@ class ReleasedPolicy:
         """
         folder = _folder(Path(path))
         card = read_json(folder / _CARD)
-        if card.get("format") != FORMAT:
+        if card.get("format") != POLICY_FORMAT:
             raise BodyplanError(
-                f"{folder / _CARD} says format {card.get('format')}, this version reads {FORMAT}; "
-                "train again or use the version of bodyplan that wrote it."
+                f"{folder / _CARD} says format {card.get('format')}, this version reads "
+                f"{POLICY_FORMAT}; train again or use the version of bodyplan that wrote it."
             )
         try:
             algorithm = ALGORITHMS[card["algorithm"]](**card["hyperparameters"])
@@ -95,7 +95,7 @@ class ReleasedPolicy:
             raise BodyplanError(
                 f"{folder / _CARD} is incomplete or of another version ({error}); restore it."
             ) from error
-        like = family(sizes).policy(np.random.default_rng(0), sizes)
+        like = architecture_of(sizes).policy(np.random.default_rng(0), sizes)
         return cls(restore_tree(folder / _TENSORS, like), algorithm, card, scale)
 
     def save(self, folder: Path) -> None:
@@ -121,14 +121,20 @@ class ReleasedPolicy:
 
 @partial(jax.jit, static_argnums=0)
 def _act(
-    algorithm: Algorithm, network: Policy, observation: Observation, descriptor: RobotDescriptor
+    algorithm: Algorithm,
+    network: ActorNetwork,
+    observation: Observation,
+    descriptor: RobotDescriptor,
 ) -> Float[Array, "N J"]:
     return algorithm.act(network, observation, descriptor)
 
 
 @partial(jax.jit, static_argnums=0)
 def _act_each(
-    algorithm: Algorithm, network: Policy, observation: Observation, descriptor: RobotDescriptor
+    algorithm: Algorithm,
+    network: ActorNetwork,
+    observation: Observation,
+    descriptor: RobotDescriptor,
 ) -> Float[Array, "N J"]:
     def one(seen: Observation, body: RobotDescriptor) -> Float[Array, "J"]:
         return algorithm.act(network, jax.tree.map(lambda part: part[None], seen), body)[0]
@@ -137,7 +143,7 @@ def _act_each(
 
 
 def _folder(path: Path) -> Path:
-    for folder in (path / FOLDER, path):
+    for folder in (path / POLICY_FOLDER, path):
         if (folder / _CARD).is_file() and (folder / _TENSORS).is_file():
             return folder
     raise BodyplanError(

@@ -7,11 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bodyplan.datasets.layout import CARD
+from bodyplan.datasets.format import CARD
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.config import UNRELATED
-from bodyplan.learn.metrics import read_lines
-from bodyplan.learn.policy import FOLDER, ReleasedPolicy
+from bodyplan.learn.metrics_file import read_lines
+from bodyplan.learn.policy import POLICY_FOLDER, Policy
 from bodyplan.storage import read_json, write_json
 
 CONFIG, METRICS, CHECKPOINTS, BEST = "config.json", "metrics.jsonl", "checkpoints", "best"
@@ -30,14 +30,14 @@ class Run:
         return read_json(self.path / CONFIG)
 
     @cached_property
-    def policy(self) -> ReleasedPolicy:
+    def policy(self) -> Policy:
         """What the run has learned; an error while it is not finished."""
-        return ReleasedPolicy.load(self.path)
+        return Policy.load(self.path)
 
     @cached_property
     def models(self) -> dict[str, str]:
         """Where its robots that are not packaged have their models; also of an unfinished run."""
-        for card in (self.path / FOLDER / CARD, Path(self.config["data"]) / CARD):
+        for card in (self.path / POLICY_FOLDER / CARD, Path(self.config["data"]) / CARD):
             if card.is_file():
                 return read_json(card).get("models", {})
         return {}

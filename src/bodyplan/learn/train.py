@@ -26,29 +26,28 @@ import numpy as np
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.checkpoint import checkpoints, restore_checkpoint, save_checkpoint
 from bodyplan.learn.config import TrainConfig
-from bodyplan.learn.divergence import TrainingDiverged, require_finite, require_sound
-from bodyplan.learn.hosts import is_first, wait_for_all
+from bodyplan.learn.distributed import is_first_host, replicate, wait_for_hosts
 from bodyplan.learn.learner import LearnerState
-from bodyplan.learn.ledger import Ledger
-from bodyplan.learn.metrics import named
-from bodyplan.learn.plan import Plan
-from bodyplan.learn.policy import FOLDER, ReleasedPolicy
+from bodyplan.learn.metrics_file import name_metrics
+from bodyplan.learn.nan_guard import TrainingDiverged, require_finite, require_finite_state
+from bodyplan.learn.parallel_seeds import seed_part, seed_state, stack_seeds
+from bodyplan.learn.policy import POLICY_FOLDER, Policy
 from bodyplan.learn.run import CHECKPOINTS, Run, claim
-from bodyplan.learn.seeds import one_of, part_of, stack
-from bodyplan.learn.shards import everywhere
+from bodyplan.learn.run_logger import RunLogger
+from bodyplan.learn.training_setup import TrainingSetup
 
 __all__ = ["TrainConfig", "TrainingDiverged", "train", "train_seeds"]
 
-Log = Callable[[int, Mapping[str, Any]], None]
+OnLog = Callable[[int, Mapping[str, Any]], None]
 """Called after each interval with the updates done and the line of metrics.jsonl (of several seeds,
 the first one's)."""
-OnInterval = Callable[[int, ReleasedPolicy], Mapping[str, Any] | None]
+OnInterval = Callable[[int, Policy], Mapping[str, Any] | None]
 """Called every `evaluate_every` updates with the policy; what it returns goes to metrics.jsonl. A
 mean of the robots' `return_mean` in it decides which policy is kept as the best."""
 
 
 def train(
-    config: TrainConfig, log: Log | None = None, on_interval: OnInterval | None = None
+    config: TrainConfig, log: OnLog | None = None, on_interval: OnInterval | None = None
 ) -> Run:
     """Train, or go on training, and release the policy.
 
@@ -56,13 +55,13 @@ def train(
         BodyplanError: settings, data or the run's folder do not fit or are damaged.
         TrainingDiverged: a loss or a parameter is no longer finite.
     """
-    plan = Plan.of(config)
+    plan = TrainingSetup.of(config)
     (run,) = _train(plan, [_Seed(plan, config.out, config.seed, plan.identity())], log, on_interval)
     return run
 
 
 def train_seeds(
-    config: TrainConfig, count: int, log: Log | None = None, on_interval: OnInterval | None = None
+    config: TrainConfig, count: int, log: OnLog | None = None, on_interval: OnInterval | None = None
 ) -> tuple[Run, ...]:
     """Train `count` seeds side by side, from `config.seed` on, in `config.out`'s `seed<k>`.
 
@@ -79,7 +78,7 @@ def train_seeds(
         raise BodyplanError(
             "several seeds at once need their data on the device; give data_on device"
         )
-    plan = Plan.of(config)
+    plan = TrainingSetup.of(config)
     together = [config.seed + i for i in range(count)]
     seeds = []
     for seed in together:
@@ -93,7 +92,7 @@ def train_seeds(
 class _Seed:
     """One run among those that train at once."""
 
-    plan: Plan
+    plan: TrainingSetup
     folder: Path
     number: int
     identity: Mapping[str, Any]
@@ -102,11 +101,11 @@ class _Seed:
     def finished(self) -> bool:
         saved = checkpoints(self.folder / CHECKPOINTS)
         ended = saved and saved[-1][0] == self.plan.config.updates
-        return bool(ended) and (self.folder / FOLDER / "card.json").is_file()
+        return bool(ended) and (self.folder / POLICY_FOLDER / "card.json").is_file()
 
-    def release(self, state: LearnerState) -> ReleasedPolicy:
+    def release(self, state: LearnerState) -> Policy:
         card = self.plan.dataset.card
-        return ReleasedPolicy.of(
+        return Policy.of(
             state.actor.policy,
             self.plan.learner.algorithm,
             self.plan.sizes,
@@ -124,13 +123,13 @@ class _Seed:
 
 
 def _train(
-    plan: Plan, seeds: Sequence[_Seed], log: Log | None, on_interval: OnInterval | None
+    plan: TrainingSetup, seeds: Sequence[_Seed], log: OnLog | None, on_interval: OnInterval | None
 ) -> list[Run]:
     """Claim the folders, train what is left to be trained, release."""
-    if is_first():
+    if is_first_host():
         for seed in seeds:
             claim(seed.folder, seed.identity)
-    wait_for_all("claimed")
+    wait_for_hosts("claimed")
     runs = [Run(seed.folder) for seed in seeds]
     if all(seed.finished for seed in seeds):
         return runs
@@ -140,27 +139,29 @@ def _train(
     if common:
         paths = [own[max(common)] for own in saved]
         states = [restore_checkpoint(path, own) for path, own in zip(paths, states, strict=True)]
-    state = everywhere(stack(states), plan.learner.devices)
+    state = replicate(stack_seeds(states), plan.learner.devices)
     update = int(state.update)
-    ledgers = [Ledger(plan.config, s.folder, update, s.identity) for s in seeds if is_first()]
+    ledgers = [
+        RunLogger(plan.config, s.folder, update, s.identity) for s in seeds if is_first_host()
+    ]
     try:
         state = _loop(plan, seeds, ledgers, state, log, on_interval)
     finally:
         for ledger in ledgers:
             ledger.close()
-    if is_first():
+    if is_first_host():
         for place, seed in enumerate(seeds):
-            seed.release(one_of(state, place, len(seeds))).save(seed.folder / FOLDER)
-    wait_for_all("released")
+            seed.release(seed_state(state, place, len(seeds))).save(seed.folder / POLICY_FOLDER)
+    wait_for_hosts("released")
     return runs
 
 
 def _loop(
-    plan: Plan,
+    plan: TrainingSetup,
     seeds: Sequence[_Seed],
-    ledgers: Sequence[Ledger],
+    ledgers: Sequence[RunLogger],
     state: LearnerState,
-    log: Log | None,
+    log: OnLog | None,
     on_interval: OnInterval | None,
 ) -> LearnerState:
     """Interval after interval, until all updates are done."""
@@ -176,7 +177,7 @@ def _loop(
         reports = jax.device_get(reports)
         advanced = time.perf_counter()
         for place, seed in enumerate(seeds):
-            key, report = part_of((keys, reports), place, count)
+            key, report = seed_part((keys, reports), place, count)
             require_finite(report, plan.learner, plan.data, key, update, length, seed.folder)
         update += length
         measures = config.conflicts_every and update % config.conflicts_every == 0
@@ -184,23 +185,23 @@ def _loop(
         ended = time.perf_counter()
         speed = {"updates_per_s": round(length / (advanced - compiled), 3)}
         for place, ledger in enumerate(ledgers):
-            metrics = part_of(reports, place, count).metrics
+            metrics = seed_part(reports, place, count).metrics
             if grams is not None:
-                metrics |= ledger.conflicts(update, part_of(grams, place, count))
-            metrics = named(metrics, plan.data.robots)
+                metrics |= ledger.conflicts(update, seed_part(grams, place, count))
+            metrics = name_metrics(metrics, plan.data.robots)
             line = ledger.interval(update, ended - started, speed | metrics)
             if log is not None and place == 0:
                 log(update, line)
         evaluates = config.evaluate_every and update % config.evaluate_every == 0
         if evaluates and on_interval is not None:
             for place, ledger in enumerate(ledgers):
-                policy = seeds[place].release(one_of(state, place, count))
+                policy = seeds[place].release(seed_state(state, place, count))
                 ledger.evaluation(update, policy, on_interval(update, policy))
         # Last, so that a run killed at any moment repeats what the checkpoint does not know of.
         if update % config.checkpoint_every == 0 or update == config.updates:
             for place, seed in enumerate(seeds):
-                own = one_of(state, place, count)
-                require_sound(own, seed.folder)
-                if is_first():
+                own = seed_state(state, place, count)
+                require_finite_state(own, seed.folder)
+                if is_first_host():
                     save_checkpoint(seed.folder / CHECKPOINTS, update, own)
     return state

@@ -13,14 +13,14 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from bodyplan.datasets.episodes import Dataset
+from bodyplan.datasets.dataset import Dataset
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluate.intervals import half_width
-from bodyplan.learn.grouping import embodiment_distances, merge_tree
-from bodyplan.report import figures
-from bodyplan.report.record import RunRecord, flatten, number
-from bodyplan.report.style import page_colour
-from bodyplan.report.wording import commands, facts, headline, joined
+from bodyplan.evaluate.confidence_intervals import half_width
+from bodyplan.grouping.robot_groups import embodiment_distances, merge_tree
+from bodyplan.report import run_figures
+from bodyplan.report.figure_style import page_colour
+from bodyplan.report.report_text import commands, facts, headline, joined_words
+from bodyplan.report.run_record import RunRecord, flatten_metrics, number
 from bodyplan.storage import atomic_write
 
 _MOST_REWARDS = 200_000  # a histogram shows no more
@@ -92,10 +92,12 @@ def render_page(record: RunRecord, dataset: Dataset | None, animations: Mapping[
         progress=_progress(record),
         training=_training(record),
         embodiment=_embodiment(record),
-        groups=[joined(group) for group in record.groups],
+        groups=[joined_words(group) for group in record.groups],
         histograms=_histograms(dataset, rows),
         settings=[
-            (key, value) for key, value in flatten(record.config) if key not in _NOT_SETTINGS
+            (key, value)
+            for key, value in flatten_metrics(record.config)
+            if key not in _NOT_SETTINGS
         ],
         commands=commands(record, card),
     )
@@ -103,7 +105,7 @@ def render_page(record: RunRecord, dataset: Dataset | None, animations: Mapping[
 
 def _rows(record: RunRecord) -> list[dict[str, Any]]:
     """The table of returns; numbers that are missing or not finite are None."""
-    palette = figures.colours(record.robots, record.groups)
+    palette = run_figures.colours(record.robots, record.groups)
     rows: list[dict[str, Any]] = []
     for name in record.robots:
         score = record.scores.get(name)
@@ -128,7 +130,7 @@ def _returns(rows: Sequence[Mapping[str, Any]]) -> Markup | None:
     if not rows:
         return None
     known = [
-        figures.ReturnRow(
+        run_figures.ReturnRow(
             row["name"],
             row["return_mean"],
             row["interval"],
@@ -137,20 +139,22 @@ def _returns(rows: Sequence[Mapping[str, Any]]) -> Markup | None:
         )
         for row in rows
     ]
-    return Markup(figures.returns(known))
+    return Markup(run_figures.returns(known))
 
 
 def _progress(record: RunRecord) -> Markup | None:
     series = record.evaluations()
-    palette = figures.colours(record.robots, record.groups)
-    return Markup(figures.curves("While training", "return", series, palette)) if series else None
+    palette = run_figures.colours(record.robots, record.groups)
+    return (
+        Markup(run_figures.curves("While training", "return", series, palette)) if series else None
+    )
 
 
 def _training(record: RunRecord) -> list[Markup]:
     """Every curve for which something was logged."""
-    palette = figures.colours(record.robots, record.groups)
+    palette = run_figures.colours(record.robots, record.groups)
     losses = {"Q": record.curve("critic/q_loss"), "V": record.curve("critic/v_loss")}
-    panels: list[tuple[str, str, Mapping[str, figures.Curve]]] = [
+    panels: list[tuple[str, str, Mapping[str, run_figures.Curve]]] = [
         ("Critic losses", "loss, log scale", {k: c for k, c in losses.items() if c[0]}),
         ("Mean Q", "value", _per_robot(record, "critic/q_mean")),
         ("Actor loss", "loss", _per_robot(record, "actor/loss")),
@@ -161,13 +165,13 @@ def _training(record: RunRecord) -> list[Markup]:
         ),
     ]
     return [
-        Markup(figures.curves(title, unit, series, palette, log="log" in unit))
+        Markup(run_figures.curves(title, unit, series, palette, log="log" in unit))
         for title, unit, series in panels
         if series
     ]
 
 
-def _per_robot(record: RunRecord, key: str) -> dict[str, figures.Curve]:
+def _per_robot(record: RunRecord, key: str) -> dict[str, run_figures.Curve]:
     """One curve a robot, or the one there is for all."""
     found = record.curves(key) or {"all robots": record.curve(key)}
     return {name: curve for name, curve in found.items() if curve[0]}
@@ -181,7 +185,7 @@ def _embodiment(record: RunRecord) -> dict[str, Any]:
     except BodyplanError as error:
         return {"missing": f"Distances between the bodies are not shown: {error}."}
     tree = merge_tree(distances, record.robots)
-    svg = figures.embodiment(record.robots, distances, tree, len(record.groups))
+    svg = run_figures.embodiment(record.robots, distances, tree, len(record.groups))
     return {"figure": Markup(svg)}
 
 
@@ -193,7 +197,7 @@ def _histograms(dataset: Dataset | None, rows: Sequence[Mapping[str, Any]]) -> l
     for name, episodes in dataset.episodes.items():
         row = by_name.get(name, {})
         every = max(1, len(episodes.rewards) // _MOST_REWARDS)
-        svg = figures.data_histograms(
+        svg = run_figures.data_histograms(
             name,
             np.asarray(episodes.returns, float),
             np.asarray(episodes.rewards[::every], float),

@@ -5,16 +5,14 @@ model and scaled by fixed constants, so that one network reads any body (URMA, B
 2024, arXiv 2409.06366; layout of the original code).
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import mujoco
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from bodyplan.robots.figures import Figures
-
-if TYPE_CHECKING:
-    from bodyplan.robots.robot import Robot
+from bodyplan.robots.model_parameters import ModelParameters
+from bodyplan.robots.task_config import Foot
 
 ANGLE_SCALE = 4.6  # rad; also scales the joint positions of the observation
 
@@ -28,7 +26,34 @@ class RobotDescriptor(NamedTuple):
     """Gains and action scale (3), mass (1), box size (3)."""
 
 
-def describe(robot: "Robot", figures: Figures) -> RobotDescriptor:
+class DescribedRobot(Protocol):
+    """What descriptors are computed from; `Robot` has it all."""
+
+    @property
+    def model(self) -> mujoco.MjModel: ...
+    @property
+    def trunk(self) -> str: ...
+    @property
+    def feet(self) -> tuple[Foot, ...]: ...
+    @property
+    def foot_bodies(self) -> tuple[int, ...]: ...
+    @property
+    def num_joints(self) -> int: ...
+    @property
+    def num_feet(self) -> int: ...
+    @property
+    def joint_ids(self) -> Int[np.ndarray, "J"]: ...
+    @property
+    def children(self) -> Int[np.ndarray, "J"]: ...
+    @property
+    def nominal_qpos(self) -> Float[np.ndarray, "nq"]: ...
+    @property
+    def box_min(self) -> Float[np.ndarray, "3"]: ...
+    @property
+    def box_size(self) -> Float[np.ndarray, "3"]: ...
+
+
+def describe(robot: "DescribedRobot", figures: ModelParameters) -> RobotDescriptor:
     """Descriptors of one specimen of a robot, or of many.
 
     Places and axes are those of the robot's own nominal pose, whatever the specimen's.
@@ -75,7 +100,7 @@ def describe(robot: "Robot", figures: Figures) -> RobotDescriptor:
 
 
 def _places(
-    robot: "Robot",
+    robot: "DescribedRobot",
 ) -> tuple[Float[np.ndarray, "J 3"], Float[np.ndarray, "J 3"], Float[np.ndarray, "F 3"]]:
     """Joint anchors in the robot's box, joint axes, feet in the box; trunk frame, nominal pose."""
     data = mujoco.MjData(robot.model)
@@ -96,7 +121,7 @@ def _repeated(context: Float[np.ndarray, "... 7"], count: int) -> Float[np.ndarr
     return np.broadcast_to(context[..., None, :], (*context.shape[:-1], count, 7))
 
 
-def _foot_points(robot: "Robot", data: mujoco.MjData) -> Float[np.ndarray, "F 3"]:
+def _foot_points(robot: "DescribedRobot", data: mujoco.MjData) -> Float[np.ndarray, "F 3"]:
     points = []
     for foot, body in zip(robot.feet, robot.foot_bodies, strict=True):
         if foot.point is None:

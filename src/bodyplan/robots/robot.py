@@ -8,16 +8,17 @@ computed from the compiled model, so adding a robot never means adding code.
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import mujoco
 import numpy as np
 from jaxtyping import Float, Int
 
-from bodyplan.robots import catalogue
+from bodyplan.robots import loader, registry
 from bodyplan.robots.descriptors import RobotDescriptor, describe
-from bodyplan.robots.figures import Figures, blueprint
-from bodyplan.robots.randomisation import RandomisationRanges
-from bodyplan.robots.walk import (
+from bodyplan.robots.model_parameters import ModelParameters
+from bodyplan.robots.randomisation_ranges import RandomisationRanges
+from bodyplan.robots.task_config import (
     ExpertCourse,
     Foot,
     InitialState,
@@ -67,7 +68,7 @@ class Robot:
     @staticmethod
     def names() -> tuple[str, ...]:
         """Names of the packaged robots and of those that installed packages offer."""
-        return catalogue.names()
+        return registry.robot_names()
 
     @classmethod
     def load(cls, source: str | Path) -> "Robot":
@@ -77,9 +78,16 @@ class Robot:
             BodyplanError: unknown name, missing or faulty file, or figures that do not fit the
                 model.
         """
-        from bodyplan.robots import files
+        return cls(**loader.read_robot(registry.find_model(source)))
 
-        return files.read(catalogue.find(source))
+    @classmethod
+    def build(cls, mjcf: Path, spec: mujoco.MjSpec, figures: dict[str, Any]) -> "Robot":
+        """A robot of a body in memory and the content of its TOML; as `loader.robot_fields`.
+
+        Raises:
+            BodyplanError: the body does not compile, or the figures do not fit it.
+        """
+        return cls(**loader.robot_fields(mjcf, spec, figures))
 
     @property
     def num_joints(self) -> int:
@@ -173,9 +181,23 @@ class Robot:
         return listed_geoms(self.reward, self.termination)
 
     @cached_property
-    def figures(self) -> Figures:
+    def figures(self) -> ModelParameters:
         """What may differ from one specimen of this robot to the next."""
-        return blueprint(self)
+        model, joints, dofs = self.model, self.joint_ids, self.qvel_index
+        return ModelParameters(
+            mass=np.array(self.mass),
+            nominal=self.nominal,
+            joint_range=self.joint_range,
+            torque_limit=self.torque_limit,
+            max_velocity=self.max_velocity,
+            damping=model.dof_damping[dofs],
+            armature=model.dof_armature[dofs],
+            stiffness=model.jnt_stiffness[joints],
+            friction_loss=model.dof_frictionloss[dofs],
+            kp=np.array(self.kp),
+            kd=np.array(self.kd),
+            action_scale=np.array(self.action_scale),
+        )
 
     @cached_property
     def descriptor(self) -> RobotDescriptor:

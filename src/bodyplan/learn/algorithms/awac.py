@@ -17,23 +17,29 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from bodyplan.datasets.mixture import Batch
-from bodyplan.envs.walking import Observation
-from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics
-from bodyplan.learn.algorithms.imitation import Reduction, imitation_losses, weight_metrics
-from bodyplan.learn.algorithms.temporal_difference import Transitions, q_step
-from bodyplan.learn.networks.families import Policy, Sizes, TwinQ, family
-from bodyplan.learn.networks.specimens import Body
-from bodyplan.learn.optimiser import clipped_adam
-from bodyplan.learn.shards import batch_std, normal_like
+from bodyplan.envs.walking_task import Observation
+from bodyplan.learn.algorithms.algorithm import (
+    ActorBatch,
+    Metrics,
+    Reduction,
+    TransitionBatch,
+    clipped_adam,
+    imitation_losses,
+    q_step,
+    weight_metrics,
+)
+from bodyplan.learn.data.device_batches import Batch
+from bodyplan.learn.distributed import batch_std, normal_like
+from bodyplan.learn.networks.architectures import ActorNetwork, Sizes, TwinQNetwork, architecture_of
+from bodyplan.learn.networks.body_batch import Body
 from bodyplan.robots.descriptors import RobotDescriptor
 
 
 class AWACCritic(eqx.Module):
     """All that learns, or follows, beside the actor."""
 
-    q: TwinQ
-    target: TwinQ
+    q: TwinQNetwork
+    target: TwinQNetwork
     q_optimiser: optax.OptState
 
 
@@ -60,9 +66,9 @@ class AWAC:
 
     actor_every: ClassVar[int] = 1
 
-    def init(self, rng: np.random.Generator, sizes: Sizes) -> tuple[Policy, AWACCritic]:
+    def init(self, rng: np.random.Generator, sizes: Sizes) -> tuple[ActorNetwork, AWACCritic]:
         """Fresh networks; the target starts as Q."""
-        heads = family(sizes)
+        heads = architecture_of(sizes)
         policy, q = heads.policy(rng, sizes), heads.twin_q(rng, sizes)
         return policy, AWACCritic(q, q, self._critic_optimiser().init(q))
 
@@ -75,13 +81,13 @@ class AWAC:
     def critic_update(
         self,
         critic: AWACCritic,
-        actor: Policy,
+        actor: ActorNetwork,
         batches: Sequence[Batch],
         descriptors: Sequence[RobotDescriptor],
         key: PRNGKeyArray,
     ) -> tuple[AWACCritic, tuple[Float[Array, "B"], ...], Metrics]:
         """One step of Q; the actor's weights, one array a robot."""
-        seen = Transitions.of(batches, descriptors)
+        seen = TransitionBatch.of(batches, descriptors)
         own_key, next_key = jax.random.split(key)
         following = _drawn(actor, seen.next_observations, seen.next_bodies, next_key)
         next_q = critic.target.over_robots(seen.next_observations, following, seen.next_bodies)
@@ -100,29 +106,32 @@ class AWAC:
         return AWACCritic(q, critic.target, state), tuple(weights), metrics
 
     def actor_losses(
-        self, actor: Policy, critic: AWACCritic, batch: ActorBatch, key: PRNGKeyArray
+        self, actor: ActorNetwork, critic: AWACCritic, batch: ActorBatch, key: PRNGKeyArray
     ) -> tuple[Float[Array, "R"], Metrics]:
         """Advantage-weighted imitation: -mean(w log pi(a|s)) of each robot."""
         return imitation_losses(actor, batch, batch.targets, self.log_probability)
 
-    def settle(self, actor: Policy, critic: AWACCritic, batch: ActorBatch) -> ActorBatch:
+    def settle(self, actor: ActorNetwork, critic: AWACCritic, batch: ActorBatch) -> ActorBatch:
         """The batch as it is: every robot's loss is its own."""
         return batch
 
-    def move_targets(self, critic: AWACCritic, actor: Policy) -> AWACCritic:
+    def move_targets(self, critic: AWACCritic, actor: ActorNetwork) -> AWACCritic:
         """Target Q a little nearer to Q."""
         target = optax.incremental_update(critic.q, critic.target, self.tau)
         return eqx.tree_at(lambda critic: critic.target, critic, target)
 
     def act(
-        self, actor: Policy, observation: Observation, descriptor: RobotDescriptor
+        self, actor: ActorNetwork, observation: Observation, descriptor: RobotDescriptor
     ) -> Float[Array, "batch joints"]:
         """The mean action."""
         return actor(observation, descriptor)[0]
 
 
 def _drawn(
-    actor: Policy, observations: Sequence[Observation], bodies: Sequence[Body], key: PRNGKeyArray
+    actor: ActorNetwork,
+    observations: Sequence[Observation],
+    bodies: Sequence[Body],
+    key: PRNGKeyArray,
 ) -> list[Float[Array, "B J"]]:
     """An action of each robot's every sample, drawn from the policy."""
     gaussians = actor.over_robots(observations, bodies)

@@ -8,12 +8,16 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from bodyplan.datasets.mixture import Batch
-from bodyplan.envs.walking import Observation
-from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics
-from bodyplan.learn.algorithms.imitation import Reduction, imitation_losses
-from bodyplan.learn.networks.families import Policy, Sizes, family
-from bodyplan.learn.optimiser import clipped_adam
+from bodyplan.envs.walking_task import Observation
+from bodyplan.learn.algorithms.algorithm import (
+    ActorBatch,
+    Metrics,
+    Reduction,
+    clipped_adam,
+    imitation_losses,
+)
+from bodyplan.learn.data.device_batches import Batch
+from bodyplan.learn.networks.architectures import ActorNetwork, Sizes, architecture_of
 from bodyplan.robots.descriptors import RobotDescriptor
 
 
@@ -32,9 +36,9 @@ class BC:
 
     actor_every: ClassVar[int] = 1
 
-    def init(self, rng: np.random.Generator, sizes: Sizes) -> tuple[Policy, tuple[()]]:
+    def init(self, rng: np.random.Generator, sizes: Sizes) -> tuple[ActorNetwork, tuple[()]]:
         """A fresh policy, and no critic."""
-        return family(sizes).policy(rng, sizes), ()
+        return architecture_of(sizes).policy(rng, sizes), ()
 
     def actor_optimiser(self) -> optax.GradientTransformation:
         return clipped_adam(self.learning_rate, self.gradient_clip, self.actor_decay)
@@ -42,7 +46,7 @@ class BC:
     def critic_update(
         self,
         critic: tuple[()],
-        actor: Policy,
+        actor: ActorNetwork,
         batches: Sequence[Batch],
         descriptors: Sequence[RobotDescriptor],
         key: PRNGKeyArray,
@@ -51,20 +55,20 @@ class BC:
         return (), tuple(() for _ in batches), {}
 
     def actor_losses(
-        self, actor: Policy, critic: tuple[()], batch: ActorBatch, key: PRNGKeyArray
+        self, actor: ActorNetwork, critic: tuple[()], batch: ActorBatch, key: PRNGKeyArray
     ) -> tuple[Float[Array, "R"], Metrics]:
         """-mean(log pi(a|s)) of each robot."""
         return imitation_losses(actor, batch, [1.0] * len(batch.batches), self.log_probability)
 
-    def settle(self, actor: Policy, critic: tuple, batch: ActorBatch) -> ActorBatch:
+    def settle(self, actor: ActorNetwork, critic: tuple, batch: ActorBatch) -> ActorBatch:
         """The batch as it is: every robot's loss is its own."""
         return batch
 
-    def move_targets(self, critic: tuple[()], actor: Policy) -> tuple[()]:
+    def move_targets(self, critic: tuple[()], actor: ActorNetwork) -> tuple[()]:
         return ()
 
     def act(
-        self, actor: Policy, observation: Observation, descriptor: RobotDescriptor
+        self, actor: ActorNetwork, observation: Observation, descriptor: RobotDescriptor
     ) -> Float[Array, "batch joints"]:
         """The mean action."""
         return actor(observation, descriptor)[0]

@@ -17,23 +17,37 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from bodyplan.datasets.mixture import Batch
-from bodyplan.envs.walking import Observation
-from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics, weigh
-from bodyplan.learn.algorithms.imitation import Reduction, imitation_losses, weight_metrics
-from bodyplan.learn.algorithms.temporal_difference import Transitions, q_step
-from bodyplan.learn.networks.families import Policy, Sizes, TwinQ, Value, family
-from bodyplan.learn.optimiser import clipped_adam, descend
-from bodyplan.learn.shards import batch_mean, batch_std
+from bodyplan.envs.walking_task import Observation
+from bodyplan.learn.algorithms.algorithm import (
+    ActorBatch,
+    Metrics,
+    Reduction,
+    TransitionBatch,
+    apply_gradients,
+    clipped_adam,
+    imitation_losses,
+    q_step,
+    weight_metrics,
+    weighted_losses,
+)
+from bodyplan.learn.data.device_batches import Batch
+from bodyplan.learn.distributed import batch_mean, batch_std
+from bodyplan.learn.networks.architectures import (
+    ActorNetwork,
+    Sizes,
+    TwinQNetwork,
+    ValueNetwork,
+    architecture_of,
+)
 from bodyplan.robots.descriptors import RobotDescriptor
 
 
 class IQLCritic(eqx.Module):
     """All that learns beside the actor."""
 
-    value: Value
-    q: TwinQ
-    target: TwinQ
+    value: ValueNetwork
+    q: TwinQNetwork
+    target: TwinQNetwork
     value_optimiser: optax.OptState
     q_optimiser: optax.OptState
 
@@ -63,9 +77,9 @@ class IQL:
 
     actor_every: ClassVar[int] = 1
 
-    def init(self, rng: np.random.Generator, sizes: Sizes) -> tuple[Policy, IQLCritic]:
+    def init(self, rng: np.random.Generator, sizes: Sizes) -> tuple[ActorNetwork, IQLCritic]:
         """Fresh networks; the target starts as Q."""
-        heads = family(sizes)
+        heads = architecture_of(sizes)
         policy, value, q = (
             heads.policy(rng, sizes),
             heads.value(rng, sizes),
@@ -85,26 +99,28 @@ class IQL:
     def critic_update(
         self,
         critic: IQLCritic,
-        actor: Policy,
+        actor: ActorNetwork,
         batches: Sequence[Batch],
         descriptors: Sequence[RobotDescriptor],
         key: PRNGKeyArray,
     ) -> tuple[IQLCritic, tuple[Float[Array, "B"], ...], Metrics]:
         """One step of V, one of Q; the actor's weights, one array a robot."""
-        seen = Transitions.of(batches, descriptors)
+        seen = TransitionBatch.of(batches, descriptors)
         next_values = critic.value.over_robots(seen.next_observations, seen.next_bodies)
         returns = seen.returns(self.gamma, jnp.stack(next_values))
         target = critic.target.over_robots(seen.observations, seen.actions, seen.bodies)
         target_q = jnp.stack(target).min(axis=1)
 
-        def value_loss(value: Value) -> tuple[Array, tuple[Array, Array]]:
+        def value_loss(value: ValueNetwork) -> tuple[Array, tuple[Array, Array]]:
             advantages = target_q - jnp.stack(value.over_robots(seen.observations, seen.bodies))
             losses = batch_mean(expectile_loss(advantages, self.expectile))
-            return weigh(losses, batches).mean(), (losses, advantages)
+            return weighted_losses(losses, batches).mean(), (losses, advantages)
 
         optimiser = self._critic_optimiser()
         gradient, (losses, advantages) = jax.grad(value_loss, has_aux=True)(critic.value)
-        value, value_state = descend(optimiser, critic.value, gradient, critic.value_optimiser)
+        value, value_state = apply_gradients(
+            optimiser, critic.value, gradient, critic.value_optimiser
+        )
         q, q_state, _, metrics = q_step(
             critic.q, critic.q_optimiser, optimiser, seen, batches, returns
         )
@@ -121,22 +137,22 @@ class IQL:
         return jnp.minimum(jnp.exp(self.beta * advantages), self.weight_clip)
 
     def actor_losses(
-        self, actor: Policy, critic: IQLCritic, batch: ActorBatch, key: PRNGKeyArray
+        self, actor: ActorNetwork, critic: IQLCritic, batch: ActorBatch, key: PRNGKeyArray
     ) -> tuple[Float[Array, "R"], Metrics]:
         """Advantage-weighted regression: -mean(w log pi(a|s)) of each robot."""
         return imitation_losses(actor, batch, batch.targets, self.log_probability)
 
-    def settle(self, actor: Policy, critic: IQLCritic, batch: ActorBatch) -> ActorBatch:
+    def settle(self, actor: ActorNetwork, critic: IQLCritic, batch: ActorBatch) -> ActorBatch:
         """The batch as it is: every robot's loss is its own."""
         return batch
 
-    def move_targets(self, critic: IQLCritic, actor: Policy) -> IQLCritic:
+    def move_targets(self, critic: IQLCritic, actor: ActorNetwork) -> IQLCritic:
         """Target Q a little nearer to Q."""
         target = optax.incremental_update(critic.q, critic.target, self.tau)
         return eqx.tree_at(lambda critic: critic.target, critic, target)
 
     def act(
-        self, actor: Policy, observation: Observation, descriptor: RobotDescriptor
+        self, actor: ActorNetwork, observation: Observation, descriptor: RobotDescriptor
     ) -> Float[Array, "batch joints"]:
         """The mean action."""
         return actor(observation, descriptor)[0]

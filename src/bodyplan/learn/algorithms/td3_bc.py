@@ -20,23 +20,27 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from bodyplan.datasets.mixture import Batch
-from bodyplan.envs.walking import Observation
-from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics
-from bodyplan.learn.algorithms.temporal_difference import Transitions, q_step
-from bodyplan.learn.networks.families import Policy, Sizes, TwinQ, family
-from bodyplan.learn.networks.specimens import Body
-from bodyplan.learn.optimiser import clipped_adam
-from bodyplan.learn.shards import batch_mean, normal_like
+from bodyplan.envs.walking_task import Observation
+from bodyplan.learn.algorithms.algorithm import (
+    ActorBatch,
+    Metrics,
+    TransitionBatch,
+    clipped_adam,
+    q_step,
+)
+from bodyplan.learn.data.device_batches import Batch
+from bodyplan.learn.distributed import batch_mean, normal_like
+from bodyplan.learn.networks.architectures import ActorNetwork, Sizes, TwinQNetwork, architecture_of
+from bodyplan.learn.networks.body_batch import Body
 from bodyplan.robots.descriptors import RobotDescriptor
 
 
 class TD3BCCritic(eqx.Module):
     """All that learns, or follows, beside the actor."""
 
-    q: TwinQ
-    target: TwinQ
-    target_actor: Policy
+    q: TwinQNetwork
+    target: TwinQNetwork
+    target_actor: ActorNetwork
     q_optimiser: optax.OptState
 
 
@@ -69,9 +73,9 @@ class TD3BC:
 
     actor_every: ClassVar[int] = 2
 
-    def init(self, rng: np.random.Generator, sizes: Sizes) -> tuple[Policy, TD3BCCritic]:
+    def init(self, rng: np.random.Generator, sizes: Sizes) -> tuple[ActorNetwork, TD3BCCritic]:
         """Fresh networks; targets start as what they follow."""
-        heads = family(sizes)
+        heads = architecture_of(sizes)
         policy, q = heads.policy(rng, sizes), heads.twin_q(rng, sizes)
         return policy, TD3BCCritic(q, q, policy, self._critic_optimiser().init(q))
 
@@ -84,13 +88,13 @@ class TD3BC:
     def critic_update(
         self,
         critic: TD3BCCritic,
-        actor: Policy,
+        actor: ActorNetwork,
         batches: Sequence[Batch],
         descriptors: Sequence[RobotDescriptor],
         key: PRNGKeyArray,
     ) -> tuple[TD3BCCritic, tuple[tuple[()], ...], Metrics]:
         """One step of Q on clipped double-Q targets; nothing is left for the actor."""
-        seen = Transitions.of(batches, descriptors)
+        seen = TransitionBatch.of(batches, descriptors)
         acted = self._actions(critic.target_actor, seen.next_observations, seen.next_bodies)
         keys = jax.random.split(key, len(acted))
         noisy = [self._noisy(own, action) for own, action in zip(keys, acted, strict=True)]
@@ -110,7 +114,7 @@ class TD3BC:
         return jnp.clip(action + noise, -self.max_action, self.max_action)
 
     def actor_losses(
-        self, actor: Policy, critic: TD3BCCritic, batch: ActorBatch, key: PRNGKeyArray
+        self, actor: ActorNetwork, critic: TD3BCCritic, batch: ActorBatch, key: PRNGKeyArray
     ) -> tuple[Float[Array, "R"], Metrics]:
         """-Q1(s, pi(s)) over mean |Q1|, and the squared distance to the data's action."""
         observations = [robot.observation for robot in batch.batches]
@@ -128,7 +132,7 @@ class TD3BC:
         losses = on_cloning * cloning - on_q * batch_mean(q) / sizes
         return losses, {"actor/cloning": cloning, "actor/q_size": sizes}
 
-    def settle(self, actor: Policy, critic: TD3BCCritic, batch: ActorBatch) -> ActorBatch:
+    def settle(self, actor: ActorNetwork, critic: TD3BCCritic, batch: ActorBatch) -> ActorBatch:
         """With what each robot's Q is divided by as its target."""
         if self.q_scale == "robot":
             return batch
@@ -154,21 +158,21 @@ class TD3BC:
             return sizes
         return jnp.broadcast_to(sizes.mean(), sizes.shape)
 
-    def move_targets(self, critic: TD3BCCritic, actor: Policy) -> TD3BCCritic:
+    def move_targets(self, critic: TD3BCCritic, actor: ActorNetwork) -> TD3BCCritic:
         """Targets a little nearer to Q and to the actor."""
         followed, targets = (critic.q, actor), (critic.target, critic.target_actor)
         moved = optax.incremental_update(followed, targets, self.tau)
         return eqx.tree_at(lambda critic: (critic.target, critic.target_actor), critic, moved)
 
     def act(
-        self, actor: Policy, observation: Observation, descriptor: RobotDescriptor
+        self, actor: ActorNetwork, observation: Observation, descriptor: RobotDescriptor
     ) -> Float[Array, "batch joints"]:
         """The actor's one action."""
         (action,) = self._actions(actor, (observation,), (descriptor,))
         return action
 
     def _actions(
-        self, actor: Policy, observations: Sequence[Observation], bodies: Sequence[Body]
+        self, actor: ActorNetwork, observations: Sequence[Observation], bodies: Sequence[Body]
     ) -> tuple[Float[Array, "B J"], ...]:
         """Within the limit; the network's spread is not used."""
         return tuple(

@@ -11,13 +11,13 @@ from typing import Literal
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from bodyplan.learn.combiners.robot_gradients import GradientWeighing
+from bodyplan.learn.combiners.gradient_surgery import GradientSurgery
 
 Scale = Literal["min", "median", "rmse"]
 
 
 @dataclass(frozen=True)
-class AlignedMTL(GradientWeighing):
+class AlignedMTL(GradientSurgery):
     """Hyperparameters; the default is the paper's."""
 
     scale: Scale = "min"

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from bodyplan.learn.combiners.robot_gradients import GradientWeighing
+from bodyplan.learn.combiners.gradient_surgery import GradientSurgery
 
 _ROUNDS = 80
 _SHRINKING = 0.85
@@ -20,7 +20,7 @@ _SMOOTHING = 1e-3
 
 
 @dataclass(frozen=True)
-class CAGrad(GradientWeighing):
+class CAGrad(GradientSurgery):
     """Hyperparameters."""
 
     c: float = 0.5

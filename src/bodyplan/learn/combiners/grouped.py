@@ -12,16 +12,22 @@ import optax
 from jaxtyping import PRNGKeyArray
 
 from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics
-from bodyplan.learn.combiners.combiner import ActorLosses, ActorState, Groups, mean_step
-from bodyplan.learn.combiners.turns import in_places, take_turns
-from bodyplan.learn.networks.families import Policy
+from bodyplan.learn.combiners.combiner import (
+    ActorLosses,
+    ActorState,
+    GroupIndices,
+    mean_step,
+    scatter_to_robots,
+    step_groups_in_random_order,
+)
+from bodyplan.learn.networks.architectures import ActorNetwork
 
 
 @dataclass(frozen=True)
 class Grouped:
     """No hyperparameters beyond the groups."""
 
-    def init(self, policy: Policy, groups: Groups) -> tuple[()]:
+    def init(self, policy: ActorNetwork, groups: GroupIndices) -> tuple[()]:
         """Nothing to remember."""
         return ()
 
@@ -31,7 +37,7 @@ class Grouped:
         losses: ActorLosses,
         optimiser: optax.GradientTransformation,
         batch: ActorBatch,
-        groups: Groups,
+        groups: GroupIndices,
         key: PRNGKeyArray,
     ) -> tuple[ActorState, Metrics]:
         """One step a group, in random order; all share the actor and its optimiser's state."""
@@ -39,6 +45,6 @@ class Grouped:
 
         def step(robots: tuple[int, ...], actor: ActorState) -> tuple[ActorState, Metrics]:
             actor, metrics = mean_step(actor, losses, optimiser, batch.select(robots), loss_key)
-            return actor, in_places(metrics, robots, len(batch.batches))
+            return actor, scatter_to_robots(metrics, robots, len(batch.batches))
 
-        return take_turns(order_key, groups, actor, step)
+        return step_groups_in_random_order(order_key, groups, actor, step)

@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from bodyplan.learn.combiners.robot_gradients import GradientWeighing
+from bodyplan.learn.combiners.gradient_surgery import GradientSurgery
 
 
 @dataclass(frozen=True)
-class PCGrad(GradientWeighing):
+class PCGrad(GradientSurgery):
     """No hyperparameters."""
 
     def weigh(self, gram: Float[Array, "R R"], key: PRNGKeyArray) -> Float[Array, "R"]:

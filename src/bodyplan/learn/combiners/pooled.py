@@ -6,15 +6,15 @@ import optax
 from jaxtyping import PRNGKeyArray
 
 from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics
-from bodyplan.learn.combiners.combiner import ActorLosses, ActorState, Groups, mean_step
-from bodyplan.learn.networks.families import Policy
+from bodyplan.learn.combiners.combiner import ActorLosses, ActorState, GroupIndices, mean_step
+from bodyplan.learn.networks.architectures import ActorNetwork
 
 
 @dataclass(frozen=True)
 class Pooled:
     """No hyperparameters."""
 
-    def init(self, policy: Policy, groups: Groups) -> tuple[()]:
+    def init(self, policy: ActorNetwork, groups: GroupIndices) -> tuple[()]:
         """Nothing to remember."""
         return ()
 
@@ -24,7 +24,7 @@ class Pooled:
         losses: ActorLosses,
         optimiser: optax.GradientTransformation,
         batch: ActorBatch,
-        groups: Groups,
+        groups: GroupIndices,
         key: PRNGKeyArray,
     ) -> tuple[ActorState, Metrics]:
         """One step on the mean over all robots; the groups do not matter."""

@@ -18,18 +18,17 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics
+from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics, apply_gradients
 from bodyplan.learn.combiners.affinity_propagation import affinity_propagation
-from bodyplan.learn.combiners.combiner import ActorLosses, ActorState, Groups
-from bodyplan.learn.networks.families import Policy
-from bodyplan.learn.optimiser import descend
+from bodyplan.learn.combiners.combiner import ActorLosses, ActorState, GroupIndices
+from bodyplan.learn.networks.architectures import ActorNetwork
 
 _LEAST_LOSS = 1e-8
 _LEAST_SELF = 0.01
 """Of the mean affinity of robots to themselves."""
 
 
-class Selection(NamedTuple):
+class SelectiveState(NamedTuple):
     """What SEL remembers."""
 
     affinity: Float[Array, "R R"]
@@ -44,7 +43,7 @@ class Turn(NamedTuple):
 
     number: Int[Array, ""]
     """Steps done."""
-    policy: Policy
+    policy: ActorNetwork
     optimiser: optax.OptState
     losses: Float[Array, "steps R"]
     """Robots' losses before each step, as far as they are known."""
@@ -59,10 +58,10 @@ class Selective:
     warm_up: int = 100
     """Iterations at the start in which every robot is a group of its own."""
 
-    def init(self, policy: Policy, groups: Groups) -> Selection:
+    def init(self, policy: ActorNetwork, groups: GroupIndices) -> SelectiveState:
         """Nothing is known of anyone."""
         count = sum(map(len, groups))
-        return Selection(
+        return SelectiveState(
             jnp.zeros((count, count)), jnp.arange(count, dtype=jnp.int32), jnp.int32(0)
         )
 
@@ -72,7 +71,7 @@ class Selective:
         losses: ActorLosses,
         optimiser: optax.GradientTransformation,
         batch: ActorBatch,
-        groups: Groups,
+        groups: GroupIndices,
         key: PRNGKeyArray,
     ) -> tuple[ActorState, Metrics]:
         """A step for each group in random order, two where there is one; metrics from after them.
@@ -81,7 +80,7 @@ class Selective:
         one could not be compared.
         """
         order_key, loss_key = jax.random.split(key)
-        memory: Selection = actor.combiner
+        memory: SelectiveState = actor.combiner
         labels = self._regroup(memory)
         order, count = shuffled(labels, order_key)
         steps = jnp.maximum(count, 2)
@@ -91,13 +90,13 @@ class Selective:
             return labels == order[number % count]
 
         def turn(held: Turn) -> Turn:
-            def group_loss(policy: Policy) -> tuple[Array, Array]:
+            def group_loss(policy: ActorNetwork) -> tuple[Array, Array]:
                 robots, _ = losses(policy, batch, loss_key)
                 own = members(held.number)
                 return jnp.where(own, robots, 0.0).sum() / own.sum(), robots
 
             gradient, robots = jax.grad(group_loss, has_aux=True)(held.policy)
-            policy, state = descend(optimiser, held.policy, gradient, held.optimiser)
+            policy, state = apply_gradients(optimiser, held.policy, gradient, held.optimiser)
             return Turn(held.number + 1, policy, state, held.losses.at[held.number].set(robots))
 
         start = Turn(
@@ -111,26 +110,26 @@ class Selective:
             affinity: Float[Array, "R R"], number: Int[Array, ""]
         ) -> tuple[Float[Array, "R R"], None]:
             own = members(number)
-            learnt = observe(affinity, seen[number], seen[number + 1], own, self.rate)
+            learnt = update_affinity(affinity, seen[number], seen[number + 1], own, self.rate)
             return jnp.where(number < steps, learnt, affinity), None
 
         affinity, _ = jax.lax.scan(learn, memory.affinity, jnp.arange(most))
-        memory = Selection(affinity, labels, memory.iterations + 1)
+        memory = SelectiveState(affinity, labels, memory.iterations + 1)
         told = {"actor/loss": last, "actor/groups": count.astype(jnp.float32), **metrics}
         return ActorState(end.policy, end.optimiser, memory), told
 
-    def _regroup(self, memory: Selection) -> Int[Array, "R"]:
+    def _regroup(self, memory: SelectiveState) -> Int[Array, "R"]:
         """This iteration's groups; where an election finds none, those of the last one."""
 
-        def elect(memory: Selection) -> Int[Array, "R"]:
-            labels, final = affinity_propagation(similarities(memory.affinity))
+        def elect(memory: SelectiveState) -> Int[Array, "R"]:
+            labels, final = affinity_propagation(affinity_similarities(memory.affinity))
             return jnp.where(final, labels, memory.labels)
 
         known = memory.iterations >= self.warm_up
         return jax.lax.cond(known, elect, lambda memory: memory.labels, memory)
 
 
-def observe(
+def update_affinity(
     affinity: Float[Array, "R R"],
     before: Float[Array, "R"],
     after: Float[Array, "R"],
@@ -150,7 +149,7 @@ def observe(
     return jnp.where(members[:, None] & ~harmed, (1.0 - rate) * affinity + rate * value, affinity)
 
 
-def similarities(affinity: Float[Array, "R R"]) -> Float[Array, "R R"]:
+def affinity_similarities(affinity: Float[Array, "R R"]) -> Float[Array, "R R"]:
     """Affinities relative to what each robot does for itself, the same both ways."""
     own = jnp.diag(affinity)
     least = jnp.maximum(_LEAST_SELF * own.mean(), jnp.finfo(own.dtype).tiny)

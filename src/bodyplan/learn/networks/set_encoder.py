@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from bodyplan.learn.networks.body_batch import BodyBatch, of_elements
 from bodyplan.learn.networks.layers import Dense, LayerNorm, elu, split
-from bodyplan.learn.networks.specimens import Specimens, of_elements
 
 _TEMPERATURE_FLOOR = 0.015
 
@@ -80,7 +80,7 @@ class SetEncoder(eqx.Module):
     def place(
         self,
         states: Sequence[Float[Array, "batch elements width"]],
-        bodies: Sequence[Specimens],
+        bodies: Sequence[BodyBatch],
         descriptions: Sequence[Float[Array, "rows description"]],
         weight: Float[Array, "latent outputs"],
     ) -> Float[Array, "samples outputs"]:

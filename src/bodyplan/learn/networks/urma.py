@@ -20,10 +20,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from bodyplan.envs.walking import Observation
+from bodyplan.envs.walking_task import Observation
+from bodyplan.learn.networks.body_batch import Body, BodyBatch, foot_rows, joint_rows
 from bodyplan.learn.networks.layers import Dense, LayerNorm, elu, orthogonal, split
 from bodyplan.learn.networks.set_encoder import SetEncoder
-from bodyplan.learn.networks.specimens import Body, Specimens, foot_rows, joint_rows
 from bodyplan.robots.descriptors import RobotDescriptor
 
 JOINT_DESCRIPTION, FOOT_DESCRIPTION, CONTEXT = 23, 10, 7
@@ -210,7 +210,7 @@ class Torso(eqx.Module):
 
 
 def _differ(body: Body) -> bool:
-    return isinstance(body, Specimens)
+    return isinstance(body, BodyBatch)
 
 
 def _flat(states: Float[Array, "batch elements width"]) -> Float[Array, "batch inputs"]:

@@ -1,0 +1,72 @@
+"""Datasets to and from Minari."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from bodyplan.cli.data_inspect import say_contents
+from bodyplan.cli.output import comma_list, print_json, print_table, progress
+from bodyplan.datasets.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class ExportData:
+    """Write a dataset into Minari, one Minari dataset for each robot."""
+
+    data: tyro.conf.Positional[Path]
+    """Folder of the dataset."""
+    minari_root: Path | None = None
+    """Minari's folder of datasets; where not given, the one that Minari itself uses."""
+    robots: tuple[str, ...] = ("all",)
+    """Names; `all` is every robot of the dataset."""
+    version: int = 0
+    """The number at the end of the ids."""
+    json: bool = False
+    """Answer in JSON."""
+
+    def run(self) -> None:
+        """Export, then name what can now be loaded."""
+        from bodyplan.datasets.io.minari_export import export_minari
+        from bodyplan.datasets.io.minari_metadata import find_root
+
+        dataset, names = Dataset.open(self.data), comma_list(self.robots)
+        chosen = dataset.robots if names == ("all",) else names
+        root = find_root(self.minari_root)
+        with progress() as report:
+            ids = export_minari(dataset, root, chosen, self.version, report)
+        rows = [
+            {
+                "id": own,
+                "robot": robot,
+                "steps": dataset.episodes[robot].num_steps,
+                "episodes": dataset.episodes[robot].num_episodes,
+            }
+            for own, robot in zip(ids, chosen, strict=True)
+        ]
+        if self.json:
+            print_json({"root": root, "datasets": rows})
+        else:
+            print_table(f"{root}: Minari datasets", rows)
+
+
+@dataclass(frozen=True)
+class ImportMinari:
+    """Make one dataset of Minari datasets that `bodyplan data export` wrote."""
+
+    ids: tyro.conf.Positional[tuple[str, ...]]
+    """Of Minari datasets, one for each robot."""
+    out: Path
+    """Folder of the new dataset."""
+    minari_root: Path | None = None
+    """Minari's folder of datasets; where not given, the one that Minari itself uses."""
+    json: bool = False
+    """Answer in JSON."""
+
+    def run(self) -> None:
+        """Import, then say what came in."""
+        from bodyplan.datasets.io.minari_import import import_minari
+
+        with progress() as report:
+            dataset = import_minari(comma_list(self.ids), self.out, self.minari_root, report)
+        say_contents(dataset, self.json)

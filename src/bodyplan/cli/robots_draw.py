@@ -1,0 +1,59 @@
+"""Pictures of robots, one by one or all together."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from bodyplan.cli.output import print_json, require_size, say
+from bodyplan.errors import BodyplanError
+
+
+@dataclass(frozen=True)
+class DrawRobots:
+    """Draw a robot as it stands, or many in one picture, to scale."""
+
+    robots: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Packaged names, or paths of MJCFs with a TOML beside them."""
+    all: bool = False
+    """Every robot that can be named."""
+    out: Path | None = None
+    """The picture (.png, .webp, .jpg), written over what is there; by default <robot>.png, or
+    robots.png for several."""
+    size: tuple[int, int] | None = None
+    """Width and height in pixels; by default 640 480 for one robot, 1800 1160 for several."""
+    renderer: Literal["drawn", "mujoco", "auto"] = "drawn"
+    """Drawn without graphics libraries, the same on every machine; by MuJoCo; or by MuJoCo where it
+    can, else drawn."""
+    json: bool = False
+    """Answer in JSON."""
+
+    def run(self) -> None:
+        """Draw, write, and tell where the picture is."""
+        from bodyplan.rendering import portrait
+        from bodyplan.robots.robot import Robot
+
+        names = self._names(Robot.names())
+        out = self.out or Path("robots.png" if len(names) > 1 else f"{Path(names[0]).stem}.png")
+        portrait.check_suffix(out)
+        width, height = self.size or (portrait.MANY if len(names) > 1 else portrait.ONE)
+        require_size(width, height)
+        robots = [Robot.load(name) for name in names]
+        if len(robots) > 1:
+            picture = portrait.portray_all(robots, (width, height), self.renderer)
+        else:
+            picture = portrait.portray(robots[0], (width, height), self.renderer)
+        portrait.save(out, picture)
+        if self.json:
+            shown = [robot.name for robot in robots]
+            print_json({"picture": str(out), "size": [width, height], "robots": shown})
+        else:
+            say(f"{out}: {len(robots)} robots" if len(robots) > 1 else str(out))
+
+    def _names(self, known: tuple[str, ...]) -> tuple[str, ...]:
+        if self.all and self.robots:
+            raise BodyplanError("--all is every robot; name robots or give --all, not both")
+        if not self.all and not self.robots:
+            raise BodyplanError("no robot is named; name some, or give --all for every robot")
+        return known if self.all else self.robots

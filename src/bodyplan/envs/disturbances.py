@@ -1,0 +1,103 @@
+"""What may make the task less clean than its test mode; everything is off by default.
+
+The original trains under all of these at once (`TRAINING`) and tests under none; how far each goes
+is in the robot's own `randomisation` (reference task, section 6).
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from bodyplan.envs.walking_task import VELOCITY_SCALE, Observation
+from bodyplan.errors import BodyplanError
+from bodyplan.robots.descriptors import ANGLE_SCALE
+from bodyplan.robots.randomisation_ranges import RandomisationRanges
+
+_SET = 0.5  # share of pushes that replace the trunk's velocity
+
+
+@dataclass(frozen=True)
+class Disturbances:
+    """What disturbs the robots."""
+
+    randomise: bool = False
+    """Draw bodies, motors, ground and gravity anew at each reset."""
+    redraw: float = 0.0
+    """Probability per control step of drawing them anew within an episode as well."""
+    pushes: float = 0.0
+    """Probability per control step of a push that changes the trunk's velocity."""
+    commands: float = 0.0
+    """Probability per control step of a new random command."""
+    noise: bool = False
+    """Uniform noise on sensed joint positions and velocities, turn rates and gravity."""
+    dropout: bool = False
+    """Joints and feet that at times are not sensed."""
+
+    def __post_init__(self) -> None:
+        for name in ("redraw", "pushes", "commands"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise BodyplanError(
+                    f"{name} = {getattr(self, name)} is no probability; give one from 0 to 1"
+                )
+
+    def card(self) -> dict[str, Any]:
+        """What the card of recorded data says of them: those that are on; of none, nothing."""
+        changed = {k: v for k, v in asdict(self).items() if v != getattr(CLEAN, k)}
+        return {"conditions": changed} if changed else {}
+
+
+CLEAN = Disturbances()
+"""One MDP a robot: what data, evaluation and published returns are about."""
+TRAINING = Disturbances(
+    randomise=True, redraw=0.002, pushes=0.002, commands=0.002, noise=True, dropout=True
+)
+"""As the original trains, but that the first draw is at the first reset."""
+
+
+def random_commands(rng: np.random.Generator, count: int) -> Float[np.ndarray, "count 3"]:
+    """vx, vy (m/s) and yaw rate (rad/s), each from -1 to 1."""
+    return rng.uniform(-1.0, 1.0, (count, 3))
+
+
+def push(
+    ranges: RandomisationRanges, rng: np.random.Generator, velocity: Float[np.ndarray, "M 3"]
+) -> Float[np.ndarray, "M 3"]:
+    """The trunks' linear velocities (m/s) after a push of each: half are set, half are added to."""
+    blow = rng.uniform(-ranges.push, ranges.push, velocity.shape)
+    replaced = rng.random((len(velocity), 1)) < _SET
+    return np.where(replaced, blow, velocity + ranges.push_growth * blow)
+
+
+def add_noise(
+    conditions: Disturbances,
+    ranges: RandomisationRanges,
+    rng: np.random.Generator,
+    observation: Observation,
+) -> Observation:
+    """What imperfect sensors make of an observation: noise first, then dropout."""
+    if not (conditions.noise or conditions.dropout):
+        return observation
+    joints, feet, general = (part.copy() for part in observation)
+
+    def noise(size: float, shape: tuple[int, ...]) -> Float[np.ndarray, "..."]:
+        return rng.uniform(-size, size, shape)
+
+    if conditions.noise:
+        count = joints.shape[:2]
+        joints[..., 0] += noise(ranges.joint_position_noise / ANGLE_SCALE, count)
+        joints[..., 1] += noise(ranges.joint_velocity_noise / VELOCITY_SCALE, count)
+        rates = general[:, 3:6] + noise(ranges.angular_velocity_noise / 50.0, (len(general), 3))
+        general[:, 3:6] = np.clip(rates, -1.0, 1.0)
+        general[:, 9:12] += noise(ranges.gravity_noise, (len(general), 3))
+    if conditions.dropout:
+        joints[_missing(rng, ranges.dropout, joints.shape[:2])] = 0.0
+        feet[_missing(rng, ranges.dropout, feet.shape[:2])] = -1.0
+    return Observation(joints, feet, general)
+
+
+def _missing(
+    rng: np.random.Generator, probability: float, shape: tuple[int, ...]
+) -> Bool[np.ndarray, "N K"]:
+    return rng.random(shape) < probability

@@ -1,0 +1,296 @@
+"""The walking task: what a robot senses, what it is paid for, when it has fallen.
+
+Pure functions over batches of N states, with the robot's figures as data. The task is that of
+"One Policy to Run Them All" (Bohlinger et al. 2024, arXiv 2409.06366, their public code), slips
+included, so that returns are comparable with published ones. Those slips, kept on purpose:
+
+- the joint-acceleration penalty divides only the present velocity by the control step, so it is
+  nearly a velocity penalty;
+- the time since a foot's last contact is observed before this step's update, so the step of
+  touchdown still shows the air time;
+- contacts are one physics step older than positions and velocities.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from bodyplan.envs.rotations import gravity_in_trunk_frame, into_trunk_frame, roll_pitch
+from bodyplan.errors import BodyplanError
+from bodyplan.robots.descriptors import ANGLE_SCALE
+from bodyplan.robots.model_parameters import ModelParameters
+from bodyplan.robots.task_config import CONTROL_STEP
+
+if TYPE_CHECKING:
+    from bodyplan.robots.robot import Robot
+
+HORIZON = 1000
+"""Control steps in an episode: 20 s."""
+TRACKING_TEMPERATURE = 0.25
+VELOCITY_SCALE = 35.0
+"""rad/s: joint velocities are observed in this unit."""
+AIR_TIME_TARGET = 0.5
+"""Seconds."""
+SOFT_RANGE = 0.9
+"""Share of the joint range, about its middle, that is free of penalty."""
+
+POLICY_GENERAL = slice(3, 12)
+"""The part of `Observation.general` a policy sees: no linear velocity, no height."""
+
+REWARD_TERMS = (
+    "tracking_xy",
+    "tracking_yaw",
+    "z_velocity",
+    "roll_pitch_velocity",
+    "roll_pitch",
+    "nominal_pose",
+    "joint_limit",
+    "joint_velocity",
+    "acceleration",
+    "torque",
+    "action_rate",
+    "collision",
+    "height",
+    "air_time",
+    "symmetry",
+)
+
+Command = tuple[float, float, float]
+"""Wanted vx, vy (m/s) and yaw rate (rad/s) in the trunk frame."""
+
+_NAMED_COMMANDS: dict[str, Command] = {"forward": (1.0, 0.0, 0.0), "backward": (-1.0, 0.0, 0.0)}
+
+
+class Observation(NamedTuple):
+    """What is sensed at one moment, already scaled; leading axes are any batch."""
+
+    joints: Float[np.ndarray, "... J 3"]
+    """Position from nominal, velocity, last action."""
+    feet: Float[np.ndarray, "... F 2"]
+    """Floor contact as -1 or 1, time since the last contact."""
+    general: Float[np.ndarray, "... 13"]
+    """Linear velocity, angular velocity, command, gravity (3 each, trunk frame), height (1)."""
+
+
+class State(NamedTuple):
+    """What the task reads of N simulated robots after a control step."""
+
+    height: Float[np.ndarray, "N"]
+    """Trunk above the floor, m."""
+    gravity: Float[np.ndarray, "N 3"]
+    """Unit vector downwards, trunk frame."""
+    linear_velocity: Float[np.ndarray, "N 3"]
+    """Trunk frame, m/s."""
+    angular_velocity: Float[np.ndarray, "N 3"]
+    """Trunk frame, rad/s."""
+    joint_positions: Float[np.ndarray, "N J"]
+    joint_velocities: Float[np.ndarray, "N J"]
+    torques: Float[np.ndarray, "N J"]
+    """After the motors' limits, N m."""
+    foot_contact: Bool[np.ndarray, "N F"]
+    """Foot against floor."""
+    touching: Bool[np.ndarray, "N G"]
+    """Each of `Robot.contact_geoms` against anything."""
+
+
+def read_state(
+    robot: "Robot",
+    qpos: Float[np.ndarray, "N nq"],
+    qvel: Float[np.ndarray, "N nv"],
+    torques: Float[np.ndarray, "N J"],
+    foot_contact: Bool[np.ndarray, "N F"],
+    touching: Bool[np.ndarray, "N G"],
+) -> State:
+    """The state of N robots from MuJoCo's positions and velocities and from what touches what."""
+    orientation = qpos[:, 3:7]
+    return State(
+        height=qpos[:, 2].copy(),
+        gravity=gravity_in_trunk_frame(orientation),
+        linear_velocity=into_trunk_frame(qvel[:, :3], orientation),
+        angular_velocity=qvel[:, 3:6].copy(),
+        joint_positions=qpos[:, robot.qpos_index],
+        joint_velocities=qvel[:, robot.qvel_index],
+        torques=torques,
+        foot_contact=foot_contact,
+        touching=touching,
+    )
+
+
+class Memory(NamedTuple):
+    """What the task remembers from one control step to the next."""
+
+    last_action: Float[np.ndarray, "N J"]
+    joint_velocities: Float[np.ndarray, "N J"]
+    """Of the step before, rad/s; zero after a reset."""
+    foot_timers: Float[np.ndarray, "N F"]
+    """Seconds since each foot's last contact."""
+
+
+def parse_command(command: str | Sequence[float]) -> Command:
+    """Read `forward`, `backward`, "vx,vy,wz" or the three numbers.
+
+    Raises:
+        BodyplanError: anything else.
+    """
+    if isinstance(command, str) and command in _NAMED_COMMANDS:
+        return _NAMED_COMMANDS[command]
+    parts = command.split(",") if isinstance(command, str) else command
+    try:
+        vx, vy, wz = (float(part) for part in parts)
+        if not np.isfinite([vx, vy, wz]).all():
+            raise ValueError("NaN or infinity")
+    except ValueError as error:
+        raise BodyplanError(
+            f"'{command}' is no command; give forward, backward or three numbers vx,vy,wz"
+        ) from error
+    return (vx, vy, wz)
+
+
+def command_name(command: Command) -> str:
+    """`forward`, `backward` or the three numbers."""
+    for name, named in _NAMED_COMMANDS.items():
+        if named == command:
+            return name
+    return ",".join(f"{number:g}" for number in command)
+
+
+def observe(
+    robot: "Robot",
+    state: State,
+    action: Float[np.ndarray, "N J"],
+    foot_timers: Float[np.ndarray, "N F"],
+    command: Float[np.ndarray, "N 3"],
+    figures: ModelParameters | None = None,
+) -> Observation:
+    """Scale a state into an observation (reference task, section 2).
+
+    `figures` are those of N specimens where they differ from the robot's own.
+    """
+    nominal = (figures or robot.figures).nominal
+    joints = np.stack(
+        [
+            (state.joint_positions - nominal) / ANGLE_SCALE,
+            state.joint_velocities / VELOCITY_SCALE,
+            action / 10.0,
+        ],
+        axis=-1,
+    )
+    if robot.senses_feet:
+        contact = 2.0 * state.foot_contact - 1.0
+        timers = np.clip(foot_timers / 2.5 - 1.0, -1.0, 1.0)
+        feet = np.stack([contact, timers], axis=-1)
+    else:
+        feet = np.full((*foot_timers.shape, 2), -1.0)
+    general = np.concatenate(
+        [
+            np.clip(state.linear_velocity / 10.0, -1.0, 1.0),
+            np.clip(state.angular_velocity / 50.0, -1.0, 1.0),
+            command,
+            state.gravity,
+            np.clip(state.height[:, None] / robot.box_size[2] - 1.0, -1.0, 1.0),
+        ],
+        axis=1,
+    )
+    return Observation(*(part.astype(np.float32) for part in (joints, feet, general)))
+
+
+def reward_terms(
+    robot: "Robot",
+    state: State,
+    action: Float[np.ndarray, "N J"],
+    memory: Memory,
+    command: Float[np.ndarray, "N 3"],
+    figures: ModelParameters | None = None,
+) -> Float[np.ndarray, "N 15"]:
+    """The terms of `REWARD_TERMS` with coefficient and control step (reference task, section 4).
+
+    `figures` are those of N specimens where they differ from the robot's own.
+    """
+    pay, figures = robot.reward, figures or robot.figures
+    velocity, rates = state.linear_velocity, state.angular_velocity
+    q, qd = state.joint_positions, state.joint_velocities
+    error_xy = _squares(velocity[:, :2] - command[:, :2])
+    error_yaw = np.square(rates[:, 2] - command[:, 2])
+    middle, half = _soft_range(figures)
+    timers = memory.foot_timers + CONTROL_STEP * ~state.foot_contact
+    terms = [
+        pay.tracking_xy * np.exp(-error_xy / TRACKING_TEMPERATURE),
+        pay.tracking_yaw * np.exp(-error_yaw / TRACKING_TEMPERATURE),
+        -pay.z_velocity * np.square(velocity[:, 2]),
+        -pay.roll_pitch_velocity * _squares(rates[:, :2]),
+        -pay.roll_pitch * _squares(roll_pitch(state.gravity)),
+        -pay.nominal_pose * _squares((q - figures.nominal)[:, _indices(robot)]),
+        -pay.joint_limit * np.maximum(np.abs(q - middle) - half, 0.0).sum(axis=1),
+        np.zeros(len(q)),  # a joint-velocity term exists in the task with coefficient 0
+        -pay.acceleration * _squares(memory.joint_velocities - qd / CONTROL_STEP),
+        -pay.torque * _squares(state.torques),
+        -pay.action_rate * _squares(action - memory.last_action),
+        -pay.collision * _collisions(robot, state.touching),
+        -pay.height * np.square(state.height - robot.drop_height),
+        pay.air_time * (state.foot_contact * (timers - AIR_TIME_TARGET)).sum(axis=1),
+        -pay.symmetry * _pairs_in_air(robot, state.foot_contact),
+    ]
+    return CONTROL_STEP * np.stack(terms, axis=1)
+
+
+def total_reward(
+    terms: Float[np.ndarray, "N 15"], penalty_scale: float = 1.0
+) -> Float[np.ndarray, "N"]:
+    """Tracking plus scaled penalties, clipped below at zero, as the original does."""
+    return np.maximum(terms[:, :2].sum(axis=1) + penalty_scale * terms[:, 2:].sum(axis=1), 0.0)
+
+
+def has_fallen(robot: "Robot", state: State) -> Bool[np.ndarray, "N"]:
+    """Terminated: a listed geom touches anything, or the trunk is too low."""
+    fallen = np.zeros(len(state.height), bool)
+    if robot.termination.contact_geoms:
+        fallen |= state.touching[:, _contacts(robot, robot.termination.contact_geoms)].any(axis=1)
+    if robot.termination.min_height is not None:
+        fallen |= state.height < robot.termination.min_height
+    return fallen
+
+
+def remember(
+    state: State, action: Float[np.ndarray, "N J"], foot_timers: Float[np.ndarray, "N F"]
+) -> Memory:
+    """What the next control step will need of this one."""
+    timers = np.where(state.foot_contact, 0.0, foot_timers + CONTROL_STEP)
+    return Memory(action, state.joint_velocities, timers)
+
+
+def _squares(values: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N"]:
+    # In one order of summation, however the array lies in memory: a restored one lies otherwise.
+    values = np.ascontiguousarray(values)
+    return np.einsum("nk,nk->n", values, values)
+
+
+def _indices(robot: "Robot") -> list[int]:
+    return [robot.joints.index(name) for name in robot.reward.nominal_pose_joints]
+
+
+def _contacts(robot: "Robot", geoms: tuple[str, ...]) -> list[int]:
+    return [robot.contact_geoms.index(name) for name in geoms]
+
+
+def _soft_range(
+    figures: ModelParameters,
+) -> tuple[Float[np.ndarray, "... J"], Float[np.ndarray, "... J"]]:
+    low, high = figures.joint_range[..., 0], figures.joint_range[..., 1]
+    return (low + high) / 2.0, SOFT_RANGE * (high - low) / 2.0
+
+
+def _collisions(robot: "Robot", touching: Bool[np.ndarray, "N G"]) -> Float[np.ndarray, "N"]:
+    each = touching[:, _contacts(robot, robot.reward.collision_geoms)].sum(axis=1)
+    trunk = touching[:, _contacts(robot, robot.reward.trunk_geoms)].any(axis=1)
+    return (each + trunk).astype(float)
+
+
+def _pairs_in_air(robot: "Robot", foot_contact: Bool[np.ndarray, "N F"]) -> Float[np.ndarray, "N"]:
+    names = [foot.name for foot in robot.feet]
+    pairs = [[names.index(foot) for foot in pair] for pair in robot.reward.symmetry_pairs]
+    count = np.zeros(len(foot_contact))
+    for pair in pairs:
+        count += ~foot_contact[:, pair].any(axis=1)
+    return count

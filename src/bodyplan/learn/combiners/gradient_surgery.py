@@ -1,0 +1,133 @@
+"""Each robot's own gradient of the actor, and steps along weighted sums of them.
+
+PCGrad, CAGrad and Aligned-MTL differ only in the weights, and all three find them from the inner
+products of the gradients alone. So such a method is one function from the Gram matrix `[R, R]`,
+which is tiny, to weights `[R]`; what is large, the gradients, is touched twice.
+
+A robot's gradient comes from its own part of the batch, by a loss that sees no other robot. All of
+them cost little more than the pooled one: each sample still goes forward and back once.
+"""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics, apply_gradients
+from bodyplan.learn.combiners.combiner import ActorLosses, ActorState, GroupIndices
+from bodyplan.learn.networks.architectures import ActorNetwork
+
+
+class RobotGradients(NamedTuple):
+    """What all robots want of the actor, at one point."""
+
+    gradients: Float[Array, "R P"]
+    """Over all parameters as one vector, in the order of `ravel_pytree`."""
+    metrics: Metrics
+    """`[R]`; among them `actor/loss`."""
+
+    @property
+    def gram(self) -> Float[Array, "R R"]:
+        """Inner products; in full precision, for their signs decide."""
+        return jnp.matmul(self.gradients, self.gradients.T, precision="highest")
+
+
+def robot_gradients(
+    policy: ActorNetwork, losses: ActorLosses, batch: ActorBatch, key: PRNGKeyArray
+) -> RobotGradients:
+    """Every robot's gradient of its own loss.
+
+    Where losses take something from all robots together, the batch must be settled first (see
+    `Algorithm.settle`). Robots of like shapes run as one, which keeps the compiled program small.
+    Each has its own noise where the losses draw some, whoever runs beside it.
+    """
+
+    def gradient(batch: ActorBatch, key: PRNGKeyArray) -> tuple[Float[Array, "P"], Metrics]:
+        def loss(policy: ActorNetwork) -> tuple[Array, Metrics]:
+            own, metrics = losses(policy, batch, key)
+            return own[0], {"actor/loss": own, **metrics}
+
+        gradient, metrics = jax.grad(loss, has_aux=True)(policy)
+        return ravel_pytree(gradient)[0], jax.tree.map(lambda values: values[0], metrics)
+
+    keys = jax.random.split(key, len(batch.batches))
+    kinds = _kinds(batch)
+    found = []
+    for robots in kinds:
+        parts = [batch.select([robot]) for robot in robots]
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *parts)
+        found.append(jax.vmap(gradient)(stacked, keys[jnp.array(robots)]))
+    places = jnp.argsort(jnp.array([robot for robots in kinds for robot in robots]))
+    return RobotGradients(*jax.tree.map(lambda *pieces: jnp.concatenate(pieces)[places], *found))
+
+
+def _kinds(batch: ActorBatch) -> list[list[int]]:
+    """The robots, those together whose parts of the batch have the same structure and shapes."""
+    kinds: dict[object, list[int]] = {}
+    for robot in range(len(batch.batches)):
+        leaves, structure = jax.tree.flatten(batch.select([robot]))
+        kind = structure, tuple((jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
+        kinds.setdefault(kind, []).append(robot)
+    return list(kinds.values())
+
+
+class GradientSurgery(ABC):
+    """A combiner that takes one step along a weighted sum of the robots' gradients."""
+
+    @abstractmethod
+    def weigh(self, gram: Float[Array, "R R"], key: PRNGKeyArray) -> Float[Array, "R"]:
+        """From the gradients' inner products to what each gradient weighs in the step."""
+
+    def init(self, policy: ActorNetwork, groups: GroupIndices) -> tuple[()]:
+        """Nothing to remember."""
+        return ()
+
+    def step(
+        self,
+        actor: ActorState,
+        losses: ActorLosses,
+        optimiser: optax.GradientTransformation,
+        batch: ActorBatch,
+        groups: GroupIndices,
+        key: PRNGKeyArray,
+    ) -> tuple[ActorState, Metrics]:
+        """One optimiser step; the groups do not matter.
+
+        The metrics tell how much each robot is at odds with the others: the share of them whose
+        gradients oppose its own, and the mean cosine with theirs.
+        """
+        loss_key, weigh_key = jax.random.split(key)
+        robots = robot_gradients(actor.policy, losses, batch, loss_key)
+        gram = robots.gram
+        unravel = ravel_pytree(actor.policy)[1]
+        weights = self.weigh(gram, weigh_key)
+        direction = jnp.matmul(weights, robots.gradients, precision="highest")
+        policy, state = apply_gradients(
+            optimiser, actor.policy, unravel(direction), actor.optimiser
+        )
+        return ActorState(policy, state, actor.combiner), {
+            **robots.metrics,
+            **conflict_metrics(gram),
+        }
+
+
+def conflict_metrics(gram: Float[Array, "R R"]) -> dict[str, Float[Array, "R"]]:
+    """Each robot's share of negative cosines with the other robots', and their mean."""
+    count = len(gram)
+    others = cosines(gram) * (1.0 - jnp.eye(count))
+    pairs = max(count - 1, 1)
+    return {
+        "actor/conflict": (others < 0.0).sum(axis=1) / pairs,
+        "actor/cosine": others.sum(axis=1) / pairs,
+    }
+
+
+def cosines(gram: Float[Array, "R R"]) -> Float[Array, "R R"]:
+    """Of the angles between gradients; 0 with a gradient that vanishes."""
+    norms = jnp.sqrt(jnp.diag(gram))
+    scale = jnp.outer(norms, norms)
+    return jnp.where(scale > 0.0, gram / jnp.where(scale > 0.0, scale, 1.0), 0.0)

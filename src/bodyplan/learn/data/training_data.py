@@ -1,0 +1,85 @@
+"""Logged data made ready for learning: found sound, with the scales that are to be applied."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax.numpy as jnp
+
+from bodyplan.datasets.dataset import Dataset
+from bodyplan.datasets.episodes import Episodes
+from bodyplan.datasets.format import REBUILD
+from bodyplan.datasets.verification import non_finite, set_faults
+from bodyplan.errors import BodyplanError
+from bodyplan.learn.data.normalisation import (
+    ObservationScale,
+    ObservationScaling,
+    RewardScaling,
+    reward_factor,
+)
+from bodyplan.robots.descriptors import RobotDescriptor
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """R robots' episodes, still on disk, and what becomes of their numbers."""
+
+    robots: tuple[str, ...]
+    episodes: tuple[Episodes, ...]
+    descriptors: tuple[RobotDescriptor, ...]
+    """Of each robot the one set, or all of them on a leading axis."""
+    reward_scales: tuple[float, ...]
+    """Factor on each robot's rewards."""
+    observation_scale: ObservationScale | None
+    """Scale of all observations; a policy trained on them needs it to act."""
+
+    @classmethod
+    def of(
+        cls,
+        dataset: Dataset,
+        reward_scale: RewardScaling = "none",
+        observation_scale: ObservationScaling | ObservationScale | None = "none",
+    ) -> "TrainingData":
+        """Reads a dataset once.
+
+        Args:
+            dataset: an open dataset.
+            reward_scale: `none` or `per_robot`, see `reward_factor`.
+            observation_scale: `none` keeps the environment's scaling, as the paper does; `shared`
+                standardises each kind of number over all robots. Or a scale to use, such as the one
+                that a policy was trained with; None for its having none.
+
+        Raises:
+            BodyplanError: an array holds NaN or infinity, the descriptor sets do not fit the
+                frames, or the returns leave no scale.
+        """
+        for name in dataset.robots:
+            _require_sound(dataset.path / name, dataset.episodes[name])
+        episodes = tuple(dataset.episodes[name] for name in dataset.robots)
+        factors = [
+            reward_factor(name, own, reward_scale)
+            for name, own in zip(dataset.robots, episodes, strict=True)
+        ]
+        if observation_scale == "shared":
+            observation_scale = ObservationScale.of(episodes)
+        return cls(
+            robots=dataset.robots,
+            episodes=episodes,
+            descriptors=tuple(map(_described, episodes)),
+            reward_scales=tuple(factors),
+            observation_scale=(
+                observation_scale if isinstance(observation_scale, ObservationScale) else None
+            ),
+        )
+
+
+def _described(episodes: Episodes) -> RobotDescriptor:
+    sets = episodes.descriptors if episodes.num_descriptors > 1 else episodes.descriptor
+    return RobotDescriptor._make(map(jnp.asarray, sets))
+
+
+def _require_sound(folder: Path, episodes: Episodes) -> None:
+    """Refuses what would pass unseen: sampling checks neither numbers nor places."""
+    for name in non_finite(episodes):
+        raise BodyplanError(f"{folder / name}.npy holds NaN or infinity; {REBUILD}.")
+    for fault in set_faults(folder, episodes):
+        raise BodyplanError(fault)

@@ -1,0 +1,102 @@
+"""metrics.jsonl mirrored to where people like to look: TensorBoard, Weights & Biases.
+
+The file in the run's folder stays the truth. Where a run goes back to its last checkpoint,
+TensorBoard follows; Weights & Biases keeps what it was told first, which is the same on a CPU.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from bodyplan.errors import BodyplanError
+from bodyplan.learn.config import TrainConfig
+
+TENSORBOARD = "tensorboard"
+
+
+class MetricWriter(Protocol):
+    """Something that follows a run."""
+
+    def tell(self, update: int, line: Mapping[str, Any]) -> None:
+        """One line of metrics.jsonl."""
+        ...
+
+    def close(self) -> None:
+        """The run has ended, or stopped."""
+        ...
+
+
+class TensorBoard:
+    """Event files in the run's folder."""
+
+    def __init__(self, folder: Path, update: int) -> None:
+        from tensorboardX import SummaryWriter
+
+        self._writer = SummaryWriter(str(folder / TENSORBOARD), purge_step=update + 1)
+
+    def tell(self, update: int, line: Mapping[str, Any]) -> None:
+        for name, value in flat_metrics(line).items():
+            self._writer.add_scalar(name, value, update)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class WeightsAndBiases:
+    """A run of a project; its id follows from the folder, so that a continued run goes on there."""
+
+    def __init__(self, project: str, folder: Path, settings: Mapping[str, Any]) -> None:
+        """Begin, or go on.
+
+        Raises:
+            BodyplanError: wandb is not installed.
+        """
+        try:
+            import wandb
+        except ImportError as error:
+            raise BodyplanError(
+                "wandb is not installed; `pip install 'bodyplan[track]'` brings it"
+            ) from error
+        where = str(folder.resolve())
+        self._run = wandb.init(
+            project=project,
+            name=folder.name,
+            id=hashlib.sha256(where.encode()).hexdigest()[:16],
+            dir=where,
+            config=dict(settings),
+            resume="allow",
+        )
+
+    def tell(self, update: int, line: Mapping[str, Any]) -> None:
+        self._run.log(flat_metrics(line), step=update)
+
+    def close(self) -> None:
+        self._run.finish()
+
+
+def open_metric_writers(
+    config: TrainConfig, folder: Path, update: int, settings: Mapping[str, Any]
+) -> list[MetricWriter]:
+    """The mirrors that a configuration asks for, as of `update`.
+
+    Raises:
+        BodyplanError: one of them is not installed.
+    """
+    mirrors: list[MetricWriter] = []
+    if config.tensorboard:
+        mirrors.append(TensorBoard(folder, update))
+    if config.wandb:
+        mirrors.append(WeightsAndBiases(config.wandb, folder, settings))
+    return mirrors
+
+
+def flat_metrics(line: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """The numbers of a line under flat names, such as `evaluation/hexapod/return_mean`."""
+    flat: dict[str, float] = {}
+    for name, value in line.items():
+        if isinstance(value, Mapping):
+            flat |= flat_metrics(value, f"{prefix}{name}/")
+        elif isinstance(value, int | float) and name != "update":
+            flat[prefix + name] = float(value)
+    return flat

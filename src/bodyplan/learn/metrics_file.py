@@ -1,0 +1,68 @@
+"""metrics.jsonl: what training logged, one JSON object a line."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bodyplan.errors import BodyplanError
+from bodyplan.storage import atomic_write
+
+
+def name_metrics(metrics: Mapping[str, np.ndarray], robots: Sequence[str]) -> dict[str, float]:
+    """Numbers under their names; one number a robot becomes their mean and `<name>/<robot>`."""
+    line: dict[str, float] = {}
+    for name, values in metrics.items():
+        line[name] = float(np.mean(values))
+        if np.ndim(values):
+            line |= {f"{name}/{robot}": float(v) for robot, v in zip(robots, values, strict=True)}
+    return line
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """All whole lines; the last may have been cut short by a kill."""
+    if not path.is_file():
+        return []
+    lines = []
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(line, dict) and isinstance(line.get("update"), int):
+            lines.append(line)
+    return lines
+
+
+def rewind_lines(path: Path, update: int) -> float:
+    """Drop what was told after `update`; the seconds of training told until then.
+
+    Raises:
+        BodyplanError: the disk is full, or the place cannot be written to.
+    """
+    kept = [line for line in read_lines(path) if line["update"] <= update]
+    with atomic_write(path) as temporary:
+        temporary.write_text("".join(map(_text, kept)), encoding="utf-8")
+    return max((line.get("wall_s", 0.0) for line in kept), default=0.0)
+
+
+def append_line(path: Path, line: Mapping[str, Any]) -> None:
+    """Add one line.
+
+    Raises:
+        BodyplanError: the disk is full, or the place cannot be written to.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(_text(line))
+    except OSError as error:
+        raise BodyplanError(
+            f"{path} cannot be written ({error.strerror}); free some space or choose another "
+            "--out, then run the same command again."
+        ) from error
+
+
+def _text(line: Mapping[str, Any]) -> str:
+    return json.dumps(line, allow_nan=False, default=float) + "\n"

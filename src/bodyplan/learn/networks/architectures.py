@@ -1,0 +1,143 @@
+"""Which networks there are: families of policy, V and twin Q, and their sizes by name.
+
+Sizes decide the family: `NetworkSizes` is URMA's, `FlatSizes` that of plain networks. Whatever
+answers as the protocols here say is a policy, a V or a twin Q.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from jaxtyping import Array, Float
+
+from bodyplan.envs.walking_task import Observation
+from bodyplan.errors import BodyplanError
+from bodyplan.learn.networks import urma_heads
+from bodyplan.learn.networks.body_batch import Body
+from bodyplan.learn.networks.mlp import FlatPolicy, FlatSizes, FlatTwinQ, FlatValue
+from bodyplan.learn.networks.urma import PRESETS, NetworkSizes
+
+Sizes = NetworkSizes | FlatSizes
+FLAT = "flat"
+NAMES = (*PRESETS, FLAT)
+"""What `sizes_of` knows."""
+
+
+class ActorNetwork(Protocol):
+    """A Gaussian over every joint's action."""
+
+    def __call__(
+        self, observation: Observation, body: Body
+    ) -> tuple[Float[Array, "batch joints"], Float[Array, "... joints"]]:
+        """Mean and standard deviation of one robot's actions."""
+        ...
+
+    def over_robots(
+        self, observations: Sequence[Observation], bodies: Sequence[Body]
+    ) -> tuple[tuple[Float[Array, "batch joints"], Float[Array, "... joints"]], ...]:
+        """Mean and standard deviation of each robot's actions."""
+        ...
+
+
+class ValueNetwork(Protocol):
+    """V(s)."""
+
+    def __call__(self, observation: Observation, body: Body) -> Float[Array, "batch"]:
+        """Values of one robot's states."""
+        ...
+
+    def over_robots(
+        self, observations: Sequence[Observation], bodies: Sequence[Body]
+    ) -> tuple[Float[Array, "batch"], ...]:
+        """Values of each robot's states."""
+        ...
+
+
+class TwinQNetwork(Protocol):
+    """Two independent Q(s, a)."""
+
+    def __call__(
+        self, observation: Observation, action: Float[Array, "batch joints"], body: Body
+    ) -> Float[Array, "2 batch"]:
+        """Both estimates for one robot."""
+        ...
+
+    def over_robots(
+        self,
+        observations: Sequence[Observation],
+        actions: Sequence[Float[Array, "batch joints"]],
+        bodies: Sequence[Body],
+    ) -> tuple[Float[Array, "2 batch"], ...]:
+        """Both estimates for each robot."""
+        ...
+
+
+class Architecture(NamedTuple):
+    """What makes each head, from a generator of initial values and the family's sizes."""
+
+    policy: Callable[[np.random.Generator, Any], ActorNetwork]
+    value: Callable[[np.random.Generator, Any], ValueNetwork]
+    twin_q: Callable[[np.random.Generator, Any], TwinQNetwork]
+
+
+_FAMILIES: dict[str, tuple[type[Sizes], Architecture]] = {
+    "urma": (
+        NetworkSizes,
+        Architecture(urma_heads.URMAPolicy, urma_heads.URMAValue, urma_heads.URMATwinQ),
+    ),
+    "flat": (FlatSizes, Architecture(FlatPolicy, FlatValue, FlatTwinQ)),
+}
+"""By the name that a policy's card gives."""
+
+
+def architecture_of(sizes: Sizes) -> Architecture:
+    """The heads that go with these sizes."""
+    return _FAMILIES[_family_name(sizes)][1]
+
+
+def sizes_of(name: str, builds: Sequence[tuple[int, int]]) -> Sizes:
+    """The sizes that a name stands for.
+
+    Args:
+        name: one of `NAMES`.
+        builds: joints and feet of each robot the networks are for.
+
+    Raises:
+        BodyplanError: there is no such name, or `flat` is to be for several robots.
+    """
+    if name not in NAMES:
+        raise BodyplanError(f"no network is called {name}; choose one of {', '.join(NAMES)}")
+    if name != FLAT:
+        return PRESETS[name]
+    if len(builds) != 1:
+        raise BodyplanError(
+            f"network {FLAT} is for one robot and there are {len(builds)}; name one with robots, "
+            f"or choose one of {', '.join(PRESETS)}"
+        )
+    return FlatSizes(*builds[0])
+
+
+def sizes_to_json(sizes: Sizes) -> dict[str, Any]:
+    """For a policy's card."""
+    return {"family": _family_name(sizes), **asdict(sizes)}
+
+
+def sizes_from_json(card: Mapping[str, Any]) -> Sizes:
+    """The sizes on a card; one that names no family is of URMA, once the only one.
+
+    Raises:
+        KeyError: there is no such family.
+        TypeError: a size is unknown to it.
+    """
+    kind, _ = _FAMILIES[card.get("family", "urma")]
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in card.items()
+        if name != "family"
+    }
+    return kind(**fields)
+
+
+def _family_name(sizes: Sizes) -> str:
+    return next(name for name, (kind, _) in _FAMILIES.items() if isinstance(sizes, kind))

@@ -1,0 +1,94 @@
+"""How robots' steps are spread over returns: one small histogram a robot, datasets overlaid.
+
+The counterpart of Figure 8 of the paper (arXiv 2602.18025). All robots of a figure share the
+vertical scale, and each has its own expert at the same place, so that panels compare at a glance.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from bodyplan.datasets.statistics import Statistics
+from bodyplan.report.figure_style import PALETTE
+from bodyplan.report.small_multiples import INK, MUTED, entitle, new_panels
+
+_DASHES = {"expert": (0, (3, 2)), "best tenth": (0, (1, 2))}
+
+
+def draw_return_histograms(sets: Mapping[str, Sequence[Statistics]], path: Path) -> None:
+    """Writes the figure of one or more datasets; robots need not be in all of them.
+
+    Args:
+        sets: the statistics of each dataset's robots, by the name the legend gives it.
+        path: its suffix decides the format.
+    """
+    colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(sets)}
+    robots = list(dict.fromkeys(row.robot for rows in sets.values() for row in rows))
+    with new_panels(len(robots), path) as panels:
+        for axes, robot in zip(panels.axes, robots, strict=True):
+            present = {
+                name: row for name, rows in sets.items() for row in rows if row.robot == robot
+            }
+            _panel(axes, robot, present, colours)
+        shares = [max(row.histogram.steps) / row.steps for rows in sets.values() for row in rows]
+        panels.axes[0].set_ylim(0.0, 106.0 * max(shares))  # and with it that of all
+        panels.legend(_keys(colours, sets))
+        panels.label("full return of the episode a step is in", "share of steps, %")
+
+
+def _panel(
+    axes: Axes, robot: str, present: Mapping[str, Statistics], colours: Mapping[str, str]
+) -> None:
+    solid = 0.55 if len(present) > 1 else 0.8
+    for name, row in present.items():
+        shares = 100.0 * np.array(row.histogram.steps) / row.steps
+        edges, colour = np.array(row.histogram.edges), colours[name]
+        axes.stairs(shares, edges, fill=True, color=colour, alpha=solid, linewidth=0.0)
+        axes.stairs(shares, edges, color=colour, linewidth=0.8)
+    for name, row in present.items():
+        axes.plot(
+            row.full_return_mean,
+            -0.035,
+            marker="^",
+            markersize=4.5,
+            color=colours[name],
+            transform=axes.get_xaxis_transform(),
+            clip_on=False,
+            zorder=5,
+        )
+    for name, row in present.items():
+        reference = row.reference
+        known = reference.source == "expert"
+        axes.axvline(
+            reference.value,
+            color=INK if known else colours[name],
+            linewidth=0.9,
+            linestyle=_DASHES[reference.source],
+        )
+    entitle(axes, robot)
+    axes.set_xlim(0.0, max(row.histogram.edges[-1] for row in present.values()))
+    axes.locator_params(axis="x", nbins=4)
+    axes.tick_params(axis="x", pad=4.0)
+
+
+def _keys(
+    colours: Mapping[str, str], sets: Mapping[str, Sequence[Statistics]]
+) -> list[Patch | Line2D]:
+    """What the legend explains."""
+    sources = {row.reference.source for rows in sets.values() for row in rows}
+    keys: list[Patch | Line2D] = [
+        Patch(facecolor=colour, alpha=0.7, label=name) for name, colour in colours.items()
+    ]
+    mean = Line2D([], [], color=MUTED, marker="^", linestyle="", markersize=4.5)
+    mean.set_label("mean of the steps")
+    keys.append(mean)
+    keys += [
+        Line2D([], [], color=INK, linewidth=0.9, linestyle=dashes, label=f"return of the {source}")
+        for source, dashes in _DASHES.items()
+        if source in sources
+    ]
+    return keys

@@ -1,0 +1,122 @@
+"""What a run folder says, read without insisting that it is complete."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bodyplan.errors import BodyplanError
+from bodyplan.learn.metrics_file import read_lines
+from bodyplan.storage import read_json
+
+RecordedCurve = tuple[list[float], list[float]]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run's files in memory. What has not been written yet is empty."""
+
+    path: Path
+    config: dict[str, Any]
+    metrics: tuple[dict[str, Any], ...]
+    """Lines of metrics.jsonl, in order of updates."""
+    evaluation: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: str | Path) -> "RunRecord":
+        """Read a run folder.
+
+        Raises:
+            BodyplanError: the folder holds no run, or a file in it is damaged.
+        """
+        path = Path(path)
+        if not (path / "config.json").is_file():
+            raise BodyplanError(
+                f"{path} is not a run (it has no config.json); give a folder that "
+                "`bodyplan train` has written"
+            )
+        evaluation = path / "evaluation.json"
+        return cls(
+            path=path,
+            config=read_json(path / "config.json"),
+            metrics=tuple(
+                sorted(read_lines(path / "metrics.jsonl"), key=lambda line: line["update"])
+            ),
+            evaluation=read_json(evaluation) if evaluation.is_file() else {},
+        )
+
+    @property
+    def name(self) -> str:
+        """Of the folder."""
+        return self.path.resolve().name
+
+    @property
+    def robots(self) -> tuple[str, ...]:
+        """Robots of the run, in its order."""
+        return tuple(self.config.get("robots") or self.scores)
+
+    @property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """Robots that shared actor steps; one group where the run has none."""
+        return tuple(tuple(group) for group in self.config.get("groups") or [self.robots])
+
+    @property
+    def scores(self) -> dict[str, dict[str, Any]]:
+        """Each robot's entry of the evaluation."""
+        return self.evaluation.get("robots") or {}
+
+    def curve(self, key: str) -> RecordedCurve:
+        """Updates and values of one metric, its mean over the robots where it was logged for each;
+        empty where it was not logged.
+        """
+        own = [f"{key}/{robot}" for robot in self.robots]
+        points = []
+        for line in self.metrics:
+            values = [number(line.get(name)) for name in ([key] if key in line else own)]
+            known = [value for value in values if value is not None]
+            points.append((float(line["update"]), sum(known) / len(known) if known else None))
+        return _columns(points)
+
+    def curves(self, key: str) -> dict[str, RecordedCurve]:
+        """The metric of each robot, logged as `<key>/<robot>`."""
+        found = {robot: self.curve(f"{key}/{robot}") for robot in self.robots}
+        return {robot: curve for robot, curve in found.items() if curve[0]}
+
+    def evaluations(self) -> dict[str, RecordedCurve]:
+        """Mean return of each robot in the evaluations made during training."""
+        lines = [line for line in self.metrics if isinstance(line.get("evaluation"), dict)]
+        found = {
+            robot: _columns(
+                [
+                    (
+                        float(line["update"]),
+                        number(line["evaluation"].get(robot, {}).get("return_mean")),
+                    )
+                    for line in lines
+                ]
+            )
+            for robot in self.robots
+        }
+        return {robot: curve for robot, curve in found.items() if curve[0]}
+
+
+def number(value: Any) -> float | None:
+    """The value as a finite number, or None."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def flatten_metrics(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Settings of a nested configuration under dotted names."""
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from flatten_metrics(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _columns(points: list[tuple[float, float | None]]) -> RecordedCurve:
+    known = [(x, y) for x, y in points if y is not None]
+    return [x for x, _ in known], [y for _, y in known]

@@ -1,0 +1,145 @@
+"""Plain motors in place of the actuators that a model came with."""
+
+from typing import NamedTuple
+
+import mujoco
+import numpy as np
+
+from bodyplan.robots.kinematic_tree import bounds, driven_hinges, driving, shapes
+from bodyplan.robots.validation.model_checks import servo
+from bodyplan.robots.validation.problem import name_list
+
+PLAUSIBLE = 3.0
+"""Torque limits over mass, gravity and height; the packaged robots have 0.02 to 1.6."""
+USUAL = 0.5
+"""A guess in the same unit."""
+SERVO_ANGLE = 0.25
+"""rad: a servo without a force limit is taken to reach its own at this error."""
+
+
+class Torque(NamedTuple):
+    """What a joint's motor can do."""
+
+    limit: float
+    """N m."""
+    guess: str
+    """What the figure was guessed from; empty where the model says it."""
+
+
+class Replaced(NamedTuple):
+    """What became of a model's actuators."""
+
+    changes: list[str]
+    guesses: list[str]
+
+
+def motorise(spec: mujoco.MjSpec, model: mujoco.MjModel) -> Replaced:
+    """Give each driven hinge one motor of gear 1, with the torque it had.
+
+    A model without any actuator gets one on every hinge without a spring.
+
+    Args:
+        spec: the model, which is changed.
+        model: the same, compiled.
+    """
+    if model.nu and all(_is_plain(model, actuator) for actuator in range(model.nu)):
+        return Replaced([], [])
+    burden = _burden(model)
+    joints = driven_hinges(model) if model.nu else _unsprung(model)
+    actuators = [[i for i in range(model.nu) if driving(model, i) == joint] for joint in joints]
+    torques = [
+        _torque(model, joint, own, burden) for joint, own in zip(joints, actuators, strict=True)
+    ]
+    for actuator in list(spec.actuators):
+        spec.delete(actuator)
+    names = [model.joint(joint).name for joint in joints]
+    for name, torque in zip(names, torques, strict=True):
+        _add(spec, name, torque.limit)
+    used = {actuator for own in actuators for actuator in own}
+    before = _kinds(model, used) if used else "nothing"
+    changes = [f"plain motors on {len(joints)} joints, which had {before}"]
+    lost = [model.actuator(i).name or f"number {i + 1}" for i in range(model.nu) if i not in used]
+    changes += [f"actuators that drive no hinge removed: {name_list(lost)}"] if lost else []
+    return Replaced(changes, _guesses(names, torques))
+
+
+def _is_plain(model: mujoco.MjModel, actuator: int) -> bool:
+    joint = driving(model, actuator)
+    gear = model.actuator_gear[actuator, 0] * model.actuator_gainprm[actuator, 0]
+    hinge = joint >= 0 and model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_HINGE.value
+    limit = model.actuator_ctrlrange[actuator, 1] > 0.0
+    return bool(hinge and limit and gear == 1.0 and not servo(model, actuator))
+
+
+def _burden(model: mujoco.MjModel) -> float:
+    """Weight times the height of the root over the lowest shape, N m."""
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    low = bounds(model, data, shapes(model))[0][:, 2].min()
+    height = max(float(data.xpos[1, 2] - low), 0.1 * model.stat.extent)
+    return float(model.body_mass.sum()) * 9.81 * height
+
+
+def _unsprung(model: mujoco.MjModel) -> list[int]:
+    hinges = model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE.value
+    return [int(joint) for joint in np.flatnonzero(hinges & (model.jnt_stiffness == 0.0))]
+
+
+def _torque(model: mujoco.MjModel, joint: int, actuators: list[int], burden: float) -> Torque:
+    """The torque limit of a joint: what its actuator says, else the joint itself, else a guess."""
+    told = [_told(model, actuator) for actuator in actuators]
+    if model.jnt_actfrclimited[joint]:
+        told.append(float(model.jnt_actfrcrange[joint, 1]))
+    limits = [limit for limit in told if 0.0 < limit < PLAUSIBLE * burden]
+    if limits:
+        return Torque(min(limits), "")
+    for actuator in actuators:
+        if servo(model, actuator) == "a position servo":
+            stiffness = -model.actuator_biasprm[actuator, 1] * _gear(model, actuator) ** 2
+            if 0.0 < SERVO_ANGLE * stiffness < PLAUSIBLE * burden:
+                limit = float(f"{SERVO_ANGLE * stiffness:.3g}")
+                return Torque(limit, f"its kp times {SERVO_ANGLE:g} rad")
+    return Torque(
+        float(f"{USUAL * burden:.2g}"), f"{USUAL:g} of the robot's weight times its height"
+    )
+
+
+def _told(model: mujoco.MjModel, actuator: int) -> float:
+    """The joint torque that an actuator's own limits allow, N m; infinite without any."""
+    gear, limits = abs(_gear(model, actuator)), [np.inf]
+    if model.actuator_forcelimited[actuator]:
+        limits.append(float(np.abs(model.actuator_forcerange[actuator]).max()) * gear)
+    if model.actuator_ctrllimited[actuator] and not servo(model, actuator):
+        gain = abs(float(model.actuator_gainprm[actuator, 0]))
+        limits.append(float(np.abs(model.actuator_ctrlrange[actuator]).max()) * gain * gear)
+    return min(limits)
+
+
+def _gear(model: mujoco.MjModel, actuator: int) -> float:
+    return float(model.actuator_gear[actuator, 0])
+
+
+def _add(spec: mujoco.MjSpec, joint: str, limit: float) -> None:
+    motor = spec.add_actuator(name=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT, target=joint)
+    motor.set_to_motor()
+    # The model's defaults for actuators may say other things, so all that matters is said here.
+    motor.gear = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    motor.ctrllimited, motor.ctrlrange = True, [-limit, limit]
+    motor.forcelimited, motor.forcerange = False, [0.0, 0.0]
+    motor.actlimited, motor.inheritrange = False, 0.0
+
+
+def _kinds(model: mujoco.MjModel, actuators: set[int]) -> str:
+    kinds = {servo(model, i) or "a motor of another gear or without a ctrlrange" for i in actuators}
+    return " and ".join(sorted(kinds))
+
+
+def _guesses(names: list[str], torques: list[Torque]) -> list[str]:
+    """One line for each way of guessing."""
+    lines = []
+    for way in dict.fromkeys(torque.guess for torque in torques if torque.guess):
+        own = [name for name, torque in zip(names, torques, strict=True) if torque.guess == way]
+        sizes = sorted({torque.limit for torque in torques if torque.guess == way})
+        size = f"{sizes[0]:g}" if len(sizes) == 1 else f"{sizes[0]:g} to {sizes[-1]:g}"
+        lines.append(f"torque limits of {name_list(own)}: {size} N m, {way}")
+    return lines

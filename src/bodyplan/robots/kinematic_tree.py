@@ -1,0 +1,134 @@
+"""The parts of a compiled body: its root, what has a motor, its limbs, how far its shapes reach.
+
+This is the anatomy of any MJCF, read before anything is known of a walk: `inspection.py` judges by
+it and `inference.py` guesses by it.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import mujoco
+import numpy as np
+from jaxtyping import Float
+
+from bodyplan.robots.contact_sensors import FLOOR
+
+ANY_ANGLE = (-np.pi, np.pi)
+"""rad: the range of a joint that has none."""
+
+
+class Limb(NamedTuple):
+    """A chain of motors that nothing with a motor hangs on."""
+
+    joints: tuple[int, ...]
+    """Ids of its driven joints, from the trunk outwards."""
+    geoms: tuple[int, ...]
+    """Ids of the shapes beyond its last joint that can touch the floor."""
+
+
+def free_bodies(model: mujoco.MjModel) -> list[int]:
+    """Ids of the bodies that fly free, in the model's order."""
+    free = model.jnt_type == mujoco.mjtJoint.mjJNT_FREE.value
+    return [int(body) for body in model.jnt_bodyid[free]]
+
+
+def driving(model: mujoco.MjModel, actuator: int) -> int:
+    """Id of the joint that an actuator drives; -1 where it drives something else."""
+    on_joint = model.actuator_trntype[actuator] == mujoco.mjtTrn.mjTRN_JOINT.value
+    return int(model.actuator_trnid[actuator, 0]) if on_joint else -1
+
+
+def driven_hinges(model: mujoco.MjModel) -> list[int]:
+    """Ids of the hinge joints with an actuator of any kind, in the model's order."""
+    driven = {driving(model, i) for i in range(model.nu)}
+    hinges = np.flatnonzero(model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE.value)
+    return [int(joint) for joint in hinges if joint in driven]
+
+
+def joint_ranges(model: mujoco.MjModel, joints: Sequence[int]) -> Float[np.ndarray, "J 2"]:
+    """rad; all angles for a joint without limits."""
+    limited = model.jnt_limited[joints].astype(bool)
+    return np.where(limited[:, None], model.jnt_range[joints], ANY_ANGLE)
+
+
+def chain(model: mujoco.MjModel, body: int) -> list[int]:
+    """Ids of a body's joints and of those above it, from the root outwards."""
+    joints: list[int] = []
+    while body:
+        first = int(model.body_jntadr[body])
+        joints = [*range(first, first + int(model.body_jntnum[body])), *joints]
+        body = int(model.body_parentid[body])
+    return joints
+
+
+def limbs(model: mujoco.MjModel, driven: Sequence[int]) -> list[Limb]:
+    """The limbs of a body that end in shapes which can touch the floor, in the model's order."""
+    chains = [
+        [j for j in chain(model, int(model.jnt_bodyid[joint])) if j in driven and j <= joint]
+        for joint in driven
+    ]
+    inner = {joint for own in chains for joint in own[:-1]}
+    ends = {own[-1]: own for own in chains if own[-1] not in inner}
+    carried: dict[int, list[int]] = {end: [] for end in ends}
+    for geom in range(model.ngeom):
+        above = [j for j in chain(model, int(model.geom_bodyid[geom])) if j in driven]
+        if above and above[-1] in carried and can_touch_floor(model, geom):
+            carried[above[-1]].append(geom)
+    return [Limb(tuple(ends[end]), tuple(geoms)) for end, geoms in carried.items() if geoms]
+
+
+def can_touch_floor(model: mujoco.MjModel, geom: int) -> bool:
+    """Whether a shape collides with the floor, the model's own or the one that is added."""
+    floor = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_GEOM, FLOOR)
+    kind, affinity = 1, 1
+    if floor >= 0:
+        kind, affinity = model.geom_contype[floor], model.geom_conaffinity[floor]
+    if model.geom_contype[geom] & affinity or kind & model.geom_conaffinity[geom]:
+        return True
+    pairs = zip(model.pair_geom1, model.pair_geom2, strict=True)
+    return floor >= 0 and any({int(a), int(b)} == {geom, floor} for a, b in pairs)
+
+
+def shapes(model: mujoco.MjModel) -> list[int]:
+    """Ids of the geoms on moving bodies."""
+    return [geom for geom in range(model.ngeom) if model.body_weldid[model.geom_bodyid[geom]]]
+
+
+def bounds(
+    model: mujoco.MjModel, data: mujoco.MjData, geoms: Sequence[int]
+) -> tuple[Float[np.ndarray, "G 3"], Float[np.ndarray, "G 3"]]:
+    """Lowest and highest corner of the box around each shape, along the world's axes (m)."""
+    corners = []
+    for geom in geoms:
+        centre, turn = data.geom_xpos[geom], data.geom_xmat[geom].reshape(3, 3)
+        corners.append([centre - reach(model, geom, -turn), centre + reach(model, geom, turn)])
+    low, high = np.array(corners).reshape(-1, 2, 3).transpose(1, 0, 2)
+    return low, high
+
+
+def reach(
+    model: mujoco.MjModel, geom: int, directions: Float[np.ndarray, "... 3"]
+) -> Float[np.ndarray, "..."]:
+    """How far a shape extends from its centre in unit directions of its own frame (m)."""
+    return np.asarray(_reach(model, geom, directions))
+
+
+def _reach(
+    model: mujoco.MjModel, geom: int, directions: Float[np.ndarray, "... 3"]
+) -> np.floating | np.ndarray:
+    kinds, kind, size = mujoco.mjtGeom, model.geom_type[geom], model.geom_size[geom]
+    along = np.abs(directions[..., 2])
+    if kind == kinds.mjGEOM_MESH.value:
+        mesh = model.geom_dataid[geom]
+        first = model.mesh_vertadr[mesh]
+        points = model.mesh_vert[first : first + model.mesh_vertnum[mesh]]
+        return (directions @ points.T).max(axis=-1)
+    if kind == kinds.mjGEOM_SPHERE.value:
+        return np.full(along.shape, size[0])
+    if kind == kinds.mjGEOM_CAPSULE.value:
+        return size[0] + size[1] * along
+    if kind == kinds.mjGEOM_CYLINDER.value:
+        return size[0] * np.sqrt(np.maximum(1.0 - along**2, 0.0)) + size[1] * along
+    if kind == kinds.mjGEOM_ELLIPSOID.value:
+        return np.sqrt(directions**2 @ size**2)
+    return np.abs(directions) @ size

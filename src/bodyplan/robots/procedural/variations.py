@@ -1,0 +1,264 @@
+"""Variations of a packaged robot: other sizes, masses, limb lengths, motors and gains.
+
+A variation is made in the robot's own two files, number by number, each by the power of length and
+mass that it has. A robot that is only larger is the same robot seen from nearer: with gravity as it
+is, lengths grow with s, masses with s^3, torques with s^4, times with the root of s, so that it
+moves as the small one does in slow motion (Froude scaling). What is left alone is the task's and
+not the body's: contacts, the control step, what walking pays.
+
+Left and right keep their symmetry, because a limb's kind, not its side, decides its factors.
+"""
+
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from itertools import chain
+from math import ceil, inf, sqrt
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from bodyplan.errors import BodyplanError
+from bodyplan.robots import loader, registry
+from bodyplan.robots.procedural.robot_design import RobotDesign, measure_pose, rounded
+from bodyplan.robots.robot import Robot
+
+SIZES = (2 / 3, 3 / 2)
+PROPORTIONS = (0.85, 1 / 0.85)
+"""Lengths of limbs relative to the body's size."""
+STRENGTH_RANGE = (0.8, 1 / 0.8)
+"""Masses, torque limits and gains relative to what size asks for."""
+
+
+class Proportion(NamedTuple):
+    """Factors on one kind of limb, besides those of size."""
+
+    length: float = 1.0
+    mass: float = 1.0
+
+
+EVEN = Proportion()
+
+
+@dataclass(frozen=True)
+class Variation:
+    """How a robot differs from its origin; every figure is a factor."""
+
+    size: float = 1.0
+    """On all lengths; masses follow with its cube."""
+    trunk: Proportion = EVEN
+    upper_legs: Proportion = EVEN
+    """The first half of a leg's joints: hips and thighs."""
+    lower_legs: Proportion = EVEN
+    """Knees, shanks and feet; where linkages close over the knee, they follow the upper legs."""
+    upper_body: Proportion = EVEN
+    """Whatever hangs on the trunk and carries no foot: arms, head, a torso on a waist."""
+    torque: float = 1.0
+    """On torque limits, besides what weight and leg length ask for."""
+    gains: float = 1.0
+    """On kp, and its root on kd, likewise."""
+
+    def __post_init__(self) -> None:
+        factors = [self.size, *chain(*self._proportions().values()), self.torque, self.gains]
+        if not all(0.0 < factor < inf for factor in factors):
+            raise BodyplanError(f"{self} has a factor that is not positive; 1 changes nothing")
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> "Variation":
+        """One at random, each factor log-uniform in its range."""
+
+        def factor(bounds: tuple[float, float]) -> float:
+            return float(np.exp(rng.uniform(*np.log(bounds))))
+
+        def proportion() -> Proportion:
+            return Proportion(factor(PROPORTIONS), factor(STRENGTH_RANGE))
+
+        kinds = [field.name for field in fields(cls) if field.type is Proportion]
+        return cls(
+            size=factor(SIZES),
+            **{kind: proportion() for kind in kinds},
+            torque=factor(STRENGTH_RANGE),
+            gains=factor(STRENGTH_RANGE),
+        )
+
+    def of_kind(self, kind: str) -> Proportion:
+        """Factors of one kind of limb, size included."""
+        length, mass = self._proportions()[kind]
+        return Proportion(self.size * length, self.size**3 * mass)
+
+    def _proportions(self) -> dict[str, Proportion]:
+        return {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.type is Proportion
+        }
+
+
+class _Strength(NamedTuple):
+    """What joints and motors must grow by when weight and legs do."""
+
+    torque: float
+    time: float
+    inertia: float
+
+
+def vary(origin: str, variation: Variation, name: str | None = None) -> RobotDesign:
+    """A packaged robot, varied.
+
+    Args:
+        origin: name of a packaged robot.
+        variation: factors on its figures.
+        name: of the new robot; `<origin>_varied` where not given.
+
+    Raises:
+        BodyplanError: no packaged robot is called so.
+    """
+    if origin not in registry.packaged_robots():
+        raise BodyplanError(
+            f"'{origin}' is no packaged robot; vary one of {', '.join(registry.packaged_robots())}"
+        )
+    name = name or f"{origin}_varied"
+    source = registry.find_model(origin)
+    figures = loader.read_figures(source)
+    tree = ET.parse(source).getroot()
+    kinds = _kinds(tree, figures)
+    if tree.find("equality") is not None:  # its linkages close over the knee
+        variation = replace(variation, lower_legs=variation.upper_legs)
+    factors = {body: variation.of_kind(kind) for body, kind in kinds.items()}
+    strength = _strength(tree, variation, factors)
+    _change_body(tree, factors, strength, variation)
+    tree.set("model", name)
+    _change_figures(figures, tree, factors, strength, variation)
+    present = dict.fromkeys(kinds.values())
+    lengths = ", ".join(f"{kind} {variation.of_kind(kind).length:.2f}" for kind in present)
+    figures["description"] += f"; lengths varied: {lengths.replace('_', ' ')}"
+    figures["provenance"] = f"varied from {origin}: {figures.get('provenance', '')}"
+    draft = RobotDesign(name, ET.tostring(tree, encoding="unicode") + "\n", figures, origin)
+    clearance, below, around = _room(origin)
+    size = variation.size
+    return draft.settled(size * clearance, size * below, size * around)
+
+
+@cache
+def _room(origin: str) -> tuple[float, Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
+    """What a packaged robot has between its shapes and the floor, and its box (`settled`)."""
+    robot = Robot.load(origin)
+    at = measure_pose(robot)
+    return robot.drop_height + at.sole, robot.box_min - at.box_min, robot.box_size - at.box_size
+
+
+def _kinds(tree: ET.Element, figures: dict[str, Any]) -> dict[str, str]:
+    """Which kind of limb each body belongs to, by name."""
+    driven = set(figures["joints"]["names"])
+    soles = {foot["geoms"][0] for foot in figures["feet"].values()}
+    joints = {
+        body: sum(joint.get("name") in driven for joint in body.findall("joint"))
+        for body in tree.iter("body")
+    }
+    feet = {body: sum(geom.get("name") in soles for geom in body.iter("geom")) for body in joints}
+
+    def kind(path: tuple[ET.Element, ...]) -> str:
+        limb = next((i for i, part in enumerate(path) if i and feet[part] < 2), None)
+        if limb is None:
+            return "trunk"
+        if not feet[path[limb]]:
+            return "upper_body"
+        to_foot = [part for part in path[limb].iter("body") if feet[part]]
+        passed = sum(joints[part] for part in path[limb:])
+        upper = passed <= ceil(sum(joints[part] for part in to_foot) / 2)
+        return "upper_legs" if upper else "lower_legs"
+
+    return {path[-1].get("name", ""): kind(path) for path in _paths(tree.iter("body"))}
+
+
+def _paths(bodies: Iterable[ET.Element]) -> Iterator[tuple[ET.Element, ...]]:
+    """Each body with all that it hangs on, from the root."""
+    above: dict[ET.Element, tuple[ET.Element, ...]] = {}
+    for body in bodies:  # parents come before their children
+        path = (*above.get(body, ()), body)
+        above.update(dict.fromkeys(body.findall("body"), path))
+        yield path
+
+
+def _strength(tree: ET.Element, variation: Variation, factors: dict[str, Proportion]) -> _Strength:
+    masses = {
+        body.get("name", ""): float(inertial.get("mass", 0.0))
+        for body in tree.iter("body")
+        for inertial in body.findall("inertial")
+    }
+    weight = sum(mass * factors[body].mass for body, mass in masses.items()) / sum(masses.values())
+    upper, lower = variation.of_kind("upper_legs").length, variation.of_kind("lower_legs").length
+    length = sqrt(upper * lower)
+    return _Strength(torque=weight * length, time=sqrt(length), inertia=weight * length**2)
+
+
+def _change_body(
+    tree: ET.Element,
+    factors: dict[str, Proportion],
+    strength: _Strength,
+    variation: Variation,
+) -> None:
+    for body in tree.iter("body"):
+        length, mass = factors[body.get("name", "")]
+        for child in body:
+            if child.tag in ("body", "inertial", "geom", "joint"):
+                _scale(child, pos=length)
+            if child.tag == "inertial":
+                _scale(child, mass=mass, diaginertia=mass * length**2)
+            if child.tag == "geom":
+                _scale(child, size=length)
+    for joint in tree.iter("joint"):  # those of the defaults included
+        _scale(
+            joint,
+            damping=strength.torque * strength.time,
+            armature=strength.inertia,
+            stiffness=strength.torque,
+            frictionloss=strength.torque,
+        )
+    for motor in tree.iter("motor"):
+        _scale(motor, ctrlrange=strength.torque * variation.torque)
+    for loop in tree.iter("connect"):
+        _scale(loop, anchor=factors[loop.get("body1", "")].length)
+
+
+def _change_figures(
+    figures: dict[str, Any],
+    tree: ET.Element,
+    factors: dict[str, Proportion],
+    strength: _Strength,
+    variation: Variation,
+) -> None:
+    control, joints, reward = (figures[table] for table in ("control", "joints", "reward"))
+    control["kp"] = rounded(control["kp"] * strength.torque * variation.gains)
+    damping = strength.torque * strength.time * sqrt(variation.gains)
+    control["kd"] = rounded(control["kd"] * damping)
+    velocity = joints["max_velocity"]
+    limits = velocity if isinstance(velocity, list) else [velocity]
+    slower = [rounded(limit / strength.time) for limit in limits]
+    joints["max_velocity"] = slower if isinstance(velocity, list) else slower[0]
+    # The only coefficient that differs with a robot's size keeps its share of the reward.
+    reward["torque"] = rounded(reward["torque"] / strength.torque**2)
+    if "min_height" in figures["termination"]:
+        height = figures["termination"]["min_height"]
+        figures["termination"]["min_height"] = rounded(height * strength.time**2)
+    carriers = {
+        geom.get("name"): body.get("name", "")
+        for body in tree.iter("body")
+        for geom in body.findall("geom")
+    }
+    for foot in figures["feet"].values():
+        if "point" in foot:
+            length = factors[carriers[foot["geoms"][0]]].length
+            foot["point"] = [rounded(length * x) for x in foot["point"]]
+    # Its ranges of mass, length and gains are about the origin; the defaults suit any size.
+    figures.pop("randomisation", None)
+
+
+def _scale(element: ET.Element, **factors: float) -> None:
+    """Multiply the numbers of some of an element's attributes, where it has them."""
+    for attribute, factor in factors.items():
+        if attribute in element.attrib:
+            numbers = [float(number) * factor for number in element.attrib[attribute].split()]
+            element.set(attribute, " ".join(f"{number:.9g}" for number in numbers))

@@ -1,0 +1,171 @@
+"""Everything that is wrong with a robot's files, in one go, each with its fix.
+
+The MJCF comes first (is it one, are its meshes there, does it compile), then the body, then the
+TOML and whether it fits the body, then the nominal pose in physics. Each stage needs the ones
+before it. Where there is no TOML, one is inferred and inspected in its place.
+"""
+
+import tomllib
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import mujoco
+
+from bodyplan.errors import BodyplanError
+from bodyplan.robots import loader
+from bodyplan.robots.contact_sensors import FLOOR, add_contact_sensors
+from bodyplan.robots.inference.gain_trial import on_trial
+from bodyplan.robots.inference.infer_config import infer, inferred_text
+from bodyplan.robots.inference.missing_names import Nameless, readable
+from bodyplan.robots.model_files import is_urdf, missing_files, read_model
+from bodyplan.robots.robot import Robot
+from bodyplan.robots.validation.model_checks import body_problems
+from bodyplan.robots.validation.name_checks import fit_problems, name_problems
+from bodyplan.robots.validation.pose_checks import standing_problems
+from bodyplan.robots.validation.problem import Problem, errors
+from bodyplan.robots.validation.toml_schema import entry_problems
+
+HINTS = {
+    "mass and inertia of moving": (
+        "give this body mass: an <inertial>, a geom with a density, or a welded child that has some"
+    ),
+    "unknown transmission target": "name a joint that the model has",
+    "unknown default class": "add the <default class=...>, or remove class=...",
+    "repeated name": "give each element of a kind its own name",
+    "Error opening file": "put the file there, or correct its path",
+    "more than 6 dofs": "keep <freejoint/> for the root body only, and hinges for the others",
+    "invalid qpos size": "remove the keyframe or give it a figure for each coordinate of qpos",
+    "Schema violation": "correct the element or attribute, or remove it",
+    "XML parse error": "make it well-formed XML",
+}
+
+
+class Validation(NamedTuple):
+    """What was found."""
+
+    problems: list[Problem]
+    toml: str | None = None
+    """Text of an inferred TOML, where the robot has none and one could be inferred."""
+    offer: str = ""
+    """The fix of the note that there is none."""
+
+    @property
+    def usable(self) -> bool:
+        return not errors(self.problems)
+
+
+def validate_robot(mjcf: Path) -> Validation:
+    """Look for everything that is wrong with a robot.
+
+    Args:
+        mjcf: its MJCF; the TOML lies beside it, if there is one.
+    """
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", UserWarning)
+        found = _inspected(mjcf)
+    told = dict.fromkeys(str(own.message) for own in said)
+    notes = [Problem("note", str(mjcf), f"MuJoCo says: {text}", "see its manual") for text in told]
+    return found._replace(problems=[*found.problems, *notes])
+
+
+def _inspected(mjcf: Path) -> Validation:
+    try:
+        spec = read_model(mjcf)
+    except BodyplanError as error:
+        return Validation([_parted(mjcf, error)])
+    if is_urdf(mjcf):
+        fix = f"`bodyplan robots adapt {mjcf} --out {mjcf.with_suffix('.xml').name}` makes an MJCF"
+        return Validation([Problem("error", str(mjcf), "this is a URDF", fix)])
+    absent = list(missing_files(mjcf, spec))
+    if absent:
+        return Validation(absent)
+    try:
+        model = spec.copy().compile()
+    except ValueError as error:
+        return Validation([_parted(mjcf, loader.uncompilable(mjcf, error))])
+    return _with_figures(mjcf, spec, model)
+
+
+def _with_figures(mjcf: Path, spec: mujoco.MjSpec, model: mujoco.MjModel) -> Validation:
+    toml = mjcf.with_suffix(".toml")
+    if not toml.is_file():
+        return _without_figures(mjcf, spec, model)
+    try:
+        figures = tomllib.loads(toml.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        wrong = Problem("error", str(toml), f"this is not valid TOML: {error}", "correct the line")
+        return Validation([*body_problems(str(mjcf), model), wrong])
+    return Validation(figure_problems(mjcf, spec, model, figures))
+
+
+def figure_problems(
+    mjcf: Path, spec: mujoco.MjSpec, model: mujoco.MjModel, figures: dict[str, Any]
+) -> list[Problem]:
+    """Everything that is wrong with a body and the figures of its walk."""
+    where, toml = str(mjcf), str(mjcf.with_suffix(".toml"))
+    found = entry_problems(toml, figures)
+    joints = figures.get("joints")
+    named = joints.get("names") if isinstance(joints, dict) else None
+    try:
+        found += body_problems(where, model, named)
+        found += name_problems(where, toml, spec, figures)
+        found += fit_problems(where, toml, _with_floor(spec, model), figures)
+    except (KeyError, TypeError, AttributeError):
+        return found  # an entry is missing or of a wrong kind, which is told already
+    if errors(found):
+        return found
+    try:
+        robot = Robot.build(mjcf, spec.copy(), figures)
+    except BodyplanError as error:
+        return [*found, _parted(mjcf, error)]
+    return [*found, *standing_problems(toml, robot)]
+
+
+def _without_figures(mjcf: Path, spec: mujoco.MjSpec, model: mujoco.MjModel) -> Validation:
+    where, toml = str(mjcf), str(mjcf.with_suffix(".toml"))
+    problems = body_problems(where, model)
+    if not readable(model):
+        return Validation(problems)
+    inferred = infer(mjcf.stem, model)
+    if isinstance(inferred, list):
+        return Validation([*problems, *_unread(where, inferred)])
+    if not errors(problems):
+        with suppress(BodyplanError):  # figures that make no robot are told of below
+            inferred = on_trial(inferred, lambda own: Robot.build(mjcf, spec.copy(), own))
+        problems = figure_problems(mjcf, spec, model, inferred.figures)
+    offer = f"`bodyplan robots check {mjcf} --write` writes what was inferred from the MJCF"
+    problems.append(Problem("note", toml, "there is no such file yet", offer))
+    return Validation(problems, inferred_text(inferred), offer)
+
+
+def _unread(where: str, missing: list[Nameless]) -> Iterator[Problem]:
+    if not missing:
+        yield Problem(
+            "error",
+            where,
+            "no limb with a motor ends in a shape that can touch the floor below the trunk",
+            'give each foot a geom with contype="1" and conaffinity="1"',
+        )
+    for part in missing:
+        problem = f"a geom of body '{part.body}' belongs to a foot and has no name"
+        yield Problem("error", where, problem, f'add name="{part.proposal}" to it')
+
+
+def _with_floor(spec: mujoco.MjSpec, model: mujoco.MjModel) -> mujoco.MjModel:
+    """The model with the floor that it would get."""
+    if mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_GEOM, FLOOR) >= 0:
+        return model
+    own = spec.copy()
+    add_contact_sensors(own, [], [])
+    return own.compile()
+
+
+def _parted(mjcf: Path, error: BodyplanError) -> Problem:
+    """An error's sentence as a problem and its fix."""
+    text = str(error).removeprefix(f"{mjcf}: ")
+    hint = next((fix for word, fix in HINTS.items() if word in text), None)
+    problem, _, fix = text.partition("; ")
+    return Problem("error", str(mjcf), text if hint else problem, hint or fix or "correct that")

@@ -1,0 +1,69 @@
+"""The action prior: it does what larger gains would do, and is nothing where none is asked for."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bodyplan.datasets.policy_snapshots import policy_input
+from bodyplan.envs.environment import Environment
+from bodyplan.experts.action_prior import LARGEST_BALANCE, action_prior
+from bodyplan.robots.model_parameters import no_errors, pd_torque
+from bodyplan.robots.nominal_pose import balancing_torques
+from bodyplan.robots.robot import Robot
+
+COUNT = 6
+
+
+def in_motion(robot):
+    """What a few robots sense, and their joints' positions and velocities."""
+    environment = Environment(robot, num_envs=COUNT, initial_state="random", seed=1, threads=1)
+    simulator = environment.simulator
+    positions = simulator.qpos[:, robot.qpos_index].copy()
+    return environment.observation, positions, simulator.qvel[:, robot.qvel_index].copy()
+
+
+@pytest.mark.parametrize("name", ["unitree_h1", "talos", "cassie"])
+def test_a_prior_acts_as_larger_gains_would(name):
+    robot = Robot.load(name)
+    robot = replace(robot, expert=replace(robot.expert, balanced=False))
+    wants, errors = robot.expert, no_errors(robot.num_joints)
+    observation, positions, velocities = in_motion(robot)
+    senses = policy_input(observation)
+    prior = action_prior(robot, senses.shape[1])
+    own = np.random.default_rng(0).normal(0.0, 0.1, (COUNT, robot.num_joints))
+    figures = robot.figures
+    soft = pd_torque(figures, errors, prior.added(own, senses), positions, velocities)
+    # A firmer PD law with the same targets: what the action moves them by is divided among gains.
+    stiff = figures._replace(
+        kp=wants.stiffness * figures.kp,
+        kd=wants.damping * figures.kd,
+        action_scale=figures.action_scale / wants.stiffness,
+    )
+    np.testing.assert_allclose(
+        soft, pd_torque(stiff, errors, own, positions, velocities), rtol=1e-4, atol=1e-2
+    )
+
+
+def test_the_constant_part_is_gravitys():
+    robot = Robot.load("unitree_h1")
+    senses = policy_input(in_motion(robot)[0])
+    prior = action_prior(robot, senses.shape[1])
+    still = np.zeros((1, senses.shape[1]), np.float32)
+    standing = pd_torque(
+        robot.figures, no_errors(robot.num_joints), prior(still), robot.nominal, 0.0 * robot.nominal
+    )
+    np.testing.assert_allclose(standing[0], balancing_torques(robot), atol=0.5)
+    assert np.abs(prior.bias).max() <= LARGEST_BALANCE
+
+
+def test_actions_with_a_prior_are_bounded():
+    robot = Robot.load("unitree_h1")
+    senses = policy_input(in_motion(robot)[0])
+    prior = action_prior(robot, senses.shape[1])
+    far = prior.added(np.full((COUNT, robot.num_joints), 50.0), senses)
+    assert (far == 10.0).all()
+
+
+def test_a_robot_that_asks_for_none_has_none():
+    assert action_prior(Robot.load("unitree_go1"), 53) is None

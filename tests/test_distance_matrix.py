@@ -1,0 +1,209 @@
+"""Distances between bodies against POT, under relabelling and mirrors, and as published."""
+
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import ot
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
+
+from bodyplan.grouping import (
+    BodyGraph,
+    BodyMetric,
+    body_graph,
+    distance_matrix,
+    fused_gromov_wasserstein,
+    parallel_pairs,
+)
+from bodyplan.grouping.robot_groups import cluster
+from bodyplan.robots.registry import packaged_robots
+
+PUBLISHED = {
+    "unitree_go1": 0.0222,
+    "barkour_vb": 0.0838,
+    "hexapod": 0.1858,
+    "unitree_h1": 0.2821,
+}
+"""Distances from a1 in the matrix of the authors' release."""
+
+few = settings(max_examples=60, derandomize=True, deadline=None)
+
+
+@pytest.fixture(scope="module")
+def all_bodies(load):
+    return [body_graph(load(name)) for name in packaged_robots()]
+
+
+def relabelled(graph, rng):
+    """The same body with joints and feet numbered otherwise."""
+    joints, feet = rng.permutation(len(graph.joints)), rng.permutation(len(graph.feet))
+    order = np.concatenate([[0], 1 + joints, 1 + len(joints) + feet])
+    place = np.argsort(order)
+    return BodyGraph(
+        nodes=tuple(graph.nodes[i] for i in order),
+        edges=tuple((int(place[a]), int(place[b])) for a, b in graph.edges),
+        joints=graph.joints[joints],
+        feet=graph.feet[feet],
+    )
+
+
+def mirrored(graph):
+    """The body with left and right exchanged: y and angles change their sign.
+
+    A turn by q about an axis is in the mirror a turn by -q about the axis that is reflected as if
+    it were a place.
+    """
+    joints, feet = graph.joints.copy(), graph.feet.copy()
+    joints[:, [1, 4, 7]] *= -1.0  # y of place and axis, nominal angle
+    joints[:, 14:16] = -joints[:, 15:13:-1]  # range
+    feet[:, 1] *= -1.0
+    return replace(graph, joints=joints, feet=feet)
+
+
+def evened(graph):
+    """The body with each part moved halfway to the mirror image of its counterpart."""
+
+    def halfway(parts, others):
+        return (parts + others[linear_sum_assignment(cdist(parts, others))[1]]) / 2.0
+
+    image = mirrored(graph)
+    return replace(
+        graph,
+        joints=halfway(graph.joints, image.joints),
+        feet=halfway(graph.feet, image.feet),
+    )
+
+
+def random_tree(rng, size):
+    """Path lengths within a tree of which each node hangs on one before it, at random lengths."""
+    lengths = np.zeros((size, size))
+    for node in range(1, size):
+        above, edge = rng.integers(node), rng.uniform(0.5, 1.5)
+        lengths[node, :node] = lengths[:node, node] = lengths[above, :node] + edge
+    return lengths
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    sizes=st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    alpha=st.sampled_from([0.0, 0.1, 0.55, 0.9]),  # of trees alone many corners are equal
+)
+@few
+def test_values_equal_pot_s_on_any_graphs(seed, sizes, alpha):
+    rng = np.random.default_rng(seed)
+    features = rng.uniform(size=sizes)
+    first, second = (random_tree(rng, size) for size in sizes)
+    with np.errstate(divide="ignore", invalid="ignore"):  # POT divides by values of zero
+        expected = ot.gromov.fused_gromov_wasserstein2(
+            features, first, second, *map(ot.unif, sizes), alpha=alpha, symmetric=True
+        )
+    own = fused_gromov_wasserstein(features, first, second, alpha)
+    assert own == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    assert fused_gromov_wasserstein(features, first, second, alpha, "several") <= own
+    turned = fused_gromov_wasserstein(features.T, second, first, alpha)
+    assert turned == pytest.approx(own, rel=1e-6)
+
+
+def test_distances_equal_pot_on_independently_computed_costs(all_bodies):
+    tables = [
+        np.vstack([np.zeros(23), graph.joints, np.pad(graph.feet, ((0, 0), (0, 13)))])
+        for graph in all_bodies
+    ]
+    pooled = np.vstack(tables)
+    varying = [c for c in range(23) if len(set(pooled[:, c])) > 1]
+    mean, deviation = pooled[:, varying].mean(0), pooled[:, varying].std(0)
+    nodes = [(table[:, varying] - mean) / deviation for table in tables]
+    trees = [graph.path_lengths() for graph in all_bodies]
+    longest = max(tree.max() for tree in trees)
+    pairs = list(combinations(range(len(nodes)), 2))
+    costs = {pair: ot.dist(*(nodes[i] for i in pair), metric="euclidean") for pair in pairs}
+    largest = max(cost.max() for cost in costs.values())
+    distances = distance_matrix(all_bodies)
+    for (r, s), cost in costs.items():
+        expected = ot.gromov.fused_gromov_wasserstein2(
+            cost / largest, trees[r] / longest, trees[s] / longest, alpha=0.55
+        )
+        assert distances[r, s] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "metric", [BodyMetric(), BodyMetric(alpha=1.0), BodyMetric(start="several")]
+)
+def test_order_and_numbering_change_nothing(all_bodies, metric):
+    distances = distance_matrix(all_bodies, metric)
+    np.testing.assert_array_equal(distances, distances.T)
+    assert not np.diagonal(distances).any()
+    rng = np.random.default_rng(1)
+    order = rng.permutation(len(all_bodies))
+    shuffled = distance_matrix([relabelled(all_bodies[i], rng) for i in order], metric)
+    np.testing.assert_allclose(shuffled, distances[np.ix_(order, order)], atol=1e-12)
+
+
+def test_mirror_images_are_as_far_apart_as_the_bodies(all_bodies):
+    even = [evened(graph) for graph in all_bodies]
+    images = [mirrored(graph) for graph in even]
+    count = len(even)
+    distances = distance_matrix(even + images)
+    np.testing.assert_allclose(distances[count:, count:], distances[:count, :count], atol=1e-9)
+    np.testing.assert_allclose(distances[:count, count:], distances[:count, :count], atol=1e-9)
+
+
+def test_packaged_robots_are_nearly_their_own_mirror_images(all_bodies):
+    """Not quite: axes and ranges are written as their makers wrote them."""
+    count = len(all_bodies)
+    distances = distance_matrix([*all_bodies, *map(mirrored, all_bodies)])
+    assert np.diagonal(distances[:count, count:]).max() < 0.02
+    assert distances[count:, count:] == pytest.approx(distances[:count, :count], abs=0.003)
+
+
+def test_published_distances_are_met(all_bodies):
+    distances = dict(
+        zip(
+            packaged_robots(),
+            distance_matrix(all_bodies)[packaged_robots().index("unitree_a1")],
+            strict=True,
+        )
+    )
+    found = [distances[name] for name in PUBLISHED]
+    assert found == sorted(found)
+    assert found == pytest.approx(list(PUBLISHED.values()), abs=0.005)
+
+
+def test_of_two_groups_one_is_a1_s(all_bodies):
+    groups = cluster(distance_matrix(all_bodies), packaged_robots(), 2)
+    (own,) = (group for group in groups if "unitree_a1" in group)
+    assert {"unitree_go1", "barkour_vb", "hexapod"} <= set(own)
+    assert "unitree_h1" not in own
+
+
+def test_copies_are_no_way_apart(all_bodies):
+    body, other = all_bodies[:2]
+    copies = distance_matrix([body, body, other])
+    assert copies[0, 1] == pytest.approx(0.0, abs=1e-12)
+    assert copies[0, 2] == copies[1, 2] > 0.0
+
+
+def test_workers_give_the_same_bits(all_bodies):
+    told = []
+    alone = distance_matrix(all_bodies, workers=1)
+    shared = distance_matrix(
+        all_bodies * 3, workers=2, on_progress=lambda done, total: told.append((done, total))
+    )
+    assert shared[: len(alone), : len(alone)] == pytest.approx(alone, abs=1e-12)
+    np.testing.assert_array_equal(shared, distance_matrix(all_bodies * 3, workers=1))
+    assert told == [(1000, 1128), (1128, 1128)]
+
+
+def test_a_worker_that_fails_is_stood_in_for(all_bodies, monkeypatch):
+    monkeypatch.setattr(parallel_pairs, "_WORKER", "bodyplan.grouping.nobody")
+    np.testing.assert_array_equal(
+        distance_matrix(all_bodies[:6], workers=3), distance_matrix(all_bodies[:6], workers=1)
+    )
+
+
+def test_a_single_body_has_no_distance_to_speak_of(all_bodies):
+    np.testing.assert_array_equal(distance_matrix(all_bodies[:1]), [[0.0]])

@@ -1,0 +1,68 @@
+"""Scales: standardised over all robots alike, written down exactly, and never the robot's own."""
+
+import json
+
+import numpy as np
+import pytest
+from synthetic import synthetic_episodes, write_dataset
+
+from bodyplan.envs.walking_task import Observation
+from bodyplan.learn.data.device_batches import DeviceData
+from bodyplan.learn.data.normalisation import ObservationScale
+
+
+@pytest.fixture(scope="module")
+def robots():
+    """Robots of unlike builds and unlike amounts of data."""
+    return [synthetic_episodes("dog", 4, 2, steps=300), synthetic_episodes("crab", 6, 4, steps=90)]
+
+
+def frames(episodes):
+    return Observation(episodes.joints, episodes.feet, episodes.general)
+
+
+def test_each_kind_of_number_is_standard_when_each_robot_counts_once(robots):
+    scale = ObservationScale.of(robots)
+    scaled = [scale(frames(episodes)) for episodes in robots]
+    for part, width in (("joints", 3), ("feet", 2), ("general", 13)):
+        kinds = [getattr(one, part).reshape(-1, width) for one in scaled]
+        mean = np.mean([one.mean(axis=0) for one in kinds], axis=0)
+        square = np.mean([np.square(one).mean(axis=0) for one in kinds], axis=0)
+        varying = getattr(scale.spread, part) > 0.01
+        np.testing.assert_allclose(mean, 0.0, atol=1e-4)
+        np.testing.assert_allclose(square[varying], 1.0, rtol=0.2)
+        assert np.isfinite(square).all()  # also of what never varies
+
+
+def test_robots_keep_what_tells_them_apart(robots):
+    scale = ObservationScale.of(robots)
+    for one, other in zip(frames(robots[0]), scale(frames(robots[0])), strict=True):
+        flat = one.reshape(-1, one.shape[-1]), other.reshape(-1, one.shape[-1])
+        assert (np.argsort(flat[0][:50, 0]) == np.argsort(flat[1][:50, 0])).all()
+    alone = ObservationScale.of(robots[:1])
+    assert not np.allclose(alone.spread.joints, scale.spread.joints)
+
+
+def test_it_is_written_down_exactly(robots):
+    scale = ObservationScale.of(robots)
+    read = ObservationScale.from_json(json.loads(json.dumps(scale.to_json())))
+    for kind in ObservationScale._fields:
+        for one, other in zip(getattr(scale, kind), getattr(read, kind), strict=True):
+            np.testing.assert_array_equal(one, other)
+            assert other.dtype == np.float32
+
+
+def test_the_mixture_holds_scaled_observations_and_their_scale(tmp_path):
+    dataset = write_dataset(tmp_path / "data")
+    raw = DeviceData.load(dataset)
+    scaled = DeviceData.load(dataset, observation_scale="shared")
+    assert raw.observation_scale is None
+    for one, other in zip(raw.transitions, scaled.transitions, strict=True):
+        expected = scaled.observation_scale(Observation(one.joints, one.feet, one.general))
+        for part in Observation._fields:
+            np.testing.assert_allclose(
+                getattr(other, part), getattr(expected, part), rtol=1e-5, atol=1e-5
+            )
+        np.testing.assert_array_equal(other.actions, one.actions)
+        np.testing.assert_array_equal(other.rewards, one.rewards)
+    assert scaled.select([1]).observation_scale is scaled.observation_scale

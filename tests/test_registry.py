@@ -1,0 +1,112 @@
+"""Robots that other packages offer, from distributions that are really installed in a folder."""
+
+import json
+import shutil
+import sys
+
+import pytest
+
+from bodyplan.cli import main
+from bodyplan.errors import BodyplanError
+from bodyplan.robots import registry
+from bodyplan.robots.registry import MODELS, packaged_robots
+from bodyplan.robots.robot import Robot
+
+MODULE = """
+from pathlib import Path
+
+newt = Path(__file__).parent / "newt.xml"
+
+def crab():
+    return str(Path(__file__).parent / "crab.xml")
+
+def broken():
+    raise RuntimeError("no licence")
+
+number = 3
+gone = Path(__file__).parent / "gone.xml"
+"""
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Install a distribution `zoo` that offers robots: its entry points, by name."""
+
+    def write(**offers):
+        package = tmp_path / "zoo_robots"
+        package.mkdir()
+        (package / "__init__.py").write_text(MODULE)
+        for name in ("newt", "crab"):
+            for suffix in (".xml", ".toml"):
+                shutil.copy(MODELS / f"bittle{suffix}", package / f"{name}{suffix}")
+        info = tmp_path / "zoo-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: zoo\nVersion: 1.0\n")
+        lines = [f"{name} = {value}" for name, value in offers.items()]
+        (info / "entry_points.txt").write_text("\n".join(["[bodyplan.robots]", *lines, ""]))
+        monkeypatch.syspath_prepend(tmp_path)
+        registry._offered.cache_clear()
+
+    yield write
+    registry._offered.cache_clear()
+    sys.modules.pop("zoo_robots", None)
+
+
+def test_an_offered_robot_is_loaded_by_name(install):
+    install(newt="zoo_robots:newt", crab="zoo_robots:crab")
+    assert {"newt", "crab", *packaged_robots()} == set(Robot.names())
+    for name in ("newt", "crab"):  # a path, and a function that returns one
+        robot = Robot.load(name)
+        assert (robot.name, robot.num_joints) == (name, 8)
+
+
+def test_without_offers_there_are_the_packaged_robots(install):
+    install()
+    assert Robot.names() == packaged_robots()
+
+
+def test_an_offered_robot_is_listed_and_checked(install, capsys):
+    install(newt="zoo_robots:newt")
+    assert main(["robots", "list", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["newt"]["joints"] == rows["bittle"]["joints"]
+    assert main(["robots", "check", "newt"]) == 0
+
+
+def test_no_package_takes_a_packaged_robots_name(install):
+    install(bittle="zoo_robots:newt")
+    assert registry.find_model("bittle") == MODELS / "bittle.xml"
+    assert Robot.names() == packaged_robots()
+
+
+BROKEN = {
+    "zoo_robots:broken": "RuntimeError: no licence",
+    "zoo_robots:number": "TypeError",
+    "zoo_robots:nothing": "AttributeError",
+    "no_such_module:robot": "ModuleNotFoundError",
+    "zoo_robots:gone": "but there is no",
+}
+
+
+@pytest.mark.parametrize("value", BROKEN)
+def test_a_broken_offer_is_told_in_a_sentence(install, value):
+    install(eel=value)
+    with pytest.raises(BodyplanError, match=BROKEN[value]) as refused:
+        Robot.load("eel")
+    assert str(refused.value).startswith(f"the robot 'eel' is offered by zoo as {value}, ")
+    assert "update or remove that package" in str(refused.value)
+
+
+def test_a_broken_offer_does_not_hide_the_others(install, capsys):
+    install(eel="zoo_robots:broken", newt="zoo_robots:newt")
+    assert main(["robots", "list", "--json"]) == 0
+    printed = capsys.readouterr()
+    names = [row["name"] for row in json.loads(printed.out)]
+    assert names == sorted({*packaged_robots(), "newt"})
+    assert printed.err.startswith("error: the robot 'eel' is offered by zoo")
+    assert printed.err.count("\n") == 1
+
+
+def test_a_name_that_is_nearly_right_is_proposed():
+    with pytest.raises(BodyplanError, match="did you mean 'hexapod'"):
+        Robot.load("hexapode")

@@ -1,0 +1,36 @@
+"""What is written as TOML reads back as the same figures."""
+
+import tomllib
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bodyplan.robots.registry import MODELS, packaged_robots
+from bodyplan.robots.toml_writer import to_toml
+
+SCALARS = st.one_of(
+    st.text(st.characters(blacklist_categories=["Cs"])),
+    st.booleans(),
+    st.integers(-(2**53), 2**53),
+    st.floats(allow_nan=False, width=64),
+)
+KEYS = st.text(st.characters(blacklist_categories=["Cs"]), max_size=8)
+VALUES = st.one_of(SCALARS, st.lists(SCALARS, max_size=60), st.lists(st.lists(SCALARS, max_size=3)))
+TABLES = st.dictionaries(
+    KEYS, st.one_of(VALUES, st.dictionaries(KEYS, VALUES, max_size=3)), max_size=5
+)
+
+
+@given(st.dictionaries(KEYS, st.one_of(VALUES, TABLES), max_size=6))
+def test_any_figures_survive_writing_and_reading(figures):
+    assert tomllib.loads(to_toml(figures)) == figures
+
+
+def test_the_packaged_robots_survive_too_in_lines_of_readable_length():
+    for name in packaged_robots():
+        figures = tomllib.loads((MODELS / f"{name}.toml").read_text())
+        text = to_toml(figures, {"[joints]": "task order"})
+        assert tomllib.loads(text) == figures
+        assert "[joints]  # task order\n" in text
+        assert "kp = " in text
+        assert "  # N m / rad\n" in text

@@ -1,0 +1,321 @@
+"""Faulty robots: each fault is told, with its fix, and none hides another."""
+
+import json
+import re
+import shutil
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bodyplan.cli import main
+from bodyplan.envs.environment import Environment
+from bodyplan.errors import BodyplanError
+from bodyplan.robots.nominal_pose import simulate_standing
+from bodyplan.robots.registry import MODELS, packaged_robots
+from bodyplan.robots.robot import Robot
+from bodyplan.robots.validation.problem import errors
+from bodyplan.robots.validation.toml_schema import RECORDS, entry_problems
+from bodyplan.robots.validation.validate import validate_robot
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "add_a_robot.md"
+MOTOR = '<motor name="FR_hip" joint="FR_hip_joint" ctrlrange="-23.7 23.7"/>'
+FLOOR = '<geom name="floor" type="plane" size="100 100 0.125" margin="0" condim="3"/>'
+FREE = '<freejoint name="root"/>'
+CALF = '<inertial pos="0.00429862 0.000976676 -0.146197" quat="0.691246 0.00357467 0.00511118'
+FOOT = '<geom name="FR_foot" class="foot" size="0.023"'
+BALL = '<body name="ball"><freejoint/><geom size=".1"/></body>'
+COM = "com = 0.0025"
+
+# What is replaced in which file, and what is to be told of it: the problem and the fix.
+ERRORS = {
+    "no root": (".xml", FREE, "", "'trunk' is fixed to the world", "add <freejoint"),
+    "held root": (
+        ".xml",
+        FREE,
+        '<joint name="x" type="slide"/><joint name="turn"/>',
+        "'trunk' hangs on the world by 'x', 'turn'",
+        "put <freejoint/>",
+    ),
+    "two roots": (".xml", "</worldbody>", f"{BALL}</worldbody>", "'trunk', 'ball' fly", "remove"),
+    "servo": (
+        ".xml",
+        MOTOR,
+        '<position name="FR_hip" joint="FR_hip_joint" kp="50" forcerange="-9 9"/>',
+        "'FR_hip' is a position servo",
+        'ctrlrange="-9 9"',
+    ),
+    "damper": (
+        ".xml",
+        MOTOR,
+        '<velocity name="FR_hip" joint="FR_hip_joint" kv="5"/>',
+        "'FR_hip' is a velocity servo",
+        "write <motor",
+    ),
+    "gear": (
+        ".xml",
+        MOTOR,
+        MOTOR.replace("ctrlrange", 'gear="6" ctrlrange').replace("23.7", "4"),
+        "'FR_hip' has gear 6",
+        'gear="1" and ctrlrange="-24 24"',
+    ),
+    "no ctrlrange": (
+        ".xml",
+        MOTOR,
+        MOTOR.replace('ctrlrange="-23.7 23.7"', 'forcerange="-8 8"'),
+        "'FR_hip' has no ctrlrange",
+        'ctrlrange="-8 8"',
+    ),
+    "two motors": (".xml", MOTOR, MOTOR + MOTOR.replace("FR_hip", "x", 1), "has 2 motors", "leave"),
+    "no motor": (".xml", MOTOR, "", "joint 'FR_hip_joint' has no motor", "add <motor"),
+    "slide": (
+        ".xml",
+        '<joint name="FR_hip_joint" axis',
+        '<joint name="FR_hip_joint" type="slide" axis',
+        "'FR_hip_joint' is a slide joint",
+        "make it a hinge",
+    ),
+    "no range": (
+        ".xml",
+        '<joint name="FR_hip_joint" axis="1 0 0" range="-0.863 0.863"',
+        '<joint name="FR_hip_joint" axis="1 0 0"',
+        "'FR_hip_joint' has no range",
+        'add range="',
+    ),
+    "ghost foot": (
+        ".xml",
+        FOOT,
+        FOOT + ' contype="0" conaffinity="0"',
+        "'FR_foot' of foot 'FR_foot' cannot touch the floor",
+        'contype="1"',
+    ),
+    "other trunk": (".toml", 'trunk = "trunk"', 'trunk = "FR_hip"', "not the root", "'trunk'"),
+    "unknown key": (".toml", "legs = 4", "legs = 4\nkindd = 1", "kindd is unknown", "'kind'"),
+    "unknown table": (".toml", "[initial_state]", "[initial_stat]", "initial_stat", "'initial_st"),
+    "unknown range": (".toml", COM, "coms = 0.1", "randomisation.coms is unknown", "'com'"),
+    "range of one": (".toml", "foot_size = [0.0225, 0.0235]", "foot_size = [1]", "size = [1]", "2"),
+    "no table": (".toml", "[control]", "[kontrol]", "[control] is missing", "add_a_robot"),
+    "negative": (".toml", "kp = 20.0", "kp = -20", "kp = -20 is not above zero", "positive"),
+    "twice": (".toml", '"FR_thigh_joint"', '"FR_hip_joint"', "'FR_hip_joint' twice", "leave one"),
+    "posed joint": (
+        ".toml",
+        "symmetry_pairs",
+        'nominal_pose_joints = ["FR_hp_joint"]\nsymmetry_pairs',
+        "names 'FR_hp_joint', which is no driven joint",
+        "did you mean 'FR_hip_joint'?",
+    ),
+}
+ENDS = {
+    "touching": (
+        ".toml",
+        'contact_geoms = ["trunk_1"',
+        'contact_geoms = ["FR_foot"',
+        "ends as it begins: 'FR_foot' touch",
+        "take them out",
+    ),
+    "too low": (
+        ".toml",
+        "[termination]",
+        "[termination]\nmin_height = 0.5",
+        "min_height 0.5 is not below",
+        "min_height = 0.18",
+    ),
+}
+WARNINGS = {
+    "lopsided": (".xml", MOTOR, MOTOR.replace("-23.7", "-9"), "and the task uses -23.7", "symm"),
+    "weak": (
+        ".xml",
+        MOTOR,
+        MOTOR.replace("/>", ' forcerange="-5 5"/>'),
+        "forcerange allows only 5",
+        'ctrlrange="-5 5"',
+    ),
+    "weak joint": (
+        ".xml",
+        '<joint name="FR_hip_joint"',
+        '<joint name="FR_hip_joint" actuatorfrcrange="-6 6"',
+        "actuatorfrcrange of its joint allows only 6",
+        'ctrlrange="-6 6"',
+    ),
+    "tilted": (
+        ".xml",
+        '<body name="trunk">',
+        '<body name="trunk" euler="1 0 0">',
+        "'trunk' is tilted",
+        "z axis points up",
+    ),
+    "ground": (".xml", 'name="floor"', 'name="ground"', "plane 'ground' is not", 'name="floor"'),
+    "sunken": (".xml", FLOOR, FLOOR.replace("/>", ' pos="0 0 -1"/>'), "not level at", "0 0 0"),
+    "hasty": (".xml", "<option", '<option iterations="1"', "trade accuracy", "leave out"),
+    "grams": (".xml", 'mass="5.204"', 'mass="5204"', "weighs 5.21e+03 kg", "units"),
+    "out of range": (".toml", "nominal = [-0.1", "nominal = [-1.0", "out of its range", "correct"),
+    "too high": (".toml", "drop_height = 0.325", "drop_height = 0.4", "above the", "= 0.3248"),
+    "too deep": (".toml", "drop_height = 0.325", "drop_height = 0.3", "in the floor", "= 0.3248"),
+    "limp": (".toml", "kp = 20.0", "kp = 2.0", "it falls after", "raise kp"),
+}
+
+
+@pytest.fixture
+def faulty(tmp_path):
+    """A packaged robot's two files under another roof, with text replaced in one of them."""
+
+    def edit(suffix, old, new):
+        for path in MODELS.glob("unitree_go1.*"):
+            if not (tmp_path / path.name).exists():
+                shutil.copy(path, tmp_path)
+        path = tmp_path / f"unitree_go1{suffix}"
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+        return tmp_path / "unitree_go1.xml"
+
+    return edit
+
+
+def told(problems, severity, problem, fix):
+    return [
+        own
+        for own in problems
+        if own.severity == severity and problem in own.problem and fix in own.fix
+    ]
+
+
+@pytest.mark.parametrize("name", packaged_robots())
+def test_nothing_is_wrong_with_the_packaged_robots(name):
+    found = validate_robot(MODELS / f"{name}.xml")
+    assert [str(own) for own in found.problems if own.severity != "note"] == []
+
+
+@pytest.mark.parametrize("fault", ERRORS)
+def test_a_fault_is_told_by_inspection_and_by_loading(faulty, fault):
+    suffix, old, new, problem, fix = ERRORS[fault]
+    mjcf = faulty(suffix, old, new)
+    found = validate_robot(mjcf)
+    assert not found.usable
+    own = told(found.problems, "error", problem, fix)
+    assert len(own) == 1, found.problems
+    assert own[0].where == str(mjcf.with_suffix(suffix))
+    with pytest.raises(BodyplanError) as refused:
+        Robot.load(mjcf)
+    sentence = str(refused.value)
+    assert any(sentence.startswith(str(error)) for error in errors(found.problems))
+    assert (" more: bodyplan robots check" in sentence) == (len(errors(found.problems)) > 1)
+
+
+@pytest.mark.parametrize("fault", ENDS)
+def test_a_robot_whose_episodes_end_as_they_begin_is_unusable(faulty, fault):
+    *edit, problem, fix = ENDS[fault]
+    found = validate_robot(faulty(*edit))
+    assert told(found.problems, "error", problem, fix), found.problems
+
+
+@pytest.mark.parametrize("fault", WARNINGS)
+def test_a_likely_mistake_is_a_warning(faulty, fault):
+    *edit, problem, fix = WARNINGS[fault]
+    found = validate_robot(faulty(*edit))
+    assert told(found.problems, "warning", problem, fix), found.problems
+    assert found.usable
+
+
+def test_faults_do_not_hide_one_another(faulty):
+    several = ("servo", "no range", "ghost foot", "other trunk", "posed joint", "unknown key")
+    for name in several:
+        mjcf = faulty(*ERRORS[name][:3])
+    found = errors(validate_robot(mjcf).problems)
+    assert len(found) == len(several)
+    for name in several:
+        assert told(found, "error", *ERRORS[name][3:])
+
+
+def test_geoms_inside_each_other_are_named(faulty):
+    mjcf = faulty(
+        ".xml", '<geom name="FR_foot"', '<geom name="horn" size="0.2"/><geom name="FR_foot"'
+    )
+    clashes = told(validate_robot(mjcf).problems, "warning", "is inside", "<exclude>")
+    assert clashes
+    assert all("'horn'" in own.problem for own in clashes)
+
+
+def test_a_joint_too_light_for_its_gains_gets_an_armature(faulty):
+    faulty(".xml", 'armature="0.01"', 'armature="0"')
+    faulty(".xml", 'damping="1"', 'damping="0"')
+    mjcf = faulty(".toml", "kd = 0.5", "kd = 2.0")
+    assert told(validate_robot(mjcf).problems, "warning", "", 'armature="0.04"')
+
+
+@pytest.mark.parametrize(
+    ("text", "problem", "fix"),
+    [
+        ("no XML", "MuJoCo cannot compile", "well-formed XML"),
+        ("<svg/>", "Unrecognized XML model type", "correct that"),
+        ("<mujoco/>", "there is no body", "<worldbody>"),
+        (
+            "<mujoco><worldbody><body><freejoint/><body name='leg'><joint/></body></body>"
+            "</worldbody></mujoco>",
+            "mass and inertia of moving bodies",
+            "give this body mass",
+        ),
+        ('<robot name="r"><link name="l"/></robot>', "this is a URDF", "robots adapt"),
+        ('<mujoco><include file="gone.xml"/></mujoco>', "gone.xml", "put the file there"),
+    ],
+)
+def test_what_is_no_robot_is_told_from_one(tmp_path, text, problem, fix):
+    mjcf = tmp_path / "robot.xml"
+    mjcf.write_text(text)
+    found = validate_robot(mjcf)
+    assert told(found.problems, "error", problem, fix), found.problems
+    assert found.toml is None
+
+
+@pytest.mark.parametrize("name", ["unitree_h1", "cassie", "unitree_go1", "hexapod"])
+def test_a_robot_left_alone_fares_as_in_the_environment(load, name):
+    robot = load(name)
+    environment, fallen = Environment(robot, threads=1), None
+    for count in range(1, 101):
+        step = environment.step(np.zeros((1, robot.num_joints)))
+        if step.terminated[0]:
+            fallen = pytest.approx(count * 0.02, abs=0.021)  # contacts are sensed a step later
+            break
+    end = simulate_standing(robot, 2.0)
+    assert end.fallen == fallen
+    assert end.height == pytest.approx(environment.qpos[0, 2], abs=0.02)
+
+
+def test_each_missing_mesh_is_named(faulty):
+    meshes = '<asset><mesh file="a.stl"/><mesh file="b.obj"/></asset>'
+    mjcf = faulty(".xml", "<worldbody>", f"{meshes}<worldbody>")
+    assert [own.problem for own in validate_robot(mjcf).problems] == [
+        f"the mesh {mjcf.parent / name} is missing" for name in ("a.stl", "b.obj")
+    ]
+
+
+def test_the_documented_toml_is_right_and_names_every_key():
+    blocks = re.findall(r"```toml\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    (text,) = [block for block in blocks if "drop_height" in block]
+    figures = tomllib.loads(text)
+    assert entry_problems("docs", figures) == []
+    for table, record in RECORDS.items():
+        assert set(figures[table]) == {field.name for field in fields(record)}, table
+
+
+def test_the_command_exits_with_2_for_errors_only(faulty, capsys):
+    mjcf = faulty(*WARNINGS["out of range"][:3])
+    assert main(["robots", "check", str(mjcf)]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("warning ")
+    assert text.endswith(f"{mjcf} can be used\n")
+    faulty(*ERRORS["unknown key"][:3])
+    assert main(["robots", "check", str(mjcf)]) == 2
+    assert f"{mjcf} cannot be used yet: 1 error\n" in capsys.readouterr().out
+
+
+def test_the_command_answers_in_json(faulty, capsys):
+    mjcf = faulty(*ERRORS["no range"][:3])
+    assert main(["robots", "check", str(mjcf), "--json"]) == 2
+    problems = json.loads(capsys.readouterr().out)
+    assert {"severity", "where", "problem", "fix"} == set(problems[0])
+    assert [own["severity"] for own in problems] == ["error"]
+    assert main(["robots", "check", str(mjcf.with_name("gone.xml")), "--json"]) == 2
+    assert "no such file" in json.loads(capsys.readouterr().out)[0]["problem"]
