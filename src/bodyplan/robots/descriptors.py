@@ -5,7 +5,7 @@ model and scaled by fixed constants, so that one network reads any body (URMA, B
 2024, arXiv 2409.06366; layout of the original code).
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import mujoco
 import numpy as np
@@ -26,6 +26,7 @@ class RobotDescriptor(NamedTuple):
     """Gains and action scale (3), mass (1), box size (3)."""
 
 
+@runtime_checkable
 class DescribedRobot(Protocol):
     """What descriptors are computed from; `Robot` has it all."""
 
