@@ -25,7 +25,7 @@ RENDERERS = ("auto", "mujoco", "drawn")
 SIZE = (320, 240)
 """Width and height of a picture in pixels."""
 
-_PROGRAM = Path(__file__).with_name("offscreen.py")
+_PROGRAM = Path(__file__).with_name("offscreen_worker.py")
 _GRAPHICS = ("egl", "osmesa", "glfw")
 _PROBE_SECONDS, _RENDER_SECONDS = 20.0, 120.0
 
