@@ -283,6 +283,12 @@ def test_a_robot_left_alone_fares_as_in_the_environment(load, name):
     assert end.height == pytest.approx(environment.qpos[0, 2], abs=0.02)
 
 
+def test_a_key_that_earlier_versions_had_is_ignored(faulty):
+    mjcf = faulty(".toml", "[reward]", "[reward]\ncurriculum_steps = 12000000")
+    assert errors(validate_robot(mjcf).problems) == []
+    assert Robot.load(mjcf).reward == Robot.load("unitree_go1").reward
+
+
 def test_each_missing_mesh_is_named(faulty):
     meshes = '<asset><mesh file="a.stl"/><mesh file="b.obj"/></asset>'
     mjcf = faulty(".xml", "<worldbody>", f"{meshes}<worldbody>")

@@ -17,7 +17,7 @@ from bodyplan.envs.environment import Step
 from bodyplan.experts import ppo
 from bodyplan.experts.assistance import AssistanceProgress
 from bodyplan.robots.robot import Robot
-from bodyplan.robots.task_config import CONTROL_STEP, ExpertCourse, RewardCoefficients
+from bodyplan.robots.task_config import CONTROL_STEP, ExpertSettings, RewardCoefficients
 
 GUIDE_TEMPERATURE = 1.0
 REWARD_UNIT = 0.06
@@ -65,7 +65,7 @@ class FadingCurriculum:
     """Full penalties and no guide after a ramp; quiet actions after that."""
 
     reward: RewardCoefficients
-    wants: ExpertCourse
+    wants: ExpertSettings
     total_steps: int
     discount: float
     ramp_steps: int

@@ -6,7 +6,7 @@ from typing import Any
 from bodyplan.envs.disturbances import CLEAN, Disturbances
 from bodyplan.experts.command_sampling import Commands
 from bodyplan.experts.ppo import PPOConfig
-from bodyplan.robots.task_config import ExpertCourse
+from bodyplan.robots.task_config import ExpertSettings
 
 ASSISTED = PPOConfig(
     rollout_steps=20,
@@ -57,7 +57,7 @@ class ExpertConfig:
     """Hyperparameters; as the robot needs where not given."""
 
 
-def hyperparameters(config: ExpertConfig, wants: ExpertCourse) -> PPOConfig:
+def hyperparameters(config: ExpertConfig, wants: ExpertSettings) -> PPOConfig:
     """PPO's, as asked for or as the robot needs."""
     return config.ppo or (ASSISTED if wants.assisted else PPOConfig())
 

@@ -41,7 +41,7 @@ from bodyplan.experts.expert_observations import critic_input, mirror_maps
 from bodyplan.experts.export_snapshot import snapshot_tensors
 from bodyplan.learn.checkpoint import restore_tree, save_tree
 from bodyplan.robots.robot import Robot
-from bodyplan.robots.task_config import ExpertCourse
+from bodyplan.robots.task_config import ExpertSettings
 from bodyplan.storage import read_tensors
 
 RECENT = 128
@@ -122,7 +122,7 @@ class PPORunner:
         environment.horizon = horizon
         environment.elapsed[:] = environment.rng.integers(horizon, size=environment.num_envs)
 
-    def _syllabus(self, wants: ExpertCourse) -> Curriculum:
+    def _syllabus(self, wants: ExpertSettings) -> Curriculum:
         config, robot = self.config, self.robot
         if wants.assisted:
             return AssistedCurriculum(robot.reward, first_spread(robot), self.total_steps)

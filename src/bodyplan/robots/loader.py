@@ -12,7 +12,8 @@ from bodyplan.errors import BodyplanError
 from bodyplan.robots.contact_sensors import add_contact_sensors
 from bodyplan.robots.randomisation_ranges import RandomisationRanges
 from bodyplan.robots.task_config import (
-    ExpertCourse,
+    RETIRED_REWARD_KEYS,
+    ExpertSettings,
     Foot,
     InitialState,
     RewardCoefficients,
@@ -108,7 +109,10 @@ def _assemble(mjcf: Path, spec: mujoco.MjSpec, figures: dict[str, Any]) -> dict[
         Foot(name, tuple(foot["geoms"]), tuple(foot["point"]) if "point" in foot else None)
         for name, foot in figures["feet"].items()
     )
-    reward = RewardCoefficients(**_tupled(figures["reward"]))
+    coefficients = _tupled(figures["reward"])
+    for key in RETIRED_REWARD_KEYS:
+        coefficients.pop(key, None)
+    reward = RewardCoefficients(**coefficients)
     termination = Termination(**_tupled(figures["termination"]))
     floor_geoms = [geom for foot in feet for geom in foot.geoms]
     count = len(joints["names"])
@@ -135,7 +139,7 @@ def _assemble(mjcf: Path, spec: mujoco.MjSpec, figures: dict[str, Any]) -> dict[
         termination=termination,
         initial_state=InitialState(**figures.get("initial_state", {})),
         randomisation=RandomisationRanges.read(figures.get("randomisation", {})),
-        expert=ExpertCourse(**figures.get("expert", {})),
+        expert=ExpertSettings(**figures.get("expert", {})),
     )
 
 

@@ -19,7 +19,7 @@ from bodyplan.robots.descriptors import RobotDescriptor, describe
 from bodyplan.robots.model_parameters import ModelParameters
 from bodyplan.robots.randomisation_ranges import RandomisationRanges
 from bodyplan.robots.task_config import (
-    ExpertCourse,
+    ExpertSettings,
     Foot,
     InitialState,
     RewardCoefficients,
@@ -63,7 +63,7 @@ class Robot:
     """Where given, stands for the counted `children` in the descriptors."""
     initial_state: InitialState = field(default_factory=InitialState)
     randomisation: RandomisationRanges = field(default_factory=RandomisationRanges)
-    expert: ExpertCourse = field(default_factory=ExpertCourse)
+    expert: ExpertSettings = field(default_factory=ExpertSettings)
 
     @staticmethod
     def names() -> tuple[str, ...]:

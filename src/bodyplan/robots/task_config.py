@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 CONTROL_STEP = 0.02
 """Seconds; a policy acts at 50 Hz."""
+RETIRED_REWARD_KEYS = ("curriculum_steps",)
+"""Keys of a TOML's `[reward]` table that earlier versions had and nothing reads; ignored."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,6 @@ class RewardCoefficients:
     height: float = 30.0
     air_time: float = 0.1
     symmetry: float = 0.5
-    curriculum_steps: int = 12_000_000
-    """Control steps over which training ramps the penalties from nothing to full."""
     collision_geoms: tuple[str, ...] = ()
     """Geoms that each pay the collision penalty while they touch anything."""
     trunk_geoms: tuple[str, ...] = ()
@@ -74,7 +74,7 @@ class InitialState:
 
 
 @dataclass(frozen=True)
-class ExpertCourse:
+class ExpertSettings:
     """What training this robot's expert needs to know."""
 
     initial_std: float = 1.0

@@ -7,7 +7,13 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
 from bodyplan.robots.randomisation_ranges import RandomisationRanges, Redraw
-from bodyplan.robots.task_config import ExpertCourse, InitialState, RewardCoefficients, Termination
+from bodyplan.robots.task_config import (
+    RETIRED_REWARD_KEYS,
+    ExpertSettings,
+    InitialState,
+    RewardCoefficients,
+    Termination,
+)
 from bodyplan.robots.validation.problem import Problem, did_you_mean
 
 Point = tuple[float, float, float]
@@ -34,7 +40,7 @@ RECORDS = {
     "termination": Termination,
     "initial_state": InitialState,
     "randomisation": RandomisationRanges,
-    "expert": ExpertCourse,
+    "expert": ExpertSettings,
 }
 """Tables that are read into a dataclass; its fields say the rest."""
 REQUIRED_TABLES = ("control", "joints", "feet", "reward", "termination")
@@ -90,6 +96,8 @@ def _kinds(table: str) -> tuple[dict[str, Any], dict[str, Any]]:
     for field in fields(RECORDS[table]):
         kinds = required if field.default is MISSING else optional
         kinds[field.name] = field.type
+    if table == "reward":
+        optional |= dict.fromkeys(RETIRED_REWARD_KEYS, int)
     return required, optional
 
 
