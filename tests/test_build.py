@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 from synthetic import COMMAND, synthetic_snapshots
 
-from bodyplan.datasets import build, metadata, parallel_recording, recipes, recording_parts
+from bodyplan.datasets import build, parallel_recording, recipes, recording_parts
+from bodyplan.datasets import format as dataset_format
 from bodyplan.datasets.build import build_dataset
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.policy_snapshots import Snapshots, snapshot_path
 from bodyplan.envs.disturbances import Disturbances
 from bodyplan.errors import BodyplanError
-from bodyplan.locking import sole_writer
+from bodyplan.locking import writer_lock
 from bodyplan.robots import registry
 from bodyplan.robots.robot import Robot
 from bodyplan.storage import sha256
@@ -151,7 +152,7 @@ def test_the_first_frame_of_an_episode_is_of_the_body_it_names(make, tmp_path):
 
 
 def test_bytes_do_not_depend_on_which_part_is_ready_first(finished, make, tmp_path, monkeypatch):
-    original, waiting = parallel_recording.record, threading.Event()
+    original, waiting = parallel_recording.record_rollouts, threading.Event()
 
     def last_first(run, number, *others):
         if (run.robot.name, number) == (ROBOTS[0], 0):
@@ -161,7 +162,7 @@ def test_bytes_do_not_depend_on_which_part_is_ready_first(finished, make, tmp_pa
             waiting.set()
         return episodes
 
-    monkeypatch.setattr(parallel_recording, "record", last_first)
+    monkeypatch.setattr(parallel_recording, "record_rollouts", last_first)
     assert files(make(tmp_path / "data", threads=3).path) == files(finished.path)
 
 
@@ -181,7 +182,7 @@ def test_progress_tells_of_each_robot_and_of_all(make, tmp_path):
 
 @pytest.mark.parametrize("fault", [BodyplanError("a fall through the floor"), KeyboardInterrupt()])
 def test_a_fault_of_one_stops_all(make, tmp_path, monkeypatch, fault):
-    original, begun, ticks = parallel_recording.record, threading.Event(), []
+    original, begun, ticks = parallel_recording.record_rollouts, threading.Event(), []
 
     def record(run, number, start, stop, tick):
         if run.robot.name == ROBOTS[1]:
@@ -196,7 +197,7 @@ def test_a_fault_of_one_stops_all(make, tmp_path, monkeypatch, fault):
 
         return original(run, number, start, stop, slow)
 
-    monkeypatch.setattr(parallel_recording, "record", record)
+    monkeypatch.setattr(parallel_recording, "record_rollouts", record)
     with pytest.raises(type(fault)):
         make(tmp_path / "data", threads=4)
     assert len(ticks) < 40  # of the 75 of the first robot alone
@@ -250,7 +251,7 @@ def test_a_build_killed_ten_times_ends_with_the_same_bytes(make, experts, tmp_pa
     [
         (build, "join_parts", ""),  # before a robot's arrays are written
         (Path, "unlink", ""),  # after them, before its parts are removed
-        (metadata, "write_json", "data.partial/card.json"),  # before the card
+        (dataset_format, "write_json", "data.partial/card.json"),  # before the card
         (Path, "rename", ""),  # before the folder gets its name
     ],
 )
@@ -338,7 +339,7 @@ def test_retrained_experts_and_other_versions_are_other_settings(
     settings = {key: finished.card[key] for key in finished.card if key not in ("format", "robots")}
     (tmp_path / "data.partial").mkdir()
     (tmp_path / "data.partial" / "settings.json").write_text(json.dumps(settings))
-    monkeypatch.setattr(metadata, "__version__", "99")
+    monkeypatch.setattr(dataset_format, "__version__", "99")
     with pytest.raises(BodyplanError, match="built with other versions"):
         make(tmp_path / "data")
 
@@ -363,7 +364,9 @@ def test_retrained_experts_and_other_versions_are_other_settings(
 def test_wrong_arguments_are_named_before_anything_is_written(
     make, tmp_path, monkeypatch, changes, message
 ):
-    monkeypatch.setattr("bodyplan.datasets.policy_snapshots.PACKAGED", tmp_path / "nothing")
+    monkeypatch.setattr(
+        "bodyplan.datasets.policy_snapshots.PACKAGED_SNAPSHOTS", tmp_path / "nothing"
+    )
     with pytest.raises(BodyplanError, match=message):
         make(tmp_path / "data", **changes)
     assert list(tmp_path.iterdir()) == []
@@ -389,8 +392,8 @@ def test_a_simulation_that_diverges_is_named_and_not_kept(make, tmp_path, monkey
         episodes.rewards[7] = np.nan
         return episodes
 
-    record = parallel_recording.record
-    monkeypatch.setattr(parallel_recording, "record", wild)
+    record = parallel_recording.record_rollouts
+    monkeypatch.setattr(parallel_recording, "record_rollouts", wild)
     with pytest.raises(BodyplanError, match=r"unitree_go1 diverged in part-000[012] .*in rewards"):
         make(tmp_path / "data")
     assert not list((tmp_path / "data.partial").rglob("part-*.npz"))
@@ -421,7 +424,7 @@ def test_robots_that_own_snapshots_lack_have_packaged_ones(make, experts, tmp_pa
 
 def test_two_builds_of_one_folder_are_kept_apart(make, tmp_path):
     out = tmp_path / "data"
-    with sole_writer(out), pytest.raises(BodyplanError, match="another process is at work on"):
+    with writer_lock(out), pytest.raises(BodyplanError, match="another process is at work on"):
         make(out)
     assert not list(tmp_path.glob("data*"))
     make(out, steps=60)

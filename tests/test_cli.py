@@ -10,7 +10,7 @@ import pytest
 from synthetic import write_dataset
 
 from bodyplan.cli import COMMANDS, main
-from bodyplan.datasets.policy_snapshots import recorded
+from bodyplan.datasets.policy_snapshots import robots_with_snapshots
 from bodyplan.robots.registry import packaged_robots
 
 NESTED = {"robots": ("list", "show", "draw", "check", "adapt", "generate")}
@@ -124,7 +124,7 @@ def test_groups_that_cannot_be_are_refused(capsys, tmp_path):
 def test_all_robots_of_a_build_are_those_with_snapshots(capsys, tmp_path):
     build = ("data", "build", "--out", tmp_path / "set", "--steps", 1000)
     assert "no robot has snapshots for 0.3,0,0" in fails(capsys, *build, "--command", "0.3,0,0")
-    names = recorded((1.0, 0.0, 0.0))
+    names = robots_with_snapshots((1.0, 0.0, 0.0))
     assert {"anymal_c", "badger", "hexapod", "unitree_go1"} <= set(names)
     assert set(names) <= set(packaged_robots())
 

@@ -10,7 +10,7 @@ import pytest
 from synthetic import write_dataset
 
 from bodyplan.datasets.dataset import Dataset
-from bodyplan.datasets.metadata import seal
+from bodyplan.datasets.format import card_checksum
 from bodyplan.errors import BodyplanError
 from bodyplan.storage import read_archive, read_array, write_json
 
@@ -23,7 +23,7 @@ TRIES = 40
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     dataset = write_dataset(tmp_path_factory.mktemp("set"), {"dog": (4, 2)}, steps=60, bodies=2)
-    write_json(dataset.path / "card.json", dataset.card | {"seal": seal(dataset.card)})
+    write_json(dataset.path / "card.json", dataset.card | {"seal": card_checksum(dataset.card)})
     return Dataset.open(dataset.path)
 
 

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bodyplan.datasets.descriptor_sets import (
-    DescriptorRegister,
-    combine,
-    distinct,
+    DescriptorTable,
+    merge_sets,
     read_sets,
+    unique_sets,
     write_sets,
 )
 from bodyplan.errors import BodyplanError
@@ -35,7 +35,7 @@ def marks_of(sets):
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=20))
 def test_equal_sets_are_one_in_the_order_of_first_use(marks):
-    sets, place = distinct(table(marks))
+    sets, place = unique_sets(table(marks))
     assert marks_of(sets) == list(dict.fromkeys(marks))
     assert [marks_of(sets)[index] for index in place] == marks
 
@@ -44,8 +44,8 @@ def test_sets_are_equal_by_their_bytes():
     sets = table([3, 3, 3])
     sets.context[:, 2] = 0.0, -0.0, np.nan
     sets.context[2, 3] = np.nan
-    assert distinct(sets)[1].tolist() == [0, 1, 2]
-    assert distinct(RobotDescriptor(*(part[[2, 2]] for part in sets)))[1].tolist() == [0, 0]
+    assert unique_sets(sets)[1].tolist() == [0, 1, 2]
+    assert unique_sets(RobotDescriptor(*(part[[2, 2]] for part in sets)))[1].tolist() == [0, 0]
 
 
 @given(
@@ -62,7 +62,7 @@ def test_sets_are_equal_by_their_bytes():
 def test_joined_frames_keep_their_bodies(parts):
     tables, ids = [table(marks) for marks, _ in parts], [np.array(ids) for _, ids in parts]
     before = [marks[index] for marks, ids in parts for index in ids]
-    sets, places = combine(tables, ids)
+    sets, places = merge_sets(tables, ids)
     after = marks_of(sets)
     assert sorted(set(after)) == sorted(after)  # each once
     assert set(after) == set(before)  # and none that no frame is of
@@ -74,20 +74,20 @@ def test_joined_frames_keep_their_bodies(parts):
 
 
 def test_a_register_notes_who_changes_when():
-    register = DescriptorRegister(3)
+    register = DescriptorTable(3)
     own = RobotDescriptor(*(part[0] for part in table([0])))
-    assert register.note(own).tolist() == [0, 1, 2]
-    assert register.note(own).tolist() == [0, 1, 2]
-    first = register.note(table([0, 4, 0]))
+    assert register.add(own).tolist() == [0, 1, 2]
+    assert register.add(own).tolist() == [0, 1, 2]
+    first = register.add(table([0, 4, 0]))
     assert first.tolist() == [0, 3, 2]
-    assert register.note(table([0, 4, 5])).tolist() == [0, 3, 4]
+    assert register.add(table([0, 4, 5])).tolist() == [0, 3, 4]
     assert first.tolist() == [0, 3, 2]  # what was answered once stays
-    assert register.note(table([4, 4, 5])).tolist() == [5, 3, 4]
+    assert register.add(table([4, 4, 5])).tolist() == [5, 3, 4]
     assert marks_of(register.table) == [0, 0, 0, 4, 5, 4]
 
 
 def test_bodies_without_feet_are_bodies(tmp_path):
-    sets, place = distinct(table([0, 2, 0], feet=0))
+    sets, place = unique_sets(table([0, 2, 0], feet=0))
     assert place.tolist() == [0, 1, 0]
     write_sets(tmp_path / "sets.npz", sets)
     for read, written in zip(read_sets(tmp_path / "sets.npz"), sets, strict=True):

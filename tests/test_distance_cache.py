@@ -8,7 +8,7 @@ import pytest
 from bodyplan.grouping import BodyMetric, body_graph
 from bodyplan.grouping.distance_cache import fingerprint, recalled
 from bodyplan.grouping.robot_groups import embodiment_distances
-from bodyplan.locking import sole_writer
+from bodyplan.locking import writer_lock
 
 NAMES = ["unitree_go1", "hexapod", "badger"]
 MATRIX = np.array([[0.0, 2.0], [2.0, 0.0]])
@@ -58,7 +58,7 @@ def test_where_nothing_can_be_written_distances_are_still_given(tmp_path):
 
 def test_while_another_process_writes_nothing_is_kept(tmp_path):
     path = tmp_path / "a.safetensors"
-    with sole_writer(path):
+    with writer_lock(path):
         np.testing.assert_array_equal(recalled(path, 2, lambda: MATRIX), MATRIX)
     assert not path.exists()
 

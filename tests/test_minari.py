@@ -20,11 +20,11 @@ from synthetic import COMMAND, write_dataset
 import bodyplan
 from bodyplan.cli.data_minari import ExportData, ImportMinari
 from bodyplan.datasets.dataset import Dataset
+from bodyplan.datasets.format import card_checksum
 from bodyplan.datasets.io import minari_export
 from bodyplan.datasets.io.minari_export import export_minari
 from bodyplan.datasets.io.minari_import import import_minari
 from bodyplan.datasets.io.minari_metadata import digest, environment_spec, minari_id
-from bodyplan.datasets.metadata import seal
 from bodyplan.envs.observation_layouts import (
     flatten_observation,
     observation_space,
@@ -82,7 +82,7 @@ def test_a_root_may_be_relative(dataset, exported, tmp_path, monkeypatch):
 
 def seal_card(folder):
     card = read_json(folder / "card.json")
-    write_json(folder / "card.json", card | {"seal": seal(card)})
+    write_json(folder / "card.json", card | {"seal": card_checksum(card)})
 
 
 def source(root):
@@ -120,7 +120,7 @@ class TestRoundTrip:
         seal_card(tmp_path / "data")
         export_minari(Dataset.open(tmp_path / "data"), tmp_path / "root")
         alone = import_minari(IDS[1:], tmp_path / "alone", tmp_path / "root")
-        assert alone.card["seal"] == seal(alone.card)
+        assert alone.card["seal"] == card_checksum(alone.card)
         assert alone.verify() == []
         back = import_minari(IDS, tmp_path / "back", tmp_path / "root")
         assert files(back.path) == files(tmp_path / "data")

@@ -12,8 +12,8 @@ from bodyplan.datasets.recipes import (
     MAX_SLOTS,
     Recipe,
     Segment,
-    assign_slots,
     first_crossing,
+    schedule_rollouts,
     segments,
 )
 from bodyplan.errors import BodyplanError
@@ -113,7 +113,7 @@ def test_slots_share_consecutive_steps_equally_and_are_cut_where_the_segment_cha
     counts, start, steps
 ):
     run = [Segment(10 + i, n, "replay") for i, n in enumerate([*counts, 400_000])]
-    slots = assign_slots(run, start, start + steps)
+    slots = schedule_rollouts(run, start, start + steps)
     assert slots.lengths.sum() == steps
     assert slots.lengths[0] - slots.lengths[-1] in (0, 1)
     assert (np.diff(slots.lengths) <= 0).all()
@@ -129,4 +129,4 @@ def test_slots_share_consecutive_steps_equally_and_are_cut_where_the_segment_cha
 
 def test_neighbouring_phases_of_one_snapshot_are_cut_apart():
     run = [Segment(0, 5, "early"), Segment(0, 5, "late")]
-    assert np.flatnonzero(assign_slots(run, 0, 10).cut).tolist() == [4, 9]
+    assert np.flatnonzero(schedule_rollouts(run, 0, 10).cut).tolist() == [4, 9]

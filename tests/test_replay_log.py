@@ -12,11 +12,11 @@ from synthetic import COMMAND, descriptor
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.replay_log import (
     ReplayChunk,
-    assemble,
     chunk_paths,
-    dataset_from_log,
+    join_chunks,
     read_log,
     replay_path,
+    robots_with_log,
     write_log,
 )
 from bodyplan.envs.environment import Step
@@ -53,7 +53,7 @@ def run(folder, between, several=False):
     paths = chunk_paths(folder, between)
     chunk = ReplayChunk(LOGGED)
     for time in range(MOMENTS):
-        chunk.open(look(time, episode), bodies(episode, several))
+        chunk.add_observation(look(time, episode), bodies(episode, several))
         fallen = (time + 1) % (4 + np.arange(SIMULATED)) == 0
         late = np.full(SIMULATED, time == 15)
         actions = np.full((SIMULATED, JOINTS), time, np.float32)
@@ -66,7 +66,7 @@ def run(folder, between, several=False):
             np.zeros((SIMULATED, 3)),
             np.zeros((SIMULATED, 15)),
         )
-        chunk.close(actions, step, bodies(episode, several))
+        chunk.add_step(actions, step, bodies(episode, several))
         episode[fallen | late] += 1
         if time + 1 in between:
             chunk.save(paths[between.index(time + 1) - 1], last=time + 1 == MOMENTS)
@@ -75,7 +75,7 @@ def run(folder, between, several=False):
 
 
 def assembled(folder, between, several=False):
-    return assemble(ROBOT, run(folder, between, several), SIMULATED)
+    return join_chunks(ROBOT, run(folder, between, several), SIMULATED)
 
 
 @pytest.mark.parametrize("between", [[0, 23], [0, 10, 23], [0, 3, 4, 16, 23]])
@@ -132,14 +132,14 @@ def test_a_log_is_a_dataset_of_its_own(home):
     log = read_log("dog", COMMAND, home)
     assert log.episodes.num_steps == card["steps"] == LOGGED * MOMENTS
     np.testing.assert_array_equal(log.ends, card["robots"]["dog"]["training_steps"])
-    assert dataset_from_log(COMMAND, home) == ("dog",)
+    assert robots_with_log(COMMAND, home) == ("dog",)
 
 
 def test_logs_that_are_not_there_or_incomplete_are_named(home):
     with pytest.raises(BodyplanError, match="no log of cat's run under forward .*--log-replay"):
         read_log("cat", COMMAND, home)
     with pytest.raises(BodyplanError, match="no robot has a log for backward"):
-        dataset_from_log((-1.0, 0.0, 0.0), home)
+        robots_with_log((-1.0, 0.0, 0.0), home)
     card = replay_path("dog", COMMAND, home) / "card.json"
     card.write_text(card.read_text().replace("training_steps", "forgotten"))
     with pytest.raises(BodyplanError, match=r"card.json does not say when dog's episodes ended"):
@@ -150,4 +150,4 @@ def test_a_damaged_chunk_is_named(tmp_path):
     paths = run(tmp_path, [0, 10, 23])
     paths[1].write_bytes(paths[1].read_bytes()[:-200])
     with pytest.raises(BodyplanError, match=r"replay-000000000010.npz is damaged"):
-        assemble(ROBOT, paths, SIMULATED)
+        join_chunks(ROBOT, paths, SIMULATED)

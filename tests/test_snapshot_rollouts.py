@@ -103,7 +103,7 @@ def record(
 
 def test_frames_steps_and_ends_fit_together(diary):
     episodes = record()
-    slots = recipes.assign_slots(RUN, 0, STEPS)
+    slots = recipes.schedule_rollouts(RUN, 0, STEPS)
     assert slots.lengths.tolist() == [14, 14, 14, 14, 14, 13]
     slot_of = np.repeat(np.arange(6), slots.lengths)
     time_of = np.arange(STEPS) - slots.offsets[slot_of]
@@ -135,7 +135,7 @@ def test_episodes_end_by_falling_by_time_with_the_segment_and_with_the_slot(diar
     robot, episode, length = last[:, :3].T
     fallen = (episode % 2 == 0) & (length >= 2 + robot)
     np.testing.assert_array_equal(episodes.terminated[ends], fallen)
-    cut = recipes.assign_slots(RUN, 0, STEPS).cut
+    cut = recipes.schedule_rollouts(RUN, 0, STEPS).cut
     assert (done[cut]).all()
     np.testing.assert_array_equal(episodes.truncated[ends], ~fallen & (cut[ends] | (length == 11)))
     assert {36, 56} <= set(ends.tolist())  # where the next snapshots take over

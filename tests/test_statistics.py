@@ -13,11 +13,11 @@ from bodyplan.datasets.recipes import Recipe, segments
 from bodyplan.datasets.statistics import (
     BINS,
     full_returns,
-    histogram,
-    phases,
-    quality,
-    reference,
-    statistics,
+    phase_shares,
+    quality_shares,
+    reference_return,
+    return_histogram,
+    robot_statistics,
 )
 
 EPISODES = synthetic_episodes("dog", 4, 2, steps=100, length=30)
@@ -35,28 +35,28 @@ def test_a_fall_is_worth_what_it_earned_and_a_cut_episode_its_pace():
 
 def test_without_an_expert_the_best_tenth_of_the_steps_is_the_reference():
     full, lengths = np.array([1.0, 40.0, 50.0]), np.array([900, 80, 20])
-    judge = reference("dog", COMMAND, full, lengths)
+    judge = reference_return("dog", COMMAND, full, lengths)
     assert judge.source == "best tenth"
     assert judge.value == pytest.approx((50.0 * 20 + 40.0 * 80) / 100)
-    assert reference("hexapod", COMMAND, full, lengths).source == "expert"
+    assert reference_return("hexapod", COMMAND, full, lengths).source == "expert"
 
 
 def test_quality_and_histogram_count_steps_and_not_episodes():
     full, lengths = np.array([0.0, 12.4, 12.6, 25.0, 38.0, 99.0]), np.array([1, 2, 3, 4, 5, 5])
-    assert quality(full, lengths, 50.0) == (0.15, 0.15, 0.2, 0.5)
-    bars = histogram(full, lengths, 50.0)
+    assert quality_shares(full, lengths, 50.0) == (0.15, 0.15, 0.2, 0.5)
+    bars = return_histogram(full, lengths, 50.0)
     assert sum(bars.steps) == 20
     assert bars.edges[20] == pytest.approx(50.0)
     assert (len(bars.steps), bars.steps[0], bars.steps[-1]) == (BINS, 1, 5)
 
 
 def test_rewards_of_zero_are_a_histogram_too():
-    assert histogram(np.zeros(3), np.array([2, 2, 2]), 0.0).steps == (6, *[0] * (BINS - 1))
+    assert return_histogram(np.zeros(3), np.array([2, 2, 2]), 0.0).steps == (6, *[0] * (BINS - 1))
 
 
 def test_everything_about_one_robot(tmp_path):
     dataset = write_dataset(tmp_path / "set", {"dog": (4, 2)}, steps=90, length=30, bodies=3)
-    row, episodes = statistics(dataset, "dog"), dataset.episodes["dog"]
+    row, episodes = robot_statistics(dataset, "dog"), dataset.episodes["dog"]
     assert (row.steps, row.episodes, row.bodies, row.falls) == (90, 3, 3, 2)
     assert row.return_mean == pytest.approx(dataset.card["robots"]["dog"]["return_mean"])
     assert row.return_quantiles["1.0"] == episodes.returns.max()
@@ -69,14 +69,14 @@ def test_everything_about_one_robot(tmp_path):
 def test_a_recipe_keeps_its_fraction_to_half_a_percent_of_the_steps(steps, percent):
     shares = segments(Recipe.parse(f"suboptimal{percent}"), RUN, steps)
     listed = [{"phase": share.phase, "steps": share.steps} for share in shares]
-    assert phases({"segments": listed})["early"] == pytest.approx(percent / 100, abs=0.005)
+    assert phase_shares({"segments": listed})["early"] == pytest.approx(percent / 100, abs=0.005)
 
 
 def test_seventy_percent_suboptimal_data_are_poor_and_have_two_modes(tmp_path):
     robots = ["unitree_go1", "anymal_b"]
     dataset = build_dataset(tmp_path / "set", robots, "suboptimal70", "forward", 20_000, threads=1)
     for name in robots:
-        row = statistics(dataset, name)
+        row = robot_statistics(dataset, name)
         assert row.reference.source == "expert"
         assert row.phases == pytest.approx({"early": 0.7, "late": 0.3}, abs=0.005)
         assert row.return_mean < 0.6 * row.reference.value

@@ -13,7 +13,7 @@ except ImportError:  # Windows has no such locks; two writers are then not kept 
 
 
 @contextmanager
-def sole_writer(path: Path) -> Iterator[None]:
+def writer_lock(path: Path) -> Iterator[None]:
     """Holds the lock of `path` while the block runs; `.<name>.lock` lies beside it meanwhile.
 
     Raises:

@@ -10,8 +10,8 @@ from bodyplan.cli.data_inspect import DataInfo, PlotData, VerifyData, say_conten
 from bodyplan.cli.data_minari import ExportData, ImportMinari
 from bodyplan.cli.output import comma_list, progress
 from bodyplan.datasets.build import build_dataset
-from bodyplan.datasets.policy_snapshots import recorded
-from bodyplan.datasets.replay_log import dataset_from_log
+from bodyplan.datasets.policy_snapshots import robots_with_snapshots
+from bodyplan.datasets.replay_log import robots_with_log
 from bodyplan.envs.disturbances import CLEAN, Disturbances
 from bodyplan.envs.walking_task import parse_command
 
@@ -53,9 +53,9 @@ class BuildData:
         if names == ("all",):
             command = parse_command(self.command)
             names = (
-                dataset_from_log(command, self.replay)
+                robots_with_log(command, self.replay)
                 if self.replay
-                else recorded(command, self.snapshots)
+                else robots_with_snapshots(command, self.snapshots)
             )
         with progress() as report:
             dataset = build_dataset(

@@ -10,7 +10,7 @@ import tyro
 from bodyplan.cli.output import print_json, print_table, require_picture, say
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.duplicates import duplicate_steps
-from bodyplan.datasets.statistics import Statistics, statistics
+from bodyplan.datasets.statistics import RobotStatistics, robot_statistics
 from bodyplan.envs.walking_task import HORIZON, command_name, parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.storage import atomic_write
@@ -83,7 +83,7 @@ class PlotData:
         if len(set(labels)) < len(labels):
             labels = [str(path) for path in self.data]
         rows = {
-            label: [statistics(dataset, name) for name in dataset.robots]
+            label: [robot_statistics(dataset, name) for name in dataset.robots]
             for label, dataset in zip(labels, _open(self.data), strict=True)
         }
         with atomic_write(self.out) as temporary:
@@ -97,7 +97,7 @@ class PlotData:
 
 def contents(dataset: Dataset) -> dict[str, Any]:
     """What a dataset holds, for JSON."""
-    rows = [statistics(dataset, name) for name in dataset.robots]
+    rows = [robot_statistics(dataset, name) for name in dataset.robots]
     told = [asdict(row) | {"bytes_per_step": row.bytes_per_step} for row in rows]
     return {"path": str(dataset.path), "card": dataset.card, "statistics": told}
 
@@ -107,7 +107,7 @@ def say_contents(dataset: Dataset, as_json: bool) -> None:
     if as_json:
         print_json(contents(dataset))
         return
-    rows = [statistics(dataset, name) for name in dataset.robots]
+    rows = [robot_statistics(dataset, name) for name in dataset.robots]
     card = dataset.card
     command = command_name(parse_command(card["command"]))
     title = f"{dataset.path}: {card.get('recipe', 'no recipe')}, {command}"
@@ -129,7 +129,7 @@ def _open(paths: Sequence[Path]) -> list[Dataset]:
     return [Dataset.open(path) for path in paths]
 
 
-def _amounts(row: Statistics) -> dict[str, Any]:
+def _amounts(row: RobotStatistics) -> dict[str, Any]:
     quantiles = row.return_quantiles
     return {
         "robot": row.robot,
@@ -147,7 +147,7 @@ def _amounts(row: Statistics) -> dict[str, Any]:
     }
 
 
-def _worth(row: Statistics) -> dict[str, Any]:
+def _worth(row: RobotStatistics) -> dict[str, Any]:
     names = ("< 25 %", "25-50 %", "50-75 %", ">= 75 %")
     mark = "" if row.reference.source == "expert" else "*"
     return {
@@ -175,11 +175,11 @@ def _circumstances(card: dict[str, Any]) -> str:
     return ", ".join(part for part in told if part)
 
 
-def _guessed(rows: Sequence[Statistics]) -> bool:
+def _guessed(rows: Sequence[RobotStatistics]) -> bool:
     return any(row.reference.source != "expert" for row in rows)
 
 
-def _histograms(rows: Sequence[Statistics]) -> dict[str, Any]:
+def _histograms(rows: Sequence[RobotStatistics]) -> dict[str, Any]:
     return {
         row.robot: asdict(row.histogram)
         | {"mean": row.full_return_mean, "reference": asdict(row.reference)}

@@ -18,7 +18,7 @@ from bodyplan.cli.output import (
     require_size,
     say,
 )
-from bodyplan.datasets.policy_snapshots import PACKAGED, Snapshots, snapshot_path
+from bodyplan.datasets.policy_snapshots import PACKAGED_SNAPSHOTS, Snapshots, snapshot_path
 from bodyplan.datasets.replay_log import replay_path
 from bodyplan.envs.disturbances import CLEAN, Disturbances
 from bodyplan.envs.walking_task import HORIZON, Command, command_name, parse_command
@@ -177,7 +177,7 @@ class PlotExperts:
     def _names(self, commands: Sequence[Command]) -> Sequence[str]:
         if self.robots != ("all",):
             return comma_list(self.robots)
-        home = PACKAGED if self.snapshots is None else self.snapshots
+        home = PACKAGED_SNAPSHOTS if self.snapshots is None else self.snapshots
         files = {f"{command_name(command)}.safetensors" for command in commands}
         return sorted({path.parent.name for path in home.glob("*/*") if path.name in files})
 

@@ -16,8 +16,7 @@ from typing import Any
 
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.episode_selection import EpisodeSelection, select_episodes, take_episodes
-from bodyplan.datasets.format import CARD
-from bodyplan.datasets.metadata import versions, write_card
+from bodyplan.datasets.format import CARD, versions, write_card
 from bodyplan.datasets.parallel_recording import OnProgress, record_all
 from bodyplan.datasets.policy_snapshots import Snapshots, snapshot_path
 from bodyplan.datasets.recipes import Recipe, segments
@@ -28,7 +27,7 @@ from bodyplan.envs.disturbances import CLEAN, Disturbances
 from bodyplan.envs.environment import INITIAL_STATES
 from bodyplan.envs.walking_task import Command, parse_command
 from bodyplan.errors import BodyplanError
-from bodyplan.locking import sole_writer
+from bodyplan.locking import writer_lock
 from bodyplan.robots.registry import model_paths, register_models
 from bodyplan.robots.robot import Robot
 from bodyplan.storage import read_json, sha256, write_json
@@ -129,7 +128,7 @@ def _build(
     """
     if out.is_file():
         raise BodyplanError(f"{out} is a file; choose another folder with --out.")
-    with sole_writer(out):
+    with writer_lock(out):
         if out.is_dir() and any(out.iterdir()):
             dataset = Dataset.open(out)
             _require_same(settings, dataset.card, out)

@@ -12,10 +12,10 @@ from bodyplan.datasets.format import (
     ARRAYS,
     CARD,
     DATASET_FORMAT,
+    DESCRIPTOR_IDS,
     DESCRIPTORS,
     FRAME_ARRAYS,
-    IDS,
-    REBUILD,
+    REBUILD_HINT,
 )
 from bodyplan.errors import BodyplanError
 from bodyplan.storage import read_array, read_json, sha256
@@ -52,9 +52,11 @@ class Dataset:
             )
         entries = card.get("robots")
         if not isinstance(entries, dict) or not entries:
-            raise BodyplanError(f"{path / CARD} names no robots; {REBUILD}.")
+            raise BodyplanError(f"{path / CARD} names no robots; {REBUILD_HINT}.")
         if strange := [name for name in entries if Path(name).name != name or name in ("", "..")]:
-            raise BodyplanError(f"{path / CARD} names robots {strange}, no folders; {REBUILD}.")
+            raise BodyplanError(
+                f"{path / CARD} names robots {strange}, no folders; {REBUILD_HINT}."
+            )
         episodes = {name: _open_robot(path / name, entry) for name, entry in entries.items()}
         return cls(path, card, tuple(episodes), episodes)
 
@@ -90,23 +92,24 @@ class Dataset:
 def _open_robot(folder: Path, entry: Any) -> Episodes:
     card = folder.parent / CARD
     try:
-        names = [*ARRAYS, *([IDS] if f"{IDS}.npy" in entry["arrays"] else [])]
+        names = [*ARRAYS, *([DESCRIPTOR_IDS] if f"{DESCRIPTOR_IDS}.npy" in entry["arrays"] else [])]
         listed = {name: entry["arrays"][f"{name}.npy"] for name in names}
         expected = {name: (item["shape"], item["dtype"]) for name, item in listed.items()}
     except (KeyError, TypeError) as error:
-        raise BodyplanError(f"{card} is incomplete for {folder.name}; {REBUILD}.") from error
+        raise BodyplanError(f"{card} is incomplete for {folder.name}; {REBUILD_HINT}.") from error
     arrays = {name: read_array(folder / f"{name}.npy") for name in names}
     for name, array in arrays.items():
         found = (list(array.shape), str(array.dtype))
         if found != expected[name]:
             raise BodyplanError(
                 f"{folder / name}.npy holds {found[1]} {found[0]} where {card} says "
-                f"{expected[name][1]} {expected[name][0]}; {REBUILD}."
+                f"{expected[name][1]} {expected[name][0]}; {REBUILD_HINT}."
             )
     episodes = Episodes(**arrays, descriptors=read_sets(folder / DESCRIPTORS))
-    if (episodes.num_descriptors > 1) != (IDS in arrays):
+    if (episodes.num_descriptors > 1) != (DESCRIPTOR_IDS in arrays):
         raise BodyplanError(
             f"{folder / DESCRIPTORS} holds {episodes.num_descriptors} descriptor sets, but {card} "
-            f"lists {'an' if IDS in arrays else 'no'} {IDS}.npy to say whose is which; {REBUILD}."
+            f"lists {'an' if DESCRIPTOR_IDS in arrays else 'no'} {DESCRIPTOR_IDS}.npy; "
+            f"{REBUILD_HINT}."
         )
     return episodes

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Int
 
-from bodyplan.datasets.format import REBUILD
+from bodyplan.datasets.format import REBUILD_HINT
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.storage import atomic_write, read_archive
 
 
-def distinct(described: RobotDescriptor) -> tuple[RobotDescriptor, Int[np.ndarray, "M"]]:
+def unique_sets(described: RobotDescriptor) -> tuple[RobotDescriptor, Int[np.ndarray, "M"]]:
     """Merges the equal ones of M sets; the table, in order of first use, and each one's place."""
     flat = np.concatenate([part.reshape(len(part), -1) for part in described], axis=1)
     keys = np.ascontiguousarray(flat).view(np.void(flat.dtype.itemsize * flat.shape[1]))[:, 0]
@@ -26,12 +26,12 @@ def distinct(described: RobotDescriptor) -> tuple[RobotDescriptor, Int[np.ndarra
     return table, np.argsort(order)[place]
 
 
-def join_sets(tables: Iterable[RobotDescriptor]) -> RobotDescriptor:
+def concatenate_sets(tables: Iterable[RobotDescriptor]) -> RobotDescriptor:
     """Several tables as one, one after the other."""
     return RobotDescriptor(*map(np.concatenate, zip(*tables, strict=True)))
 
 
-def combine(
+def merge_sets(
     tables: Sequence[RobotDescriptor], ids: Sequence[Int[np.ndarray, "_"]]
 ) -> tuple[RobotDescriptor, Int[np.ndarray, "frames"] | None]:
     """One table of several, each with places in it: sets nobody has dropped, equal ones merged.
@@ -39,14 +39,14 @@ def combine(
     Returns the table and all places in it, which are left out where one set remains.
     """
     starts = np.cumsum([0, *(len(table.context) for table in tables[:-1])])
-    whole = join_sets(tables)
+    whole = concatenate_sets(tables)
     shifted = np.concatenate([own + start for own, start in zip(ids, starts, strict=True)])
     used, place = np.unique(shifted, return_inverse=True)
-    table, merged = distinct(RobotDescriptor(*(part[used] for part in whole)))
+    table, merged = unique_sets(RobotDescriptor(*(part[used] for part in whole)))
     return table, merged[place].astype(np.int32) if len(table.context) > 1 else None
 
 
-class DescriptorRegister:
+class DescriptorTable:
     """The sets that S robots side by side have had, and the one that each has now."""
 
     def __init__(self, count: int) -> None:
@@ -60,9 +60,9 @@ class DescriptorRegister:
     @property
     def table(self) -> RobotDescriptor:
         """All sets, in the order in which they came up."""
-        return join_sets(self._pages)
+        return concatenate_sets(self._pages)
 
-    def note(self, descriptor: RobotDescriptor) -> Int[np.ndarray, "S"]:
+    def add(self, descriptor: RobotDescriptor) -> Int[np.ndarray, "S"]:
         """The place of each robot's set now; `descriptor` is of all, or has a leading axis of S."""
         if descriptor is self._latest:
             return self._now
@@ -106,10 +106,11 @@ def read_sets(path: Path) -> RobotDescriptor:
     if [part.ndim for part in table] != [3, 3, 2] or len(counts) > 1 or counts == {0}:
         raise BodyplanError(
             f"{path} holds arrays {[list(part.shape) for part in table]} where descriptor sets "
-            f"[K, J, 23], [K, F, 10] and [K, 7] belong; {REBUILD}."
+            f"[K, J, 23], [K, F, 10] and [K, 7] belong; {REBUILD_HINT}."
         )
     if any(part.dtype != np.float32 for part in table):
         raise BodyplanError(
-            f"{path} holds {', '.join(str(part.dtype) for part in table)}, not float32; {REBUILD}."
+            f"{path} holds {', '.join(str(part.dtype) for part in table)}, not float32; "
+            f"{REBUILD_HINT}."
         )
     return table

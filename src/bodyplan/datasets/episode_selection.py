@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from bodyplan.datasets.descriptor_sets import combine
+from bodyplan.datasets.descriptor_sets import merge_sets
 from bodyplan.datasets.episodes import Episodes
 from bodyplan.datasets.recipes import EARLY, LATE, Phase, Recipe
 from bodyplan.datasets.replay_log import ReplayLog
@@ -85,7 +85,7 @@ def take_episodes(episodes: Episodes, selections: list[EpisodeSelection]) -> Epi
     truncated[ends - 1] = ~terminated[ends - 1]
     table, ids = episodes.descriptors, episodes.descriptor_ids
     if ids is not None:
-        table, ids = combine([table], [ids[frames]])
+        table, ids = merge_sets([table], [ids[frames]])
     return Episodes(
         joints=episodes.joints[frames],
         feet=episodes.feet[frames],

@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float, Int
 from bodyplan.datasets.descriptor_sets import write_sets
 from bodyplan.datasets.format import (
     ARRAYS,
+    DESCRIPTOR_IDS,
     DESCRIPTORS,
-    IDS,
 )
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import RobotDescriptor
@@ -86,7 +86,7 @@ class Episodes:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything but the descriptor sets, by the names of their files."""
-        names = ARRAYS if self.descriptor_ids is None else (*ARRAYS, IDS)
+        names = ARRAYS if self.descriptor_ids is None else (*ARRAYS, DESCRIPTOR_IDS)
         return {name: getattr(self, name) for name in names}
 
     def summary(self) -> dict[str, float]:

@@ -1,8 +1,6 @@
-"""How a dataset lies on disk: plain arrays that are mapped into memory, and one card.
+"""The format of a dataset on disk: the names of its files and arrays, and its card.
 
-An episode of L steps has L + 1 frames, the last being what the robot saw at the end, before any
-reset; next observations are therefore the next frame and are stored once. So are descriptors: one
-set for a robot whose body stays as it is, else each distinct set once and a number for each frame.
+A dataset is a folder of plain arrays, which are mapped into memory, and one JSON card:
 
     card.json                    recipe, command, seed, versions, robots, SHA-256 of every array
     <robot>/joints.npy           [N+E, J, 3] float32, frames of E episodes with N steps in all
@@ -13,20 +11,65 @@ set for a robot whose body stays as it is, else each distinct set once and a num
             terminated.npy       [N] bool, truncated.npy likewise
             episode_ends.npy     [E] int64, the step after the last of each episode
             descriptors.npz      K sets: joints [K, J, 23], feet [K, F, 10], context [K, 7]
-            descriptor_ids.npy   [N+E] int32, the set of each frame; only where K > 1
+            descriptor_ids.npy   [N+E] int32, the descriptor set of each frame; only where K > 1
 
-Terminated is not truncated: a truncated episode went on unseen, so values are bootstrapped
-through its end, a terminated one has no future.
+An episode of L steps has L + 1 frames. The last frame is what the robot observed at the end, before
+any reset. So the next observation of a step is the next frame, and every observation is stored
+once. Descriptor sets are stored once too: a robot whose body never changes has one.
+
+`terminated` and `truncated` differ. A terminated episode ended in a fall and has no future value. A
+truncated episode was cut short, so values are bootstrapped through its end.
 """
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from bodyplan import __version__
+from bodyplan.storage import write_json
 
 DATASET_FORMAT = 1
 CARD = "card.json"
 DESCRIPTORS = "descriptors.npz"
-IDS = "descriptor_ids"
+DESCRIPTOR_IDS = "descriptor_ids"
 FRAME_ARRAYS = ("joints", "feet", "general")
 STEP_ARRAYS = ("actions", "rewards", "terminated", "truncated")
 ARRAYS = (*FRAME_ARRAYS, *STEP_ARRAYS, "episode_ends")
-"""What every robot has; `IDS` comes on top where its body changes."""
+"""Arrays of every robot. `DESCRIPTOR_IDS` is added where the robot's body changes."""
 
-REBUILD = "rebuild the dataset or restore the file"
-"""The way out of damage."""
+REBUILD_HINT = "rebuild the dataset or restore the file"
+"""The fix that error messages about damaged files give."""
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that decide the bytes of simulated data."""
+    return {"bodyplan": __version__, "mujoco": mujoco.__version__, "numpy": np.__version__}
+
+
+def card_checksum(card: Mapping[str, Any]) -> str:
+    """SHA-256 of a card's content without its `seal` entry, which stores this checksum."""
+    content = {key: value for key, value in card.items() if key != "seal"}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_card(
+    folder: Path, metadata: Mapping[str, Any], robots: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Writes the card of a dataset.
+
+    Args:
+        folder: the dataset's folder.
+        metadata: recipe, command, seed and anything else that holds for all robots.
+        robots: each robot's entry, as `Episodes.write` returns it.
+
+    Raises:
+        BodyplanError: the disk is full, or the folder cannot be written to.
+    """
+    card = {"format": DATASET_FORMAT, **metadata, "versions": versions(), "robots": dict(robots)}
+    write_json(folder / CARD, {**card, "seal": card_checksum(card)})

@@ -20,7 +20,7 @@ from bodyplan.envs.walking_task import POLICY_GENERAL, Command, Observation, com
 from bodyplan.errors import BodyplanError
 from bodyplan.storage import read_tensors, write_tensors
 
-PACKAGED = Path(__file__).parent / "snapshots"
+PACKAGED_SNAPSHOTS = Path(__file__).parent / "snapshots"
 ACTION_MEAN_LIMIT = 10.0
 """Policy means are clipped to this, sampled actions are not, as in the original task."""
 _SINGLE_THREADED = 2**18
@@ -209,17 +209,17 @@ class Snapshots:
 
 def snapshot_path(robot: str, command: Command, folder: str | Path | None = None) -> Path:
     """Where the run of a robot and command is kept; packaged runs where no folder is given."""
-    folder = PACKAGED if folder is None else Path(folder)
+    folder = PACKAGED_SNAPSHOTS if folder is None else Path(folder)
     return folder / robot / f"{command_name(command)}.safetensors"
 
 
-def recorded(command: Command, folder: str | Path | None = None) -> tuple[str, ...]:
+def robots_with_snapshots(command: Command, folder: str | Path | None = None) -> tuple[str, ...]:
     """Robots whose run under a command is kept, in the packaged folder where none is given.
 
     Raises:
         BodyplanError: there is none.
     """
-    home = PACKAGED if folder is None else Path(folder)
+    home = PACKAGED_SNAPSHOTS if folder is None else Path(folder)
     file = f"{command_name(command)}.safetensors"
     names = tuple(sorted(path.parent.name for path in home.glob(f"*/{file}")))
     if not names:

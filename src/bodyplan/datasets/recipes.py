@@ -90,7 +90,7 @@ class Slots:
     """Whether an episode must end after this row, with its segment or its slot."""
 
 
-def assign_slots(run: list[Segment], start: int, stop: int) -> Slots:
+def schedule_rollouts(run: list[Segment], start: int, stop: int) -> Slots:
     """Lays out the steps from `start` to `stop` of a run of segments."""
     steps = stop - start
     count = min(MAX_SLOTS, -(-steps // SLOT_STEPS))

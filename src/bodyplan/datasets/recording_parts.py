@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bodyplan.datasets.descriptor_sets import combine
+from bodyplan.datasets.descriptor_sets import merge_sets
 from bodyplan.datasets.episodes import Episodes
-from bodyplan.datasets.format import ARRAYS, IDS
+from bodyplan.datasets.format import ARRAYS, DESCRIPTOR_IDS
 from bodyplan.datasets.verification import non_finite
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import RobotDescriptor
@@ -53,7 +53,7 @@ def save_part(path: Path, episodes: Episodes) -> None:
             f"the simulation of {path.parent.name} diverged in {path.stem} (NaN or infinity in "
             f"{', '.join(faulty)}); check the robot's model and its snapshots, or change the seed."
         )
-    arrays = {IDS: np.zeros(len(episodes.general), np.int32), **episodes.arrays()}
+    arrays = {DESCRIPTOR_IDS: np.zeros(len(episodes.general), np.int32), **episodes.arrays()}
     sets = {f"{_SETS}{name}": part for name, part in episodes.descriptors._asdict().items()}
     with atomic_write(path) as temporary:
         np.savez(temporary, allow_pickle=False, **arrays, **sets)
@@ -77,7 +77,7 @@ def join_parts(parts: Sequence[Part]) -> Episodes:
         RobotDescriptor(*(read_stored(path, _SETS + name) for name in RobotDescriptor._fields))
         for path in paths
     ]
-    table, ids = combine(tables, [read_stored(path, IDS) for path in paths])
+    table, ids = merge_sets(tables, [read_stored(path, DESCRIPTOR_IDS) for path in paths])
     return Episodes(**arrays, descriptors=table, descriptor_ids=ids)
 
 

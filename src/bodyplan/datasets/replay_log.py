@@ -16,10 +16,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from bodyplan.datasets.dataset import Dataset
-from bodyplan.datasets.descriptor_sets import DescriptorRegister, join_sets
+from bodyplan.datasets.descriptor_sets import DescriptorTable, concatenate_sets
 from bodyplan.datasets.episodes import Episodes
-from bodyplan.datasets.format import CARD, STEP_ARRAYS
-from bodyplan.datasets.metadata import write_card
+from bodyplan.datasets.format import CARD, STEP_ARRAYS, write_card
 from bodyplan.datasets.recording_parts import read_stored
 from bodyplan.datasets.snapshot_rollouts import RecordedFrames, Recording
 from bodyplan.envs.environment import Step
@@ -31,7 +30,7 @@ from bodyplan.storage import atomic_folder, atomic_write
 
 REPLAY_RECIPE = "replay"
 """What the card of a log gives as its recipe."""
-ENDS = "training_steps"
+EPISODE_END_STEPS = "training_steps"
 """The card's list of when episodes ended, in control steps of all robots together."""
 
 
@@ -50,7 +49,7 @@ class ReplayChunk:
     def __init__(self, robots: int) -> None:
         """Nothing is logged yet of the first `robots` of all that are simulated."""
         self._count = robots
-        self._register = DescriptorRegister(robots)
+        self._register = DescriptorTable(robots)
         self._opening: list[RecordedFrames] = []
         self._steps: list[tuple[np.ndarray, ...]] = []
         self._closing: list[RecordedFrames] = []
@@ -58,11 +57,11 @@ class ReplayChunk:
         self._after: RecordedFrames | None = None
         """What all sensed after the latest step."""
 
-    def open(self, observation: Observation, descriptor: RobotDescriptor) -> None:
+    def add_observation(self, observation: Observation, descriptor: RobotDescriptor) -> None:
         """What the robots sense before a step; `descriptor` is of all or has one row a robot."""
         self._opening.append(self._frames(observation, descriptor))
 
-    def close(
+    def add_step(
         self, actions: Float[np.ndarray, "N J"], step: Step, descriptor: RobotDescriptor
     ) -> None:
         """What they did then, and what came of it, before any reset."""
@@ -93,11 +92,11 @@ class ReplayChunk:
 
     def _frames(self, observation: Observation, descriptor: RobotDescriptor) -> RecordedFrames:
         joints, feet, general = (np.array(part[: self._count]) for part in observation)
-        bodies = self._register.note(_of_first(descriptor, self._count))
+        bodies = self._register.add(_of_first(descriptor, self._count))
         return RecordedFrames(joints, feet, general, bodies)
 
 
-def assemble(
+def join_chunks(
     robot: Robot, chunks: Sequence[Path], simulated: int
 ) -> tuple[Episodes, Int[np.ndarray, "E"]]:
     """The episodes in a run's chunks, robot after robot, and the training step each ended at.
@@ -119,7 +118,7 @@ def assemble(
         _place(recording, path, begin, moments, sets)
         tables.append(RobotDescriptor(*_read_parts(path, "descriptors", RobotDescriptor)))
         begin, sets = begin + length, sets + len(tables[-1].context)
-    episodes = recording.episodes(join_sets(tables))
+    episodes = recording.episodes(concatenate_sets(tables))
     return episodes, ((episodes.episode_ends - 1) % moments + 1) * simulated
 
 
@@ -144,7 +143,7 @@ def write_log(
     """
     told = {"recipe": REPLAY_RECIPE, **settings, "steps": episodes.num_steps}
     with atomic_folder(folder) as partial:
-        entry = {**episodes.write(partial / robot.name), ENDS: ends.tolist()}
+        entry = {**episodes.write(partial / robot.name), EPISODE_END_STEPS: ends.tolist()}
         write_card(partial, told, {robot.name: entry})
 
 
@@ -163,11 +162,11 @@ def read_log(robot: str, command: Command, folder: str | Path) -> ReplayLog:
         )
     dataset = Dataset.open(path)
     entry, episodes = dataset.card["robots"].get(robot, {}), dataset.episodes.get(robot)
-    if episodes is None or len(entry.get(ENDS, ())) != episodes.num_episodes:
+    if episodes is None or len(entry.get(EPISODE_END_STEPS, ())) != episodes.num_episodes:
         raise BodyplanError(
             f"{path / CARD} does not say when {robot}'s episodes ended; restore it."
         )
-    return ReplayLog(episodes, np.array(entry[ENDS]), dataset.card)
+    return ReplayLog(episodes, np.array(entry[EPISODE_END_STEPS]), dataset.card)
 
 
 def chunk_paths(folder: Path, between: Sequence[int]) -> list[Path]:
@@ -180,7 +179,7 @@ def replay_path(robot: str, command: Command, folder: str | Path) -> Path:
     return Path(folder) / robot / f"{command_name(command)}.{REPLAY_RECIPE}"
 
 
-def dataset_from_log(command: Command, folder: str | Path) -> tuple[str, ...]:
+def robots_with_log(command: Command, folder: str | Path) -> tuple[str, ...]:
     """Robots whose run under a command has a log in the folder.
 
     Raises:

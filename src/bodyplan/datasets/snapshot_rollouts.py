@@ -16,11 +16,11 @@ from zlib import crc32
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from bodyplan.datasets.descriptor_sets import DescriptorRegister, combine
+from bodyplan.datasets.descriptor_sets import DescriptorTable, merge_sets
 from bodyplan.datasets.episodes import Episodes
 from bodyplan.datasets.format import FRAME_ARRAYS, STEP_ARRAYS
 from bodyplan.datasets.policy_snapshots import SnapshotPolicy, Snapshots
-from bodyplan.datasets.recipes import Segment, assign_slots
+from bodyplan.datasets.recipes import Segment, schedule_rollouts
 from bodyplan.envs.disturbances import CLEAN, Disturbances
 from bodyplan.envs.environment import Environment, Step
 from bodyplan.envs.walking_task import Command, Observation
@@ -60,12 +60,12 @@ def record_rollouts(
     run: RecordingTask, number: int, start: int, stop: int, tick: OnStep | None = None
 ) -> Episodes:
     """Records part `number`: the steps of the run from `start` to `stop`, all slots at once."""
-    slots = assign_slots(run.segments, start, stop)
+    slots = schedule_rollouts(run.segments, start, stop)
     policies = {int(i): run.snapshots.policy(int(i)) for i in np.unique(slots.snapshot)}
     rng, environment = _stage(run, number, len(slots.lengths))
     recording = Recording.blank(run.robot, stop - start)
-    register, redrawn = DescriptorRegister(len(slots.lengths)), run.conditions.redraw > 0.0
-    seen = RecordedFrames(*environment.observation, register.note(environment.descriptor))
+    register, redrawn = DescriptorTable(len(slots.lengths)), run.conditions.redraw > 0.0
+    seen = RecordedFrames(*environment.observation, register.add(environment.descriptor))
     padded = np.zeros((len(slots.lengths), run.robot.num_joints), np.float32)
     for time in range(slots.lengths[0]):
         live = int(np.count_nonzero(slots.lengths > time))  # longer slots come first
@@ -73,14 +73,14 @@ def record_rollouts(
         actions = _act(policies, slots.snapshot[rows], Observation(*seen[:3]), rng)
         padded[:live] = actions
         step = environment.step(padded)
-        bodies = register.note(environment.descriptor) if redrawn else seen.bodies
+        bodies = register.add(environment.descriptor) if redrawn else seen.bodies
         after = RecordedFrames(*step.observation, bodies)
         ended = recording.put(rows, seen, actions, step, after, slots.cut[rows])
         seen = after
         if ended.any():
             mask = np.zeros(len(slots.lengths), bool)
             mask[:live] = ended
-            seen = RecordedFrames(*environment.reset(mask), register.note(environment.descriptor))
+            seen = RecordedFrames(*environment.reset(mask), register.add(environment.descriptor))
         if tick:
             tick(live)
     return recording.episodes(register.table)
@@ -174,7 +174,7 @@ class Recording:
                 for opening, parts in zip(self.opening, closing, strict=True)
             )
         )
-        table, ids = combine([sets], [frames.bodies])
+        table, ids = merge_sets([sets], [frames.bodies])
         arrays = {name: getattr(frames, name) for name in FRAME_ARRAYS}
         arrays |= {name: getattr(self, name) for name in STEP_ARRAYS}
         return Episodes(**arrays, episode_ends=ends, descriptors=table, descriptor_ids=ids)

@@ -21,7 +21,7 @@ from bodyplan.datasets.policy_snapshots import Snapshots, snapshot_path
 from bodyplan.envs.walking_task import HORIZON, parse_command
 
 QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
-QUALITIES = (0.25, 0.5, 0.75)
+QUALITY_BOUNDS = (0.25, 0.5, 0.75)
 """Shares of the reference return that part poor steps from good ones."""
 BINS = 24
 """Bars of a histogram of returns; the reference is the right edge of the twentieth."""
@@ -30,7 +30,7 @@ _BEST = 0.1  # of the steps, where no expert is known
 
 
 @dataclass(frozen=True)
-class Reference:
+class ReferenceReturn:
     """The return by which a robot's episodes are judged."""
 
     value: float
@@ -40,7 +40,7 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Histogram:
+class ReturnHistogram:
     """Shares of steps by the full return of their episodes."""
 
     edges: tuple[float, ...]
@@ -49,7 +49,7 @@ class Histogram:
 
 
 @dataclass(frozen=True)
-class Statistics:
+class RobotStatistics:
     """What a dataset holds of one robot."""
 
     robot: str
@@ -65,8 +65,8 @@ class Statistics:
     falls: int
     full_return_mean: float
     """Over steps, of the full returns of their episodes."""
-    reference: Reference
-    histogram: Histogram
+    reference: ReferenceReturn
+    histogram: ReturnHistogram
     quality: tuple[float, ...]
     """Shares of steps in episodes whose full return is < 25 %, < 50 %, < 75 % and >= 75 % of the
     reference."""
@@ -81,7 +81,7 @@ class Statistics:
         return self.bytes / self.steps
 
 
-def statistics(dataset: Dataset, name: str) -> Statistics:
+def robot_statistics(dataset: Dataset, name: str) -> RobotStatistics:
     """Everything about one robot of a dataset.
 
     Raises:
@@ -89,10 +89,10 @@ def statistics(dataset: Dataset, name: str) -> Statistics:
     """
     episodes = dataset.episodes[name]
     full, lengths, returns = full_returns(episodes), episodes.lengths, episodes.returns
-    judge = reference(name, dataset.card["command"], full, lengths)
+    judge = reference_return(name, dataset.card["command"], full, lengths)
     folder = dataset.path / name
     quantiles = np.quantile(returns, QUANTILES).tolist()
-    return Statistics(
+    return RobotStatistics(
         robot=name,
         steps=episodes.num_steps,
         episodes=episodes.num_episodes,
@@ -103,9 +103,9 @@ def statistics(dataset: Dataset, name: str) -> Statistics:
         falls=int(np.count_nonzero(episodes.terminated)),
         full_return_mean=float(np.average(full, weights=lengths)),
         reference=judge,
-        histogram=histogram(full, lengths, judge.value),
-        quality=quality(full, lengths, judge.value),
-        phases=phases(dataset.card["robots"][name]),
+        histogram=return_histogram(full, lengths, judge.value),
+        quality=quality_shares(full, lengths, judge.value),
+        phases=phase_shares(dataset.card["robots"][name]),
         bytes=sum(path.stat().st_size for path in folder.iterdir()),
     )
 
@@ -117,9 +117,9 @@ def full_returns(episodes: Episodes) -> Float[np.ndarray, "E"]:
     return episodes.returns * missing
 
 
-def reference(
+def reference_return(
     robot: str, command: Any, full: Float[np.ndarray, "E"], lengths: Int[np.ndarray, "E"]
-) -> Reference:
+) -> ReferenceReturn:
     """The packaged expert's return, or that of the best tenth of the steps without an expert.
 
     Raises:
@@ -128,34 +128,34 @@ def reference(
     asked = parse_command(command)
     if snapshot_path(robot, asked).is_file():
         expert = Snapshots.load(robot, asked).card["expert"]
-        return Reference(float(expert["return_mean"]), "expert")
+        return ReferenceReturn(float(expert["return_mean"]), "expert")
     order = np.argsort(-full)
     after = np.cumsum(lengths[order])
     wanted = _BEST * after[-1]
     taken = np.minimum(lengths[order], np.maximum(wanted - (after - lengths[order]), 0.0))
-    return Reference(float(np.average(full[order], weights=taken)), "best tenth")
+    return ReferenceReturn(float(np.average(full[order], weights=taken)), "best tenth")
 
 
-def histogram(
+def return_histogram(
     full: Float[np.ndarray, "E"], lengths: Int[np.ndarray, "E"], value: float
-) -> Histogram:
+) -> ReturnHistogram:
     """Counts steps by full return, in equal bars from zero to a fifth beyond the reference."""
     end = (value or 1.0) * BINS / _UP_TO_REFERENCE
     edges = np.linspace(0.0, end, BINS + 1)
     counts, _ = np.histogram(np.clip(full, 0.0, end), edges, weights=lengths)
-    return Histogram(tuple(edges.tolist()), tuple(counts.astype(int).tolist()))
+    return ReturnHistogram(tuple(edges.tolist()), tuple(counts.astype(int).tolist()))
 
 
-def quality(
+def quality_shares(
     full: Float[np.ndarray, "E"], lengths: Int[np.ndarray, "E"], value: float
 ) -> tuple[float, ...]:
-    """Shares of steps between the bounds of `QUALITIES`, from poor to good."""
-    place = np.searchsorted(np.array(QUALITIES) * value, full, side="right")
-    steps = np.bincount(place, weights=lengths, minlength=len(QUALITIES) + 1)
+    """Shares of steps between the bounds of `QUALITY_BOUNDS`, from poor to good."""
+    place = np.searchsorted(np.array(QUALITY_BOUNDS) * value, full, side="right")
+    steps = np.bincount(place, weights=lengths, minlength=len(QUALITY_BOUNDS) + 1)
     return tuple((steps / steps.sum()).tolist())
 
 
-def phases(entry: dict[str, Any]) -> dict[str, float]:
+def phase_shares(entry: dict[str, Any]) -> dict[str, float]:
     """Shares of steps by phase, from a robot's entry in the card."""
     counts: dict[str, int] = {}
     for segment in entry.get("segments", ()):

@@ -7,8 +7,15 @@ from typing import Any
 import numpy as np
 
 from bodyplan.datasets.episodes import Episodes
-from bodyplan.datasets.format import CARD, DESCRIPTORS, FRAME_ARRAYS, IDS, REBUILD, STEP_ARRAYS
-from bodyplan.datasets.metadata import seal
+from bodyplan.datasets.format import (
+    CARD,
+    DESCRIPTOR_IDS,
+    DESCRIPTORS,
+    FRAME_ARRAYS,
+    REBUILD_HINT,
+    STEP_ARRAYS,
+    card_checksum,
+)
 
 PLAUSIBLE_ACTION = 20.0
 """Policy means stay within 10 and exploration adds a few standard deviations of at most 2."""
@@ -16,19 +23,26 @@ GRAVITY_LIMIT = 1.5
 """Of a component of where down is, a unit vector, once sensors add their noise."""
 _CHUNK = 65_536
 _FLOATS = {"joints": 3, "feet": 3, "general": 2, "actions": 2, "rewards": 1}
-_OTHERS = {"terminated": "bool", "truncated": "bool", "episode_ends": "int64", IDS: "int32"}
+_OTHERS = {
+    "terminated": "bool",
+    "truncated": "bool",
+    "episode_ends": "int64",
+    DESCRIPTOR_IDS: "int32",
+}
 
 
 def card_faults(path: Path, card: Mapping[str, Any]) -> list[str]:
     """Faults in what a card says of the whole; cards without a seal are older, and let be."""
     found = []
-    if "seal" in card and card["seal"] != seal(card):
-        found.append(f"{path / CARD} differs from its seal; {REBUILD}.")
+    if "seal" in card and card["seal"] != card_checksum(card):
+        found.append(f"{path / CARD} differs from its seal; {REBUILD_HINT}.")
     if not isinstance(card.get("conditions", {}), dict):
-        found.append(f"{path / CARD} gives conditions {card['conditions']!r}; {REBUILD}.")
+        found.append(f"{path / CARD} gives conditions {card['conditions']!r}; {REBUILD_HINT}.")
     command = card.get("command", [0.0, 0.0, 0.0])
     if not isinstance(command, list) or len(command) != 3 or not all(map(_is_number, command)):
-        found.append(f"{path / CARD} gives the command {command!r}, not three numbers; {REBUILD}.")
+        found.append(
+            f"{path / CARD} gives the command {command!r}, not three numbers; {REBUILD_HINT}."
+        )
     return found
 
 
@@ -38,12 +52,12 @@ def checksum_faults(
     """Files of a robot that differ from their checksums, or that have none."""
     arrays = entry["arrays"]
     found = [
-        f"{folder / file} differs from its checksum; {REBUILD}."
+        f"{folder / file} differs from its checksum; {REBUILD_HINT}."
         for file, digest in digests.items()
         if not isinstance(arrays.get(file), dict) or arrays[file].get("sha256") != digest
     ]
     if unknown := sorted(set(arrays) - set(digests)):
-        found.append(f"{folder.parent / CARD} lists {', '.join(unknown)} besides; {REBUILD}.")
+        found.append(f"{folder.parent / CARD} lists {', '.join(unknown)} besides; {REBUILD_HINT}.")
     return found
 
 
@@ -52,12 +66,13 @@ def faults(folder: Path, episodes: Episodes, card: Mapping[str, Any]) -> list[st
     if misshapen := _layout_faults(folder, episodes):
         return misshapen  # nothing else can be computed
     found = [
-        f"{folder / name}.npy holds NaN or infinity; {REBUILD}." for name in non_finite(episodes)
+        f"{folder / name}.npy holds NaN or infinity; {REBUILD_HINT}."
+        for name in non_finite(episodes)
     ]
     found += _structure_faults(folder, episodes) or _summary_faults(
         folder, episodes, card["robots"][folder.name]
     )
-    return found + set_faults(folder, episodes) + _bound_faults(folder, episodes, card)
+    return found + descriptor_faults(folder, episodes) + _bound_faults(folder, episodes, card)
 
 
 def non_finite(episodes: Episodes) -> list[str]:
@@ -66,25 +81,25 @@ def non_finite(episodes: Episodes) -> list[str]:
     return [name for name in names if _any(_wild, getattr(episodes, name))]
 
 
-def set_faults(folder: Path, episodes: Episodes) -> list[str]:
+def descriptor_faults(folder: Path, episodes: Episodes) -> list[str]:
     """Faults in the descriptor sets and in who has which."""
     joints, feet, context = episodes.descriptors
     ids, count = episodes.descriptor_ids, len(context)
     shapes = [list(part.shape[1:]) for part in (joints, feet, context)]
     expected = [[episodes.joints.shape[1], 23], [episodes.feet.shape[1], 10], [7]]
     if shapes != expected:
-        return [f"{folder / DESCRIPTORS} holds sets of {shapes}, not {expected}; {REBUILD}."]
+        return [f"{folder / DESCRIPTORS} holds sets of {shapes}, not {expected}; {REBUILD_HINT}."]
     if any(_wild(part).any() for part in episodes.descriptors):
-        return [f"{folder / DESCRIPTORS} holds NaN or infinity; {REBUILD}."]
+        return [f"{folder / DESCRIPTORS} holds NaN or infinity; {REBUILD_HINT}."]
     if ids is None:
         return []
-    place = folder / f"{IDS}.npy"
+    place = folder / f"{DESCRIPTOR_IDS}.npy"
     if len(ids) != len(episodes.general):
-        return [f"{place} has {len(ids)} rows, not {len(episodes.general)}; {REBUILD}."]
+        return [f"{place} has {len(ids)} rows, not {len(episodes.general)}; {REBUILD_HINT}."]
     if _any(lambda chunk: (chunk < 0) | (chunk >= count), ids):
-        return [f"{place} names sets that are not among the {count} there are; {REBUILD}."]
+        return [f"{place} names sets that are not among the {count} there are; {REBUILD_HINT}."]
     unused = count - np.count_nonzero(np.bincount(ids, minlength=count))
-    return [f"{place} leaves {unused} of {count} sets unused; {REBUILD}."] if unused else []
+    return [f"{place} leaves {unused} of {count} sets unused; {REBUILD_HINT}."] if unused else []
 
 
 def _layout_faults(folder: Path, episodes: Episodes) -> list[str]:
@@ -94,19 +109,19 @@ def _layout_faults(folder: Path, episodes: Episodes) -> list[str]:
         if (str(array.dtype), array.ndim) != wanted or 0 in array.shape:
             found.append(
                 f"{folder / name}.npy holds {array.dtype} {list(array.shape)}, not {wanted[0]} of "
-                f"{wanted[1]} dimensions; {REBUILD}."
+                f"{wanted[1]} dimensions; {REBUILD_HINT}."
             )
     if not found and episodes.general.shape[1] != 13:
-        found.append(f"{folder / 'general.npy'} has not 13 columns; {REBUILD}.")
+        found.append(f"{folder / 'general.npy'} has not 13 columns; {REBUILD_HINT}.")
     return found
 
 
 def _structure_faults(folder: Path, episodes: Episodes) -> list[str]:
     ends, steps = episodes.episode_ends, episodes.num_steps
     if not len(ends) or ends[-1] != steps or (episodes.lengths < 1).any():
-        return [f"{folder / 'episode_ends.npy'} does not rise to the last step; {REBUILD}."]
+        return [f"{folder / 'episode_ends.npy'} does not rise to the last step; {REBUILD_HINT}."]
     rows = [
-        f"{folder / name}.npy has {len(getattr(episodes, name))} rows, not {rows}; {REBUILD}."
+        f"{folder / name}.npy has {len(getattr(episodes, name))} rows, not {rows}; {REBUILD_HINT}."
         for names, rows in ((FRAME_ARRAYS, steps + len(ends)), (STEP_ARRAYS, steps))
         for name in names
         if len(getattr(episodes, name)) != rows
@@ -117,7 +132,7 @@ def _structure_faults(folder: Path, episodes: Episodes) -> list[str]:
     if not np.array_equal(done, ends - 1):
         return [
             f"{folder}: terminated.npy and truncated.npy end other episodes than "
-            f"episode_ends.npy; {REBUILD}."
+            f"episode_ends.npy; {REBUILD_HINT}."
         ]
     return []
 
@@ -125,7 +140,7 @@ def _structure_faults(folder: Path, episodes: Episodes) -> list[str]:
 def _summary_faults(folder: Path, episodes: Episodes, entry: Mapping[str, Any]) -> list[str]:
     return [
         f"{folder.parent / CARD} gives {folder.name} {key} {entry.get(key)}, its arrays "
-        f"{value:g}; {REBUILD}."
+        f"{value:g}; {REBUILD_HINT}."
         for key, value in episodes.summary().items()
         if not _is_number(entry.get(key)) or not np.isclose(entry[key], value, equal_nan=True)
     ]
@@ -145,7 +160,7 @@ def _bound_faults(folder: Path, episodes: Episodes, card: Mapping[str, Any]) -> 
         "rewards": lambda x: x < 0.0,
     }
     found = [
-        f"{folder / name}.npy holds values outside the task's bounds; {REBUILD}."
+        f"{folder / name}.npy holds values outside the task's bounds; {REBUILD_HINT}."
         for name, outside in beyond.items()
         if _any(outside, getattr(episodes, name))
     ]
@@ -154,7 +169,9 @@ def _bound_faults(folder: Path, episodes: Episodes, card: Mapping[str, Any]) -> 
     command = card.get("command")
     wanted = np.asarray(command, np.float32) if command is not None else episodes.general[0, 6:9]
     if _any(lambda x: x[:, 6:9] != wanted, episodes.general):
-        found.append(f"{folder / 'general.npy'} holds another command than the card; {REBUILD}.")
+        found.append(
+            f"{folder / 'general.npy'} holds another command than the card; {REBUILD_HINT}."
+        )
     return found
 
 

@@ -180,10 +180,10 @@ class PPORunner:
                 np.asarray(a) for a in ppo.sample_actions(learner, jnp.asarray(senses), key)
             )
             if logging:
-                self.chunk.open(observation, environment.descriptor)
+                self.chunk.add_observation(observation, environment.descriptor)
             step = self._step(actions, senses)
             if logging:
-                self.chunk.close(actions, step, environment.descriptor)
+                self.chunk.add_step(actions, step, environment.descriptor)
             done = step.terminated | step.truncated
             rewards = self.syllabus.pay(moment, step, environment.command)
             late = step.truncated & ~step.terminated

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bodyplan.datasets.policy_snapshots import Snapshots
-from bodyplan.datasets.replay_log import assemble, chunk_paths, write_log
+from bodyplan.datasets.replay_log import chunk_paths, join_chunks, write_log
 from bodyplan.envs.walking_task import parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.experts.expert_config import ExpertConfig, comparable_settings
@@ -65,7 +65,7 @@ def train_expert(
 def _write_replay(course: PPORunner, folder: Path, out: Path) -> None:
     config, robot = course.config, course.robot
     chunks = chunk_paths(folder, course.logged)
-    episodes, ends = assemble(robot, chunks, course.hyper.num_envs)
+    episodes, ends = join_chunks(robot, chunks, course.hyper.num_envs)
     settings = {
         "command": list(parse_command(config.command)),
         "seed": config.seed,

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from bodyplan.errors import BodyplanError
 from bodyplan.grouping.body_graph import BodyGraph
 from bodyplan.grouping.body_metric import BodyMetric
-from bodyplan.locking import sole_writer
+from bodyplan.locking import writer_lock
 from bodyplan.storage import read_tensors, write_tensors
 
 EDITION = 1
@@ -49,7 +49,7 @@ def recalled(path: Path, count: int, compute: Callable[[], Matrix]) -> Matrix:
         return found
     matrix = compute()
     try:
-        with sole_writer(path):
+        with writer_lock(path):
             write_tensors(path, {"distances": matrix}, {"sha256": _checksum(matrix)})
     except (BodyplanError, OSError):
         return matrix

@@ -12,14 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from bodyplan.datasets.statistics import Statistics
+from bodyplan.datasets.statistics import RobotStatistics
 from bodyplan.report.figure_style import PALETTE
 from bodyplan.report.small_multiples import INK, MUTED, entitle, new_panels
 
 _DASHES = {"expert": (0, (3, 2)), "best tenth": (0, (1, 2))}
 
 
-def draw_return_histograms(sets: Mapping[str, Sequence[Statistics]], path: Path) -> None:
+def draw_return_histograms(sets: Mapping[str, Sequence[RobotStatistics]], path: Path) -> None:
     """Writes the figure of one or more datasets; robots need not be in all of them.
 
     Args:
@@ -41,7 +41,7 @@ def draw_return_histograms(sets: Mapping[str, Sequence[Statistics]], path: Path)
 
 
 def _panel(
-    axes: Axes, robot: str, present: Mapping[str, Statistics], colours: Mapping[str, str]
+    axes: Axes, robot: str, present: Mapping[str, RobotStatistics], colours: Mapping[str, str]
 ) -> None:
     solid = 0.55 if len(present) > 1 else 0.8
     for name, row in present.items():
@@ -76,7 +76,7 @@ def _panel(
 
 
 def _keys(
-    colours: Mapping[str, str], sets: Mapping[str, Sequence[Statistics]]
+    colours: Mapping[str, str], sets: Mapping[str, Sequence[RobotStatistics]]
 ) -> list[Patch | Line2D]:
     """What the legend explains."""
     sources = {row.reference.source for rows in sets.values() for row in rows}

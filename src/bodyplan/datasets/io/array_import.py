@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.episodes import Episodes
-from bodyplan.datasets.format import FRAME_ARRAYS
+from bodyplan.datasets.format import FRAME_ARRAYS, write_card
 from bodyplan.datasets.io.array_files import open_arrays
 from bodyplan.datasets.io.dataset_writer import new_folder
 from bodyplan.datasets.io.episode_boundaries import FrameRows, frame_rows
@@ -22,7 +22,6 @@ from bodyplan.datasets.io.mapping_file import RobotLogs, read_mapping
 from bodyplan.datasets.io.observations_from_logs import scaled
 from bodyplan.datasets.io.plausibility_checks import notes
 from bodyplan.datasets.io.robot_log import RobotLog
-from bodyplan.datasets.metadata import write_card
 from bodyplan.datasets.verification import PLAUSIBLE_ACTION
 from bodyplan.envs.disturbances import Disturbances
 from bodyplan.envs.walking_task import Command, Observation

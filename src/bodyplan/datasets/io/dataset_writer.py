@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int
 
-from bodyplan.datasets.descriptor_sets import combine, join_sets, write_sets
+from bodyplan.datasets.descriptor_sets import concatenate_sets, merge_sets, write_sets
 from bodyplan.datasets.episodes import Episodes
-from bodyplan.datasets.format import DESCRIPTORS, FRAME_ARRAYS, IDS, STEP_ARRAYS
+from bodyplan.datasets.format import DESCRIPTOR_IDS, DESCRIPTORS, FRAME_ARRAYS, STEP_ARRAYS
 from bodyplan.envs.walking_task import Observation
 from bodyplan.errors import BodyplanError
-from bodyplan.locking import sole_writer
+from bodyplan.locking import writer_lock
 from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.storage import atomic_folder, read_array, write_array
 
@@ -22,7 +22,7 @@ MOST_SETS = 100_000
 """Descriptor sets of one robot; the official release has 2,700 to 4,600 (dataset documentation)."""
 
 
-class GrowingArray:
+class ArrayWriter:
     """An `.npy` file of rows; it can be read once it is closed."""
 
     def __init__(self, path: Path, row: tuple[int, ...], dtype: type) -> None:
@@ -58,7 +58,7 @@ class GrowingArray:
         np.lib.format.write_array_header_1_0(self._file, about)
 
 
-class GrowingEpisodes:
+class EpisodeWriter:
     """One robot's episodes while they come in."""
 
     def __init__(self, folder: Path, joints: int, feet: int) -> None:
@@ -73,10 +73,10 @@ class GrowingEpisodes:
             "rewards": ((), np.float32),
             "terminated": ((), np.bool_),
             "truncated": ((), np.bool_),
-            IDS: ((), np.int32),
+            DESCRIPTOR_IDS: ((), np.int32),
         }
         self._arrays = {
-            name: GrowingArray(folder / f"{name}.npy", *row) for name, row in rows.items()
+            name: ArrayWriter(folder / f"{name}.npy", *row) for name, row in rows.items()
         }
         self._pages: list[RobotDescriptor] = []
         self._sets, self._steps = 0, 0
@@ -99,7 +99,7 @@ class GrowingEpisodes:
             )
             begun[0] = _differs(RobotDescriptor(*joined))[0]
         fresh = RobotDescriptor(*(part[begun].copy() for part in described))
-        self._arrays[IDS].append(self._sets - 1 + np.cumsum(begun))
+        self._arrays[DESCRIPTOR_IDS].append(self._sets - 1 + np.cumsum(begun))
         self._sets += len(fresh.context)
         if self._sets > MOST_SETS:
             raise BodyplanError(
@@ -142,12 +142,14 @@ class GrowingEpisodes:
         return episodes.entry(self._folder)
 
     def _bodies(self) -> tuple[RobotDescriptor, Int[np.ndarray, "frames"] | None]:
-        table, ids = combine([join_sets(self._pages)], [np.array(self._stored(IDS))])
+        table, ids = merge_sets(
+            [concatenate_sets(self._pages)], [np.array(self._stored(DESCRIPTOR_IDS))]
+        )
         write_sets(self._folder / DESCRIPTORS, table)
         if ids is None:
-            (self._folder / f"{IDS}.npy").unlink()
+            (self._folder / f"{DESCRIPTOR_IDS}.npy").unlink()
         else:
-            write_array(self._folder / f"{IDS}.npy", ids)
+            write_array(self._folder / f"{DESCRIPTOR_IDS}.npy", ids)
         return table, ids
 
     def _stored(self, name: str) -> np.ndarray:
@@ -172,5 +174,5 @@ def new_folder(out: Path) -> Iterator[Path]:
     """
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise BodyplanError(f"{out} is not empty; delete it or choose another folder with --out.")
-    with sole_writer(out), atomic_folder(out) as folder:
+    with writer_lock(out), atomic_folder(out) as folder:
         yield folder

@@ -10,7 +10,7 @@ from gymnasium.spaces import Box
 
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.episodes import Episodes
-from bodyplan.datasets.format import DESCRIPTORS, IDS
+from bodyplan.datasets.format import DESCRIPTOR_IDS, DESCRIPTORS
 from bodyplan.datasets.io.minari_metadata import (
     EPISODES,
     KEY,
@@ -127,7 +127,7 @@ def _buffers(robot: str, episodes: Episodes, progress: OnSteps | None) -> Iterat
         parts = (episodes.joints[frames], episodes.feet[frames], episodes.general[frames])
         yield EpisodeBuffer(
             observations=flatten_observation(Observation(*parts)),
-            infos={} if ids is None else {IDS: np.array(ids[frames])},
+            infos={} if ids is None else {DESCRIPTOR_IDS: np.array(ids[frames])},
             **{
                 theirs: np.array(getattr(episodes, ours)[steps])
                 for ours, theirs in MINARI_STEP_ARRAYS.items()

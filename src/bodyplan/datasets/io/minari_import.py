@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from bodyplan.datasets.dataset import Dataset
-from bodyplan.datasets.format import CARD, DESCRIPTORS, IDS
+from bodyplan.datasets.format import CARD, DESCRIPTOR_IDS, DESCRIPTORS, card_checksum
 from bodyplan.datasets.io.dataset_writer import new_folder
 from bodyplan.datasets.io.minari_export import OnSteps
 from bodyplan.datasets.io.minari_metadata import (
@@ -25,9 +25,8 @@ from bodyplan.datasets.io.minari_metadata import (
     RECORD_FORMAT,
     digest,
     find_root,
-    joint_card,
+    merged_card,
 )
-from bodyplan.datasets.metadata import seal
 from bodyplan.envs.observation_layouts import unflatten_observation
 from bodyplan.errors import BodyplanError
 from bodyplan.storage import read_json, sha256, write_array, write_json
@@ -59,9 +58,9 @@ def import_minari(
     if twice := sorted({own for own in ids if list(ids).count(own) > 1}):
         raise BodyplanError(f"the id '{twice[0]}' is given twice; name each Minari dataset once.")
     sources = {own: _Source.open(home, own) for own in ids}
-    card = joint_card({own: source.told for own, source in sources.items()})
+    card = merged_card({own: source.told for own, source in sources.items()})
     if "seal" in card:  # that of the exported card tells of all its robots
-        card |= {"seal": seal(card)}
+        card |= {"seal": card_checksum(card)}
     for source in sources.values():
         source.check_files()
     with new_folder(out) as folder:
@@ -173,8 +172,8 @@ class _Source:
                     frames = unflatten_observation(group["observations"][()], joints, feet)
                     rows = {**frames._asdict()}
                     rows |= {ours: group[theirs][()] for ours, theirs in MINARI_STEP_ARRAYS.items()}
-                    if f"{IDS}.npy" in self.shapes:
-                        rows[IDS] = group["infos"][IDS][()]
+                    if f"{DESCRIPTOR_IDS}.npy" in self.shapes:
+                        rows[DESCRIPTOR_IDS] = group["infos"][DESCRIPTOR_IDS][()]
                     yield {f"{name}.npy": part for name, part in rows.items()}
         except _DAMAGE as error:
             raise BodyplanError(f"{path} cannot be read ({error}); {_MEND}.") from error

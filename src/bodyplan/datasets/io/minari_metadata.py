@@ -63,7 +63,7 @@ def digest(told: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
-def joint_card(records: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def merged_card(records: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The card of several records' data, in their order.
 
     Args:

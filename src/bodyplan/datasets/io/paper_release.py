@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 
 from bodyplan.datasets.dataset import Dataset
+from bodyplan.datasets.format import write_card
 from bodyplan.datasets.io.array_files import ArrayFile, StoredArray, open_arrays, require
 from bodyplan.datasets.io.dataset_writer import new_folder
-from bodyplan.datasets.io.paper_release_robot import Slot, Stretch, paper_size
-from bodyplan.datasets.metadata import write_card
+from bodyplan.datasets.io.paper_release_robot import Slot, Stretch, paper_layout_size
 from bodyplan.envs.disturbances import Disturbances
 from bodyplan.envs.walking_task import Command, command_name, parse_command
 from bodyplan.errors import BodyplanError
@@ -221,7 +221,7 @@ def _check_widths(arrays: _Arrays, found: Sequence[Slot]) -> None:
     for slot in found:
         robot = slot.robot
         for array, need in (
-            (arrays.observations, paper_size(robot.num_joints, robot.num_feet)),
+            (arrays.observations, paper_layout_size(robot.num_joints, robot.num_feet)),
             (arrays.actions, robot.num_joints),
         ):
             if array.shape[2] < need:

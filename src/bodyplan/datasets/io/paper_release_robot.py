@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from bodyplan.datasets.io.dataset_writer import GrowingEpisodes
+from bodyplan.datasets.io.dataset_writer import EpisodeWriter
 from bodyplan.envs.walking_task import Command, Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import ANGLE_SCALE, RobotDescriptor
@@ -51,9 +51,9 @@ class Slot:
         """Begins the robot's arrays in the dataset's folder; `place` names the file in errors."""
         self.robot = robot
         self.commands: Counter[Command] = Counter()
-        self.episodes = GrowingEpisodes(folder / robot.name, robot.num_joints, robot.num_feet)
+        self.episodes = EpisodeWriter(folder / robot.name, robot.num_joints, robot.num_feet)
         self._index, self._place = index, place
-        self._size = paper_size(robot.num_joints, robot.num_feet)
+        self._size = paper_layout_size(robot.num_joints, robot.num_feet)
         self._is_first = True  # whether the next row begins an episode
         self._cut, self._given_up = 0, 0
 
@@ -128,7 +128,7 @@ class Slot:
     def _append_frames(self, frames: Float[np.ndarray, "M D"], rows: Int[np.ndarray, "M"]) -> None:
         if not len(frames):
             return
-        described, sensed = split_paper(frames, self.robot.num_joints, self.robot.num_feet)
+        described, sensed = split_paper_layout(frames, self.robot.num_joints, self.robot.num_feet)
         self._count_commands(sensed)
         fresh = self.episodes.append_frames(described, sensed)
         if len(fresh.context):
@@ -209,12 +209,12 @@ JOINT, FOOT, GENERAL, CONTEXT = 23, 10, 13, 7
 _JOINT_STATE, _FOOT_STATE = 3, 2
 
 
-def paper_size(joints: int, feet: int) -> int:
+def paper_layout_size(joints: int, feet: int) -> int:
     """Numbers in the `paper` layout, before its padding."""
     return (JOINT + _JOINT_STATE) * joints + (FOOT + _FOOT_STATE) * feet + GENERAL + CONTEXT
 
 
-def split_paper(
+def split_paper_layout(
     vectors: Float[np.ndarray, "N D"], joints: int, feet: int
 ) -> tuple[RobotDescriptor, Observation]:
     """The descriptors and observations of N vectors in the `paper` layout without padding."""

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.episodes import Episodes
-from bodyplan.datasets.format import REBUILD
-from bodyplan.datasets.verification import non_finite, set_faults
+from bodyplan.datasets.format import REBUILD_HINT
+from bodyplan.datasets.verification import descriptor_faults, non_finite
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.data.normalisation import (
     ObservationScale,
@@ -80,6 +80,6 @@ def _described(episodes: Episodes) -> RobotDescriptor:
 def _require_sound(folder: Path, episodes: Episodes) -> None:
     """Refuses what would pass unseen: sampling checks neither numbers nor places."""
     for name in non_finite(episodes):
-        raise BodyplanError(f"{folder / name}.npy holds NaN or infinity; {REBUILD}.")
-    for fault in set_faults(folder, episodes):
+        raise BodyplanError(f"{folder / name}.npy holds NaN or infinity; {REBUILD_HINT}.")
+    for fault in descriptor_faults(folder, episodes):
         raise BodyplanError(fault)
