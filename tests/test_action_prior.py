@@ -32,13 +32,13 @@ def test_a_prior_acts_as_larger_gains_would(name):
     senses = policy_input(observation)
     prior = action_prior(robot, senses.shape[1])
     own = np.random.default_rng(0).normal(0.0, 0.1, (COUNT, robot.num_joints))
-    figures = robot.figures
-    soft = pd_torque(figures, errors, prior.added(own, senses), positions, velocities)
+    parameters = robot.parameters
+    soft = pd_torque(parameters, errors, prior.added(own, senses), positions, velocities)
     # A firmer PD law with the same targets: what the action moves them by is divided among gains.
-    stiff = figures._replace(
-        kp=wants.stiffness * figures.kp,
-        kd=wants.damping * figures.kd,
-        action_scale=figures.action_scale / wants.stiffness,
+    stiff = parameters._replace(
+        kp=wants.stiffness * parameters.kp,
+        kd=wants.damping * parameters.kd,
+        action_scale=parameters.action_scale / wants.stiffness,
     )
     np.testing.assert_allclose(
         soft, pd_torque(stiff, errors, own, positions, velocities), rtol=1e-4, atol=1e-2
@@ -51,7 +51,11 @@ def test_the_constant_part_is_gravitys():
     prior = action_prior(robot, senses.shape[1])
     still = np.zeros((1, senses.shape[1]), np.float32)
     standing = pd_torque(
-        robot.figures, no_errors(robot.num_joints), prior(still), robot.nominal, 0.0 * robot.nominal
+        robot.parameters,
+        no_errors(robot.num_joints),
+        prior(still),
+        robot.nominal,
+        0.0 * robot.nominal,
     )
     np.testing.assert_allclose(standing[0], balancing_torques(robot), atol=0.5)
     assert np.abs(prior.bias).max() <= LARGEST_BALANCE

@@ -70,9 +70,9 @@ def test_bodies_are_drawn_anew_at_each_reset_and_only_then(environment):
 
 def test_observation_and_reward_speak_of_each_body_as_it_is(environment):
     env = environment(Disturbances(randomise=True), initial_state="nominal")
-    figures, nominal = env.simulator.figures, env.robot.nominal
+    parameters, nominal = env.simulator.parameters, env.robot.nominal
     told = env.observation.joints[..., 0] * 4.6
-    np.testing.assert_allclose(told, nominal - figures.nominal, atol=1e-6)
+    np.testing.assert_allclose(told, nominal - parameters.nominal, atol=1e-6)
     assert np.abs(told).max() > 1e-3
 
 

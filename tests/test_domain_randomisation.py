@@ -1,4 +1,4 @@
-"""Specimens of robots: within their ranges, and what MuJoCo would compile of the same figures."""
+"""Specimens of robots: within their ranges, and as MuJoCo would compile the same parameters."""
 
 from copy import copy
 from dataclasses import fields, replace
@@ -36,7 +36,7 @@ def spans(values, low, high):
 
 def test_what_is_told_spans_the_ranges_of_go1(load, specimens):
     robot, ranges = load("unitree_go1"), load("unitree_go1").randomisation
-    told = [specimen.figures for specimen in specimens["unitree_go1"]]
+    told = [specimen.parameters for specimen in specimens["unitree_go1"]]
     spans([f.mass - robot.mass for f in told], -0.8, 0.8)
     spans([f.nominal - robot.nominal for f in told], -0.01, 0.01)
     spans([f.joint_range - robot.joint_range for f in told], -0.05, 0.05)
@@ -46,7 +46,10 @@ def test_what_is_told_spans_the_ranges_of_go1(load, specimens):
     spans([f.kd for f in told], 0.4, 0.6)
     spans([f.action_scale for f in told], 0.22, 0.28)
     for figure in ("damping", "armature", "stiffness", "friction_loss"):
-        values, own = np.array([getattr(f, figure) for f in told]), getattr(robot.figures, figure)
+        values, own = (
+            np.array([getattr(f, figure) for f in told]),
+            getattr(robot.parameters, figure),
+        )
         kept = values == own
         assert kept.mean() == pytest.approx(0.3, abs=0.03)
         spans(values[~kept], *getattr(ranges, figure).between)
@@ -57,9 +60,9 @@ def test_what_is_hidden_spans_its_ranges(load, specimens):
     for figure in ("strength", "kp", "kd"):
         spans([getattr(s.errors, figure) for s in drawn], 0.75, 1.25)
     spans([s.errors.offset for s in drawn], -0.05, 0.05)
-    spans([s.armature / s.figures.armature for s in drawn], 0.5, 1.5)
+    spans([s.armature / s.parameters.armature for s in drawn], 0.5, 1.5)
     trunk = robot.model.body("trunk").mass[0]
-    told = np.array([s.figures.mass for s in drawn]) - robot.mass + trunk
+    told = np.array([s.parameters.mass for s in drawn]) - robot.mass + trunk
     spans(np.array([s.trunk_mass for s in drawn]) / told, 0.75, 1.25)
     assert np.abs([s.com for s in drawn]).max() <= 0.0025 * 1.25
     growth = np.array([s.foot_growth for s in drawn])
@@ -77,29 +80,29 @@ def test_one_seed_is_one_specimen(load):
     assert repr(one) == repr(same) != repr(other)
 
 
-def test_changes_may_be_relative_to_a_joints_own_figures(load):
+def test_changes_may_be_relative_to_a_joints_own_parameters(load):
     robot, cassie = load("talos"), load("cassie")
-    drawn = [draw_specimen(robot, seed).figures for seed in range(MANY)]
-    change = np.array([f.damping for f in drawn]) - robot.figures.damping
-    damped = robot.figures.damping > 0.1
+    drawn = [draw_specimen(robot, seed).parameters for seed in range(MANY)]
+    change = np.array([f.damping for f in drawn]) - robot.parameters.damping
+    damped = robot.parameters.damping > 0.1
     spans(change[:, damped], -0.1, 0.1)
-    assert (change[:, ~damped] >= -robot.figures.damping[~damped]).all()  # never below zero
-    share = np.array([draw_specimen(cassie, seed).figures.damping for seed in range(MANY)])
-    spans(share / cassie.figures.damping, 0.9, 1.1)
+    assert (change[:, ~damped] >= -robot.parameters.damping[~damped]).all()  # never below zero
+    share = np.array([draw_specimen(cassie, seed).parameters.damping for seed in range(MANY)])
+    spans(share / cassie.parameters.damping, 0.9, 1.1)
 
 
 def test_a_robot_without_ranges_keeps_what_depends_on_its_size(load):
     robot = replace(load("unitree_go1"), randomisation=RandomisationRanges())
     for seed in range(5):
         specimen = draw_specimen(robot, seed)
-        assert specimen.figures.mass == robot.mass
-        assert specimen.figures.kp == robot.kp
+        assert specimen.parameters.mass == robot.mass
+        assert specimen.parameters.kp == robot.kp
         assert specimen.foot_growth == pytest.approx(1.0, abs=0.03)
-        np.testing.assert_array_equal(specimen.figures.damping, robot.figures.damping)
+        np.testing.assert_array_equal(specimen.parameters.damping, robot.parameters.damping)
 
 
 @every_family
-def test_a_realised_specimen_is_what_mujoco_compiles_of_its_figures(load, name):
+def test_a_realised_specimen_is_what_mujoco_compiles_of_its_parameters(load, name):
     robot = load(name)
     specimen = draw_specimen(robot, seed=1)
     realised = copy(robot.model)
@@ -113,7 +116,7 @@ def test_a_realised_specimen_is_what_mujoco_compiles_of_its_figures(load, name):
         np.testing.assert_allclose(own, told, rtol=1e-9, atol=1e-14, err_msg=field)
     np.testing.assert_array_equal(realised.opt.gravity, compiled.opt.gravity)
     assert (realised.geom_rbound >= compiled.geom_rbound - 1e-12).all()
-    # Both step to the same place, so that nothing else depends on the figures.
+    # Both step to the same place, so that nothing else depends on the parameters.
     ends = [_after_a_while(robot, model) for model in (realised, compiled)]
     np.testing.assert_allclose(*ends, rtol=1e-6, atol=1e-9)
     assert not np.allclose(ends[0], _after_a_while(robot, robot.model), atol=1e-4)
@@ -135,9 +138,9 @@ def compile_specimen(robot, specimen):
             setattr(joint, figure, [getattr(specimen, told)[index], *np.ravel(array)[1:]])
         joint.armature = specimen.armature[index]
         joint.frictionloss = specimen.friction_loss[index]
-        joint.range = specimen.figures.joint_range[index]
+        joint.range = specimen.parameters.joint_range[index]
     for motor, joint in zip(spec.actuators, robot.model.actuator_trnid[:, 0], strict=True):
-        limit = specimen.figures.torque_limit[list(robot.joint_ids).index(joint)]
+        limit = specimen.parameters.torque_limit[list(robot.joint_ids).index(joint)]
         motor.ctrlrange = [-limit, limit]
     for geom in spec.geoms:
         geom.solref = [-world.stiffness, -world.damping]
@@ -179,7 +182,7 @@ def test_a_specimen_among_others_changes_no_other_and_can_be_taken_back(load):
 
 
 @pytest.mark.parametrize("physics", ["reference", "fast"])
-def test_the_motors_of_a_specimen_obey_its_figures(load, physics):
+def test_the_motors_of_a_specimen_obey_its_parameters(load, physics):
     robot = load("unitree_h1")
     simulator, specimen = Simulator(robot, 2, physics), draw_specimen(robot, 5)
     simulator.replace(1, specimen)
@@ -188,32 +191,37 @@ def test_the_motors_of_a_specimen_obey_its_figures(load, physics):
         action = rng.normal(size=(2, robot.num_joints))
         q, qd = simulator.qpos[1, robot.qpos_index], simulator.qvel[1, robot.qvel_index].copy()
         simulator.step(action)
-        figures, errors = specimen.figures, specimen.errors
-        target = figures.nominal + figures.action_scale * action[1]
-        law = errors.kp * figures.kp * (target - q - errors.offset) - errors.kd * figures.kd * qd
-        limit = figures.torque_limit
+        parameters, errors = specimen.parameters, specimen.errors
+        target = parameters.nominal + parameters.action_scale * action[1]
+        law = (
+            errors.kp * parameters.kp * (target - q - errors.offset)
+            - errors.kd * parameters.kd * qd
+        )
+        limit = parameters.torque_limit
         expected = np.clip(errors.strength * law, -limit, limit)
         np.testing.assert_allclose(simulator.torques[1], expected, rtol=1e-10)
         speed = np.abs(simulator.qvel[1, robot.qvel_index])
-        assert (speed <= figures.max_velocity).all()
+        assert (speed <= parameters.max_velocity).all()
 
 
-def test_descriptors_tell_a_specimens_figures_and_not_its_errors(load):
+def test_descriptors_tell_a_specimens_parameters_and_not_its_errors(load):
     robot = load("unitree_go1")
-    figures = draw_specimen(robot, 2).figures
-    alone = describe(robot, figures)
+    parameters = draw_specimen(robot, 2).parameters
+    alone = describe(robot, parameters)
     many = describe(
         robot,
-        type(figures)(*(np.stack([a, b]) for a, b in zip(robot.figures, figures, strict=True))),
+        type(parameters)(
+            *(np.stack([a, b]) for a, b in zip(robot.parameters, parameters, strict=True))
+        ),
     )
     for one, batch, own in zip(alone, many, robot.descriptor, strict=True):
         np.testing.assert_array_equal(batch[1], one)
         np.testing.assert_array_equal(batch[0], own)
     changed = alone.joints != robot.descriptor.joints
     assert not changed[:, :7].any()  # places, axes and the tree are the make's
-    np.testing.assert_allclose(alone.joints[:, 8] * 500 + 500, figures.torque_limit, rtol=1e-5)
-    np.testing.assert_allclose(alone.context[3] * 85 + 85, figures.mass, rtol=1e-5)
-    np.testing.assert_allclose(alone.context[0] * 50 + 50, figures.kp, rtol=1e-5)
+    np.testing.assert_allclose(alone.joints[:, 8] * 500 + 500, parameters.torque_limit, rtol=1e-5)
+    np.testing.assert_allclose(alone.context[3] * 85 + 85, parameters.mass, rtol=1e-5)
+    np.testing.assert_allclose(alone.context[0] * 50 + 50, parameters.kp, rtol=1e-5)
 
 
 def test_ranges_are_read_from_toml_and_what_is_none_is_refused():

@@ -78,7 +78,7 @@ def test_a_seed_and_a_number_are_one_robot(seed, index):
         design_robot(index, seed),
         design_robot(index, seed + 1),
     )
-    assert (first.mjcf, first.figures) == (again.mjcf, again.figures)
+    assert (first.mjcf, first.config) == (again.mjcf, again.config)
     assert first.mjcf != other.mjcf
 
 

@@ -306,7 +306,7 @@ FAULTS = {
     "trunk": (".toml", 'trunk = "trunk"', 'trunk = "torso"', r"no body 'torso'"),
     "joint name": (".toml", '"RL_calf_joint"', '"RL_shin_joint"', r"no joint 'RL_shin_joint'"),
     "symmetry pair": (".toml", '[["FR_foot"', '[["FX_foot"', r"names 'FX_foot', which is no foot"),
-    "nominal angles": (".toml", "[-0.1, -0.8, 1.5, ", "[", r"joints\.nominal has 9 figures for 12"),
+    "nominal angles": (".toml", "[-0.1, -0.8, 1.5, ", "[", r"joints\.nominal has 9 values for 12"),
     "box": (".toml", "box_min = [-0.404681, ", "box_min = [", r"\.toml: box_min = .* is wrong"),
     "joint without motor": (
         ".xml",

@@ -1,4 +1,4 @@
-"""What is written as TOML reads back as the same figures."""
+"""What is written as TOML reads back as the same config."""
 
 import tomllib
 
@@ -22,15 +22,15 @@ TABLES = st.dictionaries(
 
 
 @given(st.dictionaries(KEYS, st.one_of(VALUES, TABLES), max_size=6))
-def test_any_figures_survive_writing_and_reading(figures):
-    assert tomllib.loads(to_toml(figures)) == figures
+def test_any_config_survives_writing_and_reading(config):
+    assert tomllib.loads(to_toml(config)) == config
 
 
 def test_the_packaged_robots_survive_too_in_lines_of_readable_length():
     for name in packaged_robots():
-        figures = tomllib.loads((MODELS / f"{name}.toml").read_text())
-        text = to_toml(figures, {"[joints]": "task order"})
-        assert tomllib.loads(text) == figures
+        config = tomllib.loads((MODELS / f"{name}.toml").read_text())
+        text = to_toml(config, {"[joints]": "task order"})
+        assert tomllib.loads(text) == config
         assert "[joints]  # task order\n" in text
         assert "kp = " in text
         assert "  # N m / rad\n" in text

@@ -300,10 +300,10 @@ def test_each_missing_mesh_is_named(faulty):
 def test_the_documented_toml_is_right_and_names_every_key():
     blocks = re.findall(r"```toml\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     (text,) = [block for block in blocks if "drop_height" in block]
-    figures = tomllib.loads(text)
-    assert entry_problems("docs", figures) == []
+    config = tomllib.loads(text)
+    assert entry_problems("docs", config) == []
     for table, record in RECORDS.items():
-        assert set(figures[table]) == {field.name for field in fields(record)}, table
+        assert set(config[table]) == {field.name for field in fields(record)}, table
 
 
 def test_the_command_exits_with_2_for_errors_only(faulty, capsys):

@@ -34,11 +34,11 @@ def environment(name, physics, start):
     return Environment(name, "forward", COPIES, physics, start, threads=1)
 
 
-def build(name, figures, body=None):
-    """A packaged robot with other figures, and the text of another body where given."""
+def build(name, config, body=None):
+    """A packaged robot with another config, and the text of another body where given."""
     path = registry.find_model(name)
     spec = mujoco.MjSpec.from_string(body) if body else mujoco.MjSpec.from_file(str(path))
-    return Robot.build(path, spec, figures)
+    return Robot.build(path, spec, config)
 
 
 def together(robots, orders, steps=15, seed=0):
@@ -115,15 +115,15 @@ def test_a_simulation_that_has_gone_wrong_ends_the_episode():
 @given(data=st.data())
 @settings(max_examples=2, derandomize=True, deadline=None)
 def test_joints_may_come_in_any_order(name, data):
-    figures = loader.read_figures(registry.find_model(name))
-    joints = figures["joints"]
+    config = loader.read_task_config(registry.find_model(name))
+    joints = config["joints"]
     order = data.draw(st.permutations(range(len(joints["names"]))))
 
     def permuted(value):
         return [value[i] for i in order] if isinstance(value, list) else value
 
-    own = build(name, figures)
-    other = build(name, figures | {"joints": {key: permuted(v) for key, v in joints.items()}})
+    own = build(name, config)
+    other = build(name, config | {"joints": {key: permuted(v) for key, v in joints.items()}})
     for envs, (first, second) in together([own, other], [slice(None), order]):
         np.testing.assert_array_equal(envs[1].simulator.states, envs[0].simulator.states)
         assert_alike(first, second)
@@ -138,10 +138,10 @@ def test_joints_may_come_in_any_order(name, data):
 @given(data=st.data())
 @settings(max_examples=2, derandomize=True, deadline=None)
 def test_feet_may_come_in_any_order(name, data):
-    figures = loader.read_figures(registry.find_model(name))
-    order = data.draw(st.permutations(range(len(figures["feet"]))))
-    feet = list(figures["feet"].items())
-    own, other = build(name, figures), build(name, figures | {"feet": dict(feet[i] for i in order)})
+    config = loader.read_task_config(registry.find_model(name))
+    order = data.draw(st.permutations(range(len(config["feet"]))))
+    feet = list(config["feet"].items())
+    own, other = build(name, config), build(name, config | {"feet": dict(feet[i] for i in order)})
     for envs, (first, second) in together([own, other], [slice(None)] * 2):
         np.testing.assert_array_equal(envs[1].simulator.states, envs[0].simulator.states)
         assert_alike(first, second)
@@ -159,11 +159,11 @@ def test_names_mean_nothing(name):
         for key in ("name", "joint", "body1", "body2"):
             if key in element.attrib and element.attrib[key] not in KEPT:
                 element.set(key, _renamed(element.attrib[key]))
-    figures = loader.read_figures(path)
-    new = figures | {"trunk": _renamed(figures["trunk"])}
-    new |= {table: _renamed(figures[table]) for table in ("joints", "termination", "reward")}
-    new["feet"] = {_renamed(foot): _renamed(own) for foot, own in figures["feet"].items()}
-    own, other = build(name, figures), build(name, new, ET.tostring(tree, encoding="unicode"))
+    config = loader.read_task_config(path)
+    new = config | {"trunk": _renamed(config["trunk"])}
+    new |= {table: _renamed(config[table]) for table in ("joints", "termination", "reward")}
+    new["feet"] = {_renamed(foot): _renamed(own) for foot, own in config["feet"].items()}
+    own, other = build(name, config), build(name, new, ET.tostring(tree, encoding="unicode"))
     for envs, (first, second) in together([own, other], [slice(None)] * 2):
         np.testing.assert_array_equal(envs[1].simulator.states, envs[0].simulator.states)
         np.testing.assert_array_equal(second.reward, first.reward)

@@ -1,6 +1,6 @@
 """Domain randomisation: specimens of a robot and of its world, drawn from the robot's ranges.
 
-What is drawn follows the original task's training mode (reference task, section 6): figures the
+What is drawn follows the original task's training mode (reference task, section 6): parameters the
 policy is told of, errors on top that it is not, and the world's friction, softness and gravity.
 A specimen is a function of one seed. Two choices of ours where the original is silent or slips:
 errors of motors are drawn joint by joint, and armatures keep their value with the same probability
@@ -37,11 +37,11 @@ class World(NamedTuple):
 class Specimen(NamedTuple):
     """One robot in one world."""
 
-    figures: ModelParameters
+    parameters: ModelParameters
     """What the policy is told."""
     errors: MotorErrors
     damping: Float[np.ndarray, "J"]
-    """True figures: those told, with their hidden errors."""
+    """True parameters: those told, with their hidden errors."""
     armature: Float[np.ndarray, "J"]
     stiffness: Float[np.ndarray, "J"]
     friction_loss: Float[np.ndarray, "J"]
@@ -58,7 +58,7 @@ class Specimen(NamedTuple):
 
 def draw_specimen(robot: Robot, seed: int) -> Specimen:
     """The specimen of a seed."""
-    rng, ranges, own = np.random.default_rng(seed), robot.randomisation, robot.figures
+    rng, ranges, own = np.random.default_rng(seed), robot.randomisation, robot.parameters
     count = robot.num_joints
 
     def around(value: Float[np.ndarray, "..."], size: float) -> Float[np.ndarray, "..."]:
@@ -71,7 +71,7 @@ def draw_specimen(robot: Robot, seed: int) -> Specimen:
         return float(rng.uniform(1.0 - size, 1.0 + size))
 
     told_mass = float(rng.uniform(-ranges.trunk_mass, ranges.trunk_mass))
-    figures = ModelParameters(
+    parameters = ModelParameters(
         mass=np.asarray(own.mass + told_mass),
         nominal=around(own.nominal, ranges.nominal),
         joint_range=_ordered(around(own.joint_range, ranges.joint_range)),
@@ -88,17 +88,17 @@ def draw_specimen(robot: Robot, seed: int) -> Specimen:
     hidden, hidden_joint = ranges.hidden_share, ranges.hidden_joint_share
     trunk = float(robot.model.body(robot.trunk).mass[0])
     return Specimen(
-        figures=figures,
+        parameters=parameters,
         errors=MotorErrors(
             share(hidden),
             share(hidden),
             share(hidden),
             around(np.zeros(count), ranges.hidden_offset),
         ),
-        damping=figures.damping * share(hidden_joint),
-        armature=figures.armature * share(hidden_joint),
-        stiffness=figures.stiffness * share(hidden_joint),
-        friction_loss=figures.friction_loss * share(hidden_joint),
+        damping=parameters.damping * share(hidden_joint),
+        armature=parameters.armature * share(hidden_joint),
+        stiffness=parameters.stiffness * share(hidden_joint),
+        friction_loss=parameters.friction_loss * share(hidden_joint),
         trunk_mass=max((trunk + told_mass) * error(hidden), 0.1 * trunk),
         com=float(rng.uniform(-ranges.com, ranges.com)) * error(hidden),
         foot_growth=_growth(rng, ranges.foot_size) * error(ranges.hidden_foot_share),
@@ -122,15 +122,15 @@ def draw_specimen(robot: Robot, seed: int) -> Specimen:
 
 
 def apply_specimen(robot: Robot, specimen: Specimen, model: mujoco.MjModel) -> None:
-    """Write a specimen into a model that holds the robot's own figures."""
+    """Write a specimen into a model that holds the robot's own parameters."""
     dofs, joints = robot.qvel_index, robot.joint_ids
     _weigh_trunk(robot, specimen, model)
     model.dof_damping[dofs] = specimen.damping
     model.dof_armature[dofs] = specimen.armature
     model.jnt_stiffness[joints] = specimen.stiffness
     model.dof_frictionloss[dofs] = specimen.friction_loss
-    model.jnt_range[joints] = specimen.figures.joint_range
-    limit = specimen.figures.torque_limit
+    model.jnt_range[joints] = specimen.parameters.joint_range
+    limit = specimen.parameters.torque_limit
     model.actuator_ctrlrange[robot.actuator_ids] = np.stack([-limit, limit], axis=1)
     _lay_ground(robot, specimen.world, model)
     _grow_feet(robot, specimen.foot_growth, model)

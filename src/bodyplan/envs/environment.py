@@ -72,7 +72,7 @@ class Environment:
                 its own for each robot at each reset.
             num_envs: N.
             physics: `reference` (data, evaluation) or `fast` (training experts).
-            initial_state: `nominal` pose at rest, `random` as the robot's figures say, or
+            initial_state: `nominal` pose at rest, `random` as the robot's parameters say, or
                 `varied`, half of them `random` and half near the nominal pose.
             seed: decides everything that is random.
             threads: native threads; all cores where not given. Results do not depend on it.
@@ -155,10 +155,10 @@ class Environment:
         self.simulator.step(action)
         self.elapsed += 1
         self._disturb_bodies()
-        state, figures = self.simulator.state(), self.simulator.figures
-        terms = walking_task.reward_terms(robot, state, action, memory, self.command, figures)
+        state, parameters = self.simulator.state(), self.simulator.parameters
+        terms = walking_task.reward_terms(robot, state, action, memory, self.command, parameters)
         self.observation = self._sense(
-            walking_task.observe(robot, state, action, memory.foot_timers, self.command, figures)
+            walking_task.observe(robot, state, action, memory.foot_timers, self.command, parameters)
         )
         self._memory = walking_task.remember(state, action, memory.foot_timers)
         planar = state.linear_velocity[:, :2]
@@ -174,8 +174,8 @@ class Environment:
     @property
     def descriptor(self) -> RobotDescriptor:
         """What a policy may know of the bodies; with a leading axis of N once they differ."""
-        figures = self.simulator.figures
-        return describe(self.robot, figures) if figures.mass.ndim else self.robot.descriptor
+        parameters = self.simulator.parameters
+        return describe(self.robot, parameters) if parameters.mass.ndim else self.robot.descriptor
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """All that the future depends on, but for `rng`; `restore` takes it back."""
@@ -213,7 +213,7 @@ class Environment:
             memory.last_action,
             memory.foot_timers,
             self.command,
-            self.simulator.figures,
+            self.simulator.parameters,
         )
 
     def _sense(self, observation: Observation) -> Observation:

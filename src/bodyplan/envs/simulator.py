@@ -73,7 +73,7 @@ class Simulator:
             )
         self.robot = robot
         self.num_envs = num_envs
-        self.figures = robot.figures
+        self.parameters = robot.parameters
         """Of each robot; without a leading axis as long as all are alike."""
         self.errors = no_errors(robot.num_joints)
         self._physics = _stable(PHYSICS_SETTINGS[physics], robot)
@@ -134,18 +134,20 @@ class Simulator:
 
         Its state stays.
         """
-        if self.figures.mass.ndim == 0:
-            self.figures = ModelParameters(*_repeated(self.figures, self.num_envs))
+        if self.parameters.mass.ndim == 0:
+            self.parameters = ModelParameters(*_repeated(self.parameters, self.num_envs))
             self.errors = MotorErrors(*_repeated(self.errors, self.num_envs))
         if specimen is None:
             self._models[index] = self._model
-            figures, errors = self.robot.figures, no_errors(self.robot.num_joints)
+            parameters, errors = self.robot.parameters, no_errors(self.robot.num_joints)
         else:
             self._models[index] = copy.copy(self.robot.model)
             apply_specimen(self.robot, specimen, self._models[index])
             self._models[index] = _with_physics(self._models[index], self._physics)
-            figures, errors = specimen.figures, specimen.errors
-        for batch, own in zip((*self.figures, *self.errors), (*figures, *errors), strict=True):
+            parameters, errors = specimen.parameters, specimen.errors
+        for batch, own in zip(
+            (*self.parameters, *self.errors), (*parameters, *errors), strict=True
+        ):
             batch[index] = own
 
     def step(self, action: Float[np.ndarray, "N J"]) -> None:
@@ -155,7 +157,7 @@ class Simulator:
         robot = self.robot
         positions = self.qpos[:, robot.qpos_index]
         velocities = self.qvel[:, robot.qvel_index]
-        self.torques = pd_torque(self.figures, self.errors, action, positions, velocities)
+        self.torques = pd_torque(self.parameters, self.errors, action, positions, velocities)
         motors = self._model.nu
         free = self.wrench is None
         control = np.zeros((self.num_envs, motors if free else motors + self._model.nv))
@@ -195,7 +197,7 @@ class Simulator:
         # The solver's own warm start is not returned; the last acceleration is as good a guess.
         self.warmstarts[:] = (last[:, velocities] - before) / self._model.opt.timestep
         self.states[:] = last
-        limit = self.figures.max_velocity
+        limit = self.parameters.max_velocity
         index = self.robot.qvel_index
         self.qvel[:, index] = np.clip(self.qvel[:, index], -limit, limit)
 

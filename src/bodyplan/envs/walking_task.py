@@ -1,6 +1,6 @@
 """The walking task: what a robot senses, what it is paid for, when it has fallen.
 
-Pure functions over batches of N states, with the robot's figures as data. The task is that of
+Pure functions over batches of N states, with the robot's parameters as data. The task is that of
 "One Policy to Run Them All" (Bohlinger et al. 2024, arXiv 2409.06366, their public code), slips
 included, so that returns are comparable with published ones. Those slips, kept on purpose:
 
@@ -162,13 +162,13 @@ def observe(
     action: Float[np.ndarray, "N J"],
     foot_timers: Float[np.ndarray, "N F"],
     command: Float[np.ndarray, "N 3"],
-    figures: ModelParameters | None = None,
+    parameters: ModelParameters | None = None,
 ) -> Observation:
     """Scale a state into an observation (reference task, section 2).
 
-    `figures` are those of N specimens where they differ from the robot's own.
+    `parameters` are those of N specimens where they differ from the robot's own.
     """
-    nominal = (figures or robot.figures).nominal
+    nominal = (parameters or robot.parameters).nominal
     joints = np.stack(
         [
             (state.joint_positions - nominal) / ANGLE_SCALE,
@@ -202,18 +202,18 @@ def reward_terms(
     action: Float[np.ndarray, "N J"],
     memory: Memory,
     command: Float[np.ndarray, "N 3"],
-    figures: ModelParameters | None = None,
+    parameters: ModelParameters | None = None,
 ) -> Float[np.ndarray, "N 15"]:
     """The terms of `REWARD_TERMS` with coefficient and control step (reference task, section 4).
 
-    `figures` are those of N specimens where they differ from the robot's own.
+    `parameters` are those of N specimens where they differ from the robot's own.
     """
-    pay, figures = robot.reward, figures or robot.figures
+    pay, parameters = robot.reward, parameters or robot.parameters
     velocity, rates = state.linear_velocity, state.angular_velocity
     q, qd = state.joint_positions, state.joint_velocities
     error_xy = _squares(velocity[:, :2] - command[:, :2])
     error_yaw = np.square(rates[:, 2] - command[:, 2])
-    middle, half = _soft_range(figures)
+    middle, half = _soft_range(parameters)
     timers = memory.foot_timers + CONTROL_STEP * ~state.foot_contact
     terms = [
         pay.tracking_xy * np.exp(-error_xy / TRACKING_TEMPERATURE),
@@ -221,7 +221,7 @@ def reward_terms(
         -pay.z_velocity * np.square(velocity[:, 2]),
         -pay.roll_pitch_velocity * _squares(rates[:, :2]),
         -pay.roll_pitch * _squares(roll_pitch(state.gravity)),
-        -pay.nominal_pose * _squares((q - figures.nominal)[:, _indices(robot)]),
+        -pay.nominal_pose * _squares((q - parameters.nominal)[:, _indices(robot)]),
         -pay.joint_limit * np.maximum(np.abs(q - middle) - half, 0.0).sum(axis=1),
         np.zeros(len(q)),  # a joint-velocity term exists in the task with coefficient 0
         -pay.acceleration * _squares(memory.joint_velocities - qd / CONTROL_STEP),
@@ -275,9 +275,9 @@ def _contacts(robot: "Robot", geoms: tuple[str, ...]) -> list[int]:
 
 
 def _soft_range(
-    figures: ModelParameters,
+    parameters: ModelParameters,
 ) -> tuple[Float[np.ndarray, "... J"], Float[np.ndarray, "... J"]]:
-    low, high = figures.joint_range[..., 0], figures.joint_range[..., 1]
+    low, high = parameters.joint_range[..., 0], parameters.joint_range[..., 1]
     return (low + high) / 2.0, SOFT_RANGE * (high - low) / 2.0
 
 

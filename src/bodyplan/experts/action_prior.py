@@ -41,10 +41,10 @@ class ActionPrior:
 
 
 def action_prior(robot: Robot, senses: int) -> ActionPrior | None:
-    """The prior that a robot's figures ask for, if any.
+    """The prior that a robot's parameters ask for, if any.
 
     Args:
-        robot: the body; its `expert` figures say how much stiffer and more damped it should be.
+        robot: the body; its `expert` parameters say how much stiffer and more damped it should be.
         senses: how many numbers a policy sees, each joint's three first.
     """
     wants, joints = robot.expert, robot.num_joints

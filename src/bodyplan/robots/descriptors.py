@@ -54,7 +54,7 @@ class DescribedRobot(Protocol):
     def box_size(self) -> Float[np.ndarray, "3"]: ...
 
 
-def describe(robot: "DescribedRobot", figures: ModelParameters) -> RobotDescriptor:
+def describe(robot: "DescribedRobot", parameters: ModelParameters) -> RobotDescriptor:
     """Descriptors of one specimen of a robot, or of many.
 
     Places and axes are those of the robot's own nominal pose, whatever the specimen's.
@@ -62,30 +62,30 @@ def describe(robot: "DescribedRobot", figures: ModelParameters) -> RobotDescript
     anchors, axes, points = _places(robot)
     context = np.stack(
         [
-            figures.kp / 50.0 - 1.0,
-            figures.kd - 1.0,
-            figures.action_scale / 0.4 - 1.0,
-            figures.mass / 85.0 - 1.0,
-            *(np.full(figures.mass.shape, edge - 1.0) for edge in robot.box_size),
+            parameters.kp / 50.0 - 1.0,
+            parameters.kd - 1.0,
+            parameters.action_scale / 0.4 - 1.0,
+            parameters.mass / 85.0 - 1.0,
+            *(np.full(parameters.mass.shape, edge - 1.0) for edge in robot.box_size),
         ],
         axis=-1,
     )
     own = [
-        figures.nominal / ANGLE_SCALE,
-        figures.torque_limit / 500.0 - 1.0,
-        figures.max_velocity / 17.5 - 1.0,
-        figures.damping / 5.0 - 1.0,
-        figures.armature / 0.1 - 1.0,
-        figures.stiffness / 15.0 - 1.0,
-        figures.friction_loss / 0.6 - 1.0,
+        parameters.nominal / ANGLE_SCALE,
+        parameters.torque_limit / 500.0 - 1.0,
+        parameters.max_velocity / 17.5 - 1.0,
+        parameters.damping / 5.0 - 1.0,
+        parameters.armature / 0.1 - 1.0,
+        parameters.stiffness / 15.0 - 1.0,
+        parameters.friction_loss / 0.6 - 1.0,
     ]
-    specimens = figures.mass.shape
+    specimens = parameters.mass.shape
     fixed = np.column_stack([anchors, axes, robot.children - 1.0])
     joints = np.concatenate(
         [
             np.broadcast_to(fixed, (*specimens, *fixed.shape)),
             np.stack(own, axis=-1),
-            figures.joint_range / ANGLE_SCALE,
+            parameters.joint_range / ANGLE_SCALE,
             _repeated(context, robot.num_joints),
         ],
         axis=-1,

@@ -32,17 +32,17 @@ def read_robot(mjcf: Path) -> dict[str, Any]:
     """The fields of the `Robot` of an MJCF and the TOML beside it.
 
     Raises:
-        BodyplanError: missing or faulty file, or figures that do not fit the model.
+        BodyplanError: missing or faulty file, or a config that does not fit the model.
     """
-    figures = read_figures(mjcf)
+    config = read_task_config(mjcf)
     try:
         spec = mujoco.MjSpec.from_file(str(mjcf))
     except ValueError as error:
         raise uncompilable(mjcf, error) from error
-    return robot_fields(mjcf, spec, figures)
+    return robot_fields(mjcf, spec, config)
 
 
-def read_figures(mjcf: Path) -> dict[str, Any]:
+def read_task_config(mjcf: Path) -> dict[str, Any]:
     """The TOML beside an MJCF.
 
     Raises:
@@ -62,35 +62,35 @@ def read_figures(mjcf: Path) -> dict[str, Any]:
         raise BodyplanError(f"{toml} is not valid TOML: {error}") from error
 
 
-def robot_fields(mjcf: Path, spec: mujoco.MjSpec, figures: dict[str, Any]) -> dict[str, Any]:
-    """The fields of the `Robot` of a body and the figures of its walk, wherever they come from.
+def robot_fields(mjcf: Path, spec: mujoco.MjSpec, config: dict[str, Any]) -> dict[str, Any]:
+    """The fields of the `Robot` of a body and its task config, wherever they come from.
 
     Args:
         mjcf: where the body is, or would be; gives the robot its name, and errors their place.
         spec: the body; contact sensors take the place of its own, which the task does not read.
-        figures: the TOML's content.
+        config: the TOML's content.
 
     Raises:
-        BodyplanError: the body does not compile, or the figures do not fit it.
+        BodyplanError: the body does not compile, or the config does not fit it.
     """
     toml = str(mjcf.with_suffix(".toml"))
-    _refuse(mjcf, entry_problems(toml, figures))
-    _refuse(mjcf, name_problems(str(mjcf), toml, spec, figures))
-    fields = _assemble(mjcf, spec, figures)
-    problems = fit_problems(str(mjcf), toml, fields["model"], figures)
+    _refuse(mjcf, entry_problems(toml, config))
+    _refuse(mjcf, name_problems(str(mjcf), toml, spec, config))
+    fields = _assemble(mjcf, spec, config)
+    problems = fit_problems(str(mjcf), toml, fields["model"], config)
     _refuse(mjcf, problems or body_problems(str(mjcf), fields["model"], fields["joints"]))
     return fields
 
 
-def write_robot(mjcf: Path, body: str, figures: dict[str, Any]) -> None:
+def write_robot(mjcf: Path, body: str, config: dict[str, Any]) -> None:
     """Write a robot's two files, each whole or not at all.
 
     Args:
         mjcf: path of the MJCF; the TOML goes beside it.
         body: text of the MJCF.
-        figures: content of the TOML.
+        config: content of the TOML.
     """
-    for path, text in ((mjcf, body), (mjcf.with_suffix(".toml"), to_toml(figures))):
+    for path, text in ((mjcf, body), (mjcf.with_suffix(".toml"), to_toml(config))):
         with atomic_write(path) as partial:
             partial.write_text(text, encoding="utf-8")
 
@@ -103,43 +103,43 @@ def _refuse(mjcf: Path, problems: list[Problem]) -> None:
         raise BodyplanError(f"{found[0]}{more}")
 
 
-def _assemble(mjcf: Path, spec: mujoco.MjSpec, figures: dict[str, Any]) -> dict[str, Any]:
-    joints = figures["joints"]
+def _assemble(mjcf: Path, spec: mujoco.MjSpec, config: dict[str, Any]) -> dict[str, Any]:
+    joints = config["joints"]
     feet = tuple(
         Foot(name, tuple(foot["geoms"]), tuple(foot["point"]) if "point" in foot else None)
-        for name, foot in figures["feet"].items()
+        for name, foot in config["feet"].items()
     )
-    coefficients = _tupled(figures["reward"])
+    coefficients = _tupled(config["reward"])
     for key in RETIRED_REWARD_KEYS:
         coefficients.pop(key, None)
     reward = RewardCoefficients(**coefficients)
-    termination = Termination(**_tupled(figures["termination"]))
+    termination = Termination(**_tupled(config["termination"]))
     floor_geoms = [geom for foot in feet for geom in foot.geoms]
     count = len(joints["names"])
     children = _per_joint(joints["children"], count) if "children" in joints else None
     return dict(
         name=mjcf.stem,
-        description=figures["description"],
-        kind=figures["kind"],
-        legs=figures["legs"],
-        provenance=figures.get("provenance", ""),
+        description=config["description"],
+        kind=config["kind"],
+        legs=config["legs"],
+        provenance=config.get("provenance", ""),
         model=_compile(mjcf, spec, floor_geoms, listed_geoms(reward, termination)),
-        trunk=figures["trunk"],
+        trunk=config["trunk"],
         joints=tuple(joints["names"]),
         feet=feet,
-        senses_feet=figures.get("senses_feet", True),
+        senses_feet=config.get("senses_feet", True),
         nominal=_per_joint(joints["nominal"], count),
         max_velocity=_per_joint(joints["max_velocity"], count),
         told_children=None if children is None else tuple(map(int, children)),
-        **{key: float(figures["control"][key]) for key in ("kp", "kd", "action_scale")},
-        drop_height=float(figures["drop_height"]),
-        box_min=np.array(figures["box_min"], float),
-        box_size=np.array(figures["box_size"], float),
+        **{key: float(config["control"][key]) for key in ("kp", "kd", "action_scale")},
+        drop_height=float(config["drop_height"]),
+        box_min=np.array(config["box_min"], float),
+        box_size=np.array(config["box_size"], float),
         reward=reward,
         termination=termination,
-        initial_state=InitialState(**figures.get("initial_state", {})),
-        randomisation=RandomisationRanges.read(figures.get("randomisation", {})),
-        expert=ExpertSettings(**figures.get("expert", {})),
+        initial_state=InitialState(**config.get("initial_state", {})),
+        randomisation=RandomisationRanges.read(config.get("randomisation", {})),
+        expert=ExpertSettings(**config.get("expert", {})),
     )
 
 

@@ -1,4 +1,4 @@
-"""The figures of a body that may differ from one specimen to the next.
+"""The parameters of a body that may differ from one specimen to the next.
 
 Two robots of one make are never quite alike, and a simulated one can be made unlike on purpose
 (`envs/domain_randomisation.py`). `ModelParameters` is what a policy is told of such a specimen;
@@ -59,7 +59,7 @@ def no_errors(joints: int) -> MotorErrors:
 
 
 def pd_torque(
-    figures: ModelParameters,
+    parameters: ModelParameters,
     errors: MotorErrors,
     action: Float[np.ndarray, "... J"],
     positions: Float[np.ndarray, "... J"],
@@ -68,8 +68,8 @@ def pd_torque(
     """Torques (N m) of a PD law around nominal + action_scale * action, within the motors' limits
     (reference task, section 1).
     """
-    target = figures.nominal + figures.action_scale[..., None] * action
-    pull = errors.kp * figures.kp[..., None] * (target - (positions + errors.offset))
-    brake = errors.kd * figures.kd[..., None] * velocities
-    limit = figures.torque_limit
+    target = parameters.nominal + parameters.action_scale[..., None] * action
+    pull = errors.kp * parameters.kp[..., None] * (target - (positions + errors.offset))
+    brake = errors.kd * parameters.kd[..., None] * velocities
+    limit = parameters.torque_limit
     return np.clip(errors.strength * (pull - brake), -limit, limit)

@@ -97,7 +97,7 @@ def simulate_standing(robot: Robot, seconds: float = 4.0) -> StandingTrial:
     places, index = robot.qpos_index, robot.qvel_index
     speeds = []
     for step in range(round(seconds / CONTROL_STEP)):
-        torque = pd_torque(robot.figures, errors, still, data.qpos[places], data.qvel[index])
+        torque = pd_torque(robot.parameters, errors, still, data.qpos[places], data.qvel[index])
         data.ctrl[robot.actuator_ids] = torque
         for _ in range(SUBSTEPS):
             mujoco.mj_step(model, data)

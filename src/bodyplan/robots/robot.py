@@ -75,19 +75,19 @@ class Robot:
         """Read a robot by name, or your own by the path of its MJCF.
 
         Raises:
-            BodyplanError: unknown name, missing or faulty file, or figures that do not fit the
+            BodyplanError: unknown name, missing or faulty file, or a config that does not fit the
                 model.
         """
         return cls(**loader.read_robot(registry.find_model(source)))
 
     @classmethod
-    def build(cls, mjcf: Path, spec: mujoco.MjSpec, figures: dict[str, Any]) -> "Robot":
+    def build(cls, mjcf: Path, spec: mujoco.MjSpec, config: dict[str, Any]) -> "Robot":
         """A robot of a body in memory and the content of its TOML; as `loader.robot_fields`.
 
         Raises:
-            BodyplanError: the body does not compile, or the figures do not fit it.
+            BodyplanError: the body does not compile, or the config does not fit it.
         """
-        return cls(**loader.robot_fields(mjcf, spec, figures))
+        return cls(**loader.robot_fields(mjcf, spec, config))
 
     @property
     def num_joints(self) -> int:
@@ -181,7 +181,7 @@ class Robot:
         return listed_geoms(self.reward, self.termination)
 
     @cached_property
-    def figures(self) -> ModelParameters:
+    def parameters(self) -> ModelParameters:
         """What may differ from one specimen of this robot to the next."""
         model, joints, dofs = self.model, self.joint_ids, self.qvel_index
         return ModelParameters(
@@ -202,4 +202,4 @@ class Robot:
     @cached_property
     def descriptor(self) -> RobotDescriptor:
         """What a policy may know of this body (reference task, section 2)."""
-        return describe(self, self.figures)
+        return describe(self, self.parameters)

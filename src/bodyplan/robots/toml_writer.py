@@ -26,17 +26,17 @@ UNITS = {
 _WIDTH = 98
 
 
-def to_toml(figures: Mapping[str, Any], notes: Mapping[str, str] | None = None) -> str:
-    """Figures as TOML: plain entries first, then one section for each table.
+def to_toml(config: Mapping[str, Any], notes: Mapping[str, str] | None = None) -> str:
+    """A robot's config as TOML: plain entries first, then one section for each table.
 
     Args:
-        figures: text, numbers, booleans, sequences of them, and tables of those; tables within
+        config: text, numbers, booleans, sequences of them, and tables of those; tables within
             tables are written on one line.
         notes: a comment for each key that should have one, besides those of `UNITS`.
     """
     comments = UNITS | dict(notes or {})
-    plain = {key: value for key, value in figures.items() if not isinstance(value, Mapping)}
-    tables = {key: value for key, value in figures.items() if isinstance(value, Mapping)}
+    plain = {key: value for key, value in config.items() if not isinstance(value, Mapping)}
+    tables = {key: value for key, value in config.items() if isinstance(value, Mapping)}
     lines = _entries(plain, comments)
     for name, table in tables.items():
         note = comments.get(f"[{name}]")

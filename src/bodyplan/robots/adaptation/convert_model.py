@@ -75,7 +75,7 @@ def write_adapted(source: Path, out: Path) -> Adapted:
 
 
 def adapt(source: Path, spec: mujoco.MjSpec, name: str, speeds: Mapping[str, float]) -> Adapted:
-    """Bring a model into the task's form, and infer the figures of its walk.
+    """Bring a model into the task's form, and infer its task config.
 
     Args:
         source: its file, which errors name.
@@ -98,7 +98,7 @@ def adapt(source: Path, spec: mujoco.MjSpec, name: str, speeds: Mapping[str, flo
     inferred = infer(name, model, speeds)
     if isinstance(inferred, list):
         raise BodyplanError(_legless(source))
-    inferred.figures["provenance"] = f"adapted from {source.name}"
+    inferred.config["provenance"] = f"adapted from {source.name}"
     changes += _keep_pose(spec, model, inferred.posture)
     return Adapted(spec, inferred, changes, guesses)
 

@@ -16,21 +16,21 @@ SAG = 0.55
 
 
 def on_trial(inferred: Inferred, build: Callable[[dict[str, Any]], Robot]) -> Inferred:
-    """The same figures, with kp and kd changed where the robot does not stand with the first guess.
+    """The same config, with kp and kd changed where the robot does not stand with the first guess.
 
     Args:
         inferred: a guess.
-        build: makes a robot of figures.
+        build: makes a robot of a config.
     """
-    figures = inferred.figures
-    if figures["legs"] <= 2:
+    config = inferred.config
+    if config["legs"] <= 2:
         return inferred  # bipeds balance or fall
-    robot, guess = build(figures), figures["control"]["kp"]
+    robot, guess = build(config), config["control"]["kp"]
     for factor in FACTORS:
-        control = figures["control"] | gains(factor * guess)
+        control = config["control"] | gains(factor * guess)
         tried = replace(robot, kp=control["kp"], kd=control["kd"])
         if _stands(simulate_standing(tried), robot.drop_height):
-            return inferred if factor == 1.0 else _noted(inferred, figures | {"control": control})
+            return inferred if factor == 1.0 else _noted(inferred, config | {"control": control})
     return inferred
 
 
@@ -38,11 +38,11 @@ def _stands(end: StandingTrial, height: float) -> bool:
     return end.fallen is None and end.height > SAG * height and end.shaking < SHAKING
 
 
-def _noted(inferred: Inferred, figures: dict[str, Any]) -> Inferred:
-    ranges = dict(figures["randomisation"])
+def _noted(inferred: Inferred, config: dict[str, Any]) -> Inferred:
+    ranges = dict(config["randomisation"])
     for key in ("kp", "kd"):
-        ratio = figures["control"][key] / inferred.figures["control"][key]
+        ratio = config["control"][key] / inferred.config["control"][key]
         ranges[key] = float(f"{ratio * ranges[key]:.2g}")
     note = {"[control]": "guess: gains with which it stands, kd = kp / 40"}
-    figures = figures | {"randomisation": ranges}
-    return inferred._replace(figures=figures, notes=inferred.notes | note)
+    config = config | {"randomisation": ranges}
+    return inferred._replace(config=config, notes=inferred.notes | note)

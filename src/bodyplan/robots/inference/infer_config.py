@@ -40,7 +40,7 @@ SEARCHED = "guess: found by search"
 
 HEADER = """\
 # Inferred from the MJCF of the same name. What it could not say is marked as a guess: read those
-# figures once, and correct them from the robot's data sheet (docs/add_a_robot.md explains each).
+# values once, and correct them from the robot's data sheet (docs/add_a_robot.md explains each).
 
 """
 
@@ -48,7 +48,7 @@ HEADER = """\
 class Inferred(NamedTuple):
     """What could be read and guessed."""
 
-    figures: dict[str, Any]
+    config: dict[str, Any]
     """The content of a TOML."""
     notes: dict[str, str]
     """Comments for it, by key or [table]."""
@@ -58,7 +58,7 @@ class Inferred(NamedTuple):
 def infer(
     name: str, model: mujoco.MjModel, speeds: Mapping[str, float] | None = None
 ) -> Inferred | list[Nameless]:
-    """The figures of a walk for a body, or the parts that need names first.
+    """The task config of a body, or the parts that need names first.
 
     Args:
         name: of the robot.
@@ -79,8 +79,8 @@ def infer(
 
 
 def inferred_text(inferred: Inferred) -> str:
-    """The TOML of inferred figures, its guesses marked."""
-    return HEADER + to_toml(inferred.figures, inferred.notes)
+    """The TOML of an inferred config, its guesses marked."""
+    return HEADER + to_toml(inferred.config, inferred.notes)
 
 
 class _Reading:
@@ -107,11 +107,11 @@ class _Reading:
         """Everything, table by table."""
         kind = KIND_BY_LEGS.get(self.legs, f"{self.legs}-legged")
         box_min, box_size = self._box()
-        figures = {
+        config = {
             "description": f"{self.name}, a {kind}",
             "kind": kind,
             "legs": self.legs,
-            "provenance": "figures inferred from the MJCF",
+            "provenance": "inferred from the MJCF",
             "trunk": self.model.body(free_bodies(self.model)[0]).name,
             "drop_height": self.height,
             "box_min": box_min,
@@ -124,9 +124,9 @@ class _Reading:
             },
             "feet": {foot: {"geoms": geoms} for foot, geoms in self.feet.items()},
         }
-        figures |= self._ends() | {"initial_state": self.pattern["initial_state"]}
-        figures["randomisation"] = self._randomisation(figures["control"])
-        return Inferred(figures, self._notes(speeds), self.posture)
+        config |= self._ends() | {"initial_state": self.pattern["initial_state"]}
+        config["randomisation"] = self._randomisation(config["control"])
+        return Inferred(config, self._notes(speeds), self.posture)
 
     def _control(self) -> dict[str, float]:
         scale = self.pattern["control"]["action_scale"]
@@ -261,7 +261,8 @@ class _Reading:
 def _nearest(legs: int, height: float) -> tuple[str, dict[str, Any]]:
     """The packaged robot of as many legs, or as like, that is nearest in height."""
     told = {
-        name: loader.read_figures(registry.find_model(name)) for name in registry.packaged_robots()
+        name: loader.read_task_config(registry.find_model(name))
+        for name in registry.packaged_robots()
     }
     alike = {name: own for name, own in told.items() if own["legs"] == legs}
     if not alike:

@@ -1,4 +1,4 @@
-"""From a body plan to a robot's two files: limbs as nested bodies, and the figures of the walk."""
+"""From a body plan to a robot's two files: limbs as nested bodies, and the task config."""
 
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -44,11 +44,11 @@ def build_design(plan: BodyPlan, name: str | None = None) -> RobotDesign:
         name: of the robot; `plan_<kind>` where not given.
     """
     name = name or f"plan_{KIND_NAMES[plan.legs]}"
-    draft = RobotDesign(name, _mjcf(name, plan), _figures(plan)).settled()
+    draft = RobotDesign(name, _mjcf(name, plan), _config(plan)).settled()
     if plan.legs > 2:
         return draft
-    fallen = {"min_height": rounded(BIPED_FALLEN_SHARE * draft.figures["drop_height"])}
-    return replace(draft, figures=draft.figures | {"termination": fallen})
+    fallen = {"min_height": rounded(BIPED_FALLEN_SHARE * draft.config["drop_height"])}
+    return replace(draft, config=draft.config | {"termination": fallen})
 
 
 def _mjcf(name: str, plan: BodyPlan) -> str:
@@ -162,7 +162,7 @@ def _torques(plan: BodyPlan) -> dict[str, float]:
     return ({joint.name: joint.torque} if joint else {}) | limbs
 
 
-def _figures(plan: BodyPlan) -> dict[str, Any]:
+def _config(plan: BodyPlan) -> dict[str, Any]:
     """The TOML's content, but for what depends on how the body stands."""
     limbs = (*legs(plan), *arms(plan))
     nominal = [0.0] * plan.spine + [rounded(link.nominal) for limb in limbs for link in limb.links]

@@ -34,7 +34,7 @@ class RobotDesign:
 
     name: str
     mjcf: str
-    figures: dict[str, Any]
+    config: dict[str, Any]
     origin: str | None = None
     """The packaged robot that this one varies; None for a new body plan."""
 
@@ -49,7 +49,7 @@ class RobotDesign:
             spec = mujoco.MjSpec.from_string(self.mjcf)
         except ValueError as error:
             raise BodyplanError(f"the MJCF of '{self.name}' is not valid: {error}") from error
-        return Robot.build(place, spec, self.figures)
+        return Robot.build(place, spec, self.config)
 
     def paths(self, folder: Path) -> tuple[Path, Path]:
         """Where `write` puts the MJCF and the TOML."""
@@ -65,7 +65,7 @@ class RobotDesign:
             if path.exists():
                 raise BodyplanError(f"{path} exists; choose another folder or delete it first")
         mjcf = self.paths(folder)[0]
-        loader.write_robot(mjcf, self.mjcf, self.figures)
+        loader.write_robot(mjcf, self.mjcf, self.config)
         return mjcf
 
     def settled(
@@ -87,7 +87,7 @@ class RobotDesign:
             "box_min": [rounded(x) for x in at.box_min + below],
             "box_size": [rounded(x) for x in at.box_size + around],
         }
-        return replace(self, figures=self.figures | fitting)
+        return replace(self, config=self.config | fitting)
 
 
 def rounded(value: float) -> float:

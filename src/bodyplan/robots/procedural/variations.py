@@ -109,7 +109,7 @@ def vary(origin: str, variation: Variation, name: str | None = None) -> RobotDes
 
     Args:
         origin: name of a packaged robot.
-        variation: factors on its figures.
+        variation: factors on its parameters.
         name: of the new robot; `<origin>_varied` where not given.
 
     Raises:
@@ -121,21 +121,21 @@ def vary(origin: str, variation: Variation, name: str | None = None) -> RobotDes
         )
     name = name or f"{origin}_varied"
     source = registry.find_model(origin)
-    figures = loader.read_figures(source)
+    config = loader.read_task_config(source)
     tree = ET.parse(source).getroot()
-    kinds = _kinds(tree, figures)
+    kinds = _kinds(tree, config)
     if tree.find("equality") is not None:  # its linkages close over the knee
         variation = replace(variation, lower_legs=variation.upper_legs)
     factors = {body: variation.of_kind(kind) for body, kind in kinds.items()}
     strength = _strength(tree, variation, factors)
     _change_body(tree, factors, strength, variation)
     tree.set("model", name)
-    _change_figures(figures, tree, factors, strength, variation)
+    _change_config(config, tree, factors, strength, variation)
     present = dict.fromkeys(kinds.values())
     lengths = ", ".join(f"{kind} {variation.of_kind(kind).length:.2f}" for kind in present)
-    figures["description"] += f"; lengths varied: {lengths.replace('_', ' ')}"
-    figures["provenance"] = f"varied from {origin}: {figures.get('provenance', '')}"
-    draft = RobotDesign(name, ET.tostring(tree, encoding="unicode") + "\n", figures, origin)
+    config["description"] += f"; lengths varied: {lengths.replace('_', ' ')}"
+    config["provenance"] = f"varied from {origin}: {config.get('provenance', '')}"
+    draft = RobotDesign(name, ET.tostring(tree, encoding="unicode") + "\n", config, origin)
     clearance, below, around = _room(origin)
     size = variation.size
     return draft.settled(size * clearance, size * below, size * around)
@@ -149,10 +149,10 @@ def _room(origin: str) -> tuple[float, Float[np.ndarray, "3"], Float[np.ndarray,
     return robot.drop_height + at.sole, robot.box_min - at.box_min, robot.box_size - at.box_size
 
 
-def _kinds(tree: ET.Element, figures: dict[str, Any]) -> dict[str, str]:
+def _kinds(tree: ET.Element, config: dict[str, Any]) -> dict[str, str]:
     """Which kind of limb each body belongs to, by name."""
-    driven = set(figures["joints"]["names"])
-    soles = {foot["geoms"][0] for foot in figures["feet"].values()}
+    driven = set(config["joints"]["names"])
+    soles = {foot["geoms"][0] for foot in config["feet"].values()}
     joints = {
         body: sum(joint.get("name") in driven for joint in body.findall("joint"))
         for body in tree.iter("body")
@@ -223,14 +223,14 @@ def _change_body(
         _scale(loop, anchor=factors[loop.get("body1", "")].length)
 
 
-def _change_figures(
-    figures: dict[str, Any],
+def _change_config(
+    config: dict[str, Any],
     tree: ET.Element,
     factors: dict[str, Proportion],
     strength: _Strength,
     variation: Variation,
 ) -> None:
-    control, joints, reward = (figures[table] for table in ("control", "joints", "reward"))
+    control, joints, reward = (config[table] for table in ("control", "joints", "reward"))
     control["kp"] = rounded(control["kp"] * strength.torque * variation.gains)
     damping = strength.torque * strength.time * sqrt(variation.gains)
     control["kd"] = rounded(control["kd"] * damping)
@@ -240,20 +240,20 @@ def _change_figures(
     joints["max_velocity"] = slower if isinstance(velocity, list) else slower[0]
     # The only coefficient that differs with a robot's size keeps its share of the reward.
     reward["torque"] = rounded(reward["torque"] / strength.torque**2)
-    if "min_height" in figures["termination"]:
-        height = figures["termination"]["min_height"]
-        figures["termination"]["min_height"] = rounded(height * strength.time**2)
+    if "min_height" in config["termination"]:
+        height = config["termination"]["min_height"]
+        config["termination"]["min_height"] = rounded(height * strength.time**2)
     carriers = {
         geom.get("name"): body.get("name", "")
         for body in tree.iter("body")
         for geom in body.findall("geom")
     }
-    for foot in figures["feet"].values():
+    for foot in config["feet"].values():
         if "point" in foot:
             length = factors[carriers[foot["geoms"][0]]].length
             foot["point"] = [rounded(length * x) for x in foot["point"]]
     # Its ranges of mass, length and gains are about the origin; the defaults suit any size.
-    figures.pop("randomisation", None)
+    config.pop("randomisation", None)
 
 
 def _scale(element: ET.Element, **factors: float) -> None:

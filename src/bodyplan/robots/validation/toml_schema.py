@@ -58,31 +58,31 @@ WORDS = {
 }
 
 
-def entry_problems(where: str, figures: Mapping[str, Any]) -> list[Problem]:
+def entry_problems(where: str, config: Mapping[str, Any]) -> list[Problem]:
     """Everything that is wrong with a TOML before it is compared with the model.
 
     Args:
         where: the file.
-        figures: its content.
+        config: its content.
     """
-    return [Problem("error", where, problem, fix) for problem, fix in _faults(figures)]
+    return [Problem("error", where, problem, fix) for problem, fix in _faults(config)]
 
 
-def _faults(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _faults(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     tables = {"control", "joints", "feet", *RECORDS}
-    plain = {key: value for key, value in figures.items() if key not in tables}
+    plain = {key: value for key, value in config.items() if key not in tables}
     yield from _table("", plain, TOP, TOP_OPTIONAL, tables)
     for name in REQUIRED_TABLES:
-        if name not in figures:
+        if name not in config:
             yield f"the table [{name}] is missing", "docs/add_a_robot.md shows one"
-    for name in sorted(tables & set(figures)):
-        if not isinstance(figures[name], Mapping):
+    for name in sorted(tables & set(config)):
+        if not isinstance(config[name], Mapping):
             yield f"{name} is no table", f"write [{name}] and its keys below it"
         elif name == "feet":
-            yield from _feet(figures["feet"])
+            yield from _feet(config["feet"])
         else:
-            yield from _table(f"{name}.", figures[name], *_kinds(name))
-    yield from _joint_counts(figures)
+            yield from _table(f"{name}.", config[name], *_kinds(name))
+    yield from _joint_counts(config)
 
 
 def _kinds(table: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -134,8 +134,8 @@ def _feet(feet: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"feet.{name}.geoms is empty", "name the geoms that touch the floor"
 
 
-def _joint_counts(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    joints = figures.get("joints")
+def _joint_counts(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    joints = config.get("joints")
     if not isinstance(joints, Mapping) or not _fits(joints.get("names"), Names):
         return
     names = joints["names"]
@@ -147,7 +147,7 @@ def _joint_counts(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         value = joints.get(key)
         if isinstance(value, list) and len(value) != len(names):
             yield (
-                f"joints.{key} has {len(value)} figures for {len(names)} joints",
+                f"joints.{key} has {len(value)} values for {len(names)} joints",
                 "give one for each, or one number for all",
             )
 

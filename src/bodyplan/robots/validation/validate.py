@@ -86,45 +86,45 @@ def _inspected(mjcf: Path) -> Validation:
         model = spec.copy().compile()
     except ValueError as error:
         return Validation([_parted(mjcf, loader.uncompilable(mjcf, error))])
-    return _with_figures(mjcf, spec, model)
+    return _check_with_config(mjcf, spec, model)
 
 
-def _with_figures(mjcf: Path, spec: mujoco.MjSpec, model: mujoco.MjModel) -> Validation:
+def _check_with_config(mjcf: Path, spec: mujoco.MjSpec, model: mujoco.MjModel) -> Validation:
     toml = mjcf.with_suffix(".toml")
     if not toml.is_file():
-        return _without_figures(mjcf, spec, model)
+        return _check_without_config(mjcf, spec, model)
     try:
-        figures = tomllib.loads(toml.read_text(encoding="utf-8"))
+        config = tomllib.loads(toml.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         wrong = Problem("error", str(toml), f"this is not valid TOML: {error}", "correct the line")
         return Validation([*body_problems(str(mjcf), model), wrong])
-    return Validation(figure_problems(mjcf, spec, model, figures))
+    return Validation(config_problems(mjcf, spec, model, config))
 
 
-def figure_problems(
-    mjcf: Path, spec: mujoco.MjSpec, model: mujoco.MjModel, figures: dict[str, Any]
+def config_problems(
+    mjcf: Path, spec: mujoco.MjSpec, model: mujoco.MjModel, config: dict[str, Any]
 ) -> list[Problem]:
-    """Everything that is wrong with a body and the figures of its walk."""
+    """Everything that is wrong with a body and its TOML."""
     where, toml = str(mjcf), str(mjcf.with_suffix(".toml"))
-    found = entry_problems(toml, figures)
-    joints = figures.get("joints")
+    found = entry_problems(toml, config)
+    joints = config.get("joints")
     named = joints.get("names") if isinstance(joints, dict) else None
     try:
         found += body_problems(where, model, named)
-        found += name_problems(where, toml, spec, figures)
-        found += fit_problems(where, toml, _with_floor(spec, model), figures)
+        found += name_problems(where, toml, spec, config)
+        found += fit_problems(where, toml, _with_floor(spec, model), config)
     except (KeyError, TypeError, AttributeError):
         return found  # an entry is missing or of a wrong kind, which is told already
     if errors(found):
         return found
     try:
-        robot = Robot.build(mjcf, spec.copy(), figures)
+        robot = Robot.build(mjcf, spec.copy(), config)
     except BodyplanError as error:
         return [*found, _parted(mjcf, error)]
     return [*found, *standing_problems(toml, robot)]
 
 
-def _without_figures(mjcf: Path, spec: mujoco.MjSpec, model: mujoco.MjModel) -> Validation:
+def _check_without_config(mjcf: Path, spec: mujoco.MjSpec, model: mujoco.MjModel) -> Validation:
     where, toml = str(mjcf), str(mjcf.with_suffix(".toml"))
     problems = body_problems(where, model)
     if not readable(model):
@@ -133,9 +133,9 @@ def _without_figures(mjcf: Path, spec: mujoco.MjSpec, model: mujoco.MjModel) -> 
     if isinstance(inferred, list):
         return Validation([*problems, *_unread(where, inferred)])
     if not errors(problems):
-        with suppress(BodyplanError):  # figures that make no robot are told of below
+        with suppress(BodyplanError):  # a config that makes no robot is told of below
             inferred = on_trial(inferred, lambda own: Robot.build(mjcf, spec.copy(), own))
-        problems = figure_problems(mjcf, spec, model, inferred.figures)
+        problems = config_problems(mjcf, spec, model, inferred.config)
     offer = f"`bodyplan robots check {mjcf} --write` writes what was inferred from the MJCF"
     problems.append(Problem("note", toml, "there is no such file yet", offer))
     return Validation(problems, inferred_text(inferred), offer)
