@@ -1,4 +1,4 @@
-"""What commands print: as it was given, aligned, and no noise while one waits."""
+"""What commands print: as it was given, and aligned."""
 
 import pytest
 
@@ -25,17 +25,6 @@ def test_numbers_stand_to_the_right_whichever_row_has_one(capsys):
     second = next(line for line in lines if "cat" in line)
     assert first.index("-") == second.index("12.5") + 3
     assert first.rstrip().endswith("  7 % │")
-
-
-def test_piped_progress_waits_before_it_speaks_and_tells_how_long(capsys, monkeypatch):
-    clock = iter([0.0, 5.0, 20.0, 30.0])
-    monkeypatch.setattr(output.time, "monotonic", lambda: next(clock))
-    with output.progress() as report:
-        for done in (1, 6, 21, 41):
-            report("walking", done, 41)
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0].startswith("walking: 21 of 41 eta 0:00:20")
-    assert lines[1:] == ["walking: 41 of 41"]
 
 
 @pytest.mark.parametrize("names", [("a,b", "c"), ("a", "b", "c"), ("a,b,c",)])

@@ -191,7 +191,7 @@ def test_workers_give_the_same_bits(all_bodies):
     told = []
     alone = distance_matrix(all_bodies, workers=1)
     shared = distance_matrix(
-        all_bodies * 3, workers=2, on_progress=lambda done, total: told.append((done, total))
+        all_bodies * 3, workers=2, progress=lambda task, done, total: told.append((done, total))
     )
     assert shared[: len(alone), : len(alone)] == pytest.approx(alone, abs=1e-12)
     np.testing.assert_array_equal(shared, distance_matrix(all_bodies * 3, workers=1))

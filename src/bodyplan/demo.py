@@ -7,7 +7,7 @@ the same time anywhere, and an interrupted one continues as it was planned.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from bodyplan.errors import BodyplanError
 from bodyplan.evaluate.evaluation import Trial, evaluate
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.train import TrainConfig, train
+from bodyplan.progress import OnProgress, no_progress
 from bodyplan.report.page import write_report
 from bodyplan.report.run_videos import film
 from bodyplan.storage import read_json, write_json
@@ -31,8 +32,6 @@ INTERVAL = 100
 """Updates in one dispatch."""
 REFERENCE_SPEED = 18_000.0
 """Control steps per second of go1 on the machine the sizes were chosen for."""
-
-OnDemoProgress = Callable[..., None]
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def run_demo(
     out: Path,
     seed: int = 0,
     threads: int | None = None,
-    progress: OnDemoProgress | None = None,
+    progress: OnProgress | None = None,
 ) -> Demo:
     """Run the demo, or what is left of an interrupted one.
 
@@ -87,13 +86,13 @@ def run_demo(
         out: the run's folder; the data go to `data` in it.
         seed: decides everything but the sizes.
         threads: native threads of the physics.
-        progress: called with (task, done, total) and a note.
+        progress: called as the work goes on.
 
     Raises:
         BodyplanError: the folder holds a demo of another size or seed, or a step failed.
     """
     start = time.monotonic()
-    report = progress or (lambda *_: None)
+    report = progress or no_progress
     plan = _planned(out, size, seed)
     dataset = build_dataset(
         out / "data",
@@ -119,13 +118,13 @@ def run_demo(
         "forward",
         trial,
         dataset.card,
-        lambda robot, done, total: report("evaluating", done, total, robot),
+        report,
     )
     write_json(out / "evaluation.json", evaluation)
     films = film(
         run.policy,
         ROBOTS,
-        progress=lambda robot, done, total: report("filming", done, total, robot),
+        progress=report,
     )
     page = write_report(out, dataset, films)
     return Demo(out, page, evaluation, time.monotonic() - start)

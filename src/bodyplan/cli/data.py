@@ -8,12 +8,13 @@ import tyro
 from bodyplan.cli.data_import import ImportArrays, ImportRelease
 from bodyplan.cli.data_inspect import DataInfo, PlotData, VerifyData, say_contents
 from bodyplan.cli.data_minari import ExportData, ImportMinari
-from bodyplan.cli.output import comma_list, progress
+from bodyplan.cli.output import comma_list
 from bodyplan.datasets.build import build_dataset
 from bodyplan.datasets.policy_snapshots import robots_with_snapshots
 from bodyplan.datasets.replay_log import robots_with_log
 from bodyplan.envs.disturbances import CLEAN, Disturbances
 from bodyplan.envs.walking_task import parse_command
+from bodyplan.progress import progress
 
 
 @dataclass(frozen=True)

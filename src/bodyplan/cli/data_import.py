@@ -6,9 +6,10 @@ from pathlib import Path
 import tyro
 
 from bodyplan.cli.data_inspect import say_contents
-from bodyplan.cli.output import comma_list, progress, say
+from bodyplan.cli.output import comma_list, say
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.io.paper_release import SLOTS, ArrayNames, import_release
+from bodyplan.progress import progress
 
 _NAMES = ArrayNames()
 

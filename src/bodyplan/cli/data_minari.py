@@ -6,8 +6,9 @@ from pathlib import Path
 import tyro
 
 from bodyplan.cli.data_inspect import say_contents
-from bodyplan.cli.output import comma_list, print_json, print_table, progress
+from bodyplan.cli.output import comma_list, print_json, print_table
 from bodyplan.datasets.dataset import Dataset
+from bodyplan.progress import progress
 
 
 @dataclass(frozen=True)

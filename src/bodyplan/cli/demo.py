@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bodyplan.cli.output import print_json, progress, say, say_returns
+from bodyplan.cli.output import print_json, say, say_returns
+from bodyplan.progress import progress
 
 
 @dataclass(frozen=True)

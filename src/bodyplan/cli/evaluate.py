@@ -5,10 +5,11 @@ from pathlib import Path
 
 import tyro
 
-from bodyplan.cli.output import comma_list, print_json, progress, say, say_returns
+from bodyplan.cli.output import comma_list, print_json, say, say_returns
 from bodyplan.envs.disturbances import CLEAN
 from bodyplan.errors import BodyplanError
 from bodyplan.evaluate.evaluation import Trial
+from bodyplan.progress import progress
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Evaluate:
                 command,
                 self.trial,
                 card,
-                lambda robot, done, total: report("evaluating", done, total, robot),
+                report,
             )
         clean = self.trial.conditions == CLEAN
         name = "evaluation" + self.best * "_best" + (not clean) * "_disturbed"

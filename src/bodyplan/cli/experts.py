@@ -13,7 +13,6 @@ from bodyplan.cli.output import (
     comma_list,
     print_json,
     print_table,
-    progress,
     require_picture,
     require_size,
     say,
@@ -23,6 +22,7 @@ from bodyplan.datasets.replay_log import replay_path
 from bodyplan.envs.disturbances import CLEAN, Disturbances
 from bodyplan.envs.walking_task import HORIZON, Command, command_name, parse_command
 from bodyplan.errors import BodyplanError
+from bodyplan.progress import progress
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.task_config import CONTROL_STEP
 from bodyplan.storage import atomic_write

@@ -9,10 +9,11 @@ import numpy as np
 import tyro
 from jaxtyping import Float
 
-from bodyplan.cli.output import comma_list, print_json, print_table, progress, require_picture, say
+from bodyplan.cli.output import comma_list, print_json, print_table, require_picture, say
 from bodyplan.errors import BodyplanError
 from bodyplan.grouping.body_metric import DEFAULT, BodyMetric
 from bodyplan.machine import cache_folder
+from bodyplan.progress import progress
 from bodyplan.robots.robot import Robot
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class ShowGroups:
                 self.metric,
                 self.landmarks,
                 cache_folder("distances") if self.cache else None,
-                lambda done, total: report("pairs of bodies", done, total),
+                report,
             )
         found = separations(distances, self.linkage) if self.count is None else []
         count = suggested_by_silhouette(found) if self.count is None else self.count

@@ -1,42 +1,22 @@
-"""How commands speak: lists taken either way, JSON on request, else a table; progress meanwhile."""
+"""What commands print: tables, JSON and sentences; and what several of them check of arguments."""
 
 import json
 import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
 from bodyplan.errors import BodyplanError
 
-QUIET_SECONDS = 15.0
-"""Between two lines of progress where there is no terminal to draw a bar on."""
 PIPED_WIDTH = 160
 PICTURES = (".svg", ".png", ".pdf")
 SMALLEST, LARGEST = 16, 8192
 """Edges of a picture in pixels."""
-
-
-@runtime_checkable
-class ProgressReport(Protocol):
-    """Tells how far a task has come."""
-
-    def __call__(self, task: str, done: int, total: int, note: str = "") -> None: ...
 
 
 def comma_list(names: Sequence[str]) -> tuple[str, ...]:
@@ -95,52 +75,6 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
 def say(sentence: str) -> None:
     """Print one line for the reader, whatever its width."""
     Console(soft_wrap=True, highlight=False, markup=False, emoji=False).print(sentence)
-
-
-@contextmanager
-def progress() -> Iterator[ProgressReport]:
-    """Progress bars on standard error; plain lines now and then where it is no terminal."""
-    console = Console(stderr=True, markup=False, emoji=False)
-    if not console.is_terminal:
-        yield _lines(console)
-        return
-    columns = (
-        TextColumn("{task.description:<28}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("eta"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Progress(*columns, console=console) as bars:
-        tasks: dict[str, Any] = {}
-
-        def report(task: str, done: int, total: int, note: str = "") -> None:
-            if task not in tasks:
-                tasks[task] = bars.add_task(task, total=total, note=note)
-            bars.update(tasks[task], completed=done, total=total, note=note)
-
-        yield report
-
-
-def _lines(console: Console) -> ProgressReport:
-    first: dict[str, tuple[float, int]] = {}
-    last: dict[str, float] = {}
-
-    def report(task: str, done: int, total: int, note: str = "") -> None:
-        now = time.monotonic()
-        started, before = first.setdefault(task, (now, done))
-        if done < total and now - last.setdefault(task, now) < QUIET_SECONDS:
-            return
-        last[task] = now
-        parts = [f"{task}: {done:,} of {total:,}", note]
-        if before < done < total:
-            seconds = (now - started) * (total - done) / (done - before)
-            parts.append(f"eta {timedelta(seconds=round(seconds))}")
-        console.print(" ".join(part for part in parts if part), highlight=False)
-
-    return report
 
 
 def _is_numeric(value: Any) -> bool:

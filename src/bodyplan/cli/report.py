@@ -5,7 +5,8 @@ from pathlib import Path
 
 import tyro
 
-from bodyplan.cli.output import print_json, progress, say
+from bodyplan.cli.output import print_json, say
+from bodyplan.progress import progress
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class WriteReport:
                     policy,
                     record.robots,
                     parse_command(asked),
-                    lambda robot, done, total: report("filming", done, total, robot),
+                    report,
                 )
         page = write_report(self.run_folder, dataset, films, self.out)
         if self.json:

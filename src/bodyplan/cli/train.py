@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import tyro
 
-from bodyplan.cli.output import comma_list, print_json, progress, say
+from bodyplan.cli.output import comma_list, print_json, say
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.run import Run
 from bodyplan.learn.train import TrainConfig, TrainingDiverged, train, train_seeds
+from bodyplan.progress import progress
 
 
 @dataclass(frozen=True)

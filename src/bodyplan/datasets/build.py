@@ -17,7 +17,7 @@ from typing import Any
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.episode_selection import EpisodeSelection, select_episodes, take_episodes
 from bodyplan.datasets.format import CARD, versions, write_card
-from bodyplan.datasets.parallel_recording import OnProgress, record_all
+from bodyplan.datasets.parallel_recording import record_all
 from bodyplan.datasets.policy_snapshots import Snapshots, snapshot_path
 from bodyplan.datasets.recipes import Recipe, segments
 from bodyplan.datasets.recording_parts import Part, join_parts
@@ -28,6 +28,7 @@ from bodyplan.envs.environment import INITIAL_STATES
 from bodyplan.envs.walking_task import Command, parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.locking import writer_lock
+from bodyplan.progress import OnProgress
 from bodyplan.robots.registry import model_paths, register_models
 from bodyplan.robots.robot import Robot
 from bodyplan.storage import read_json, sha256, write_json

@@ -15,9 +15,8 @@ from pathlib import Path
 from bodyplan.datasets.recording_parts import Part, parts_of, save_part
 from bodyplan.datasets.snapshot_rollouts import RecordingTask, record_rollouts
 from bodyplan.machine import available_cores
+from bodyplan.progress import OnProgress
 
-OnProgress = Callable[[str, int, int], None]
-"""Called with a robot's name, its steps so far and its steps in all; likewise for `EVERYONE`."""
 EVERYONE = "all robots"
 
 

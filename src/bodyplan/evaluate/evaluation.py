@@ -5,7 +5,7 @@ that the episodes of a robot differ and their standard error means something; `n
 original task's test mode, in which all episodes of a robot are the same.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,10 +18,9 @@ from bodyplan.envs.environment import Environment
 from bodyplan.envs.walking_task import Command, Observation, parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.evaluate.rollout import rollout, score
+from bodyplan.progress import OnProgress
 from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.robots.robot import Robot
-
-OnEpisodes = Callable[[str, int, int], None]
 
 
 @runtime_checkable
@@ -57,7 +56,7 @@ def evaluate(
     command: str | Command = "forward",
     trial: Trial | None = None,
     card: Mapping[str, Any] | None = None,
-    progress: OnEpisodes | None = None,
+    progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """Let a policy drive each robot; returns what `evaluation.json` holds.
 
@@ -67,7 +66,7 @@ def evaluate(
         command: what the robots are asked to do.
         trial: how many episodes, from which states.
         card: of the dataset the policy was trained on, for the data's average beside each return.
-        progress: called with (robot, done, total) as robots finish.
+        progress: called as robots finish.
 
     Raises:
         BodyplanError: unknown robot or command, or no episode asked for.
@@ -80,10 +79,10 @@ def evaluate(
     for done, source in enumerate(robots):
         robot = source if isinstance(source, Robot) else Robot.load(source)
         if progress:
-            progress(robot.name, done, len(robots))
+            progress("evaluating", done, len(robots), robot.name)
         scores[robot.name] = _one(policy, robot, asked, trial, card or {})
     if progress and robots:
-        progress(robot.name, len(robots), len(robots))
+        progress("evaluating", len(robots), len(robots), robot.name)
     return {
         "command": list(asked),
         "episodes": trial.episodes,

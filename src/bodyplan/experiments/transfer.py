@@ -14,7 +14,7 @@ without the robot and fine-tuned on its data, beside one from scratch with as ma
 Every run is continued where it was interrupted, and taken as it is where it is finished.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,9 @@ from bodyplan.learn.config import TrainConfig
 from bodyplan.learn.finetune import finetuning, lasting
 from bodyplan.learn.run import Run
 from bodyplan.learn.train import train_seeds
+from bodyplan.progress import OnProgress, no_progress
 from bodyplan.storage import read_json, write_json
 
-OnTransferProgress = Callable[..., None]
 CURVE_POINTS = 5
 """Evaluations on the way of a fine-tuning."""
 
@@ -51,12 +51,12 @@ class TransferPlan:
     """How every policy is evaluated."""
 
 
-def transfer(plan: TransferPlan, progress: OnTransferProgress | None = None) -> dict[str, Any]:
+def transfer(plan: TransferPlan, progress: OnProgress | None = None) -> dict[str, Any]:
     """Train what is left to be trained, evaluate it, and write transfer.json.
 
     Args:
         plan: what to do.
-        progress: called with (task, done, total) and a note.
+        progress: called as the work goes on.
 
     Raises:
         BodyplanError: there are fewer than two robots, one to be left out is not among them, or a
@@ -71,7 +71,7 @@ def transfer(plan: TransferPlan, progress: OnTransferProgress | None = None) -> 
         raise BodyplanError(f"{strangers[0]} cannot be left out; choose from {', '.join(robots)}")
     if len(robots) < 2:
         raise BodyplanError("transfer takes two robots or more; name them, or give other data")
-    bench = _Bench(plan, dataset.card, progress or (lambda *_: None))
+    bench = _Bench(plan, dataset.card, progress or no_progress)
     together = bench.trained("together", replace(config, robots=robots))
     rows: dict[str, dict[str, Any]] = {}
     for robot in robots:
@@ -103,7 +103,7 @@ class _Bench:
     plan: TransferPlan
     card: Mapping[str, Any]
     """Of the dataset."""
-    progress: OnTransferProgress
+    progress: OnProgress
 
     @property
     def command(self) -> Command:
@@ -145,7 +145,7 @@ class _Bench:
                     self.command,
                     self.plan.trial,
                     self.card,
-                    lambda name, done, total: self.progress("evaluating", done, total, name),
+                    self.progress,
                 )
                 write_json(path, outcome)
             found.append(float(read_json(path)["robots"][robot]["return_mean"]))

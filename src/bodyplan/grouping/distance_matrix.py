@@ -8,7 +8,8 @@ from jaxtyping import Float
 from bodyplan import machine
 from bodyplan.grouping.body_graph import BodyGraph
 from bodyplan.grouping.body_metric import DEFAULT, Bodies, BodyMetric, comparable_graphs
-from bodyplan.grouping.parallel_pairs import TOLD, OnPairs, Pairs, share_out, solve
+from bodyplan.grouping.parallel_pairs import TOLD, Pairs, share_out, solve
+from bodyplan.progress import OnProgress
 
 PAIRS_A_WORKER = 5_000
 """Below this, a process takes longer to start than to help."""
@@ -18,7 +19,7 @@ def distance_matrix(
     graphs: Sequence[BodyGraph],
     metric: BodyMetric = DEFAULT,
     workers: int | None = None,
-    on_progress: OnPairs | None = None,
+    progress: OnProgress | None = None,
 ) -> Float[np.ndarray, "R R"]:
     """Fused Gromov-Wasserstein distances between all pairs of bodies.
 
@@ -31,24 +32,24 @@ def distance_matrix(
         metric: what the paper leaves open.
         workers: processes to share the pairs among; all cores, where that is worth while, if not
             given.
-        on_progress: is told pairs done, and pairs in all, now and then.
+        progress: called now and then with the pairs done.
     """
     pairs = np.column_stack(np.triu_indices(len(graphs), 1))
-    return solved(comparable_graphs(graphs, metric), pairs, workers, on_progress)
+    return solved(comparable_graphs(graphs, metric), pairs, workers, progress)
 
 
 def solved(
-    bodies: Bodies, pairs: Pairs, workers: int | None = None, on_progress: OnPairs | None = None
+    bodies: Bodies, pairs: Pairs, workers: int | None = None, progress: OnProgress | None = None
 ) -> Float[np.ndarray, "R R"]:
     """The symmetric matrix with the distances of these pairs, zero where there is no pair."""
     if workers is None:
         workers = min(machine.available_cores(), len(pairs) // PAIRS_A_WORKER)
     if workers > 1:
-        values = share_out(bodies, pairs, workers, on_progress)
+        values = share_out(bodies, pairs, workers, progress)
     else:
-        values = solve(bodies, pairs, on_progress)
-    if on_progress is not None and len(pairs) > TOLD:
-        on_progress(len(pairs), len(pairs))
+        values = solve(bodies, pairs, progress)
+    if progress is not None and len(pairs) > TOLD:
+        progress("pairs of bodies", len(pairs), len(pairs))
     distances = np.zeros((len(bodies.trees), len(bodies.trees)))
     distances[tuple(pairs.T)] = values
     return distances + distances.T

@@ -16,7 +16,7 @@ from bodyplan.errors import BodyplanError
 from bodyplan.grouping.body_graph import BodyGraph
 from bodyplan.grouping.body_metric import DEFAULT, Bodies, BodyMetric, comparable_graphs
 from bodyplan.grouping.distance_matrix import solved
-from bodyplan.grouping.parallel_pairs import OnPairs
+from bodyplan.progress import OnProgress
 
 _SMALLEST = 1e-3
 """Eigenvalues of the landmarks' distances that are inverted, over the largest."""
@@ -27,7 +27,7 @@ def estimated_distances(
     landmarks: int,
     metric: BodyMetric = DEFAULT,
     workers: int | None = None,
-    on_progress: OnPairs | None = None,
+    progress: OnProgress | None = None,
 ) -> Float[np.ndarray, "R R"]:
     """Distances between all pairs of bodies, exact where one of a pair is a landmark.
 
@@ -36,7 +36,7 @@ def estimated_distances(
         landmarks: how many of them are landmarks; where that is all, every distance is exact.
         metric: what the paper leaves open.
         workers: as for `distance_matrix`.
-        on_progress: as for `distance_matrix`.
+        progress: as for `distance_matrix`.
 
     Raises:
         BodyplanError: there are no landmarks, or each pair has a scale of its own.
@@ -55,7 +55,7 @@ def estimated_distances(
     first, second = np.triu_indices(len(graphs), 1)
     known = is_chosen[first] | is_chosen[second]
     pairs = np.column_stack([first[known], second[known]])
-    distances = solved(bodies, pairs, workers, on_progress)
+    distances = solved(bodies, pairs, workers, progress)
     estimates = np.maximum(_completed(distances[chosen], distances[np.ix_(chosen, chosen)]), bounds)
     unknown = ~(is_chosen[:, None] | is_chosen)
     np.fill_diagonal(unknown, False)

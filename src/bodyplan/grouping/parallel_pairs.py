@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -20,8 +20,8 @@ from jaxtyping import Float, Int
 
 from bodyplan.grouping.body_metric import Bodies, BodyMetric
 from bodyplan.grouping.fused_gromov_wasserstein import fused_gromov_wasserstein
+from bodyplan.progress import OnProgress
 
-OnPairs = Callable[[int, int], None]
 Pairs = Int[np.ndarray, "P 2"]
 Values = Float[np.ndarray, "P"]
 
@@ -32,7 +32,7 @@ _BACKENDS = ("PYTORCH", "JAX", "TENSORFLOW", "CUPY")
 """What POT would import for arrays that we never give it; it takes seconds."""
 
 
-def solve(bodies: Bodies, pairs: Pairs, on_progress: OnPairs | None = None) -> Values:
+def solve(bodies: Bodies, pairs: Pairs, progress: OnProgress | None = None) -> Values:
     """The distance of each pair, here and one after the other."""
     metric, rank = bodies.metric, bodies.rank
     values = np.zeros(len(pairs))
@@ -42,13 +42,13 @@ def solve(bodies: Bodies, pairs: Pairs, on_progress: OnPairs | None = None) -> V
         values[index] = fused_gromov_wasserstein(
             bodies.costs(r, s), bodies.trees[r], bodies.trees[s], metric.alpha, metric.start
         )
-        if on_progress is not None and (index + 1) % TOLD == 0:
-            on_progress(index + 1, len(pairs))
+        if progress is not None and (index + 1) % TOLD == 0:
+            progress("pairs of bodies", index + 1, len(pairs))
     return values
 
 
 def share_out(
-    bodies: Bodies, pairs: Pairs, workers: int, on_progress: OnPairs | None = None
+    bodies: Bodies, pairs: Pairs, workers: int, progress: OnProgress | None = None
 ) -> Values:
     """The distance of each pair; every `workers`-th of them by each of as many processes.
 
@@ -62,7 +62,7 @@ def share_out(
         for index, share in enumerate(shares[1:], 1):
             write_job(folder / f"{index}.npz", bodies, share)
             processes[index] = _start(folder / f"{index}.npz", folder / f"{index}.npy")
-        values[::workers] = solve(bodies, shares[0], _reckoned(on_progress, len(pairs)))
+        values[::workers] = solve(bodies, shares[0], _reckoned(progress, len(pairs)))
         for index, process in processes.items():
             done = process.wait() == 0
             values[index::workers] = (
@@ -124,7 +124,7 @@ def _start(job: Path, values: Path) -> "subprocess.Popen[bytes]":
     )
 
 
-def _reckoned(on_progress: OnPairs | None, total: int) -> OnPairs | None:
-    if on_progress is None:
+def _reckoned(progress: OnProgress | None, total: int) -> OnProgress | None:
+    if progress is None:
         return None
-    return lambda done, share: on_progress(total * done // share, total)
+    return lambda task, done, share, note="": progress(task, total * done // share, total)

@@ -18,7 +18,7 @@ from bodyplan.errors import BodyplanError
 from bodyplan.grouping import BodyMetric, body_graph, distance_matrix, estimated_distances
 from bodyplan.grouping.body_metric import DEFAULT
 from bodyplan.grouping.distance_cache import fingerprint, recalled
-from bodyplan.grouping.parallel_pairs import OnPairs
+from bodyplan.progress import OnProgress
 from bodyplan.robots.robot import Robot
 
 RobotGroups = tuple[tuple[str, ...], ...]
@@ -33,7 +33,7 @@ def embodiment_distances(
     metric: BodyMetric = DEFAULT,
     landmarks: int | None = None,
     cache: Path | None = None,
-    on_progress: OnPairs | None = None,
+    progress: OnProgress | None = None,
 ) -> Float[np.ndarray, "R R"]:
     """Body distances between robots given by name, path or as `Robot`.
 
@@ -42,7 +42,7 @@ def embodiment_distances(
         metric: what the paper leaves open.
         landmarks: all distances are exact where not given; else those to this many robots.
         cache: folder in which matrices are kept, and looked for; none where not given.
-        on_progress: is told pairs done, and pairs in all, now and then.
+        progress: called now and then with the pairs done.
 
     Raises:
         BodyplanError: a robot cannot be loaded, or `landmarks` does not fit.
@@ -51,8 +51,8 @@ def embodiment_distances(
 
     def compute() -> Float[np.ndarray, "R R"]:
         if landmarks is None:
-            return distance_matrix(graphs, metric, on_progress=on_progress)
-        return estimated_distances(graphs, landmarks, metric, on_progress=on_progress)
+            return distance_matrix(graphs, metric, progress=progress)
+        return estimated_distances(graphs, landmarks, metric, progress=progress)
 
     if cache is None:
         return compute()

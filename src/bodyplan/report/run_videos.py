@@ -1,22 +1,21 @@
 """Each robot of a run walking under its policy, as short films for the report."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from bodyplan.envs.environment import Environment
 from bodyplan.envs.walking_task import Command
 from bodyplan.evaluate.evaluation import ActsOnAnyRobot
 from bodyplan.evaluate.video import animate
+from bodyplan.progress import OnProgress
 from bodyplan.robots.robot import Robot
-
-OnFrames = Callable[[str, int, int], None]
 
 
 def film(
     policy: ActsOnAnyRobot,
     robots: Sequence[str],
     command: str | Command = "forward",
-    progress: OnFrames | None = None,
+    progress: OnProgress | None = None,
 ) -> dict[str, bytes]:
     """One animated WebP a robot, from the nominal state.
 
@@ -24,7 +23,7 @@ def film(
         policy: acts on any robot.
         robots: packaged names or paths of MJCFs.
         command: what the robots are asked to do.
-        progress: called with (robot, done, total) as films get ready.
+        progress: called as videos are finished.
 
     Raises:
         BodyplanError: unknown robot or command.
@@ -33,9 +32,9 @@ def film(
     for done, source in enumerate(robots):
         robot = Robot.load(source)
         if progress:
-            progress(robot.name, done, len(robots))
+            progress("rendering videos", done, len(robots), robot.name)
         act = partial(policy.act, descriptor=robot.descriptor)
         films[robot.name] = animate(Environment(robot, command), act)
     if progress:
-        progress("", len(robots), len(robots))
+        progress("rendering videos", len(robots), len(robots))
     return films

@@ -5,9 +5,8 @@ simulated robots sense. Each file begins a new episode.
 """
 
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -26,12 +25,10 @@ from bodyplan.datasets.verification import PLAUSIBLE_ACTION
 from bodyplan.envs.disturbances import Disturbances
 from bodyplan.envs.walking_task import Command, Observation
 from bodyplan.errors import BodyplanError
+from bodyplan.progress import OnProgress
 from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.robots.registry import model_paths
 from bodyplan.robots.robot import Robot
-
-OnFiles = Callable[[str, int, int], Any]
-"""Called with a robot's name, its files read, and its files in all."""
 
 
 class _Piece(NamedTuple):
@@ -43,7 +40,9 @@ class _Piece(NamedTuple):
     frames: FrameRows
 
 
-def import_arrays(mapping: str | Path, out: str | Path, progress: OnFiles | None = None) -> Dataset:
+def import_arrays(
+    mapping: str | Path, out: str | Path, progress: OnProgress | None = None
+) -> Dataset:
     """Reads logs into a dataset, as a mapping file says.
 
     Args:

@@ -1,7 +1,7 @@
 """Minari, out: one of its datasets for each robot, written by its own writer."""
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +27,11 @@ from bodyplan.envs.gymnasium_env import ACTION_BOUND
 from bodyplan.envs.observation_layouts import flat_space, flatten_observation
 from bodyplan.envs.walking_task import Observation
 from bodyplan.errors import BodyplanError
+from bodyplan.progress import OnProgress
 from bodyplan.storage import atomic_folder, sha256, write_json
 
 if TYPE_CHECKING:
     from minari.data_collector import EpisodeBuffer
-
-OnSteps = Callable[[str, int, int], None]
-"""Called with a robot's name, its steps so far and its steps in all."""
 
 _NAMESPACE = "namespace_metadata.json"
 """Makes a folder one of Minari's namespaces."""
@@ -44,7 +42,7 @@ def export_minari(
     root: str | Path | None = None,
     robots: Sequence[str] | None = None,
     version: int = 0,
-    progress: OnSteps | None = None,
+    progress: OnProgress | None = None,
 ) -> list[str]:
     """Writes a Minari dataset for each robot; returns their ids.
 
@@ -85,7 +83,9 @@ def export_minari(
     return ids
 
 
-def _export(dataset: Dataset, robot: str, own: str, home: Path, progress: OnSteps | None) -> None:
+def _export(
+    dataset: Dataset, robot: str, own: str, home: Path, progress: OnProgress | None
+) -> None:
     import minari
     from minari.dataset.minari_storage import MinariStorage
 
@@ -116,7 +116,9 @@ def _export(dataset: Dataset, robot: str, own: str, home: Path, progress: OnStep
             write_json(namespace / _NAMESPACE, {})
 
 
-def _buffers(robot: str, episodes: Episodes, progress: OnSteps | None) -> Iterator["EpisodeBuffer"]:
+def _buffers(
+    robot: str, episodes: Episodes, progress: OnProgress | None
+) -> Iterator["EpisodeBuffer"]:
     """The episodes one by one, so that no more than one is in memory."""
     from minari.data_collector import EpisodeBuffer
 

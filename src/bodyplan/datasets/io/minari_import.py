@@ -16,7 +16,6 @@ import numpy as np
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.format import CARD, DESCRIPTOR_IDS, DESCRIPTORS, card_checksum
 from bodyplan.datasets.io.dataset_writer import new_folder
-from bodyplan.datasets.io.minari_export import OnSteps
 from bodyplan.datasets.io.minari_metadata import (
     EPISODES,
     KEY,
@@ -29,6 +28,7 @@ from bodyplan.datasets.io.minari_metadata import (
 )
 from bodyplan.envs.observation_layouts import unflatten_observation
 from bodyplan.errors import BodyplanError
+from bodyplan.progress import OnProgress
 from bodyplan.storage import read_json, sha256, write_array, write_json
 
 _DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError)
@@ -40,7 +40,7 @@ def import_minari(
     ids: Sequence[str],
     out: str | Path,
     root: str | Path | None = None,
-    progress: OnSteps | None = None,
+    progress: OnProgress | None = None,
 ) -> Dataset:
     """Makes one dataset of Minari datasets that bodyplan wrote, with the bytes it once had.
 
@@ -134,7 +134,7 @@ class _Source:
                     f"after the export; {_MEND}."
                 )
 
-    def write(self, dataset: Path, progress: OnSteps | None) -> None:
+    def write(self, dataset: Path, progress: OnProgress | None) -> None:
         """Writes the robot's arrays into its folder of a dataset."""
         folder = dataset / self.robot
         folder.mkdir()

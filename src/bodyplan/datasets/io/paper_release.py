@@ -13,11 +13,10 @@ noise and dropout. Everything is read once, in stretches of rows, whatever N is.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -29,6 +28,7 @@ from bodyplan.datasets.io.paper_release_robot import Slot, Stretch, paper_layout
 from bodyplan.envs.disturbances import Disturbances
 from bodyplan.envs.walking_task import Command, command_name, parse_command
 from bodyplan.errors import BodyplanError
+from bodyplan.progress import OnProgress
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.validation.problem import did_you_mean
 
@@ -55,9 +55,6 @@ CONDITIONS = Disturbances(randomise=True, redraw=0.002, noise=True, dropout=True
 """Under which it was recorded."""
 STRETCH_BYTES = 32 * 2**20
 """Of observations read at once."""
-
-OnRows = Callable[[str, int, int], Any]
-"""Called with what is done, rows done and rows in all."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,7 @@ def import_release(
     seed: int = 0,
     slots: Sequence[str] = SLOTS,
     names: ArrayNames = ArrayNames(),
-    progress: OnRows | None = None,
+    progress: OnProgress | None = None,
 ) -> Dataset:
     """Reads a set of the official release into a dataset.
 
