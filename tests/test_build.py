@@ -111,7 +111,7 @@ ROUGH = Disturbances(randomise=True, redraw=0.1, pushes=0.02, noise=True, dropou
 
 
 def test_disturbed_data_are_sound_and_repeat_whatever_the_threads(make, tmp_path, monkeypatch):
-    rough = make(tmp_path / "rough", conditions=ROUGH)
+    rough = make(tmp_path / "rough", disturbances=ROUGH)
     assert rough.verify() == []
     assert rough.card["conditions"] == {
         "randomise": True,
@@ -131,14 +131,14 @@ def test_disturbed_data_are_sound_and_repeat_whatever_the_threads(make, tmp_path
     with monkeypatch.context() as patch:
         patch.setattr(build, "join_parts", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            make(tmp_path / "again", conditions=ROUGH, threads=1)
-    again = make(tmp_path / "again", conditions=ROUGH, threads=2)
+            make(tmp_path / "again", disturbances=ROUGH, threads=1)
+    again = make(tmp_path / "again", disturbances=ROUGH, threads=2)
     assert files(again.path) == files(rough.path)
 
 
 def test_the_first_frame_of_an_episode_is_of_the_body_it_names(make, tmp_path):
-    conditions = Disturbances(randomise=True)
-    dataset = make(tmp_path / "data", conditions=conditions, initial_state="nominal")
+    disturbances = Disturbances(randomise=True)
+    dataset = make(tmp_path / "data", disturbances=disturbances, initial_state="nominal")
     for name, episodes in dataset.episodes.items():
         first = np.concatenate(
             [[0], episodes.episode_ends[:-1] + np.arange(1, episodes.num_episodes)]
@@ -306,7 +306,7 @@ def test_a_finished_build_is_returned_as_it_is(finished, make):
         ({"recipe": "expert"}, "recipe suboptimal70, not expert"),
         ({"initial_state": "nominal"}, "initial_state random, not nominal"),
         ({"robots": ["hexapod"]}, "built for other robots"),
-        ({"conditions": ROUGH}, "built with other conditions"),
+        ({"disturbances": ROUGH}, "built with other disturbances"),
     ],
 )
 def test_other_settings_are_refused(finished, make, tmp_path, changes, message):
@@ -321,8 +321,8 @@ def test_other_settings_are_refused(finished, make, tmp_path, changes, message):
 
 
 def test_disturbed_data_are_not_taken_for_clean_ones(make, tmp_path):
-    make(tmp_path / "data", robots=["hexapod"], conditions=Disturbances(noise=True))
-    with pytest.raises(BodyplanError, match="built with other conditions"):
+    make(tmp_path / "data", robots=["hexapod"], disturbances=Disturbances(noise=True))
+    with pytest.raises(BodyplanError, match="built with other disturbances"):
         make(tmp_path / "data", robots=["hexapod"])
 
 

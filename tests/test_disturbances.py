@@ -5,21 +5,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bodyplan.envs.disturbances import CLEAN, TRAINING, Disturbances, push
+from bodyplan.envs.disturbances import NO_DISTURBANCES, TRAINING_DISTURBANCES, Disturbances, push
 from bodyplan.envs.environment import Environment
 from bodyplan.errors import BodyplanError
 
-ALL_ON = replace(TRAINING, redraw=0.05, pushes=0.1, commands=0.1)
+ALL_ON = replace(TRAINING_DISTURBANCES, redraw=0.05, pushes=0.1, commands=0.1)
 
 
 @pytest.fixture
 def environment(load):
-    def build(conditions=CLEAN, name="unitree_go1", **others):
+    def build(disturbances=NO_DISTURBANCES, name="unitree_go1", **others):
         robot = load(name)
         ranges = others.pop("ranges", {})
         robot = replace(robot, randomisation=replace(robot.randomisation, **ranges))
         settings = {"num_envs": 8, "threads": 1, "initial_state": "random"} | others
-        return Environment(robot, conditions=conditions, **settings)
+        return Environment(robot, disturbances=disturbances, **settings)
 
     return build
 

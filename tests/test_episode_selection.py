@@ -209,7 +209,7 @@ def test_a_dataset_of_logs_is_sound_and_repeats(logs, tmp_path):
 def test_what_a_log_decides_is_not_asked_for_again(logs, tmp_path):
     for asked in (
         {"initial_state": "nominal"},
-        {"conditions": Disturbances(noise=True)},
+        {"disturbances": Disturbances(noise=True)},
         {"snapshots": tmp_path},
     ):
         with pytest.raises(BodyplanError, match="with --replay give no snapshots, initial state"):

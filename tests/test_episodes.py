@@ -222,10 +222,10 @@ class TestVerify:
     def test_disturbed_data_have_wider_bounds(self, dataset):
         general = np.array(dataset.episodes["dog"].general)
         general[5, 11], general[9, 6] = -1.04, 0.3  # gravity as sensed, and another command
-        conditions = {"noise": True, "commands": 0.002}
+        disturbances = {"noise": True, "commands": 0.002}
         assert len(tamper(dataset, "general", lambda _: general).verify()) == 2
         card = json.loads((dataset.path / "card.json").read_text())
-        write_json(dataset.path / "card.json", card | {"conditions": conditions})
+        write_json(dataset.path / "card.json", card | {"conditions": disturbances})
         assert Dataset.open(dataset.path).verify() == []
         (fault,) = tamper(dataset, "general", put((5, 3), 1.04)).verify()
         assert "general.npy holds values outside" in fault

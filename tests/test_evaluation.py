@@ -1,4 +1,4 @@
-"""A policy on trial: what it is shown of the bodies, what the outcome says of the conditions."""
+"""A policy on trial: what it is shown of the bodies, what the outcome says of the disturbances."""
 
 import json
 from pathlib import Path
@@ -32,9 +32,9 @@ class Still:
 
 def test_a_clean_trial_shows_one_body_and_a_disturbed_one_shows_each(load):
     outcomes = {}
-    for name, conditions in (("clean", Disturbances()), ("wild", Disturbances(randomise=True))):
+    for name, disturbances in (("clean", Disturbances()), ("wild", Disturbances(randomise=True))):
         policy = Still()
-        trial = Trial(episodes=3, conditions=conditions)
+        trial = Trial(episodes=3, disturbances=disturbances)
         outcomes[name] = evaluate(policy, [load("unitree_h1")], trial=trial)
         assert set(policy.seen) == {(19, 23) if name == "clean" else (3, 19, 23)}
     assert outcomes["wild"]["conditions"]["randomise"]

@@ -14,7 +14,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers import TimeLimit
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
-from bodyplan.envs.disturbances import TRAINING
+from bodyplan.envs.disturbances import TRAINING_DISTURBANCES
 from bodyplan.envs.environment import check_action
 from bodyplan.envs.gymnasium_registration import environment_id
 from bodyplan.errors import BodyplanError
@@ -204,7 +204,9 @@ class TestObservations:
             assert (edges[bounded] == edge).all()
 
     def test_specimens_are_described_as_they_are(self):
-        env = gymnasium.make_vec(GO1, num_envs=3, observation="paper", conditions=TRAINING)
+        env = gymnasium.make_vec(
+            GO1, num_envs=3, observation="paper", disturbances=TRAINING_DISTURBANCES
+        )
         observation, _ = env.reset(seed=0)
         described = observation[:, : 26 * 12].reshape(3, 12, 26)[..., :23]
         np.testing.assert_array_equal(described, env.unwrapped.environment.descriptor.joints)
@@ -378,14 +380,14 @@ class TestVectorEnvironment:
         assert sum(step[3].sum() for step, _ in steps) > 3
 
     @pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
-    def test_a_seed_decides_everything_under_any_conditions(self, mode):
+    def test_a_seed_decides_everything_under_any_disturbances(self, mode):
         first, again = (
             gymnasium.make_vec(
                 "bodyplan/UnitreeGo1-Command-v0",
                 num_envs=3,
                 autoreset_mode=mode,
                 horizon=6,
-                conditions=TRAINING,
+                disturbances=TRAINING_DISTURBANCES,
                 threads=threads,
             )
             for threads in (1, 2)

@@ -311,9 +311,9 @@ def test_robots_of_one_pose_are_told_apart(load, tmp_path, told, truth):
 
 
 def test_randomised_robots_are_still_themselves(load):
-    conditions = Disturbances(randomise=True)
+    disturbances = Disturbances(randomise=True)
     for name in ("unitree_a1", "bittle", "hexapod"):
-        environment = Environment(load(name), num_envs=16, conditions=conditions, threads=1)
+        environment = Environment(load(name), num_envs=16, disturbances=disturbances, threads=1)
         assert paper_release_robot._foreign(environment.descriptor, load(name)) == ""
         assert paper_release_robot._misplaced(environment.descriptor) == ""
 

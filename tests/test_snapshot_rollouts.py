@@ -12,7 +12,7 @@ from synthetic import COMMAND, descriptor, synthetic_snapshots
 
 from bodyplan.datasets import recipes, snapshot_rollouts
 from bodyplan.datasets.recipes import Segment
-from bodyplan.envs.disturbances import CLEAN, Disturbances
+from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
 from bodyplan.envs.environment import Step
 from bodyplan.envs.walking_task import Observation
 from bodyplan.robots.descriptors import RobotDescriptor
@@ -35,8 +35,10 @@ class Diary:
 
     made: list["Diary"]
 
-    def __init__(self, robot, command, num_envs, physics, initial_state, seed, threads, conditions):
-        self.own, self.conditions = robot.descriptor, conditions
+    def __init__(
+        self, robot, command, num_envs, physics, initial_state, seed, threads, disturbances
+    ):
+        self.own, self.disturbances = robot.descriptor, disturbances
         self.arguments = (robot.name, command, physics, initial_state)
         self.seed = seed
         self.robots = np.arange(num_envs)
@@ -62,9 +64,9 @@ class Diary:
 
     @property
     def descriptor(self):
-        if not self.conditions.randomise:
+        if not self.disturbances.randomise:
             return self.own
-        marks = body(self.robots, self.episode, self.time, self.conditions)
+        marks = body(self.robots, self.episode, self.time, self.disturbances)
         parts = (np.repeat(part[None], len(marks), axis=0) for part in self.own)
         sets = RobotDescriptor(*parts)
         sets.context[:, 0] = marks
@@ -78,9 +80,9 @@ class Diary:
         return Observation(joints, np.zeros((count, FEET, 2), np.float32), general)
 
 
-def body(robot, episode, time, conditions):
+def body(robot, episode, time, disturbances):
     """The mark of a robot's body."""
-    redrawn = (time >= 4) & (conditions.redraw > 0.0)
+    redrawn = (time >= 4) & (disturbances.redraw > 0.0)
     return np.where(robot == 2, 0, robot) + 10 * episode + 100 * redrawn
 
 
@@ -93,10 +95,16 @@ def diary(monkeypatch):
 
 
 def record(
-    number=0, start=0, stop=STEPS, seed=1, tick=None, conditions=CLEAN, recipe="suboptimal70"
+    number=0,
+    start=0,
+    stop=STEPS,
+    seed=1,
+    tick=None,
+    disturbances=NO_DISTURBANCES,
+    recipe="suboptimal70",
 ):
     run = snapshot_rollouts.RecordingTask(
-        ROBOT, SNAPSHOTS, RUN, COMMAND, seed, "random", recipe, conditions
+        ROBOT, SNAPSHOTS, RUN, COMMAND, seed, "random", recipe, disturbances
     )
     return snapshot_rollouts.record_rollouts(run, number, start, stop, tick)
 
@@ -143,10 +151,10 @@ def test_episodes_end_by_falling_by_time_with_the_segment_and_with_the_slot(diar
 
 @pytest.mark.parametrize("redraw", [0.0, 0.5])
 def test_each_frame_has_the_body_it_was_seen_from(diary, redraw):
-    conditions = Disturbances(randomise=True, redraw=redraw)
-    episodes = record(conditions=conditions)
+    disturbances = Disturbances(randomise=True, redraw=redraw)
+    episodes = record(disturbances=disturbances)
     robot, episode, time = episodes.general[:, :3].T
-    expected = body(robot, episode, time, conditions)
+    expected = body(robot, episode, time, disturbances)
     marks = episodes.descriptors.context[:, 0]
     np.testing.assert_array_equal(marks[episodes.descriptor_ids], expected)
     assert sorted(marks) == sorted(set(expected))  # each body once, none that left no frame

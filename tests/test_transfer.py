@@ -103,7 +103,7 @@ def test_a_second_call_trains_and_evaluates_nothing(plan, answer):
 def test_an_evaluation_on_another_trial_does_not_count(plan, answer):
     """Nor one that left the robot out."""
     told = []
-    pushed = replace(plan, trial=replace(plan.trial, conditions=Disturbances(pushes=0.5)))
+    pushed = replace(plan, trial=replace(plan.trial, disturbances=Disturbances(pushes=0.5)))
     transfer(pushed, lambda *what: told.append(what[0]))
     assert set(told) == {"evaluating"}
     path = plan.training.out / "together/seed0/evaluation.json"

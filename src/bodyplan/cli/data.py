@@ -12,7 +12,7 @@ from bodyplan.cli.output import comma_list
 from bodyplan.datasets.build import build_dataset
 from bodyplan.datasets.policy_snapshots import robots_with_snapshots
 from bodyplan.datasets.replay_log import robots_with_log
-from bodyplan.envs.disturbances import CLEAN, Disturbances
+from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
 from bodyplan.envs.walking_task import parse_command
 from bodyplan.progress import progress
 
@@ -43,7 +43,7 @@ class BuildData:
     than let snapshots act again."""
     threads: int | None = None
     """Native threads of the simulation; the bytes do not depend on it."""
-    conditions: tyro.conf.OmitArgPrefixes[Disturbances] = CLEAN
+    disturbances: tyro.conf.OmitArgPrefixes[Disturbances] = NO_DISTURBANCES
     """What disturbs the robots while they are recorded."""
     json: bool = False
     """Answer in JSON."""
@@ -70,7 +70,7 @@ class BuildData:
                 report,
                 self.snapshots,
                 self.threads,
-                self.conditions,
+                self.disturbances,
                 self.replay,
             )
         say_contents(dataset, self.json)

@@ -167,11 +167,13 @@ def sparkline(counts: Sequence[int]) -> str:
 
 
 def _circumstances(card: dict[str, Any]) -> str:
-    conditions = ", ".join(f"{name} {value}" for name, value in card.get("conditions", {}).items())
+    disturbances = ", ".join(
+        f"{name} {value}" for name, value in card.get("conditions", {}).items()
+    )
     versions = ", ".join(f"{name} {value}" for name, value in card.get("versions", {}).items())
     physics = f"{card.get('physics', 'unknown')} physics"
     start = f"{card.get('initial_state', 'unknown')} starts"
-    told = [physics, start, conditions or "undisturbed", versions]
+    told = [physics, start, disturbances or "undisturbed", versions]
     return ", ".join(part for part in told if part)
 
 

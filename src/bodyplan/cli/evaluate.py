@@ -6,7 +6,7 @@ from pathlib import Path
 import tyro
 
 from bodyplan.cli.output import comma_list, print_json, say, say_returns
-from bodyplan.envs.disturbances import CLEAN
+from bodyplan.envs.disturbances import NO_DISTURBANCES
 from bodyplan.errors import BodyplanError
 from bodyplan.evaluate.evaluation import Trial
 from bodyplan.progress import progress
@@ -61,7 +61,7 @@ class Evaluate:
                 card,
                 report,
             )
-        clean = self.trial.conditions == CLEAN
+        clean = self.trial.disturbances == NO_DISTURBANCES
         name = "evaluation" + self.best * "_best" + (not clean) * "_disturbed"
         path = self.run_folder / f"{name}.json"
         write_json(path, answer)

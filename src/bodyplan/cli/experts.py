@@ -19,7 +19,7 @@ from bodyplan.cli.output import (
 )
 from bodyplan.datasets.policy_snapshots import PACKAGED_SNAPSHOTS, Snapshots, snapshot_path
 from bodyplan.datasets.replay_log import replay_path
-from bodyplan.envs.disturbances import CLEAN, Disturbances
+from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
 from bodyplan.envs.walking_task import HORIZON, Command, command_name, parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.progress import progress
@@ -63,7 +63,7 @@ class TrainExpert:
     log_replay: int = 0
     """Robots, of the 256 simulated, whose every step is kept for `data build --replay`; in a run of
     5 million steps 52 of them live a million."""
-    conditions: tyro.conf.OmitArgPrefixes[Disturbances] = CLEAN
+    disturbances: tyro.conf.OmitArgPrefixes[Disturbances] = NO_DISTURBANCES
     """What disturbs the robots in training; grading is undisturbed."""
     json: bool = False
     """Answer in JSON."""
@@ -85,7 +85,7 @@ class TrainExpert:
             threads=self.threads,
             physics=self.physics,
             log_replay=self.log_replay,
-            conditions=self.conditions,
+            disturbances=self.disturbances,
         )
         robot, commands = Robot.load(self.robot), Commands.parse(self.command)
         title = f"{robot.name} {commands.name}"

@@ -23,7 +23,7 @@ from bodyplan.datasets.recipes import Recipe, segments
 from bodyplan.datasets.recording_parts import Part, join_parts
 from bodyplan.datasets.replay_log import ReplayLog, read_log, replay_path
 from bodyplan.datasets.snapshot_rollouts import RECORDING_PHYSICS, RecordingTask
-from bodyplan.envs.disturbances import CLEAN, Disturbances
+from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
 from bodyplan.envs.environment import INITIAL_STATES
 from bodyplan.envs.walking_task import Command, parse_command
 from bodyplan.errors import BodyplanError
@@ -47,7 +47,7 @@ def build_dataset(
     progress: OnProgress | None = None,
     snapshots: str | Path | None = None,
     threads: int | None = None,
-    conditions: Disturbances = CLEAN,
+    disturbances: Disturbances = NO_DISTURBANCES,
     replay: str | Path | None = None,
 ) -> Dataset:
     """Builds a dataset, or continues the build that was interrupted, or returns the finished one.
@@ -63,9 +63,9 @@ def build_dataset(
         progress: called after every control step.
         snapshots: folder of your own snapshots; a robot that it lacks has its packaged ones.
         threads: at work at the same time, all cores where not given; the bytes do not depend on it.
-        conditions: what disturbs the robots; nothing where not given.
+        disturbances: what disturbs the robots; nothing where not given.
         replay: folder of logs taken while experts were trained. Episodes are then chosen from them,
-            nothing is simulated, and what was decided then (physics, conditions, initial states)
+            nothing is simulated, and what was decided then (physics, disturbances, initial states)
             is not asked for.
 
     Raises:
@@ -83,10 +83,10 @@ def build_dataset(
         raise BodyplanError("robots must name at least one robot, and none of them twice.")
     settings = {"recipe": parsed.name, "command": list(chosen), "seed": seed, "steps": steps}
     if replay is not None:
-        if (snapshots, initial_state, conditions) != (None, "random", CLEAN):
+        if (snapshots, initial_state, disturbances) != (None, "random", NO_DISTURBANCES):
             raise BodyplanError(
                 "a log tells what was done when it was taken; with --replay give no snapshots, "
-                "initial state or conditions."
+                "initial state or disturbances."
             )
         logs = {name: read_log(name, chosen, replay) for name in names}
         settings |= _of_logs(logs, chosen, replay)
@@ -99,14 +99,14 @@ def build_dataset(
         share = segments(parsed, experts, steps)
         runs.append(
             RecordingTask(
-                body, experts, share, chosen, seed, initial_state, parsed.name, conditions
+                body, experts, share, chosen, seed, initial_state, parsed.name, disturbances
             )
         )
     settings |= {
         "physics": RECORDING_PHYSICS,
         "initial_state": initial_state,
         "snapshots": {name: sha256(snapshot_path(name, chosen, homes[name])) for name in names},
-        **conditions.card(),
+        **disturbances.card(),
     }
 
     def record_missing(folder: Path, missing: Sequence[str]) -> None:
@@ -264,5 +264,6 @@ def _require_same(settings: dict[str, Any], found: dict[str, Any], folder: Path)
         if found.get(key) == value:
             continue
         if isinstance(value, dict):
-            raise BodyplanError(f"{folder} was built with other {key}; {hint}.")
+            said = "disturbances" if key == "conditions" else key
+            raise BodyplanError(f"{folder} was built with other {said}; {hint}.")
         raise BodyplanError(f"{folder} was built with {key} {found.get(key)}, not {value}; {hint}.")

@@ -136,7 +136,7 @@ def write_log(
         robot: the body.
         episodes: its replay.
         ends: training step at which each episode ended.
-        settings: what the card says besides: command, seed, physics, conditions.
+        settings: what the card says besides: command, seed, physics, disturbances.
 
     Raises:
         BodyplanError: the disk is full, or the place cannot be written to.

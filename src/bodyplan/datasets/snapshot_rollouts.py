@@ -21,7 +21,7 @@ from bodyplan.datasets.episodes import Episodes
 from bodyplan.datasets.format import FRAME_ARRAYS, STEP_ARRAYS
 from bodyplan.datasets.policy_snapshots import SnapshotPolicy, Snapshots
 from bodyplan.datasets.recipes import Segment, schedule_rollouts
-from bodyplan.envs.disturbances import CLEAN, Disturbances
+from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
 from bodyplan.envs.environment import Environment, Step
 from bodyplan.envs.walking_task import Command, Observation
 from bodyplan.robots.descriptors import RobotDescriptor
@@ -45,7 +45,7 @@ class RecordingTask:
     initial_state: str
     recipe: str
     """Its name, so that sets of one seed and different recipes share no random numbers."""
-    conditions: Disturbances = CLEAN
+    disturbances: Disturbances = NO_DISTURBANCES
     """What disturbs the robots."""
     threads: int | None = None
     """Native threads; the one field that decides no bytes."""
@@ -64,7 +64,7 @@ def record_rollouts(
     policies = {int(i): run.snapshots.policy(int(i)) for i in np.unique(slots.snapshot)}
     rng, environment = _stage(run, number, len(slots.lengths))
     recording = Recording.blank(run.robot, stop - start)
-    register, redrawn = DescriptorTable(len(slots.lengths)), run.conditions.redraw > 0.0
+    register, redrawn = DescriptorTable(len(slots.lengths)), run.disturbances.redraw > 0.0
     seen = RecordedFrames(*environment.observation, register.add(environment.descriptor))
     padded = np.zeros((len(slots.lengths), run.robot.num_joints), np.float32)
     for time in range(slots.lengths[0]):
@@ -99,7 +99,7 @@ def _stage(run: RecordingTask, number: int, slots: int) -> tuple[np.random.Gener
         initial_state=run.initial_state,
         seed=int(resets.generate_state(1)[0]),
         threads=run.threads,
-        conditions=run.conditions,
+        disturbances=run.disturbances,
     )
     return np.random.default_rng(noise), environment
 

@@ -37,7 +37,7 @@ def card_faults(path: Path, card: Mapping[str, Any]) -> list[str]:
     if "seal" in card and card["seal"] != card_checksum(card):
         found.append(f"{path / CARD} differs from its seal; {REBUILD_HINT}.")
     if not isinstance(card.get("conditions", {}), dict):
-        found.append(f"{path / CARD} gives conditions {card['conditions']!r}; {REBUILD_HINT}.")
+        found.append(f"{path / CARD} gives disturbances {card['conditions']!r}; {REBUILD_HINT}.")
     command = card.get("command", [0.0, 0.0, 0.0])
     if not isinstance(command, list) or len(command) != 3 or not all(map(_is_number, command)):
         found.append(
@@ -148,10 +148,10 @@ def _summary_faults(folder: Path, episodes: Episodes, entry: Mapping[str, Any]) 
 
 def _bound_faults(folder: Path, episodes: Episodes, card: Mapping[str, Any]) -> list[str]:
     """Bounds that hold whatever the policy: the task clips, and its reward is not negative."""
-    unit, conditions = 1.0 + 1e-5, card.get("conditions", {})
+    unit, disturbances = 1.0 + 1e-5, card.get("conditions", {})
     limits = np.full(13, unit)
     limits[6:9] = np.inf  # the command has a check of its own
-    if conditions.get("noise"):
+    if disturbances.get("noise"):
         limits[9:12] = GRAVITY_LIMIT
     beyond = {  # false of NaN, which has its own sentence
         "feet": lambda x: np.abs(x) > unit,
@@ -164,7 +164,7 @@ def _bound_faults(folder: Path, episodes: Episodes, card: Mapping[str, Any]) -> 
         for name, outside in beyond.items()
         if _any(outside, getattr(episodes, name))
     ]
-    if conditions.get("commands"):
+    if disturbances.get("commands"):
         return found  # each episode may have commands of its own
     command = card.get("command")
     wanted = np.asarray(command, np.float32) if command is not None else episodes.general[0, 6:9]

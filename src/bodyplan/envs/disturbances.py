@@ -1,7 +1,7 @@
 """What may make the task less clean than its test mode; everything is off by default.
 
-The original trains under all of these at once (`TRAINING`) and tests under none; how far each goes
-is in the robot's own `randomisation` (reference task, section 6).
+The original trains under all of these at once (`TRAINING_DISTURBANCES`) and tests under none; how
+far each goes is in the robot's own `randomisation` (reference task, section 6).
 """
 
 from dataclasses import asdict, dataclass
@@ -44,13 +44,13 @@ class Disturbances:
 
     def card(self) -> dict[str, Any]:
         """What the card of recorded data says of them: those that are on; of none, nothing."""
-        changed = {k: v for k, v in asdict(self).items() if v != getattr(CLEAN, k)}
+        changed = {k: v for k, v in asdict(self).items() if v != getattr(NO_DISTURBANCES, k)}
         return {"conditions": changed} if changed else {}
 
 
-CLEAN = Disturbances()
+NO_DISTURBANCES = Disturbances()
 """One MDP a robot: what data, evaluation and published returns are about."""
-TRAINING = Disturbances(
+TRAINING_DISTURBANCES = Disturbances(
     randomise=True, redraw=0.002, pushes=0.002, commands=0.002, noise=True, dropout=True
 )
 """As the original trains, but that the first draw is at the first reset."""
@@ -71,27 +71,27 @@ def push(
 
 
 def add_noise(
-    conditions: Disturbances,
+    disturbances: Disturbances,
     ranges: RandomisationRanges,
     rng: np.random.Generator,
     observation: Observation,
 ) -> Observation:
     """What imperfect sensors make of an observation: noise first, then dropout."""
-    if not (conditions.noise or conditions.dropout):
+    if not (disturbances.noise or disturbances.dropout):
         return observation
     joints, feet, general = (part.copy() for part in observation)
 
     def noise(size: float, shape: tuple[int, ...]) -> Float[np.ndarray, "..."]:
         return rng.uniform(-size, size, shape)
 
-    if conditions.noise:
+    if disturbances.noise:
         count = joints.shape[:2]
         joints[..., 0] += noise(ranges.joint_position_noise / ANGLE_SCALE, count)
         joints[..., 1] += noise(ranges.joint_velocity_noise / VELOCITY_SCALE, count)
         rates = general[:, 3:6] + noise(ranges.angular_velocity_noise / 50.0, (len(general), 3))
         general[:, 3:6] = np.clip(rates, -1.0, 1.0)
         general[:, 9:12] += noise(ranges.gravity_noise, (len(general), 3))
-    if conditions.dropout:
+    if disturbances.dropout:
         joints[_missing(rng, ranges.dropout, joints.shape[:2])] = 0.0
         feet[_missing(rng, ranges.dropout, feet.shape[:2])] = -1.0
     return Observation(joints, feet, general)

@@ -10,9 +10,14 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
 
-from bodyplan.envs import disturbances as disturbances
 from bodyplan.envs import walking_task
-from bodyplan.envs.disturbances import CLEAN, Disturbances
+from bodyplan.envs.disturbances import (
+    NO_DISTURBANCES,
+    Disturbances,
+    add_noise,
+    push,
+    random_commands,
+)
 from bodyplan.envs.domain_randomisation import draw_specimen
 from bodyplan.envs.rotations import quaternion
 from bodyplan.envs.simulator import Simulator
@@ -62,7 +67,7 @@ class Environment:
         threads: int | None = None,
         horizon: int = walking_task.HORIZON,
         penalty_scale: float = 1.0,
-        conditions: Disturbances = CLEAN,
+        disturbances: Disturbances = NO_DISTURBANCES,
     ) -> None:
         """Set up and reset.
 
@@ -78,7 +83,7 @@ class Environment:
             threads: native threads; all cores where not given. Results do not depend on it.
             horizon: control steps until an episode is truncated.
             penalty_scale: factor on all penalties; 1 is the task.
-            conditions: what disturbs the robots; nothing where not given.
+            disturbances: what disturbs the robots; nothing where not given.
 
         Raises:
             BodyplanError: an argument names nothing.
@@ -93,7 +98,7 @@ class Environment:
         self.horizon = horizon
         self.penalty_scale = penalty_scale
         self.initial_state = initial_state
-        self.conditions = conditions
+        self.disturbances = disturbances
         self.rng = np.random.default_rng(seed)
         self.simulator = Simulator(self.robot, num_envs, physics, threads)
         self._wanted = (
@@ -123,7 +128,7 @@ class Environment:
         With `command`, the episode is under that of each robot's row instead of the environment's.
         """
         mask = np.ones(self.num_envs, bool) if mask is None else mask
-        if self.conditions.randomise:
+        if self.disturbances.randomise:
             self._redraw(mask)
         usual = self._commands(int(mask.sum()))
         self.command[mask] = usual if command is None else command[mask]
@@ -218,27 +223,27 @@ class Environment:
 
     def _sense(self, observation: Observation) -> Observation:
         ranges = self.robot.randomisation
-        return disturbances.add_noise(self.conditions, ranges, self.rng, observation)
+        return add_noise(self.disturbances, ranges, self.rng, observation)
 
     def _commands(self, count: int) -> Float[np.ndarray, "count 3"]:
         if self._wanted is None:
-            return disturbances.random_commands(self.rng, count)
+            return random_commands(self.rng, count)
         return np.tile(self._wanted, (count, 1))
 
     def _change_commands(self) -> None:
-        changed = self._chance(self.conditions.commands)
+        changed = self._chance(self.disturbances.commands)
         if changed.any():
             count = int(changed.sum())
-            self.command[changed] = disturbances.random_commands(self.rng, count)
+            self.command[changed] = random_commands(self.rng, count)
 
     def _disturb_bodies(self) -> None:
-        redrawn = self._chance(self.conditions.redraw)
+        redrawn = self._chance(self.disturbances.redraw)
         if redrawn.any():
             self._redraw(redrawn)
-        pushed = self._chance(self.conditions.pushes)
+        pushed = self._chance(self.disturbances.pushes)
         if pushed.any():
             velocity, ranges = self.simulator.qvel[:, :3], self.robot.randomisation
-            velocity[pushed] = disturbances.push(ranges, self.rng, velocity[pushed])
+            velocity[pushed] = push(ranges, self.rng, velocity[pushed])
 
     def _chance(self, probability: float) -> Bool[np.ndarray, "N"]:
         if probability == 0.0:
@@ -285,13 +290,13 @@ def make(
     robot: Robot | str,
     command: str | Command = "forward",
     num_envs: int = 1,
-    conditions: Disturbances = CLEAN,
+    disturbances: Disturbances = NO_DISTURBANCES,
 ) -> Environment:
     """The walking task for N copies of a robot, in reference physics from the nominal pose.
 
-    Without `conditions` it is the clean task, in which nothing is random.
+    Without `disturbances` it is the clean task, in which nothing is random.
     """
-    return Environment(robot, command, num_envs, conditions=conditions)
+    return Environment(robot, command, num_envs, disturbances=disturbances)
 
 
 def _blank_memory(robot: Robot, num_envs: int) -> Memory:

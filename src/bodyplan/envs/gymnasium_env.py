@@ -75,7 +75,7 @@ class WalkingEnv(gymnasium.Env[Any, ArrayLike]):
             threads: native threads.
             render_mode: `rgb_array` for pictures.
             render_size: their width and height in pixels.
-            settings: other arguments of `Environment`, as `physics`, `horizon` and `conditions`.
+            settings: other arguments of `Environment`, as `physics`, `horizon` and `disturbances`.
 
         Raises:
             BodyplanError: an argument names nothing.
@@ -156,7 +156,7 @@ class WalkingVectorEnv(VectorEnv[Any, ArrayLike, np.ndarray]):
             max_episode_steps: Gymnasium's name for `horizon`; it counts where both are given.
             render_mode: as for `WalkingEnv`.
             render_size: as for `WalkingEnv`.
-            settings: other arguments of `Environment`, as `physics`, `threads` and `conditions`.
+            settings: other arguments of `Environment`, as `physics`, `threads` and `disturbances`.
 
         Raises:
             BodyplanError: an argument names nothing.

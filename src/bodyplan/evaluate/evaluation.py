@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from bodyplan.datasets.policy_snapshots import Snapshots, snapshot_path
-from bodyplan.envs.disturbances import CLEAN, Disturbances
+from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
 from bodyplan.envs.environment import Environment
 from bodyplan.envs.walking_task import Command, Observation, parse_command
 from bodyplan.errors import BodyplanError
@@ -46,7 +46,7 @@ class Trial:
     """random or nominal."""
     threads: int | None = None
     """Native threads of the physics; the outcome does not depend on it."""
-    conditions: Disturbances = CLEAN
+    disturbances: Disturbances = NO_DISTURBANCES
     """What disturbs the robots."""
 
 
@@ -88,7 +88,7 @@ def evaluate(
         "episodes": trial.episodes,
         "seed": trial.seed,
         "initial_state": trial.initial_state,
-        "conditions": asdict(trial.conditions),
+        "conditions": asdict(trial.disturbances),
         "robots": scores,
         "mean": _mean(list(scores.values())),
     }
@@ -111,7 +111,7 @@ def _one(
         initial_state=trial.initial_state,
         seed=trial.seed,
         threads=trial.threads,
-        conditions=trial.conditions,
+        disturbances=trial.disturbances,
     )
     own = score(
         rollout(environment, lambda observation: policy.act(observation, environment.descriptor))

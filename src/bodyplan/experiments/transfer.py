@@ -157,6 +157,7 @@ class _Bench:
             return False
         then, asked = read_json(path), asdict(self.plan.trial)
         del asked["threads"]  # no outcome depends on them
+        asked["conditions"] = asked.pop("disturbances")  # as evaluation.json calls them
         return robot in then["robots"] and all(then.get(name) == asked[name] for name in asked)
 
 

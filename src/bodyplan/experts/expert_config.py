@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bodyplan.envs.disturbances import CLEAN, Disturbances
+from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
 from bodyplan.experts.command_sampling import Commands
 from bodyplan.experts.ppo import PPOConfig
 from bodyplan.robots.task_config import ExpertSettings
@@ -49,7 +49,7 @@ class ExpertConfig:
     """Iterations between checkpoints."""
     threads: int | None = None
     """Native threads of the physics (all cores by default); the result does not depend on it."""
-    conditions: Disturbances = CLEAN
+    disturbances: Disturbances = NO_DISTURBANCES
     """What disturbs the robots in training."""
     log_replay: int = 0
     """Robots, of those simulated side by side, whose every step is kept."""
@@ -67,4 +67,5 @@ def comparable_settings(config: ExpertConfig) -> dict[str, Any]:
     settings = asdict(config)
     del settings["threads"], settings["checkpoint_every"]
     settings["command"] = Commands.parse(config.command).name
-    return settings
+    # Files of runs call the disturbances "conditions".
+    return {"conditions" if k == "disturbances" else k: v for k, v in settings.items()}

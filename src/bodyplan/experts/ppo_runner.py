@@ -107,7 +107,7 @@ class PPORunner:
             seed=config.seed,
             threads=config.threads,
             horizon=self.horizon,
-            conditions=config.conditions,
+            disturbances=config.disturbances,
         )
 
     def _move_to(self, physics: str) -> None:

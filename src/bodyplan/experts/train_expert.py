@@ -73,7 +73,7 @@ def _write_replay(course: PPORunner, folder: Path, out: Path) -> None:
         "initial_state": course.environment.initial_state,
         "training": comparable_settings(config),
     }
-    write_log(out, robot, episodes, ends, settings | config.conditions.card())
+    write_log(out, robot, episodes, ends, settings | config.disturbances.card())
     for chunk in chunks:
         chunk.unlink()
 

@@ -51,7 +51,7 @@ SLOTS = (
     "hexapod",
 )
 """Whose axis 1 is: a fact about the release, as its layout is."""
-CONDITIONS = Disturbances(randomise=True, redraw=0.002, noise=True, dropout=True)
+DISTURBANCES = Disturbances(randomise=True, redraw=0.002, noise=True, dropout=True)
 """Under which it was recorded."""
 STRETCH_BYTES = 32 * 2**20
 """Of observations read at once."""
@@ -145,7 +145,7 @@ def import_release(
             entries[slot.robot.name] = slot.finish()
             if progress:
                 progress("finishing", done, len(found))
-        facts = Disturbances(**{**vars(CONDITIONS), "commands": share}).card()
+        facts = Disturbances(**{**vars(DISTURBANCES), "commands": share}).card()
         told = {"source": "release", "recipe": recipe, "command": list(commonest), "seed": seed}
         write_card(folder, told | facts, entries)
     return Dataset.open(out)
