@@ -37,7 +37,7 @@ def record(folder: Path, runs: int = 4, steps: int = 250) -> None:
         environment = bodyplan.make(robot, "forward")
         rows: dict[str, list[np.ndarray]] = {}
         for _ in range(steps):
-            state = environment.simulator.state()
+            state = environment.simulator.robot_state()
             action = policy.sample(environment.observation, rng)
             sensed = {
                 "q": state.joint_positions[0, joints],

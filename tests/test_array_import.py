@@ -18,7 +18,7 @@ from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.io import array_import, quantities
 from bodyplan.datasets.io.array_import import import_arrays
 from bodyplan.envs.environment import Environment
-from bodyplan.envs.observation_layouts import arrange
+from bodyplan.envs.observation_layouts import apply_layout
 from bodyplan.envs.walking_task import Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.toml_writer import to_toml
@@ -80,7 +80,7 @@ def _length(fell):
 
 
 def _frame(environment):
-    state = environment.simulator.state()
+    state = environment.simulator.robot_state()
     seen = environment.observation
     return {
         "q": state.joint_positions.copy(),
@@ -254,7 +254,7 @@ def test_without_closing_frames(walked, bring):
 def test_scaled_observations(walked, bring, load):
     robot = load(ROBOT)
     seen = Observation(*(walked[f"seen_{name}"] for name in Observation._fields))
-    logs = walked | {"flat": arrange("flat", robot.descriptor, seen)}
+    logs = walked | {"flat": apply_layout("flat", robot.descriptor, seen)}
     kept = {name: PLAIN[name] for name in ("actions", "rewards", "terminated", "episodes")}
     assert_seen(bring(logs, kept | {"observations": "flat"}), walked)
 
@@ -794,7 +794,7 @@ def test_the_card_tells_where_a_robot_of_ones_own_is(bring):
     environment = Environment(str(starfish), num_envs=1, threads=1)
     rows = []
     for _ in range(8):
-        rows.append(arrange("flat", environment.descriptor, environment.observation)[0])
+        rows.append(apply_layout("flat", environment.descriptor, environment.observation)[0])
         environment.step(np.zeros((1, 15)))
     log = {"o": np.array(rows), "a": np.zeros((8, 15)), "r": np.zeros(8)}
     names = {"observations": "o", "actions": "a", "rewards": "r", "terminated": False}

@@ -191,9 +191,9 @@ def test_late_actions_are_those_of_the_step_before(environment):
 def test_a_snapshot_under_all_conditions_goes_on_to_the_same_bits(environment):
     original, later = (environment(ALL_ON, command="random", seed=seed) for seed in (0, 7))
     live(original, 20)
-    saved, state = original.snapshot(), original.rng.bit_generator.state
+    saved, state = original.state_dict(), original.rng.bit_generator.state
     told = live(original, 20, seed=1)
-    later.restore(saved)
+    later.load_state_dict(saved)
     later.rng.bit_generator.state = state
     for one, two in zip(told, live(later, 20, seed=1), strict=True):
         for first, second in zip(everything(one), everything(two), strict=True):

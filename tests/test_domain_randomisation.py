@@ -7,7 +7,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from bodyplan.envs.domain_randomisation import apply_specimen, draw_specimen
+from bodyplan.envs.domain_randomisation import apply_randomised_model, sample_randomised_model
 from bodyplan.envs.simulator import Simulator
 from bodyplan.robots.contact_sensors import add_contact_sensors
 from bodyplan.robots.descriptors import describe
@@ -21,7 +21,8 @@ every_family = pytest.mark.parametrize("name", ["unitree_go1", "talos", "cassie"
 @pytest.fixture(scope="module")
 def specimens(load):
     return {
-        name: [draw_specimen(load(name), seed) for seed in range(MANY)] for name in ("unitree_go1",)
+        name: [sample_randomised_model(load(name), seed) for seed in range(MANY)]
+        for name in ("unitree_go1",)
     }
 
 
@@ -76,25 +77,27 @@ def test_what_is_hidden_spans_its_ranges(load, specimens):
 
 
 def test_one_seed_is_one_specimen(load):
-    one, same, other = (draw_specimen(load("talos"), seed) for seed in (3, 3, 4))
+    one, same, other = (sample_randomised_model(load("talos"), seed) for seed in (3, 3, 4))
     assert repr(one) == repr(same) != repr(other)
 
 
 def test_changes_may_be_relative_to_a_joints_own_parameters(load):
     robot, cassie = load("talos"), load("cassie")
-    drawn = [draw_specimen(robot, seed).parameters for seed in range(MANY)]
+    drawn = [sample_randomised_model(robot, seed).parameters for seed in range(MANY)]
     change = np.array([f.damping for f in drawn]) - robot.parameters.damping
     damped = robot.parameters.damping > 0.1
     spans(change[:, damped], -0.1, 0.1)
     assert (change[:, ~damped] >= -robot.parameters.damping[~damped]).all()  # never below zero
-    share = np.array([draw_specimen(cassie, seed).parameters.damping for seed in range(MANY)])
+    share = np.array(
+        [sample_randomised_model(cassie, seed).parameters.damping for seed in range(MANY)]
+    )
     spans(share / cassie.parameters.damping, 0.9, 1.1)
 
 
 def test_a_robot_without_ranges_keeps_what_depends_on_its_size(load):
     robot = replace(load("unitree_go1"), randomisation=RandomisationRanges())
     for seed in range(5):
-        specimen = draw_specimen(robot, seed)
+        specimen = sample_randomised_model(robot, seed)
         assert specimen.parameters.mass == robot.mass
         assert specimen.parameters.kp == robot.kp
         assert specimen.foot_growth == pytest.approx(1.0, abs=0.03)
@@ -104,9 +107,9 @@ def test_a_robot_without_ranges_keeps_what_depends_on_its_size(load):
 @every_family
 def test_a_realised_specimen_is_what_mujoco_compiles_of_its_parameters(load, name):
     robot = load(name)
-    specimen = draw_specimen(robot, seed=1)
+    specimen = sample_randomised_model(robot, seed=1)
     realised = copy(robot.model)
-    apply_specimen(robot, specimen, realised)
+    apply_randomised_model(robot, specimen, realised)
     compiled = compile_specimen(robot, specimen)
     exact = ["body_mass", "body_inertia", "body_ipos", "body_subtreemass", "dof_damping"]
     exact += ["dof_armature", "dof_frictionloss", "jnt_stiffness", "jnt_range", "geom_size"]
@@ -164,7 +167,7 @@ def _after_a_while(robot, model):
 def test_a_specimen_among_others_changes_no_other_and_can_be_taken_back(load):
     robot = load("unitree_go1")
     plain, mixed = (Simulator(robot, 3, threads=threads) for threads in (1, 2))
-    mixed.replace(1, draw_specimen(robot, 0))
+    mixed.replace(1, sample_randomised_model(robot, 0))
     rng = np.random.default_rng(0)
     moves = 0.5 * rng.normal(size=(20, 3, robot.num_joints))
     for move in moves:
@@ -184,7 +187,7 @@ def test_a_specimen_among_others_changes_no_other_and_can_be_taken_back(load):
 @pytest.mark.parametrize("physics", ["reference", "fast"])
 def test_the_motors_of_a_specimen_obey_its_parameters(load, physics):
     robot = load("unitree_h1")
-    simulator, specimen = Simulator(robot, 2, physics), draw_specimen(robot, 5)
+    simulator, specimen = Simulator(robot, 2, physics), sample_randomised_model(robot, 5)
     simulator.replace(1, specimen)
     rng = np.random.default_rng(0)
     for _ in range(5):
@@ -206,7 +209,7 @@ def test_the_motors_of_a_specimen_obey_its_parameters(load, physics):
 
 def test_descriptors_tell_a_specimens_parameters_and_not_its_errors(load):
     robot = load("unitree_go1")
-    parameters = draw_specimen(robot, 2).parameters
+    parameters = sample_randomised_model(robot, 2).parameters
     alone = describe(robot, parameters)
     many = describe(
         robot,

@@ -64,7 +64,7 @@ def test_a_recorded_episode_is_lived_again(environment, recorded):
     env = environment(num_envs=1, horizon=len(rows))
     rewards = []
     for row in rows:
-        assert env.elapsed[0] == row
+        assert env.elapsed_steps[0] == row
         step = env.step(golden["action"][row][None])
         rewards.append(step.reward[0])
         assert step.terminated[0] == golden["terminated"][row]
@@ -78,15 +78,15 @@ def test_episodes_end_at_the_horizon_as_truncated_and_are_not_reset(environment)
     steps = live(env, 6, scale=0.1)
     assert [step.truncated.tolist() for step in steps] == [[False] * 2] * 3 + [[True] * 2] * 3
     assert not any(step.terminated.any() for step in steps)
-    assert env.elapsed.tolist() == [6, 6]
+    assert env.elapsed_steps.tolist() == [6, 6]
     env.reset(np.array([True, False]))
-    assert env.elapsed.tolist() == [0, 6]
+    assert env.elapsed_steps.tolist() == [0, 6]
     assert env.step(np.zeros((2, 12))).truncated.tolist() == [False, True]
 
 
 def test_the_horizon_is_twenty_seconds(environment):
     env = environment(num_envs=1)
-    env.elapsed[:] = 998
+    env.elapsed_steps[:] = 998
     assert [step.truncated[0] for step in live(env, 2, scale=0.1)] == [False, True]
     assert env.qpos.shape == (1, 19)
 
@@ -97,7 +97,7 @@ def test_a_fall_terminates_and_is_not_reset(environment):
     step = env.step(np.zeros((2, 12)))
     assert step.terminated.tolist() == [False, True]
     assert not step.truncated.any()
-    assert env.elapsed.tolist() == [1, 1]
+    assert env.elapsed_steps.tolist() == [1, 1]
     assert env.qpos[1, 2] < 0.2
 
 
@@ -182,7 +182,7 @@ def test_the_penalty_scale_weighs_penalties_and_not_tracking(environment):
     assert (half > full).all()
     assert (full > 0.0).all()  # so the clip at zero played no part
     np.testing.assert_allclose(none - half, half - full, rtol=1e-3)
-    state, wanted = envs[0].simulator.state(), np.array([1.0, 0.0])
+    state, wanted = envs[0].simulator.robot_state(), np.array([1.0, 0.0])
     yaw = np.exp(-(state.angular_velocity[0, 2] ** 2) / 0.25)
     turn = Rotation.from_quat(envs[0].qpos[0, 3:7], scalar_first=True)
     velocity = turn.inv().apply(envs[0].simulator.qvel[0, :3])[:2]
@@ -195,18 +195,18 @@ def test_badger_senses_no_feet(environment):
     assert (env.observation.feet == -1.0).all()
     for step in live(env, 30):
         assert (step.observation.feet == -1.0).all()
-    assert env.simulator.state().foot_contact.any()
+    assert env.simulator.robot_state().foot_contact.any()
 
 
 def test_restoring_a_snapshot_goes_on_to_the_same_bits(environment):
     original = environment(initial_state="random")
     live(original, 20)
-    saved = original.snapshot()
+    saved = original.state_dict()
     rng = original.rng.bit_generator.state
     first = live(original, 20, seed=1)
     other = environment(initial_state="random", seed=9)
     for env in (original, other):
-        env.restore(saved)
+        env.load_state_dict(saved)
         env.rng.bit_generator.state = rng
         assert_same(first, live(env, 20, seed=1))
 
@@ -214,7 +214,7 @@ def test_restoring_a_snapshot_goes_on_to_the_same_bits(environment):
 def test_a_reset_after_restoring_shows_the_others_what_they_saw(environment):
     original, other = environment(), environment()
     seen = live(original, 20)[-1].observation
-    other.restore(original.snapshot())
+    other.load_state_dict(original.state_dict())
     for part, kept in zip(other.reset(np.array([False, True, False])), seen, strict=True):
         np.testing.assert_array_equal(part[[0, 2]], kept[[0, 2]])
 

@@ -245,7 +245,7 @@ class TestEpisodes:
             assert not isinstance(wrapper, TimeLimit)
             wrapper = wrapper.env
         env.reset(seed=0)
-        env.unwrapped.environment.elapsed[:] = 998
+        env.unwrapped.environment.elapsed_steps[:] = 998
         assert [env.step(np.zeros(12, np.float32))[3] for _ in range(2)] == [False, True]
 
     @pytest.mark.parametrize("horizon", [1, 2])
@@ -402,7 +402,7 @@ class TestVectorEnvironment:
     def test_without_automatic_resets_the_caller_says_who_begins(self):
         envs = gymnasium.make_vec(GO1, num_envs=3, autoreset_mode="Disabled", horizon=5)
         envs.reset(seed=[1, None, 3])
-        envs.unwrapped.environment.elapsed[:2] = 3
+        envs.unwrapped.environment.elapsed_steps[:2] = 3
         seen, _, _, truncated, _ = live(envs, 2)[-1]
         assert truncated.tolist() == [True, True, False]
         with pytest.raises(BodyplanError, match=r"robots \[0, 1\] have ended; reset them"):
@@ -431,7 +431,7 @@ class TestVectorEnvironment:
                     overwrite(given)
 
             hand_out(envs.reset(seed=0))
-            envs.environment.elapsed[1] = 2
+            envs.environment.elapsed_steps[1] = 2
             for _ in range(6):
                 hand_out(live(envs, 1)[0])
                 ended = seen[-1][2] | seen[-1][3]

@@ -242,7 +242,9 @@ def test_flat_vectors_and_their_space_are_those_of_the_environment(load):
     back = unflatten_observation(flatten_observation(observation), 12, 4)
     for part, original in zip(back, observation, strict=True):
         np.testing.assert_array_equal(part, original)
-    assert bodyplan.envs.observation_layouts.flat_space(12, 4) == observation_space("flat", robot)
+    assert bodyplan.envs.observation_layouts.flat_observation_space(12, 4) == observation_space(
+        "flat", robot
+    )
     with pytest.raises(ValueError, match=r"shape \[5, 57\], not \[N, 59\]"):
         unflatten_observation(flatten_observation(observation), 12, 5)
 

@@ -13,7 +13,7 @@ from bodyplan.datasets.io import paper_release, paper_release_robot
 from bodyplan.datasets.io.paper_release import SLOTS, ArrayNames, import_release
 from bodyplan.envs.disturbances import Disturbances
 from bodyplan.envs.environment import Environment
-from bodyplan.envs.observation_layouts import arrange
+from bodyplan.envs.observation_layouts import apply_layout
 from bodyplan.envs.walking_task import Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import RobotDescriptor
@@ -71,7 +71,7 @@ def write_release(folder, by_slot, flags=(1,), width=668):
         ids = np.zeros(len(known.joints), int) if known.num_descriptors == 1 else None
         ids = known.descriptor_ids if ids is None else ids
         told = RobotDescriptor(*(part[ids] for part in known.descriptors))
-        vectors = arrange("paper", told, seen)
+        vectors = apply_layout("paper", told, seen)
         frame = known.frame_indices()
         arrays["observations"][:, index, : vectors.shape[1]] = vectors[frame]
         arrays["next_observations"][:, index, : vectors.shape[1]] = vectors[frame + 1]

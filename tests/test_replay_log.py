@@ -19,7 +19,7 @@ from bodyplan.datasets.replay_log import (
     robots_with_log,
     write_log,
 )
-from bodyplan.envs.environment import Step
+from bodyplan.envs.environment import StepResult
 from bodyplan.envs.walking_task import Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import RobotDescriptor
@@ -58,7 +58,7 @@ def run(folder, between, several=False):
         late = np.full(SIMULATED, time == 15)
         actions = np.full((SIMULATED, JOINTS), time, np.float32)
         reward = np.float32(time + 100 * np.arange(SIMULATED))
-        step = Step(
+        step = StepResult(
             look(time + 1, episode),
             reward,
             fallen,

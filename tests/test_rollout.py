@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bodyplan.envs.environment import Environment, Step
+from bodyplan.envs.environment import Environment, StepResult
 from bodyplan.envs.walking_task import Observation
 from bodyplan.evaluate.rollout import Outcome, rollout, score
 
@@ -38,7 +38,7 @@ class Scripted(Environment):
         done = self.time >= np.array(LENGTHS)
         velocity = np.stack([1.0 + 0.1 * number, np.zeros(3), number], axis=1)
         velocity[over] = 50.0
-        return Step(
+        return StepResult(
             observation=self.now(),
             reward=np.where(over, 1000.0, number).astype(np.float32),
             terminated=done & (number < 3) & (self.time % 2 == np.array(LENGTHS) % 2),

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from bodyplan.envs import walking_task
-from bodyplan.envs.rotations import gravity_in_trunk_frame, roll_pitch
+from bodyplan.envs.rotations import projected_gravity, roll_pitch_from_gravity
 from bodyplan.envs.simulator import PHYSICS_SETTINGS, Simulator
-from bodyplan.envs.walking_task import REWARD_TERMS, Memory
+from bodyplan.envs.walking_task import REWARD_TERMS, StepHistory
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.registry import packaged_robots
 
@@ -83,9 +83,9 @@ def walk(simulator, steps, seed=0):
 def test_one_step_errors_are_those_to_be_expected(load, recorded, name):
     robot, golden, expected = load(name), recorded(name), EXPECTED[name]
     simulator = one_step(robot, golden)
-    state = simulator.state()
-    told = gravity_in_trunk_frame(golden["next_qpos"][:, 3:7])
-    memory = Memory(golden["last_action"], golden["prev_joint_vel"], golden["foot_timers"])
+    state = simulator.robot_state()
+    told = projected_gravity(golden["next_qpos"][:, 3:7])
+    memory = StepHistory(golden["last_action"], golden["prev_joint_vel"], golden["foot_timers"])
     terms = walking_task.reward_terms(robot, state, golden["action"], memory, golden["command"])
     errors = {
         "qpos": simulator.qpos - golden["next_qpos"],
@@ -99,14 +99,14 @@ def test_one_step_errors_are_those_to_be_expected(load, recorded, name):
             assert np.quantile(worst, share) <= max(SLACK * bound, LEAST), (figure, share)
     contact = (state.foot_contact != golden["next_foot_contact"]).any(axis=1)
     assert contact.mean() <= SLACK * expected["contact"]
-    fallen = walking_task.has_fallen(robot, state) != golden["terminated"]
+    fallen = walking_task.is_terminated(robot, state) != golden["terminated"]
     assert fallen.mean() <= SLACK * expected["fallen"]
 
 
 def test_collisions_of_go1_are_the_recorded_ones(load, recorded):
     robot, golden = load("unitree_go1"), recorded("unitree_go1")
     state = one_step(robot, golden).state()
-    memory = Memory(golden["last_action"], golden["prev_joint_vel"], golden["foot_timers"])
+    memory = StepHistory(golden["last_action"], golden["prev_joint_vel"], golden["foot_timers"])
     terms = walking_task.reward_terms(robot, state, golden["action"], memory, golden["command"])
     index = REWARD_TERMS.index("collision")
     told = golden["reward_terms"][:, index]
@@ -136,11 +136,11 @@ def test_a_robot_that_does_nothing_stands(load, name):
     simulator = Simulator(robot, 1)
     for _ in range(300):
         simulator.step(np.zeros((1, robot.num_joints)))
-        assert not walking_task.has_fallen(robot, simulator.state())
-    state, trembles = simulator.state(), name == "bittle"  # so light that its feet take turns
+        assert not walking_task.is_terminated(robot, simulator.robot_state())
+    state, trembles = simulator.robot_state(), name == "bittle"  # so light that its feet take turns
     assert trembles or state.foot_contact.all()
     assert np.abs(state.linear_velocity).max() < (0.1 if trembles else 0.01)
-    assert np.abs(roll_pitch(state.gravity)).max() < 0.25
+    assert np.abs(roll_pitch_from_gravity(state.gravity)).max() < 0.25
     if name == "anymal_c":  # sags, as the original does, from 0.55 m
         assert state.height[0] == pytest.approx(0.31, abs=0.005)
 
@@ -152,7 +152,7 @@ def test_joints_keep_to_their_velocity_limits_and_motors_to_theirs(load, name):
     fastest, strongest = 0.0, 0.0
     for move, _ in zip(actions(simulator, scale=20.0), range(20), strict=False):
         simulator.step(move)
-        state = simulator.state()
+        state = simulator.robot_state()
         fastest = max(fastest, (np.abs(state.joint_velocities) / robot.max_velocity).max())
         strongest = max(strongest, (np.abs(state.torques) / robot.torque_limit).max())
     # The motors' limit is reached by all and the joints' by most, and neither is ever passed.
@@ -169,7 +169,7 @@ def test_torques_follow_the_stated_law_from_the_state_before(load):
     simulator.step(action)
     law = 20.0 * (robot.nominal + 0.25 * action - q) - 0.5 * qd
     expected = np.clip(law, -robot.torque_limit, robot.torque_limit)
-    np.testing.assert_allclose(simulator.state().torques, expected, rtol=1e-12)
+    np.testing.assert_allclose(simulator.robot_state().torques, expected, rtol=1e-12)
 
 
 def test_resetting_one_robot_leaves_the_others_futures_alone(load):
@@ -198,9 +198,9 @@ def test_contacts_are_known_right_after_a_reset(load):
     lying = np.tile(robot.nominal_qpos, (2, 1))
     lying[:, 2] = [2.0, 0.05]
     simulator.reset(np.ones(2, bool), lying, np.zeros((2, robot.model.nv)))
-    state = simulator.state()
+    state = simulator.robot_state()
     assert state.foot_contact.all(axis=1).tolist() == [False, True]
-    assert walking_task.has_fallen(robot, state).tolist() == [False, True]
+    assert walking_task.is_terminated(robot, state).tolist() == [False, True]
 
 
 def test_fast_physics_leaves_the_robots_own_model_alone(load):

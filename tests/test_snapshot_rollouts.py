@@ -13,7 +13,7 @@ from synthetic import COMMAND, descriptor, synthetic_snapshots
 from bodyplan.datasets import recipes, snapshot_rollouts
 from bodyplan.datasets.recipes import Segment
 from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
-from bodyplan.envs.environment import Step
+from bodyplan.envs.environment import StepResult
 from bodyplan.envs.walking_task import Observation
 from bodyplan.robots.descriptors import RobotDescriptor
 
@@ -60,7 +60,7 @@ class Diary:
         fallen = (self.time >= 2 + self.robots) & (self.episode % 2 == 0)
         velocity = np.zeros((len(self.robots), 3))
         terms = np.zeros((len(self.robots), 15))
-        return Step(self.look(), rewards, fallen, self.time >= HORIZON, velocity, terms)
+        return StepResult(self.look(), rewards, fallen, self.time >= HORIZON, velocity, terms)
 
     @property
     def descriptor(self):

@@ -277,7 +277,7 @@ def test_who_was_held_ends_in_the_physics_of_the_task_and_resumes_there(tmp_path
 def test_short_episodes_do_not_all_end_together():
     course = PPORunner(HELPED)
     course.assistance.progress.level, course.assistance.progress.ended = 0.0, 0
-    course.environment.elapsed[:] = 200
+    course.environment.elapsed_steps[:] = 200
     course.steps = 10_000_000
     course.iterate()
-    assert len(np.unique(course.environment.elapsed)) > HELPED.ppo.num_envs // 2
+    assert len(np.unique(course.environment.elapsed_steps)) > HELPED.ppo.num_envs // 2

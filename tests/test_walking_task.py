@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bodyplan.envs import walking_task
-from bodyplan.envs.walking_task import REWARD_TERMS, Memory, State
+from bodyplan.envs.walking_task import REWARD_TERMS, RobotState, StepHistory
 from bodyplan.errors import BodyplanError
 
 RECORDED = pytest.mark.parametrize("name", ["unitree_go1", "unitree_h1", "cassie", "hexapod"])
@@ -20,7 +20,7 @@ def state_after(robot, golden):
     before = golden["qpos"][:, robot.qpos_index], golden["qvel"][:, robot.qvel_index]
     target = robot.nominal + robot.action_scale * golden["action"]
     torques = robot.kp * (target - before[0]) - robot.kd * before[1]
-    return walking_task.read_state(
+    return walking_task.compute_robot_state(
         robot,
         qpos,
         qvel,
@@ -31,13 +31,13 @@ def state_after(robot, golden):
 
 
 def memory_before(golden):
-    return Memory(golden["last_action"], golden["prev_joint_vel"], golden["foot_timers"])
+    return StepHistory(golden["last_action"], golden["prev_joint_vel"], golden["foot_timers"])
 
 
 def still(robot, touching):
     """Robots at rest in the nominal pose, all feet down, with the given geoms touching."""
     count, joints = len(touching), robot.num_joints
-    return State(
+    return RobotState(
         height=np.full(count, robot.drop_height),
         gravity=np.tile([0.0, 0.0, -1.0], (count, 1)),
         linear_velocity=np.zeros((count, 3)),
@@ -55,7 +55,7 @@ def test_observations_are_the_recorded_ones(load, recorded, name):
     robot, golden = load(name), recorded(name)
     command, timers = golden["command"], golden["foot_timers"]
     state = state_after(robot, golden)
-    observation = walking_task.observe(robot, state, golden["action"], timers, command)
+    observation = walking_task.compute_observation(robot, state, golden["action"], timers, command)
     joints, feet = robot.num_joints, robot.num_feet
     flat = golden["observation"]
     own = flat[:, : 26 * joints].reshape(-1, joints, 26)[:, :, 23:]
@@ -107,7 +107,7 @@ def test_the_names_of_the_terms_stand_for_the_recorded_ones(recorded, name):
 def test_foot_timers_go_on_as_recorded(load, recorded, name):
     golden = recorded(name)
     state = state_after(load(name), golden)
-    memory = walking_task.remember(state, golden["action"], golden["foot_timers"])
+    memory = walking_task.update_history(state, golden["action"], golden["foot_timers"])
     np.testing.assert_allclose(memory.foot_timers, golden["next_foot_timers"], **TOLERANCE)
     assert (memory.foot_timers == 0.0).any()
     assert (memory.foot_timers > 0.1).any()
@@ -123,16 +123,16 @@ def test_collisions_count_single_geoms_and_the_trunk_once(load):
     touching += [["trunk_2", "FL_calf1"]]
     state, count = still(robot, touching), len(touching)
     zeros = np.zeros((count, robot.num_joints))
-    memory = Memory(zeros, zeros, np.zeros((count, robot.num_feet)))
+    memory = StepHistory(zeros, zeros, np.zeros((count, robot.num_feet)))
     terms = walking_task.reward_terms(robot, state, zeros, memory, np.zeros((count, 3)))
     np.testing.assert_allclose(terms[:, COLLISION], [0.0, -0.02, -0.04, -0.02, -0.04])
-    assert walking_task.has_fallen(robot, state).tolist() == [False, False, False, True, True]
+    assert walking_task.is_terminated(robot, state).tolist() == [False, False, False, True, True]
 
 
 def test_a_hexapod_falls_on_trunk_or_hips_but_not_on_knees(load):
     robot = load("hexapod")
     state = still(robot, [["knee_0", "knee_5"], ["hip_3"], ["trunk_7"]])
-    assert walking_task.has_fallen(robot, state).tolist() == [False, True, True]
+    assert walking_task.is_terminated(robot, state).tolist() == [False, True, True]
 
 
 def test_the_penalty_scale_leaves_tracking_alone():

@@ -21,7 +21,7 @@ from bodyplan.datasets.episodes import Episodes
 from bodyplan.datasets.format import CARD, STEP_ARRAYS, write_card
 from bodyplan.datasets.recording_parts import read_stored
 from bodyplan.datasets.snapshot_rollouts import RecordedFrames, Recording
-from bodyplan.envs.environment import Step
+from bodyplan.envs.environment import StepResult
 from bodyplan.envs.walking_task import Command, Observation, command_name
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import RobotDescriptor
@@ -62,7 +62,7 @@ class ReplayChunk:
         self._opening.append(self._frames(observation, descriptor))
 
     def add_step(
-        self, actions: Float[np.ndarray, "N J"], step: Step, descriptor: RobotDescriptor
+        self, actions: Float[np.ndarray, "N J"], step: StepResult, descriptor: RobotDescriptor
     ) -> None:
         """What they did then, and what came of it, before any reset."""
         own = (actions, step.reward, step.terminated, step.truncated & ~step.terminated)

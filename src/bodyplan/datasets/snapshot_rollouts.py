@@ -22,7 +22,7 @@ from bodyplan.datasets.format import FRAME_ARRAYS, STEP_ARRAYS
 from bodyplan.datasets.policy_snapshots import SnapshotPolicy, Snapshots
 from bodyplan.datasets.recipes import Segment, schedule_rollouts
 from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
-from bodyplan.envs.environment import Environment, Step
+from bodyplan.envs.environment import Environment, StepResult
 from bodyplan.envs.walking_task import Command, Observation
 from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.robots.robot import Robot
@@ -142,7 +142,7 @@ class Recording:
         rows: Int[np.ndarray, "L"],
         seen: RecordedFrames,
         actions: Float[np.ndarray, "L J"],
-        step: Step,
+        step: StepResult,
         after: RecordedFrames,
         cut: Bool[np.ndarray, "L"],
     ) -> Bool[np.ndarray, "L"]:

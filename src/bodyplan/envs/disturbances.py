@@ -56,7 +56,7 @@ TRAINING_DISTURBANCES = Disturbances(
 """As the original trains, but that the first draw is at the first reset."""
 
 
-def random_commands(rng: np.random.Generator, count: int) -> Float[np.ndarray, "count 3"]:
+def sample_commands(rng: np.random.Generator, count: int) -> Float[np.ndarray, "count 3"]:
     """vx, vy (m/s) and yaw rate (rad/s), each from -1 to 1."""
     return rng.uniform(-1.0, 1.0, (count, 3))
 
@@ -70,7 +70,7 @@ def push(
     return np.where(replaced, blow, velocity + ranges.push_growth * blow)
 
 
-def add_noise(
+def apply_sensor_noise(
     disturbances: Disturbances,
     ranges: RandomisationRanges,
     rng: np.random.Generator,

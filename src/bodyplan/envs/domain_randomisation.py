@@ -34,7 +34,7 @@ class World(NamedTuple):
     gravity: float
 
 
-class Specimen(NamedTuple):
+class RandomisedModel(NamedTuple):
     """One robot in one world."""
 
     parameters: ModelParameters
@@ -56,7 +56,7 @@ class Specimen(NamedTuple):
     """Actions come late by 0 or 1 control steps."""
 
 
-def draw_specimen(robot: Robot, seed: int) -> Specimen:
+def sample_randomised_model(robot: Robot, seed: int) -> RandomisedModel:
     """The specimen of a seed."""
     rng, ranges, own = np.random.default_rng(seed), robot.randomisation, robot.parameters
     count = robot.num_joints
@@ -87,7 +87,7 @@ def draw_specimen(robot: Robot, seed: int) -> Specimen:
     )
     hidden, hidden_joint = ranges.hidden_share, ranges.hidden_joint_share
     trunk = float(robot.model.body(robot.trunk).mass[0])
-    return Specimen(
+    return RandomisedModel(
         parameters=parameters,
         errors=MotorErrors(
             share(hidden),
@@ -121,7 +121,7 @@ def draw_specimen(robot: Robot, seed: int) -> Specimen:
     )
 
 
-def apply_specimen(robot: Robot, specimen: Specimen, model: mujoco.MjModel) -> None:
+def apply_randomised_model(robot: Robot, specimen: RandomisedModel, model: mujoco.MjModel) -> None:
     """Write a specimen into a model that holds the robot's own parameters."""
     dofs, joints = robot.qvel_index, robot.joint_ids
     _weigh_trunk(robot, specimen, model)
@@ -137,7 +137,7 @@ def apply_specimen(robot: Robot, specimen: Specimen, model: mujoco.MjModel) -> N
     mujoco.mj_setConst(model, mujoco.MjData(model))  # what follows from masses and armatures
 
 
-def _weigh_trunk(robot: Robot, specimen: Specimen, model: mujoco.MjModel) -> None:
+def _weigh_trunk(robot: Robot, specimen: RandomisedModel, model: mujoco.MjModel) -> None:
     trunk = model.body(robot.trunk).id
     model.body_inertia[trunk] *= specimen.trunk_mass / model.body_mass[trunk]
     model.body_mass[trunk] = specimen.trunk_mass

@@ -14,14 +14,14 @@ from bodyplan.envs import walking_task
 from bodyplan.envs.disturbances import (
     NO_DISTURBANCES,
     Disturbances,
-    add_noise,
+    apply_sensor_noise,
     push,
-    random_commands,
+    sample_commands,
 )
-from bodyplan.envs.domain_randomisation import draw_specimen
-from bodyplan.envs.rotations import quaternion
+from bodyplan.envs.domain_randomisation import sample_randomised_model
+from bodyplan.envs.rotations import euler_to_quaternion
 from bodyplan.envs.simulator import Simulator
-from bodyplan.envs.walking_task import Command, Memory, Observation
+from bodyplan.envs.walking_task import Command, Observation, StepHistory
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import RobotDescriptor, describe
 from bodyplan.robots.robot import Robot
@@ -38,7 +38,7 @@ _SEEDS = 2**62
 _LARGEST = 1e6  # motors have long saturated and the reward is gone; larger numbers only overflow
 
 
-class Step(NamedTuple):
+class StepResult(NamedTuple):
     """What one control step brought."""
 
     observation: Observation
@@ -105,7 +105,7 @@ class Environment:
             None if str(command) == RANDOM_COMMAND else walking_task.parse_command(command)
         )
         self.command = np.zeros((num_envs, 3))
-        self.elapsed = np.zeros(num_envs, np.int64)
+        self.elapsed_steps = np.zeros(num_envs, np.int64)
         self._memory = _blank_memory(self.robot, num_envs)
         self._given = np.zeros((num_envs, self.robot.num_joints))
         self._specimens = np.full(num_envs, _OWN)
@@ -134,7 +134,7 @@ class Environment:
         self.command[mask] = usual if command is None else command[mask]
         qpos, qvel = self._initial(int(mask.sum()))
         self.simulator.reset(mask, qpos, qvel)
-        self.elapsed[mask] = 0
+        self.elapsed_steps[mask] = 0
         self._given[mask] = 0.0
         for remembered in self._memory:
             remembered[mask] = 0.0
@@ -145,7 +145,7 @@ class Environment:
         self.observation = fresh
         return fresh
 
-    def step(self, action: ArrayLike) -> Step:
+    def step(self, action: ArrayLike) -> StepResult:
         """Apply one action [N, J] to each robot for 20 ms.
 
         Raises:
@@ -158,20 +158,22 @@ class Environment:
         action = np.where(late[:, None], self._given, given)
         self._given = given
         self.simulator.step(action)
-        self.elapsed += 1
+        self.elapsed_steps += 1
         self._disturb_bodies()
-        state, parameters = self.simulator.state(), self.simulator.parameters
+        state, parameters = self.simulator.robot_state(), self.simulator.parameters
         terms = walking_task.reward_terms(robot, state, action, memory, self.command, parameters)
         self.observation = self._sense(
-            walking_task.observe(robot, state, action, memory.foot_timers, self.command, parameters)
+            walking_task.compute_observation(
+                robot, state, action, memory.foot_timers, self.command, parameters
+            )
         )
-        self._memory = walking_task.remember(state, action, memory.foot_timers)
+        self._memory = walking_task.update_history(state, action, memory.foot_timers)
         planar = state.linear_velocity[:, :2]
-        return Step(
+        return StepResult(
             observation=self.observation,
             reward=walking_task.total_reward(terms, self.penalty_scale).astype(np.float32),
-            terminated=walking_task.has_fallen(robot, state) | self.simulator.diverged,
-            truncated=self.elapsed >= self.horizon,
+            terminated=walking_task.is_terminated(robot, state) | self.simulator.diverged,
+            truncated=self.elapsed_steps >= self.horizon,
             velocity=np.column_stack([planar, state.angular_velocity[:, 2]]),
             terms=terms,
         )
@@ -182,12 +184,12 @@ class Environment:
         parameters = self.simulator.parameters
         return describe(self.robot, parameters) if parameters.mass.ndim else self.robot.descriptor
 
-    def snapshot(self) -> dict[str, np.ndarray]:
-        """All that the future depends on, but for `rng`; `restore` takes it back."""
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """All that the future depends on, but for `rng`; `load_state_dict` takes it back."""
         saved = {
             "states": self.simulator.states,
             "warmstarts": self.simulator.warmstarts,
-            "elapsed": self.elapsed,
+            "elapsed": self.elapsed_steps,
             "command": self.command,
             "given": self._given,
             "specimens": self._specimens,
@@ -196,23 +198,23 @@ class Environment:
         }
         return {name: array.copy() for name, array in saved.items()}
 
-    def restore(self, saved: dict[str, np.ndarray]) -> None:
-        """Continue from a `snapshot`."""
+    def load_state_dict(self, saved: dict[str, np.ndarray]) -> None:
+        """Continue from a `state_dict`."""
         for index in np.flatnonzero(self._specimens != saved["specimens"]).tolist():
             self._become(index, int(saved["specimens"][index]))
         self.simulator.states[:] = saved["states"]
         self.simulator.warmstarts[:] = saved["warmstarts"]
-        self.elapsed[:] = saved["elapsed"]
+        self.elapsed_steps[:] = saved["elapsed"]
         self.command[:] = saved["command"]
         self._given = saved["given"].copy()
-        self._memory = Memory(*(saved[name].copy() for name in Memory._fields))
+        self._memory = StepHistory(*(saved[name].copy() for name in StepHistory._fields))
         self.observation = Observation(
             *(saved[f"observation_{name}"].copy() for name in Observation._fields)
         )
 
     def _observe(self) -> Observation:
-        memory, state = self._memory, self.simulator.state()
-        return walking_task.observe(
+        memory, state = self._memory, self.simulator.robot_state()
+        return walking_task.compute_observation(
             self.robot,
             state,
             memory.last_action,
@@ -223,18 +225,18 @@ class Environment:
 
     def _sense(self, observation: Observation) -> Observation:
         ranges = self.robot.randomisation
-        return add_noise(self.disturbances, ranges, self.rng, observation)
+        return apply_sensor_noise(self.disturbances, ranges, self.rng, observation)
 
     def _commands(self, count: int) -> Float[np.ndarray, "count 3"]:
         if self._wanted is None:
-            return random_commands(self.rng, count)
+            return sample_commands(self.rng, count)
         return np.tile(self._wanted, (count, 1))
 
     def _change_commands(self) -> None:
         changed = self._chance(self.disturbances.commands)
         if changed.any():
             count = int(changed.sum())
-            self.command[changed] = random_commands(self.rng, count)
+            self.command[changed] = sample_commands(self.rng, count)
 
     def _disturb_bodies(self) -> None:
         redrawn = self._chance(self.disturbances.redraw)
@@ -256,7 +258,7 @@ class Environment:
 
     def _become(self, index: int, seed: int) -> None:
         """Make one robot the specimen of a seed."""
-        specimen = None if seed == _OWN else draw_specimen(self.robot, seed)
+        specimen = None if seed == _OWN else sample_randomised_model(self.robot, seed)
         self.simulator.replace(index, specimen)
         self._specimens[index] = seed
         self._late[index] = specimen is not None and specimen.late
@@ -269,7 +271,7 @@ class Environment:
             return qpos, qvel
         tilt = np.pi * ranges.roll_pitch
         angles = rng.uniform([-tilt, -tilt, -np.pi], [tilt, tilt, np.pi], (count, 3))
-        qpos[:, 3:7] = quaternion(angles)
+        qpos[:, 3:7] = euler_to_quaternion(angles)
         factor = rng.uniform(
             ranges.joint_position, 1.0 + ranges.joint_position, (count, robot.num_joints)
         )
@@ -299,9 +301,11 @@ def make(
     return Environment(robot, command, num_envs, disturbances=disturbances)
 
 
-def _blank_memory(robot: Robot, num_envs: int) -> Memory:
+def _blank_memory(robot: Robot, num_envs: int) -> StepHistory:
     per_joint = (num_envs, robot.num_joints)
-    return Memory(np.zeros(per_joint), np.zeros(per_joint), np.zeros((num_envs, robot.num_feet)))
+    return StepHistory(
+        np.zeros(per_joint), np.zeros(per_joint), np.zeros((num_envs, robot.num_feet))
+    )
 
 
 def check_action(robot: "Robot", num_envs: int, action: Any) -> Float[np.ndarray, "N J"]:

@@ -61,12 +61,12 @@ class GymnasiumBatch:
         environment.rng = rng
         environment.reset(mask, commands)
 
-    def observation(self) -> observation_layouts.Arranged:
+    def observation(self) -> observation_layouts.ObservationArrays:
         """What the robots sense now, as arrays that are the caller's."""
         environment = self.environment
         # Only the paper's layout describes bodies, and to describe specimens takes time.
         described = environment if self._layout == "paper" else environment.robot
-        return observation_layouts.arrange(
+        return observation_layouts.apply_layout(
             self._layout, described.descriptor, environment.observation
         )
 
@@ -79,7 +79,7 @@ class GymnasiumBatch:
         return render(self.environment.robot, pose, (self._width, self._height), "drawn")[0]
 
 
-class RobotStreams(np.random.Generator):
+class PerRobotGenerator(np.random.Generator):
     """Random numbers for robots that begin an episode together, each with a generator of its own.
 
     Rows of a uniform draw are the robots': their first states and commands do not depend on who

@@ -19,12 +19,12 @@ from jaxtyping import Bool
 from numpy.typing import ArrayLike
 
 from bodyplan.envs import observation_layouts
-from bodyplan.envs.environment import Step
+from bodyplan.envs.environment import StepResult
 from bodyplan.envs.gymnasium_batch import (
     RENDER_MODES,
     FrameImage,
     GymnasiumBatch,
-    RobotStreams,
+    PerRobotGenerator,
     read_mask,
     read_seeds,
 )
@@ -242,10 +242,10 @@ class WalkingVectorEnv(VectorEnv[Any, ArrayLike, np.ndarray]):
     def _begin(self, mask: Bool[np.ndarray, "N"], options: dict[str, Any]) -> None:
         if mask.any():
             own = [self._generators[index] for index in np.flatnonzero(mask)]
-            self._walkers.begin(mask, RobotStreams(own, self.np_random), options)
+            self._walkers.begin(mask, PerRobotGenerator(own, self.np_random), options)
             self.environment.rng = self.np_random  # what steps draw, they draw for all at once
 
-    def _final(self, step: Step, ended: Bool[np.ndarray, "N"]) -> dict[str, Any]:
+    def _final(self, step: StepResult, ended: Bool[np.ndarray, "N"]) -> dict[str, Any]:
         """What was last seen of the episodes that ended, in Gymnasium's form."""
         if not ended.any():
             return {}
@@ -256,7 +256,7 @@ class WalkingVectorEnv(VectorEnv[Any, ArrayLike, np.ndarray]):
         return infos | {f"_{name}": ended.copy() for name in infos}
 
 
-def _info(step: Step, mask: Bool[np.ndarray, "N"]) -> dict[str, Any]:
+def _info(step: StepResult, mask: Bool[np.ndarray, "N"]) -> dict[str, Any]:
     """Gymnasium's form: an array of all robots, and which of its rows are meant."""
     if not mask.any():
         return {}

@@ -16,11 +16,13 @@ from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.robots.robot import Robot
 
-Arranged = Float32[np.ndarray, "N D"] | dict[str, np.ndarray]
+ObservationArrays = Float32[np.ndarray, "N D"] | dict[str, np.ndarray]
 """N observations in one array, or in one array for each kind of number."""
 
 
-def arrange(layout: str, descriptor: RobotDescriptor, observation: Observation) -> Arranged:
+def apply_layout(
+    layout: str, descriptor: RobotDescriptor, observation: Observation
+) -> ObservationArrays:
     """The observations of N robots in a layout, as arrays of their own.
 
     Raises:
@@ -37,13 +39,13 @@ def observation_space(layout: str, robot: Robot) -> spaces.Space[Any]:
     Raises:
         BodyplanError: no layout is called so.
     """
-    low, high = (row(arrange(layout, *_extremes(robot, sign)), 0) for sign in (-1.0, 1.0))
+    low, high = (row(apply_layout(layout, *_extremes(robot, sign)), 0) for sign in (-1.0, 1.0))
     if isinstance(low, dict):
         return spaces.Dict({name: spaces.Box(low[name], high[name]) for name in low})
     return spaces.Box(low, high)
 
 
-def flat_space(num_joints: int, num_feet: int) -> spaces.Box:
+def flat_observation_space(num_joints: int, num_feet: int) -> spaces.Box:
     """The space of `flat` for a body of which no more than its counts is known."""
     low, high = (
         flatten_observation(_limits(num_joints, num_feet, sign))[0] for sign in (-1.0, 1.0)
@@ -75,22 +77,22 @@ def unflatten_observation(
     )
 
 
-def row(arranged: Arranged, index: int) -> Any:
+def row(arranged: ObservationArrays, index: int) -> Any:
     """One robot's part of the observations of N."""
     if isinstance(arranged, dict):
         return {name: part[index] for name, part in arranged.items()}
     return arranged[index]
 
 
-def _flat(descriptor: RobotDescriptor, observation: Observation) -> Arranged:
+def _flat(descriptor: RobotDescriptor, observation: Observation) -> ObservationArrays:
     return flatten_observation(observation)
 
 
-def _dict(descriptor: RobotDescriptor, observation: Observation) -> Arranged:
+def _dict(descriptor: RobotDescriptor, observation: Observation) -> ObservationArrays:
     return {name: part.copy() for name, part in observation._asdict().items()}
 
 
-def _paper(descriptor: RobotDescriptor, observation: Observation) -> Arranged:
+def _paper(descriptor: RobotDescriptor, observation: Observation) -> ObservationArrays:
     pairs = zip(descriptor, observation, strict=True)
     # Specimens have descriptions each of their own, the robot itself has one for all N.
     joints, feet, context = (
@@ -105,7 +107,7 @@ def _paper(descriptor: RobotDescriptor, observation: Observation) -> Arranged:
     return np.concatenate([block.reshape(len(block), -1) for block in blocks], axis=1)
 
 
-_LAYOUTS: dict[str, Callable[[RobotDescriptor, Observation], Arranged]] = {
+_LAYOUTS: dict[str, Callable[[RobotDescriptor, Observation], ObservationArrays]] = {
     "flat": _flat,
     "dict": _dict,
     "paper": _paper,

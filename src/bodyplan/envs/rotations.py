@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 
-def into_trunk_frame(
+def world_to_trunk(
     vectors: Float[np.ndarray, "N 3"], orientation: Float[np.ndarray, "N 4"]
 ) -> Float[np.ndarray, "N 3"]:
     """Rotate world vectors by the inverse of the trunk's quaternion (w, x, y, z)."""
@@ -13,27 +13,27 @@ def into_trunk_frame(
     return vectors + w * twice + _cross(axis, twice)
 
 
-def out_of_trunk_frame(
+def trunk_to_world(
     vectors: Float[np.ndarray, "N 3"], orientation: Float[np.ndarray, "N 4"]
 ) -> Float[np.ndarray, "N 3"]:
     """Rotate vectors in the trunk's axes into the world's."""
-    return into_trunk_frame(vectors, orientation * [1.0, -1.0, -1.0, -1.0])
+    return world_to_trunk(vectors, orientation * [1.0, -1.0, -1.0, -1.0])
 
 
-def gravity_in_trunk_frame(orientation: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, "N 3"]:
+def projected_gravity(orientation: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, "N 3"]:
     """Where down is, seen from a trunk of this quaternion (w, x, y, z)."""
     w, x, y, z = orientation.T
     down = [2.0 * (w * y - x * z), -2.0 * (w * x + y * z), 2.0 * (x * x + y * y) - 1.0]
     return np.stack(down, axis=1)
 
 
-def roll_pitch(gravity: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 2"]:
+def roll_pitch_from_gravity(gravity: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 2"]:
     """Roll and pitch of the extrinsic x-y-z Euler angles, rad, from where down is."""
     x, y, z = gravity.T
     return np.stack([np.arctan2(-y, -z), np.arcsin(np.clip(x, -1.0, 1.0))], axis=1)
 
 
-def quaternion(angles: Float[np.ndarray, "M 3"]) -> Float[np.ndarray, "M 4"]:
+def euler_to_quaternion(angles: Float[np.ndarray, "M 3"]) -> Float[np.ndarray, "M 4"]:
     """Of extrinsic x-y-z Euler angles (rad), as (w, x, y, z)."""
     (cx, cy, cz), (sx, sy, sz) = np.cos(angles / 2.0).T, np.sin(angles / 2.0).T
     return np.stack(

@@ -16,8 +16,8 @@ from jaxtyping import Bool, Float
 from mujoco.rollout import Rollout
 
 from bodyplan import machine
-from bodyplan.envs.domain_randomisation import Specimen, apply_specimen
-from bodyplan.envs.walking_task import State, read_state
+from bodyplan.envs.domain_randomisation import RandomisedModel, apply_randomised_model
+from bodyplan.envs.walking_task import RobotState, compute_robot_state
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.model_parameters import ModelParameters, MotorErrors, no_errors, pd_torque
 from bodyplan.robots.robot import Robot
@@ -129,7 +129,7 @@ class Simulator:
             sensors = self._roll(chosen, control)[1]
             self._sensors[chosen, -1] = sensors[:, 0]
 
-    def replace(self, index: int, specimen: Specimen | None) -> None:
+    def replace(self, index: int, specimen: RandomisedModel | None) -> None:
         """Make one robot and its world those of a specimen, or the robot's own again (None).
 
         Its state stays.
@@ -142,7 +142,7 @@ class Simulator:
             parameters, errors = self.robot.parameters, no_errors(self.robot.num_joints)
         else:
             self._models[index] = copy.copy(self.robot.model)
-            apply_specimen(self.robot, specimen, self._models[index])
+            apply_randomised_model(self.robot, specimen, self._models[index])
             self._models[index] = _with_physics(self._models[index], self._physics)
             parameters, errors = specimen.parameters, specimen.errors
         for batch, own in zip(
@@ -179,13 +179,15 @@ class Simulator:
         )
         self._keep_last()
 
-    def state(self) -> State:
+    def robot_state(self) -> RobotState:
         """What the task reads now."""
         sensors = self._sensors[:, -1]
         found = sensors[:, : self._first_any] > 0.0
         foot_contact = np.stack([found[:, own].any(axis=1) for own in self._feet], axis=1)
         touching = sensors[:, self._first_any :] > 0.0
-        return read_state(self.robot, self.qpos, self.qvel, self.torques, foot_contact, touching)
+        return compute_robot_state(
+            self.robot, self.qpos, self.qvel, self.torques, foot_contact, touching
+        )
 
     def _keep_last(self) -> None:
         last = self._path[:, -1]

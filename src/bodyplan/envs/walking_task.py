@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from bodyplan.envs.rotations import gravity_in_trunk_frame, into_trunk_frame, roll_pitch
+from bodyplan.envs.rotations import projected_gravity, roll_pitch_from_gravity, world_to_trunk
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import ANGLE_SCALE
 from bodyplan.robots.model_parameters import ModelParameters
@@ -74,7 +74,7 @@ class Observation(NamedTuple):
     """Linear velocity, angular velocity, command, gravity (3 each, trunk frame), height (1)."""
 
 
-class State(NamedTuple):
+class RobotState(NamedTuple):
     """What the task reads of N simulated robots after a control step."""
 
     height: Float[np.ndarray, "N"]
@@ -95,20 +95,20 @@ class State(NamedTuple):
     """Each of `Robot.contact_geoms` against anything."""
 
 
-def read_state(
+def compute_robot_state(
     robot: "Robot",
     qpos: Float[np.ndarray, "N nq"],
     qvel: Float[np.ndarray, "N nv"],
     torques: Float[np.ndarray, "N J"],
     foot_contact: Bool[np.ndarray, "N F"],
     touching: Bool[np.ndarray, "N G"],
-) -> State:
+) -> RobotState:
     """The state of N robots from MuJoCo's positions and velocities and from what touches what."""
     orientation = qpos[:, 3:7]
-    return State(
+    return RobotState(
         height=qpos[:, 2].copy(),
-        gravity=gravity_in_trunk_frame(orientation),
-        linear_velocity=into_trunk_frame(qvel[:, :3], orientation),
+        gravity=projected_gravity(orientation),
+        linear_velocity=world_to_trunk(qvel[:, :3], orientation),
         angular_velocity=qvel[:, 3:6].copy(),
         joint_positions=qpos[:, robot.qpos_index],
         joint_velocities=qvel[:, robot.qvel_index],
@@ -118,7 +118,7 @@ def read_state(
     )
 
 
-class Memory(NamedTuple):
+class StepHistory(NamedTuple):
     """What the task remembers from one control step to the next."""
 
     last_action: Float[np.ndarray, "N J"]
@@ -156,9 +156,9 @@ def command_name(command: Command) -> str:
     return ",".join(f"{number:g}" for number in command)
 
 
-def observe(
+def compute_observation(
     robot: "Robot",
-    state: State,
+    state: RobotState,
     action: Float[np.ndarray, "N J"],
     foot_timers: Float[np.ndarray, "N F"],
     command: Float[np.ndarray, "N 3"],
@@ -198,9 +198,9 @@ def observe(
 
 def reward_terms(
     robot: "Robot",
-    state: State,
+    state: RobotState,
     action: Float[np.ndarray, "N J"],
-    memory: Memory,
+    memory: StepHistory,
     command: Float[np.ndarray, "N 3"],
     parameters: ModelParameters | None = None,
 ) -> Float[np.ndarray, "N 15"]:
@@ -220,7 +220,7 @@ def reward_terms(
         pay.tracking_yaw * np.exp(-error_yaw / TRACKING_TEMPERATURE),
         -pay.z_velocity * np.square(velocity[:, 2]),
         -pay.roll_pitch_velocity * _squares(rates[:, :2]),
-        -pay.roll_pitch * _squares(roll_pitch(state.gravity)),
+        -pay.roll_pitch * _squares(roll_pitch_from_gravity(state.gravity)),
         -pay.nominal_pose * _squares((q - parameters.nominal)[:, _indices(robot)]),
         -pay.joint_limit * np.maximum(np.abs(q - middle) - half, 0.0).sum(axis=1),
         np.zeros(len(q)),  # a joint-velocity term exists in the task with coefficient 0
@@ -242,7 +242,7 @@ def total_reward(
     return np.maximum(terms[:, :2].sum(axis=1) + penalty_scale * terms[:, 2:].sum(axis=1), 0.0)
 
 
-def has_fallen(robot: "Robot", state: State) -> Bool[np.ndarray, "N"]:
+def is_terminated(robot: "Robot", state: RobotState) -> Bool[np.ndarray, "N"]:
     """Terminated: a listed geom touches anything, or the trunk is too low."""
     fallen = np.zeros(len(state.height), bool)
     if robot.termination.contact_geoms:
@@ -252,12 +252,12 @@ def has_fallen(robot: "Robot", state: State) -> Bool[np.ndarray, "N"]:
     return fallen
 
 
-def remember(
-    state: State, action: Float[np.ndarray, "N J"], foot_timers: Float[np.ndarray, "N F"]
-) -> Memory:
+def update_history(
+    state: RobotState, action: Float[np.ndarray, "N J"], foot_timers: Float[np.ndarray, "N F"]
+) -> StepHistory:
     """What the next control step will need of this one."""
     timers = np.where(state.foot_contact, 0.0, foot_timers + CONTROL_STEP)
-    return Memory(action, state.joint_velocities, timers)
+    return StepHistory(action, state.joint_velocities, timers)
 
 
 def _squares(values: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N"]:

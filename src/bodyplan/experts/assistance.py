@@ -15,7 +15,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Bool, Float
 
-from bodyplan.envs.rotations import gravity_in_trunk_frame, into_trunk_frame, out_of_trunk_frame
+from bodyplan.envs.rotations import projected_gravity, trunk_to_world, world_to_trunk
 from bodyplan.envs.simulator import Simulator
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.task_config import CONTROL_STEP
@@ -85,7 +85,7 @@ def grip(robot: Robot) -> Grip:
 
 def tilt(qpos: Float[np.ndarray, "N nq"]) -> Float[np.ndarray, "N 3"]:
     """The turn (rad, trunk axes) that would set the trunks upright."""
-    x, y, z = gravity_in_trunk_frame(qpos[:, 3:7]).T
+    x, y, z = projected_gravity(qpos[:, 3:7]).T
     sine = np.hypot(x, y)
     factor = np.arctan2(sine, -z) / np.maximum(sine, 1e-9)
     return np.stack([factor * y, -factor * x, np.zeros(len(x))], axis=1)
@@ -108,10 +108,10 @@ def full_lead(
 ) -> Float[np.ndarray, "N 3"]:
     """Pull (N, world axes) of the full help towards the wanted planar velocity of the trunk."""
     orientation = qpos[:, 3:7]
-    missing = -into_trunk_frame(qvel[:, :3], orientation)
+    missing = -world_to_trunk(qvel[:, :3], orientation)
     missing[:, :2] += command[:, :2]
     missing[:, 2] = 0.0
-    return grip.lead * out_of_trunk_frame(missing, orientation)
+    return grip.lead * trunk_to_world(missing, orientation)
 
 
 @dataclass

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from bodyplan.envs.environment import Step
+from bodyplan.envs.environment import StepResult
 from bodyplan.experts import ppo
 from bodyplan.experts.assistance import AssistanceProgress
 from bodyplan.robots.robot import Robot
@@ -54,7 +54,7 @@ class Curriculum(Protocol):
         ...
 
     def pay(
-        self, moment: CurriculumStage, step: Step, command: Float[np.ndarray, "N 3"]
+        self, moment: CurriculumStage, step: StepResult, command: Float[np.ndarray, "N 3"]
     ) -> Float[np.ndarray, "N"]:
         """PPO's reward for one control step."""
         ...
@@ -90,7 +90,7 @@ class FadingCurriculum:
         )
 
     def pay(
-        self, moment: CurriculumStage, step: Step, command: Float[np.ndarray, "N 3"]
+        self, moment: CurriculumStage, step: StepResult, command: Float[np.ndarray, "N 3"]
     ) -> Float[np.ndarray, "N"]:
         """The task's reward and the guide."""
         share, best = moment.guide, best_reward(self.reward)
@@ -180,7 +180,7 @@ class AssistedCurriculum:
         )
 
     def pay(
-        self, moment: CurriculumStage, step: Step, command: Float[np.ndarray, "N 3"]
+        self, moment: CurriculumStage, step: StepResult, command: Float[np.ndarray, "N 3"]
     ) -> Float[np.ndarray, "N"]:
         """Tracking, half of it forgiving, and life, less penalties; below zero where they win."""
         tracking, penalties = step.terms[:, :2].sum(axis=1), step.terms[:, 2:].sum(axis=1)
@@ -201,7 +201,7 @@ def best_reward(reward: RewardCoefficients) -> float:
 
 
 def wide_tracking(
-    reward: RewardCoefficients, step: Step, command: Float[np.ndarray, "N 3"]
+    reward: RewardCoefficients, step: StepResult, command: Float[np.ndarray, "N 3"]
 ) -> Float[np.ndarray, "N"]:
     """Tracking as the task pays it, but for errors of a metre per second that still count."""
     error = np.square(step.velocity - command)

@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float
 
 from bodyplan.datasets.policy_snapshots import policy_input
 from bodyplan.datasets.replay_log import ReplayChunk, chunk_paths
-from bodyplan.envs.environment import Environment, Step
+from bodyplan.envs.environment import Environment, StepResult
 from bodyplan.envs.walking_task import Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.experts import ppo
@@ -113,14 +113,14 @@ class PPORunner:
     def _move_to(self, physics: str) -> None:
         """The same robots at the same moment, in other physics."""
         before, self.environment = self.environment, self._environment(physics)
-        self.environment.restore(before.snapshot())
+        self.environment.load_state_dict(before.state_dict())
         self.environment.rng, self.environment.horizon = before.rng, before.horizon
 
     def _limit(self, horizon: int) -> None:
         """Episodes of so many steps from now on, whose time limits do not coincide."""
         environment = self.environment
         environment.horizon = horizon
-        environment.elapsed[:] = environment.rng.integers(horizon, size=environment.num_envs)
+        environment.elapsed_steps[:] = environment.rng.integers(horizon, size=environment.num_envs)
 
     def _syllabus(self, wants: ExpertSettings) -> Curriculum:
         config, robot = self.config, self.robot
@@ -203,7 +203,9 @@ class PPORunner:
         rollout = ppo.Rollout(*(jnp.asarray(part, jnp.float32) for part in parts))
         return rollout, self._withdraw(falls / privileged[..., 0].size, errors / len(rows))
 
-    def _step(self, actions: Float[np.ndarray, "N J"], senses: Float[np.ndarray, "N I"]) -> Step:
+    def _step(
+        self, actions: Float[np.ndarray, "N J"], senses: Float[np.ndarray, "N I"]
+    ) -> StepResult:
         """One control step under the policy's actions, with all the help the robots get."""
         environment, assistance = self.environment, self.assistance
         now, commands = self.moment, environment.command
@@ -226,12 +228,12 @@ class PPORunner:
         helped = None if self.assistance is None else self.assistance.given
         return critic_input(observation, helped)
 
-    def _count(self, step: Step, done: Bool[np.ndarray, "N"]) -> None:
+    def _count(self, step: StepResult, done: Bool[np.ndarray, "N"]) -> None:
         self.episode_returns += step.reward
         if not done.any():
             return
         environment = self.environment
-        ended = zip(self.episode_returns[done], environment.elapsed[done], strict=True)
+        ended = zip(self.episode_returns[done], environment.elapsed_steps[done], strict=True)
         self.recent = [*self.recent, *((float(r), int(n)) for r, n in ended)][-RECENT:]
         self.episode_returns[done] = 0.0
         if self.assistance is not None:
@@ -288,7 +290,7 @@ class PPORunner:
             )
         tree = restore_tree(path, self._tree())
         self.learner = eqx.combine(tree["learner"], self.learner)
-        self.environment.restore(tree["environment"])
+        self.environment.load_state_dict(tree["environment"])
         self.environment.rng.bit_generator.state = notes["rng"]
         self.environment.horizon = notes["horizon"]
         self.episode_returns, self.tensors = tree["episode_returns"], tree["tensors"]
@@ -302,7 +304,7 @@ class PPORunner:
         helped = {} if self.assistance is None else {"assistance": self.assistance.shares}
         return helped | {
             "learner": eqx.filter(self.learner, eqx.is_array),
-            "environment": self.environment.snapshot(),
+            "environment": self.environment.state_dict(),
             "episode_returns": self.episode_returns,
             "tensors": self.tensors,
         }

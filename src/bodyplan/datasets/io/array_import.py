@@ -1,6 +1,6 @@
 """A user's own logs, read into a dataset by a mapping file.
 
-Physical quantities go through `envs.walking.observe`, the same function that scales what the
+Physical quantities go through `walking_task.compute_observation`, which also scales what the
 simulated robots sense. Each file begins a new episode.
 """
 

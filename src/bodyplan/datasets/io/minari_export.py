@@ -24,7 +24,7 @@ from bodyplan.datasets.io.minari_metadata import (
     require_free,
 )
 from bodyplan.envs.gymnasium_env import ACTION_BOUND
-from bodyplan.envs.observation_layouts import flat_space, flatten_observation
+from bodyplan.envs.observation_layouts import flat_observation_space, flatten_observation
 from bodyplan.envs.walking_task import Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.progress import OnProgress
@@ -95,7 +95,7 @@ def _export(
         data = folder / "data"
         storage = MinariStorage.new(
             data,
-            observation_space=flat_space(joints, feet),
+            observation_space=flat_observation_space(joints, feet),
             action_space=Box(-ACTION_BOUND, ACTION_BOUND, (joints,), np.float32),
             env_spec=environment_spec(robot, episodes, dataset.card),
         )

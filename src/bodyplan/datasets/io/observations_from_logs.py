@@ -7,8 +7,14 @@ from bodyplan.datasets.io.episode_boundaries import FrameRows
 from bodyplan.datasets.io.plausibility_checks import require_plausible
 from bodyplan.datasets.io.robot_log import RobotLog
 from bodyplan.envs.observation_layouts import unflatten_observation
-from bodyplan.envs.rotations import gravity_in_trunk_frame, into_trunk_frame
-from bodyplan.envs.walking_task import Command, Observation, State, observe, remember
+from bodyplan.envs.rotations import projected_gravity, world_to_trunk
+from bodyplan.envs.walking_task import (
+    Command,
+    Observation,
+    RobotState,
+    compute_observation,
+    update_history,
+)
 from bodyplan.errors import BodyplanError
 
 _SCALED = ("joints", "feet", "general")
@@ -41,7 +47,7 @@ def scaled(
     )
     wanted = np.tile(command, (len(led), 1)) if command and not log.has("command") else None
     wanted = log.frames("command", frames) if wanted is None else wanted
-    return observe(log.robot, state, led, timers, wanted)
+    return compute_observation(log.robot, state, led, timers, wanted)
 
 
 def _as_given(log: RobotLog, frames: FrameRows) -> Observation:
@@ -69,7 +75,7 @@ def _as_given(log: RobotLog, frames: FrameRows) -> Observation:
     return Observation(*(part.astype(np.float32) for part in seen))
 
 
-def _state(log: RobotLog, frames: FrameRows) -> State:
+def _state(log: RobotLog, frames: FrameRows) -> RobotState:
     robot, count = log.robot, len(frames.rows)
     orientation = _orientation(log, frames) if log.has("orientation") else None
     positions = log.frames("joint_positions", frames)
@@ -81,7 +87,7 @@ def _state(log: RobotLog, frames: FrameRows) -> State:
     contacts = np.zeros((count, robot.num_feet), bool)
     if robot.senses_feet or log.has("foot_contacts"):
         contacts = log.frames("foot_contacts", frames) > log.quantity("foot_contacts").threshold
-    state = State(
+    state = RobotState(
         height=_height(log, frames),
         gravity=_gravity(log, frames, orientation),
         linear_velocity=_velocity(log, "linear_velocity", frames, orientation),
@@ -109,7 +115,7 @@ def _gravity(
     if log.has("gravity"):
         down = _unit(log, "gravity", log.frames("gravity", frames), frames)
     elif orientation is not None:
-        down = gravity_in_trunk_frame(orientation)
+        down = projected_gravity(orientation)
     else:
         raise BodyplanError(
             f"the mapping gives neither gravity nor orientation of {log.robot.name}; add one, see "
@@ -151,7 +157,7 @@ def _velocity(
             f'the mapping gives {name} of {log.robot.name} with frame = "world", which needs the '
             "orientation; add it."
         )
-    return into_trunk_frame(velocity, orientation)
+    return world_to_trunk(velocity, orientation)
 
 
 def _height(log: RobotLog, frames: FrameRows) -> Float[np.ndarray, "frames"]:
@@ -162,7 +168,7 @@ def _height(log: RobotLog, frames: FrameRows) -> Float[np.ndarray, "frames"]:
 
 
 def _timers(
-    state: State, led: Float[np.ndarray, "frames J"], first: Bool[np.ndarray, "frames"]
+    state: RobotState, led: Float[np.ndarray, "frames J"], first: Bool[np.ndarray, "frames"]
 ) -> Float[np.ndarray, "frames F"]:
     """Seconds since each foot's last contact, as observed: from contacts up to the frame before.
 
@@ -173,6 +179,6 @@ def _timers(
     lengths = np.diff(np.append(starts, len(first)))
     for place in range(2, int(lengths.max(initial=0))):
         rows = starts[lengths > place] + place
-        before = State(*(part[rows - 1] for part in state))
-        timers[rows] = remember(before, led[rows - 1], timers[rows - 1]).foot_timers
+        before = RobotState(*(part[rows - 1] for part in state))
+        timers[rows] = update_history(before, led[rows - 1], timers[rows - 1]).foot_timers
     return timers

@@ -11,7 +11,7 @@ from bodyplan.datasets.episodes import Episodes
 from bodyplan.datasets.io.episode_boundaries import FrameRows
 from bodyplan.datasets.io.mapping_file import RobotLogs
 from bodyplan.datasets.io.robot_log import RobotLog
-from bodyplan.envs.walking_task import State
+from bodyplan.envs.walking_task import RobotState
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.task_config import CONTROL_STEP
@@ -38,7 +38,7 @@ _REWARD = 1.01
 """Of what a step can earn; more is noted."""
 
 
-def require_plausible(log: RobotLog, state: State, frames: FrameRows) -> None:
+def require_plausible(log: RobotLog, state: RobotState, frames: FrameRows) -> None:
     """Refuses what no log of the robot can hold.
 
     Raises:
@@ -93,7 +93,9 @@ def _episodes(frames: FrameRows) -> Int[np.ndarray, "frames"]:
     return np.cumsum(frames.first | repeated)
 
 
-def _require_joints_move(log: RobotLog, state: State, episode: Int[np.ndarray, "frames"]) -> None:
+def _require_joints_move(
+    log: RobotLog, state: RobotState, episode: Int[np.ndarray, "frames"]
+) -> None:
     velocities = state.joint_velocities
     clipped = np.abs(np.abs(velocities) - log.robot.max_velocity) < _CLIPPED
     changes, told = _changes(state.joint_positions, velocities, episode, clipped)
@@ -105,7 +107,9 @@ def _require_joints_move(log: RobotLog, state: State, episode: Int[np.ndarray, "
         )
 
 
-def _require_gravity_turns(log: RobotLog, state: State, episode: Int[np.ndarray, "frames"]) -> None:
+def _require_gravity_turns(
+    log: RobotLog, state: RobotState, episode: Int[np.ndarray, "frames"]
+) -> None:
     turning = np.cross(state.gravity, state.angular_velocity)
     changes, told = _changes(state.gravity, turning, episode, np.zeros(turning.shape, bool))
     wrong = _disagreement(changes, told, _TURN_MOTION, _TURN_CORRELATION)

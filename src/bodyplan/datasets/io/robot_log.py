@@ -9,7 +9,7 @@ from bodyplan.datasets.io.array_files import ArrayFile, require
 from bodyplan.datasets.io.episode_boundaries import EndRule, EpisodeEnds, FrameRows
 from bodyplan.datasets.io.mapping_file import RobotLogs
 from bodyplan.datasets.io.quantities import QUANTITIES, Quantity
-from bodyplan.envs.observation_layouts import flat_space
+from bodyplan.envs.observation_layouts import flat_observation_space
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.validation.problem import did_you_mean, name_list
@@ -220,7 +220,7 @@ class RobotLog:
     def _width(self, name: str) -> int:
         joints, feet = self.robot.num_joints, self.robot.num_feet
         named = {"J": joints, "J3": 3 * joints, "F": feet, "F2": 2 * feet}
-        named["flat"] = flat_space(joints, feet).shape[0]
+        named["flat"] = flat_observation_space(joints, feet).shape[0]
         width = QUANTITIES[name].width
         return named[width] if width in named else int(width)
 
