@@ -50,7 +50,7 @@ from scipy import stats
 
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.episodes import Episodes
-from bodyplan.envs.walking_task import POLICY_GENERAL, Observation
+from bodyplan.envs.walking_task import Observation
 from bodyplan.evaluate.evaluation import Trial, evaluate
 from bodyplan.learn.algorithms.algorithm import Algorithm
 from bodyplan.learn.algorithms.bc import BC
@@ -62,6 +62,7 @@ from bodyplan.learn.learner import Learner
 from bodyplan.learn.networks.mlp import FlatSizes
 from bodyplan.learn.policy import Policy
 from bodyplan.robots.descriptors import RobotDescriptor
+from bodyplan.robots.feature_sizes import POLICY_GENERAL
 
 say = partial(outcome.say, "against_d3rlpy")
 

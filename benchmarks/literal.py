@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from bodyplan.envs.walking_task import POLICY_GENERAL, Observation
+from bodyplan.envs.walking_task import Observation
 from bodyplan.learn.algorithms.algorithm import Algorithm
 from bodyplan.learn.algorithms.awac import AWAC
 from bodyplan.learn.algorithms.bc import BC
@@ -40,6 +40,7 @@ from bodyplan.learn.networks.urma_heads import (
     URMAValue,
 )
 from bodyplan.robots.descriptors import RobotDescriptor
+from bodyplan.robots.feature_sizes import POLICY_GENERAL
 
 SLOTS = (24, 6)
 """Joints and feet that every robot is padded to: those of the largest."""

@@ -29,6 +29,7 @@ from bodyplan.envs.walking_task import Command, parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.locking import writer_lock
 from bodyplan.progress import OnProgress
+from bodyplan.robots.feature_sizes import policy_observation_size
 from bodyplan.robots.registry import model_paths, register_models
 from bodyplan.robots.robot import Robot
 from bodyplan.storage import read_json, sha256, write_json
@@ -222,7 +223,7 @@ def _home(robot: str, command: Command, folder: str | Path | None) -> str | Path
 
 def _experts(robot: Robot, command: Command, folder: str | Path | None) -> Snapshots:
     experts = Snapshots.load(robot.name, command, folder)
-    sizes = (robot.num_joints * 3 + robot.num_feet * 2 + 9, robot.num_joints)
+    sizes = (policy_observation_size(robot.num_joints, robot.num_feet), robot.num_joints)
     if experts.sizes != sizes:
         raise BodyplanError(
             f"{snapshot_path(robot.name, command, folder)} holds policies of (inputs, joints) "

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Int
 from bodyplan.datasets.format import REBUILD_HINT
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import RobotDescriptor
+from bodyplan.robots.feature_sizes import CONTEXT_SIZE, FOOT_DESCRIPTOR_SIZE, JOINT_DESCRIPTOR_SIZE
 from bodyplan.storage import atomic_write, read_archive
 
 
@@ -106,7 +107,8 @@ def read_sets(path: Path) -> RobotDescriptor:
     if [part.ndim for part in table] != [3, 3, 2] or len(counts) > 1 or counts == {0}:
         raise BodyplanError(
             f"{path} holds arrays {[list(part.shape) for part in table]} where descriptor sets "
-            f"[K, J, 23], [K, F, 10] and [K, 7] belong; {REBUILD_HINT}."
+            f"[K, J, {JOINT_DESCRIPTOR_SIZE}], [K, F, {FOOT_DESCRIPTOR_SIZE}] and "
+            f"[K, {CONTEXT_SIZE}] belong; {REBUILD_HINT}."
         )
     if any(part.dtype != np.float32 for part in table):
         raise BodyplanError(

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from bodyplan.envs.walking_task import POLICY_GENERAL, Command, Observation, command_name
+from bodyplan.envs.walking_task import Command, Observation, command_name
 from bodyplan.errors import BodyplanError
+from bodyplan.robots.feature_sizes import POLICY_GENERAL
 from bodyplan.storage import read_tensors, write_tensors
 
 PACKAGED_SNAPSHOTS = Path(__file__).parent / "snapshots"

@@ -25,6 +25,11 @@ from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
 from bodyplan.envs.environment import Environment, StepResult
 from bodyplan.envs.walking_task import Command, Observation
 from bodyplan.robots.descriptors import RobotDescriptor
+from bodyplan.robots.feature_sizes import (
+    FOOT_OBSERVATION_SIZE,
+    GENERAL_OBSERVATION_SIZE,
+    JOINT_OBSERVATION_SIZE,
+)
 from bodyplan.robots.robot import Robot
 
 RECORDING_PHYSICS = "reference"
@@ -127,7 +132,11 @@ class Recording:
 
     @classmethod
     def blank(cls, robot: Robot, steps: int) -> "Recording":
-        shapes = ((robot.num_joints, 3), (robot.num_feet, 2), (13,))
+        shapes = (
+            (robot.num_joints, JOINT_OBSERVATION_SIZE),
+            (robot.num_feet, FOOT_OBSERVATION_SIZE),
+            (GENERAL_OBSERVATION_SIZE,),
+        )
         joints, feet, general = (np.empty((steps, *shape), np.float32) for shape in shapes)
         return cls(
             RecordedFrames(joints, feet, general, np.empty(steps, np.int32)),

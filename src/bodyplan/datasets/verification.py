@@ -16,6 +16,14 @@ from bodyplan.datasets.format import (
     STEP_ARRAYS,
     card_checksum,
 )
+from bodyplan.robots.feature_sizes import (
+    COMMAND_COLUMNS,
+    CONTEXT_SIZE,
+    FOOT_DESCRIPTOR_SIZE,
+    GENERAL_OBSERVATION_SIZE,
+    GRAVITY_COLUMNS,
+    JOINT_DESCRIPTOR_SIZE,
+)
 
 PLAUSIBLE_ACTION = 20.0
 """Policy means stay within 10 and exploration adds a few standard deviations of at most 2."""
@@ -86,7 +94,11 @@ def descriptor_faults(folder: Path, episodes: Episodes) -> list[str]:
     joints, feet, context = episodes.descriptors
     ids, count = episodes.descriptor_ids, len(context)
     shapes = [list(part.shape[1:]) for part in (joints, feet, context)]
-    expected = [[episodes.joints.shape[1], 23], [episodes.feet.shape[1], 10], [7]]
+    expected = [
+        [episodes.joints.shape[1], JOINT_DESCRIPTOR_SIZE],
+        [episodes.feet.shape[1], FOOT_DESCRIPTOR_SIZE],
+        [CONTEXT_SIZE],
+    ]
     if shapes != expected:
         return [f"{folder / DESCRIPTORS} holds sets of {shapes}, not {expected}; {REBUILD_HINT}."]
     if any(_wild(part).any() for part in episodes.descriptors):
@@ -111,8 +123,10 @@ def _layout_faults(folder: Path, episodes: Episodes) -> list[str]:
                 f"{folder / name}.npy holds {array.dtype} {list(array.shape)}, not {wanted[0]} of "
                 f"{wanted[1]} dimensions; {REBUILD_HINT}."
             )
-    if not found and episodes.general.shape[1] != 13:
-        found.append(f"{folder / 'general.npy'} has not 13 columns; {REBUILD_HINT}.")
+    if not found and episodes.general.shape[1] != GENERAL_OBSERVATION_SIZE:
+        found.append(
+            f"{folder / 'general.npy'} has not {GENERAL_OBSERVATION_SIZE} columns; {REBUILD_HINT}."
+        )
     return found
 
 
@@ -149,10 +163,10 @@ def _summary_faults(folder: Path, episodes: Episodes, entry: Mapping[str, Any]) 
 def _bound_faults(folder: Path, episodes: Episodes, card: Mapping[str, Any]) -> list[str]:
     """Bounds that hold whatever the policy: the task clips, and its reward is not negative."""
     unit, disturbances = 1.0 + 1e-5, card.get("conditions", {})
-    limits = np.full(13, unit)
-    limits[6:9] = np.inf  # the command has a check of its own
+    limits = np.full(GENERAL_OBSERVATION_SIZE, unit)
+    limits[COMMAND_COLUMNS] = np.inf  # the command has a check of its own
     if disturbances.get("noise"):
-        limits[9:12] = GRAVITY_LIMIT
+        limits[GRAVITY_COLUMNS] = GRAVITY_LIMIT
     beyond = {  # false of NaN, which has its own sentence
         "feet": lambda x: np.abs(x) > unit,
         "general": lambda x: np.abs(x) > limits,
@@ -167,8 +181,12 @@ def _bound_faults(folder: Path, episodes: Episodes, card: Mapping[str, Any]) -> 
     if disturbances.get("commands"):
         return found  # each episode may have commands of its own
     command = card.get("command")
-    wanted = np.asarray(command, np.float32) if command is not None else episodes.general[0, 6:9]
-    if _any(lambda x: x[:, 6:9] != wanted, episodes.general):
+    wanted = (
+        np.asarray(command, np.float32)
+        if command is not None
+        else episodes.general[0, COMMAND_COLUMNS]
+    )
+    if _any(lambda x: x[:, COMMAND_COLUMNS] != wanted, episodes.general):
         found.append(
             f"{folder / 'general.npy'} holds another command than the card; {REBUILD_HINT}."
         )

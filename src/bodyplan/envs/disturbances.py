@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from bodyplan.envs.walking_task import VELOCITY_SCALE, Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import ANGLE_SCALE
+from bodyplan.robots.feature_sizes import ANGULAR_VELOCITY_COLUMNS, GRAVITY_COLUMNS
 from bodyplan.robots.randomisation_ranges import RandomisationRanges
 
 _SET = 0.5  # share of pushes that replace the trunk's velocity
@@ -88,9 +89,11 @@ def apply_sensor_noise(
         count = joints.shape[:2]
         joints[..., 0] += noise(ranges.joint_position_noise / ANGLE_SCALE, count)
         joints[..., 1] += noise(ranges.joint_velocity_noise / VELOCITY_SCALE, count)
-        rates = general[:, 3:6] + noise(ranges.angular_velocity_noise / 50.0, (len(general), 3))
-        general[:, 3:6] = np.clip(rates, -1.0, 1.0)
-        general[:, 9:12] += noise(ranges.gravity_noise, (len(general), 3))
+        rates = general[:, ANGULAR_VELOCITY_COLUMNS] + noise(
+            ranges.angular_velocity_noise / 50.0, (len(general), 3)
+        )
+        general[:, ANGULAR_VELOCITY_COLUMNS] = np.clip(rates, -1.0, 1.0)
+        general[:, GRAVITY_COLUMNS] += noise(ranges.gravity_noise, (len(general), 3))
     if disturbances.dropout:
         joints[_missing(rng, ranges.dropout, joints.shape[:2])] = 0.0
         feet[_missing(rng, ranges.dropout, feet.shape[:2])] = -1.0

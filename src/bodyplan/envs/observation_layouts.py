@@ -14,6 +14,15 @@ from jaxtyping import Float32
 from bodyplan.envs.walking_task import Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import RobotDescriptor
+from bodyplan.robots.feature_sizes import (
+    COMMAND_COLUMNS,
+    FOOT_OBSERVATION_SIZE,
+    GENERAL_OBSERVATION_SIZE,
+    GRAVITY_COLUMNS,
+    JOINT_OBSERVATION_SIZE,
+    flat_observation_size,
+    local_observation_size,
+)
 from bodyplan.robots.robot import Robot
 
 ObservationArrays = Float32[np.ndarray, "N D"] | dict[str, np.ndarray]
@@ -66,13 +75,14 @@ def unflatten_observation(
     Raises:
         ValueError: the vectors are not those of a body with these counts.
     """
-    feet = 3 * num_joints
-    general = feet + 2 * num_feet
-    if flat.ndim != 2 or flat.shape[1] != general + 13:
-        raise ValueError(f"flat observations of shape {list(flat.shape)}, not [N, {general + 13}]")
+    feet = JOINT_OBSERVATION_SIZE * num_joints
+    general = local_observation_size(num_joints, num_feet)
+    size = flat_observation_size(num_joints, num_feet)
+    if flat.ndim != 2 or flat.shape[1] != size:
+        raise ValueError(f"flat observations of shape {list(flat.shape)}, not [N, {size}]")
     return Observation(
-        flat[:, :feet].reshape(-1, num_joints, 3),
-        flat[:, feet:general].reshape(-1, num_feet, 2),
+        flat[:, :feet].reshape(-1, num_joints, JOINT_OBSERVATION_SIZE),
+        flat[:, feet:general].reshape(-1, num_feet, FOOT_OBSERVATION_SIZE),
         flat[:, general:],
     )
 
@@ -123,9 +133,10 @@ def _extremes(robot: Robot, sign: float) -> tuple[RobotDescriptor, Observation]:
 
 def _limits(num_joints: int, num_feet: int, sign: float) -> Observation:
     free, clipped = np.float32(sign * np.inf), np.float32(sign)
-    general = [clipped] * 6 + [free] * 6 + [clipped]  # velocities, command and gravity, height
+    general = np.full((1, GENERAL_OBSERVATION_SIZE), clipped)
+    general[:, COMMAND_COLUMNS] = general[:, GRAVITY_COLUMNS] = free
     return Observation(
-        joints=np.full((1, num_joints, 3), free),
-        feet=np.full((1, num_feet, 2), clipped),
-        general=np.array([general], np.float32),
+        joints=np.full((1, num_joints, JOINT_OBSERVATION_SIZE), free),
+        feet=np.full((1, num_feet, FOOT_OBSERVATION_SIZE), clipped),
+        general=general,
     )

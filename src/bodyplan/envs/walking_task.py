@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float
 from bodyplan.envs.rotations import projected_gravity, roll_pitch_from_gravity, world_to_trunk
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import ANGLE_SCALE
+from bodyplan.robots.feature_sizes import FOOT_OBSERVATION_SIZE
 from bodyplan.robots.model_parameters import ModelParameters
 from bodyplan.robots.task_config import CONTROL_STEP
 
@@ -35,9 +36,6 @@ AIR_TIME_TARGET = 0.5
 """Seconds."""
 SOFT_RANGE = 0.9
 """Share of the joint range, about its middle, that is free of penalty."""
-
-POLICY_GENERAL = slice(3, 12)
-"""The part of `Observation.general` a policy sees: no linear velocity, no height."""
 
 REWARD_TERMS = (
     "tracking_xy",
@@ -182,7 +180,7 @@ def compute_observation(
         timers = np.clip(foot_timers / 2.5 - 1.0, -1.0, 1.0)
         feet = np.stack([contact, timers], axis=-1)
     else:
-        feet = np.full((*foot_timers.shape, 2), -1.0)
+        feet = np.full((*foot_timers.shape, FOOT_OBSERVATION_SIZE), -1.0)
     general = np.concatenate(
         [
             np.clip(state.linear_velocity / 10.0, -1.0, 1.0),

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from bodyplan.datasets.policy_snapshots import ACTION_MEAN_LIMIT
 from bodyplan.envs.walking_task import VELOCITY_SCALE
 from bodyplan.robots.descriptors import ANGLE_SCALE
+from bodyplan.robots.feature_sizes import JOINT_OBSERVATION_SIZE
 from bodyplan.robots.nominal_pose import balancing_torques
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.symmetry import evened, mirror_joints
@@ -51,9 +52,11 @@ def action_prior(robot: Robot, senses: int) -> ActionPrior | None:
     if wants.stiffness == 1.0 and wants.damping == 1.0 and not wants.balanced:
         return None
     weight, each = np.zeros((joints, senses), np.float32), np.arange(joints)
-    weight[each, 3 * each] = -(wants.stiffness - 1.0) * ANGLE_SCALE / robot.action_scale
+    weight[each, JOINT_OBSERVATION_SIZE * each] = (
+        -(wants.stiffness - 1.0) * ANGLE_SCALE / robot.action_scale
+    )
     brake = (wants.damping - 1.0) * robot.kd / (robot.kp * robot.action_scale)
-    weight[each, 3 * each + 1] = -brake * VELOCITY_SCALE
+    weight[each, JOINT_OBSERVATION_SIZE * each + 1] = -brake * VELOCITY_SCALE
     bias = _balance(robot) if wants.balanced else np.zeros(joints)
     return ActionPrior(weight, bias.astype(np.float32))
 

@@ -6,6 +6,7 @@ from jaxtyping import Float
 from bodyplan.datasets.policy_snapshots import policy_input
 from bodyplan.envs.walking_task import Observation
 from bodyplan.experts.ppo_networks import MirrorMaps
+from bodyplan.robots.feature_sizes import HEIGHT_COLUMN, LINEAR_VELOCITY_COLUMNS
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.symmetry import AXIAL, POLAR, MirrorMap, mirror_feet, mirror_joints
 
@@ -14,7 +15,10 @@ def critic_input(
     observation: Observation, help: Float[np.ndarray, "N"] | None = None
 ) -> Float[np.ndarray, "N P"]:
     """What the critic sees, flat: everything, and how much its robot is helped where it may be."""
-    hidden = [observation.general[:, :3], observation.general[:, 12:]]
+    hidden = [
+        observation.general[:, LINEAR_VELOCITY_COLUMNS],
+        observation.general[:, HEIGHT_COLUMN:],
+    ]
     if help is not None:
         hidden.append(help[:, None].astype(np.float32))
     return np.concatenate([policy_input(observation), *hidden], axis=1)

@@ -11,22 +11,24 @@ import numpy as np
 from jaxtyping import Float
 
 from bodyplan.grouping.body_graph import BodyGraph
+from bodyplan.robots.feature_sizes import CONTEXT_SIZE, FOOT_DESCRIPTOR_SIZE, JOINT_DESCRIPTOR_SIZE
 
 Table = Float[np.ndarray, "_ 23"]
 """Torso, joints, feet of one robot."""
 
-SHARED = 7
-"""Numbers at the end of every descriptor that tell of the whole robot."""
+PADDING = JOINT_DESCRIPTOR_SIZE - FOOT_DESCRIPTOR_SIZE
+"""Numbers that a joint has more than a foot."""
 
 
 def behind(feet: Float[np.ndarray, "F 10"]) -> Float[np.ndarray, "F 23"]:
     """Zeros behind the foot's own numbers."""
-    return np.pad(feet, ((0, 0), (0, 13)))
+    return np.pad(feet, ((0, 0), (0, PADDING)))
 
 
 def matched(feet: Float[np.ndarray, "F 10"]) -> Float[np.ndarray, "F 23"]:
     """Place and robot where joints have theirs, zeros between."""
-    return np.hstack([feet[:, :-SHARED], np.zeros((len(feet), 13)), feet[:, -SHARED:]])
+    place, context = feet[:, :-CONTEXT_SIZE], feet[:, -CONTEXT_SIZE:]
+    return np.hstack([place, np.zeros((len(feet), PADDING)), context])
 
 
 def over_nodes(tables: Sequence[Table], feet: Sequence[int]) -> list[Table]:

@@ -11,6 +11,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Float, Int
 
+from bodyplan.robots.feature_sizes import CONTEXT_SIZE
 from bodyplan.robots.model_parameters import ModelParameters
 from bodyplan.robots.task_config import Foot
 
@@ -119,7 +120,7 @@ def _places(
 
 
 def _repeated(context: Float[np.ndarray, "... 7"], count: int) -> Float[np.ndarray, "... count 7"]:
-    return np.broadcast_to(context[..., None, :], (*context.shape[:-1], count, 7))
+    return np.broadcast_to(context[..., None, :], (*context.shape[:-1], count, CONTEXT_SIZE))
 
 
 def _foot_points(robot: "DescribedRobot", data: mujoco.MjData) -> Float[np.ndarray, "F 3"]:

@@ -27,6 +27,7 @@ from bodyplan.envs.walking_task import Command, Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.progress import OnProgress
 from bodyplan.robots.descriptors import RobotDescriptor
+from bodyplan.robots.feature_sizes import COMMAND_COLUMNS
 from bodyplan.robots.registry import model_paths
 from bodyplan.robots.robot import Robot
 
@@ -175,6 +176,6 @@ def _join(robot: Robot, pieces: list[_Piece]) -> Episodes:
 
 
 def _commands(episodes: Episodes) -> Counter[Command]:
-    found, counts = np.unique(episodes.general[:, 6:9], axis=0, return_counts=True)
+    found, counts = np.unique(episodes.general[:, COMMAND_COLUMNS], axis=0, return_counts=True)
     pairs = zip(found.tolist(), counts.tolist(), strict=True)
     return Counter({(vx, vy, wz): count for (vx, vy, wz), count in pairs})

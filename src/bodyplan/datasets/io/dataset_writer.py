@@ -16,6 +16,11 @@ from bodyplan.envs.walking_task import Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.locking import writer_lock
 from bodyplan.robots.descriptors import RobotDescriptor
+from bodyplan.robots.feature_sizes import (
+    FOOT_OBSERVATION_SIZE,
+    GENERAL_OBSERVATION_SIZE,
+    JOINT_OBSERVATION_SIZE,
+)
 from bodyplan.storage import atomic_folder, read_array, write_array
 
 MOST_SETS = 100_000
@@ -66,9 +71,9 @@ class EpisodeWriter:
         folder.mkdir()
         self._folder = folder
         rows: dict[str, tuple[tuple[int, ...], type]] = {
-            "joints": ((joints, 3), np.float32),
-            "feet": ((feet, 2), np.float32),
-            "general": ((13,), np.float32),
+            "joints": ((joints, JOINT_OBSERVATION_SIZE), np.float32),
+            "feet": ((feet, FOOT_OBSERVATION_SIZE), np.float32),
+            "general": ((GENERAL_OBSERVATION_SIZE,), np.float32),
             "actions": ((joints,), np.float32),
             "rewards": ((), np.float32),
             "terminated": ((), np.bool_),

@@ -22,6 +22,12 @@ from bodyplan.datasets.episodes import Episodes
 from bodyplan.envs import gymnasium_registration
 from bodyplan.envs.walking_task import Command, command_name, parse_command
 from bodyplan.errors import BodyplanError
+from bodyplan.robots.feature_sizes import (
+    COMMAND_COLUMNS,
+    JOINT_OBSERVATION_SIZE,
+    flat_observation_size,
+    local_observation_size,
+)
 from bodyplan.robots.robot import Robot
 from bodyplan.storage import read_json
 
@@ -187,12 +193,13 @@ def environment_spec(robot: str, episodes: Episodes, card: Mapping[str, Any]) ->
 def minari_description(robot: str, episodes: Episodes, card: Mapping[str, Any]) -> str:
     """What the numbers of an observation are, for readers that do not know bodyplan."""
     joints, feet = episodes.joints.shape[1], episodes.feet.shape[1]
-    general = 3 * joints + 2 * feet
+    first_foot, general = JOINT_OBSERVATION_SIZE * joints, local_observation_size(joints, feet)
+    size = flat_observation_size(joints, feet)
     return (
         f"Logged walking of {robot}, recipe {card.get('recipe')}, command "
-        f"{_command_name(episodes, card)}. An observation is {general + 13} float32: for each of "
+        f"{_command_name(episodes, card)}. An observation is {size} float32: for each of "
         f"{joints} joints position from nominal / 4.6 rad, velocity / 35 rad/s and last action / "
-        f"10; from {3 * joints} for each of {feet} feet contact (1 or -1) and time since the last "
+        f"10; from {first_foot} for each of {feet} feet contact (1 or -1) and time since the last "
         f"contact / 2.5 s - 1; from {general} the trunk's linear velocity / 10 m/s, angular "
         "velocity / 50 rad/s, the command, gravity as a unit vector (3 each) and the height. An "
         "action is one number a joint: target = nominal + action_scale * action. descriptors.npz "
@@ -203,7 +210,7 @@ def minari_description(robot: str, episodes: Episodes, card: Mapping[str, Any]) 
 
 def _command(episodes: Episodes, card: Mapping[str, Any]) -> Command:
     given = card.get("command")
-    return parse_command(episodes.general[0, 6:9].tolist() if given is None else given)
+    return parse_command(episodes.general[0, COMMAND_COLUMNS].tolist() if given is None else given)
 
 
 def _command_name(episodes: Episodes, card: Mapping[str, Any]) -> str:

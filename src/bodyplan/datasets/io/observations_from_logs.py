@@ -16,6 +16,12 @@ from bodyplan.envs.walking_task import (
     update_history,
 )
 from bodyplan.errors import BodyplanError
+from bodyplan.robots.feature_sizes import (
+    COMMAND_COLUMNS,
+    FOOT_OBSERVATION_SIZE,
+    GRAVITY_COLUMNS,
+    JOINT_OBSERVATION_SIZE,
+)
 
 _SCALED = ("joints", "feet", "general")
 _MAX_ANGLE = 4.0 * np.pi
@@ -62,9 +68,14 @@ def _as_given(log: RobotLog, frames: FrameRows) -> Observation:
     else:
         joints, feet, general = (log.frames(name, frames) for name in _SCALED)
         seen = Observation(
-            joints.reshape(len(joints), -1, 3), feet.reshape(len(feet), -1, 2), general
+            joints.reshape(len(joints), -1, JOINT_OBSERVATION_SIZE),
+            feet.reshape(len(feet), -1, FOOT_OBSERVATION_SIZE),
+            general,
         )
-    clipped = (seen.feet.reshape(len(seen.feet), -1), seen.general[:, [0, 1, 2, 3, 4, 5, 12]])
+    clipped = (
+        seen.feet.reshape(len(seen.feet), -1),
+        np.delete(seen.general, np.r_[COMMAND_COLUMNS, GRAVITY_COLUMNS], axis=1),
+    )
     for part in clipped:
         if (np.abs(part) > 1.0 + 1e-5).any():
             row = int(frames.rows[np.argmax((np.abs(part) > 1.0 + 1e-5).any(axis=1))])

@@ -24,11 +24,12 @@ from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.format import write_card
 from bodyplan.datasets.io.array_files import ArrayFile, StoredArray, open_arrays, require
 from bodyplan.datasets.io.dataset_writer import new_folder
-from bodyplan.datasets.io.paper_release_robot import Slot, Stretch, paper_layout_size
+from bodyplan.datasets.io.paper_release_robot import Slot, Stretch
 from bodyplan.envs.disturbances import Disturbances
 from bodyplan.envs.walking_task import Command, command_name, parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.progress import OnProgress
+from bodyplan.robots.feature_sizes import paper_observation_size
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.validation.problem import did_you_mean
 
@@ -218,7 +219,7 @@ def _check_widths(arrays: _Arrays, found: Sequence[Slot]) -> None:
     for slot in found:
         robot = slot.robot
         for array, need in (
-            (arrays.observations, paper_layout_size(robot.num_joints, robot.num_feet)),
+            (arrays.observations, paper_observation_size(robot.num_joints, robot.num_feet)),
             (arrays.actions, robot.num_joints),
         ):
             if array.shape[2] < need:

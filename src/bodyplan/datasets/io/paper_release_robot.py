@@ -12,6 +12,21 @@ from bodyplan.datasets.io.dataset_writer import EpisodeWriter
 from bodyplan.envs.walking_task import Command, Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import ANGLE_SCALE, RobotDescriptor
+from bodyplan.robots.feature_sizes import (
+    AXIS_COLUMNS,
+    CHILDREN_COLUMN,
+    COMMAND_COLUMNS,
+    CONTEXT_SIZE,
+    FOOT_DESCRIPTOR_SIZE,
+    FOOT_OBSERVATION_SIZE,
+    GENERAL_OBSERVATION_SIZE,
+    JOINT_DESCRIPTOR_SIZE,
+    JOINT_OBSERVATION_SIZE,
+    MASS_COLUMN,
+    NOMINAL_COLUMN,
+    RANGE_COLUMNS,
+    paper_observation_size,
+)
 from bodyplan.robots.robot import Robot
 
 _MAX_ANGLE = 0.15
@@ -53,7 +68,7 @@ class Slot:
         self.commands: Counter[Command] = Counter()
         self.episodes = EpisodeWriter(folder / robot.name, robot.num_joints, robot.num_feet)
         self._index, self._place = index, place
-        self._size = paper_layout_size(robot.num_joints, robot.num_feet)
+        self._size = paper_observation_size(robot.num_joints, robot.num_feet)
         self._is_first = True  # whether the next row begins an episode
         self._cut, self._given_up = 0, 0
 
@@ -135,7 +150,7 @@ class Slot:
             self._check_bodies(fresh, int(rows[0]))
 
     def _count_commands(self, sensed: Observation) -> None:
-        found, counts = np.unique(sensed.general[:, 6:9], axis=0, return_counts=True)
+        found, counts = np.unique(sensed.general[:, COMMAND_COLUMNS], axis=0, return_counts=True)
         for (vx, vy, wz), count in zip(found.tolist(), counts.tolist(), strict=True):
             self.commands[vx, vy, wz] += count
 
@@ -178,8 +193,8 @@ class Slot:
 def _misplaced(sets: RobotDescriptor) -> str:
     """What shows that the layout is another: all parts of a set end in the same seven numbers."""
     context = sets.context[:, None]
-    if np.allclose(sets.joints[..., 16:], context, atol=1e-5) and np.allclose(
-        sets.feet[..., 3:], context, atol=1e-5
+    if np.allclose(sets.joints[..., -CONTEXT_SIZE:], context, atol=1e-5) and np.allclose(
+        sets.feet[..., -CONTEXT_SIZE:], context, atol=1e-5
     ):
         return ""
     return "gains, mass and size are not the same for joints, feet and the whole"
@@ -188,40 +203,38 @@ def _misplaced(sets: RobotDescriptor) -> str:
 def _foreign(sets: RobotDescriptor, robot: Robot) -> str:
     """What shows that sets are of another robot; only what randomisation leaves nearly alone."""
     own = robot.descriptor
-    # Of a joint's description: nominal position (7) and the ends of its range (14, 15).
-    far = ANGLE_SCALE * np.abs(sets.joints - own.joints)[..., [7, 14, 15]]
+    far = ANGLE_SCALE * np.abs(sets.joints - own.joints)[..., np.r_[NOMINAL_COLUMN, RANGE_COLUMNS]]
     if far.max() > _MAX_ANGLE:
         joint = robot.joints[int(far.max(axis=(0, 2)).argmax())]
         return f"nominal position or range of its joint '{joint}' is {far.max():.2f} rad off"
-    # Axis (3 to 5) and joints hanging below (6).
-    if np.abs(sets.joints[..., 3:6] - own.joints[:, 3:6]).max() > _MAX_AXIS:
+    if np.abs(sets.joints[..., AXIS_COLUMNS] - own.joints[:, AXIS_COLUMNS]).max() > _MAX_AXIS:
         return "joint axes point elsewhere"
-    if (sets.joints[..., 6] != own.joints[:, 6]).any():
+    if (sets.joints[..., CHILDREN_COLUMN] != own.joints[:, CHILDREN_COLUMN]).any():
         return "other numbers of joints hang below its joints"
-    share = (sets.context[:, 3] + 1.0) / (own.context[3] + 1.0)
+    share = (sets.context[:, MASS_COLUMN] + 1.0) / (own.context[MASS_COLUMN] + 1.0)
     if np.abs(share - 1.0).max() > _MAX_MASS:
         return f"its mass is {share[0] * robot.mass:.1f} kg, not about {robot.mass:.1f} kg"
     return ""
-
-
-JOINT, FOOT, GENERAL, CONTEXT = 23, 10, 13, 7
-"""Sizes: a joint's description, a foot's, what is sensed of the whole, and its description."""
-_JOINT_STATE, _FOOT_STATE = 3, 2
-
-
-def paper_layout_size(joints: int, feet: int) -> int:
-    """Numbers in the `paper` layout, before its padding."""
-    return (JOINT + _JOINT_STATE) * joints + (FOOT + _FOOT_STATE) * feet + GENERAL + CONTEXT
 
 
 def split_paper_layout(
     vectors: Float[np.ndarray, "N D"], joints: int, feet: int
 ) -> tuple[RobotDescriptor, Observation]:
     """The descriptors and observations of N vectors in the `paper` layout without padding."""
-    first = (JOINT + _JOINT_STATE) * joints
-    second = first + (FOOT + _FOOT_STATE) * feet
-    legs = vectors[:, :first].reshape(-1, joints, JOINT + _JOINT_STATE)
-    soles = vectors[:, first:second].reshape(-1, feet, FOOT + _FOOT_STATE)
+    joint_width = JOINT_DESCRIPTOR_SIZE + JOINT_OBSERVATION_SIZE
+    foot_width = FOOT_DESCRIPTOR_SIZE + FOOT_OBSERVATION_SIZE
+    first = joint_width * joints
+    second = first + foot_width * feet
+    legs = vectors[:, :first].reshape(-1, joints, joint_width)
+    soles = vectors[:, first:second].reshape(-1, feet, foot_width)
     whole = vectors[:, second:]
-    described = RobotDescriptor(legs[..., :JOINT], soles[..., :FOOT], whole[:, GENERAL:])
-    return described, Observation(legs[..., JOINT:], soles[..., FOOT:], whole[:, :GENERAL])
+    described = RobotDescriptor(
+        legs[..., :JOINT_DESCRIPTOR_SIZE],
+        soles[..., :FOOT_DESCRIPTOR_SIZE],
+        whole[:, GENERAL_OBSERVATION_SIZE:],
+    )
+    return described, Observation(
+        legs[..., JOINT_DESCRIPTOR_SIZE:],
+        soles[..., FOOT_DESCRIPTOR_SIZE:],
+        whole[:, :GENERAL_OBSERVATION_SIZE],
+    )

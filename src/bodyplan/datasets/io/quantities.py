@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bodyplan.errors import BodyplanError
+from bodyplan.robots.feature_sizes import GENERAL_OBSERVATION_SIZE
 from bodyplan.robots.validation.problem import did_you_mean
 
 _ANGLE = {"rad": 1.0, "deg": np.pi / 180.0}
@@ -51,7 +52,7 @@ QUANTITIES: Mapping[str, Kind] = {
     "observations": Kind("flat"),
     "joints": Kind("J3"),
     "feet": Kind("F2"),
-    "general": Kind("13"),
+    "general": Kind(str(GENERAL_OBSERVATION_SIZE)),
     "actions": Kind("J", _ANGLE, (*_ANY, "kind")),
     "rewards": Kind("1", keys=(*_ANY, "least")),
     "terminated": Kind("1", keys=_ANY),

@@ -9,8 +9,13 @@ from bodyplan.datasets.io.array_files import ArrayFile, require
 from bodyplan.datasets.io.episode_boundaries import EndRule, EpisodeEnds, FrameRows
 from bodyplan.datasets.io.mapping_file import RobotLogs
 from bodyplan.datasets.io.quantities import QUANTITIES, Quantity
-from bodyplan.envs.observation_layouts import flat_observation_space
 from bodyplan.errors import BodyplanError
+from bodyplan.robots.feature_sizes import (
+    FOOT_OBSERVATION_SIZE,
+    JOINT_OBSERVATION_SIZE,
+    flat_observation_size,
+    local_observation_size,
+)
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.validation.problem import did_you_mean, name_list
 
@@ -211,16 +216,29 @@ class RobotLog:
         kind = QUANTITIES[name].width
         joints, feet = self._joint_order, self._foot_order
         if kind == "flat":
-            columns = _columns(joints, 3, 0), _columns(feet, 2, 3 * len(joints))
-            rest = np.arange(3 * len(joints) + 2 * len(feet), values.shape[1])
+            columns = (
+                _columns(joints, JOINT_OBSERVATION_SIZE, 0),
+                _columns(feet, FOOT_OBSERVATION_SIZE, JOINT_OBSERVATION_SIZE * len(joints)),
+            )
+            rest = np.arange(local_observation_size(len(joints), len(feet)), values.shape[1])
             return values[:, np.concatenate([*columns, rest])]
-        each = {"J": (joints, 1), "J3": (joints, 3), "F": (feet, 1), "F2": (feet, 2)}
+        each = {
+            "J": (joints, 1),
+            "J3": (joints, JOINT_OBSERVATION_SIZE),
+            "F": (feet, 1),
+            "F2": (feet, FOOT_OBSERVATION_SIZE),
+        }
         return values[:, _columns(*each[kind], 0)] if kind in each else values
 
     def _width(self, name: str) -> int:
         joints, feet = self.robot.num_joints, self.robot.num_feet
-        named = {"J": joints, "J3": 3 * joints, "F": feet, "F2": 2 * feet}
-        named["flat"] = flat_observation_space(joints, feet).shape[0]
+        named = {
+            "J": joints,
+            "J3": JOINT_OBSERVATION_SIZE * joints,
+            "F": feet,
+            "F2": FOOT_OBSERVATION_SIZE * feet,
+            "flat": flat_observation_size(joints, feet),
+        }
         width = QUANTITIES[name].width
         return named[width] if width in named else int(width)
 

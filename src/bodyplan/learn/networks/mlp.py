@@ -17,12 +17,17 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from bodyplan.envs.walking_task import POLICY_GENERAL, Observation
+from bodyplan.envs.walking_task import Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.networks.body_batch import Body
 from bodyplan.learn.networks.layers import Dense, elu, orthogonal
-from bodyplan.learn.networks.urma import FOOT_STATE, JOINT_STATE
-from bodyplan.learn.networks.urma_heads import GENERAL, MEAN_LIMIT, STD_RANGE
+from bodyplan.learn.networks.urma_heads import MEAN_LIMIT, STD_RANGE
+from bodyplan.robots.feature_sizes import (
+    GENERAL_OBSERVATION_SIZE,
+    POLICY_GENERAL,
+    POLICY_GENERAL_SIZE,
+    local_observation_size,
+)
 
 _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": jax.nn.relu,
@@ -51,7 +56,7 @@ class FlatSizes:
     @property
     def states(self) -> int:
         """How many numbers a row of joint and foot states has."""
-        return JOINT_STATE * self.joints + FOOT_STATE * self.feet
+        return local_observation_size(self.joints, self.feet)
 
 
 class Layers(eqx.Module):
@@ -86,7 +91,7 @@ class FlatPolicy(eqx.Module):
     sizes: FlatSizes = eqx.field(static=True)
 
     def __init__(self, rng: np.random.Generator, sizes: FlatSizes) -> None:
-        general = len(range(GENERAL)[POLICY_GENERAL])
+        general = POLICY_GENERAL_SIZE
         self.layers = Layers(rng, sizes, sizes.states + general, sizes.joints, gain=0.01)
         self.log_std = jnp.asarray(np.full(sizes.joints, np.log(sizes.spread), np.float32))
         self.sizes = sizes
@@ -123,7 +128,7 @@ class FlatValue(eqx.Module):
     sizes: FlatSizes = eqx.field(static=True)
 
     def __init__(self, rng: np.random.Generator, sizes: FlatSizes) -> None:
-        self.layers = Layers(rng, sizes, sizes.states + GENERAL, 1, gain=1.0)
+        self.layers = Layers(rng, sizes, sizes.states + GENERAL_OBSERVATION_SIZE, 1, gain=1.0)
         self.sizes = sizes
 
     def __call__(self, observation: Observation, body: Body) -> Float[Array, "batch"]:
@@ -146,7 +151,7 @@ class FlatTwinQ(eqx.Module):
     sizes: FlatSizes = eqx.field(static=True)
 
     def __init__(self, rng: np.random.Generator, sizes: FlatSizes) -> None:
-        inputs = sizes.states + GENERAL + sizes.joints
+        inputs = sizes.states + GENERAL_OBSERVATION_SIZE + sizes.joints
         twins = [Layers(rng, sizes, inputs, 1, gain=1.0) for _ in range(2)]
         self.twins = jax.tree.map(lambda *arrays: jnp.asarray(np.stack(arrays)), *twins)
         self.sizes = sizes

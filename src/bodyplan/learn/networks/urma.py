@@ -25,9 +25,14 @@ from bodyplan.learn.networks.body_batch import Body, BodyBatch, foot_rows, joint
 from bodyplan.learn.networks.layers import Dense, LayerNorm, elu, orthogonal, split
 from bodyplan.learn.networks.set_encoder import SetEncoder
 from bodyplan.robots.descriptors import RobotDescriptor
-
-JOINT_DESCRIPTION, FOOT_DESCRIPTION, CONTEXT = 23, 10, 7
-JOINT_STATE, FOOT_STATE = 3, 2
+from bodyplan.robots.feature_sizes import (
+    ACTION_SLOTS,
+    CONTEXT_SIZE,
+    FOOT_DESCRIPTOR_SIZE,
+    FOOT_OBSERVATION_SIZE,
+    JOINT_DESCRIPTOR_SIZE,
+    JOINT_OBSERVATION_SIZE,
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class NetworkSizes:
     joint's state, so that neither the joints' order nor a largest number of them matters."""
     action: int = 64
     """Width of Q's encoding of the slots (our choice: the paper gives none)."""
-    action_slots: int = 24
+    action_slots: int = ACTION_SLOTS
     """Joints of the largest robot; Q reads actions zero-padded to this."""
 
 
@@ -124,16 +129,16 @@ class Torso(eqx.Module):
         core: tuple[int, int, int],
         general: int,
         extra: int = 0,
-        joint_state: int = JOINT_STATE,
+        joint_state: int = JOINT_OBSERVATION_SIZE,
     ) -> None:
         """Fresh weights; `general` and `extra` are the widths of what follows joints and feet."""
         first, second, third = core
         gain = orthogonal(2**0.5)
-        joints = (JOINT_DESCRIPTION, joint_state, sizes.joint_channels, sizes.joint_width)
-        feet = (FOOT_DESCRIPTION, FOOT_STATE, sizes.foot_channels, sizes.foot_width)
+        joints = (JOINT_DESCRIPTOR_SIZE, joint_state, sizes.joint_channels, sizes.joint_width)
+        feet = (FOOT_DESCRIPTOR_SIZE, FOOT_OBSERVATION_SIZE, sizes.foot_channels, sizes.foot_width)
         self.joints = SetEncoder(rng, *joints, sizes.temperature)
         self.feet = SetEncoder(rng, *feet, sizes.temperature)
-        inputs = self.joints.latent + self.feet.latent + general + CONTEXT + extra
+        inputs = self.joints.latent + self.feet.latent + general + CONTEXT_SIZE + extra
         self.first = Dense(rng, inputs, first, gain)
         self.norm = LayerNorm(first)
         self.second = Dense(rng, first, second, gain)
@@ -205,7 +210,7 @@ class Torso(eqx.Module):
 
     def _widths(self, general: int) -> list[int]:
         """What the core's first layer reads: joints, feet, general, context, and all else."""
-        widths = [self.joints.latent, self.feet.latent, general, CONTEXT]
+        widths = [self.joints.latent, self.feet.latent, general, CONTEXT_SIZE]
         return [*widths, len(self.first.weight) - sum(widths)]
 
 

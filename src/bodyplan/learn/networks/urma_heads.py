@@ -13,20 +13,23 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from bodyplan.envs.walking_task import POLICY_GENERAL, Observation
+from bodyplan.envs.walking_task import Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.networks.body_batch import Body, joint_rows, of_elements
 from bodyplan.learn.networks.layers import Dense, LayerNorm, elu, orthogonal, split
 from bodyplan.learn.networks.urma import (
-    JOINT_DESCRIPTION,
-    JOINT_STATE,
     Encoded,
     NetworkSizes,
     Torso,
 )
+from bodyplan.robots.feature_sizes import (
+    GENERAL_OBSERVATION_SIZE,
+    JOINT_DESCRIPTOR_SIZE,
+    JOINT_OBSERVATION_SIZE,
+    POLICY_GENERAL,
+    POLICY_GENERAL_SIZE,
+)
 
-GENERAL = 13
-"""Width of `Observation.general`; critics see all of it, the policy a part."""
 MEAN_LIMIT = 10.0
 STD_RANGE = (1e-8, 2.0)
 
@@ -45,8 +48,8 @@ class URMAPolicy(eqx.Module):
     readout: Dense | None
 
     def __init__(self, rng: np.random.Generator, sizes: NetworkSizes) -> None:
-        self.torso = Torso(rng, sizes, sizes.core, general=len(range(GENERAL)[POLICY_GENERAL]))
-        self.describe = Dense(rng, JOINT_DESCRIPTION, sizes.description)
+        self.torso = Torso(rng, sizes, sizes.core, general=POLICY_GENERAL_SIZE)
+        self.describe = Dense(rng, JOINT_DESCRIPTOR_SIZE, sizes.description)
         self.describe_norm = LayerNorm(sizes.description)
         self.description = Dense(rng, sizes.description, sizes.description)
         inputs = sizes.core[-1] + sizes.joint_width + sizes.description
@@ -157,9 +160,11 @@ class URMACritic(eqx.Module):
         rng: np.random.Generator,
         sizes: NetworkSizes,
         extra: int = 0,
-        joint_state: int = JOINT_STATE,
+        joint_state: int = JOINT_OBSERVATION_SIZE,
     ) -> None:
-        self.torso = Torso(rng, sizes, sizes.critic_core, GENERAL, extra, joint_state)
+        self.torso = Torso(
+            rng, sizes, sizes.critic_core, GENERAL_OBSERVATION_SIZE, extra, joint_state
+        )
         self.answer = Dense(rng, sizes.critic_core[-1], 1, orthogonal(1.0))
 
     def __call__(
@@ -203,7 +208,8 @@ class ActionCritic(eqx.Module):
 
     def __init__(self, rng: np.random.Generator, sizes: NetworkSizes) -> None:
         if sizes.actions == "joints":
-            self.critic, self.action = URMACritic(rng, sizes, joint_state=JOINT_STATE + 1), None
+            self.critic = URMACritic(rng, sizes, joint_state=JOINT_OBSERVATION_SIZE + 1)
+            self.action = None
         else:
             self.critic = URMACritic(rng, sizes, extra=sizes.action)
             self.action = Dense(rng, sizes.action_slots, sizes.action)

@@ -10,14 +10,13 @@ from math import pi
 import numpy as np
 
 from bodyplan.errors import BodyplanError
+from bodyplan.robots.feature_sizes import ACTION_SLOTS
 
 LEGS = (2, 8)
 JOINTS_PER_LEG = (2, 5)
 """Of a leg, where there are three legs or more."""
 BIPED_JOINTS = (3, 6)
 ARM_JOINTS = (0, 2, 3, 4)
-MOST_JOINTS = 24
-"""Of a body drawn at random: as many actions as the paper's critic has room for."""
 
 GRAVITY = 9.81
 
@@ -118,7 +117,7 @@ class BodyPlan:
         spine = bool(rng.random() < 0.3)
         arms = int(rng.choice(ARM_JOINTS)) if biped else 0
         low, high = BIPED_JOINTS if biped else JOINTS_PER_LEG
-        room = (MOST_JOINTS - spine - 2 * arms) // legs
+        room = (ACTION_SLOTS - spine - 2 * arms) // legs
         leg_length = float(np.exp(rng.uniform(np.log(0.15), np.log(0.9))))
 
         def between(low: float, high: float) -> float:
