@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from synthetic import write_dataset
 
-from bodyplan.cli import COMMANDS, main
+from bodyplan.cli import COMMANDS, command_class, main
 from bodyplan.datasets.policy_snapshots import robots_with_snapshots
 from bodyplan.robots.registry import packaged_robots
 
@@ -51,6 +51,39 @@ def test_help_lists_the_commands(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
     assert all(name in text for name in COMMANDS)
+
+
+def test_every_command_is_in_the_table_once():
+    found = {name: entry.target for name, entry in COMMANDS.items()}
+    nested = {name: tuple(target) for name, target in found.items() if not isinstance(target, str)}
+    assert nested == NESTED
+    targets = [
+        leaf
+        for target in found.values()
+        for leaf in ((target,) if isinstance(target, str) else target.values())
+    ]
+    classes = {command_class(target) for target in targets}
+    assert len(classes) == len({each.__name__ for each in classes}) == len(targets) == len(ALL)
+
+
+def test_the_help_of_a_group_lists_its_commands(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["robots", "--help"])
+    assert stopped.value.code == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in NESTED["robots"])
+    with pytest.raises(SystemExit) as stopped:
+        main(["robots", "dance"])
+    assert stopped.value.code == 2
+
+
+def test_help_waits_for_no_heavy_library():
+    program = (
+        "import sys; from bodyplan.cli import main; main(['--help']);"
+        "print({'jax', 'mujoco', 'numpy', 'tyro', 'rich'} & set(sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.stdout.endswith("\nset()\n"), ran.stderr
 
 
 def test_robots_answer_in_json(capsys):

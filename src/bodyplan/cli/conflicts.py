@@ -133,6 +133,3 @@ def _estimate(estimate: Mapping[str, Any], factor: float = 1.0, digits: int = 3)
     text = f"{factor * estimate['mean']:.{digits}f}"
     interval = estimate["interval"]
     return text if interval is None else f"{text} ± {factor * interval:.{digits}f}"
-
-
-COMMAND = ShowConflicts

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import tyro
 
-from bodyplan.cli.data_import import ImportArrays, ImportRelease
-from bodyplan.cli.data_inspect import DataInfo, PlotData, VerifyData, say_contents
-from bodyplan.cli.data_minari import ExportData, ImportMinari
+from bodyplan.cli.data_inspect import say_contents
 from bodyplan.cli.output import comma_list
 from bodyplan.datasets.build import build_dataset
 from bodyplan.datasets.policy_snapshots import robots_with_snapshots
@@ -74,15 +72,3 @@ class BuildData:
                 self.replay,
             )
         say_contents(dataset, self.json)
-
-
-COMMAND = {
-    "build": BuildData,
-    "info": DataInfo,
-    "verify": VerifyData,
-    "plot": PlotData,
-    "import": ImportArrays,
-    "import-minari": ImportMinari,
-    "import-release": ImportRelease,
-    "export": ExportData,
-}

@@ -40,6 +40,3 @@ class RunDemo:
             return
         say_returns(demo.evaluation)
         say(f"{demo.seconds:.0f} s in all. The report: {demo.report}")
-
-
-COMMAND = RunDemo

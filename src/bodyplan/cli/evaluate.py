@@ -70,6 +70,3 @@ class Evaluate:
             return
         say_returns(answer)
         say(f"written to {path}")
-
-
-COMMAND = Evaluate

@@ -263,6 +263,3 @@ def _answer(answers: Sequence[tuple[Snapshots, Path]], as_json: bool) -> None:
         print_table(title, rows)
         print_table("The expert: last snapshot, mean action", [card["expert"]])
         say(str(path))
-
-
-COMMAND = {"train": TrainExpert, "show": ShowExpert, "plot": PlotExperts, "film": FilmExperts}

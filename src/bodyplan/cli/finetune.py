@@ -64,6 +64,3 @@ class Finetune:
         )
         config = lasting(config, self.updates, self.learning_rate)
         return pursue(config, 1, self.episodes, self.json)
-
-
-COMMAND = Finetune

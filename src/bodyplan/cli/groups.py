@@ -157,6 +157,3 @@ def _print(
         for column, (name, row) in enumerate(zip(names, distances, strict=True))
     ]
     print_table("Distances between bodies", matrix)
-
-
-COMMAND = ShowGroups

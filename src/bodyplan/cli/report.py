@@ -54,6 +54,3 @@ class WriteReport:
             print_json({"report": str(page)})
         else:
             say(str(page))
-
-
-COMMAND = WriteReport

@@ -7,9 +7,6 @@ from typing import Any
 import tyro
 
 from bodyplan.cli.output import print_json, print_table
-from bodyplan.cli.robots_check import AdaptRobot, CheckRobot
-from bodyplan.cli.robots_draw import DrawRobots
-from bodyplan.cli.robots_generate import GenerateRobots
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.robot import Robot
 
@@ -90,7 +87,3 @@ class ShowRobot:
         print_table("Joints (rad, N m, rad/s)", joints)
         paid = [{"coefficient": k, "value": v} for k, v in asdict(robot.reward).items()]
         print_table("Reward", paid)
-
-
-COMMAND = {"list": ListRobots, "show": ShowRobot, "draw": DrawRobots, "generate": GenerateRobots}
-COMMAND |= {"check": CheckRobot, "adapt": AdaptRobot}

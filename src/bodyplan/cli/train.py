@@ -106,6 +106,3 @@ def evaluator(config: TrainConfig, episodes: int) -> Callable[[int, Any], Mappin
         return evaluate(policy, robots, card["command"], trial, card)["robots"]
 
     return on_interval
-
-
-COMMAND = Train

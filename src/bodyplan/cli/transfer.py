@@ -89,6 +89,3 @@ def _text(estimate: Mapping[str, Any] | None) -> str | None:
         return None
     interval = estimate["interval"]
     return f"{estimate['mean']:.1f}" + ("" if interval is None else f" ± {interval:.1f}")
-
-
-COMMAND = Transfer
