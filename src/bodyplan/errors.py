@@ -1,9 +1,9 @@
-"""The one exception that tells a user what went wrong and how to put it right."""
+"""The exception for errors that a user can fix: `BodyplanError`."""
 
 
 class BodyplanError(Exception):
-    """A mistake or mishap outside the code: a wrong name, a damaged file, a full disk.
+    """An error outside the code, such as a wrong name, a damaged file or a full disk.
 
-    Its message is one sentence naming the cause (a file or an argument) and the fix. The command
-    line prints that sentence without a traceback and exits with status 2.
+    The message is one sentence that names the cause (a file or an argument) and the fix. The
+    command line prints it without a traceback and exits with status 2.
     """

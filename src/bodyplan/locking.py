@@ -1,35 +1,59 @@
-"""One writer at a time: a lock that ends with its process, however that ends."""
+"""File locks that keep two processes from writing to the same folder or file."""
 
+import os
+import shlex
+import socket
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bodyplan.errors import BodyplanError
+from filelock import FileLock, Timeout
 
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks; two writers are then not kept apart
-    fcntl = None  # type: ignore[assignment]
+from bodyplan.errors import BodyplanError
+from bodyplan.storage import explain_errors
 
 
 @contextmanager
-def writer_lock(path: Path) -> Iterator[None]:
-    """Holds the lock of `path` while the block runs; `.<name>.lock` lies beside it meanwhile.
+def writer_lock(path: str | Path) -> Iterator[None]:
+    """Holds the only writer's lock of `path` while the block runs.
+
+    The lock is the file `.<name>.lock` beside `path`. It contains the process, host and command of
+    its holder. The operating system releases the lock when that process ends, however it ends.
 
     Raises:
-        BodyplanError: another process holds it.
+        BodyplanError: another process holds the lock, or the place cannot be written to.
     """
-    lock = path.with_name(f".{path.name}.lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
+    path = Path(path)
+    file = path.with_name(f".{path.name}.lock")
+    lock = FileLock(file, blocking=False)
+    with explain_errors(path):
+        file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            lock.acquire()
+        except Timeout as error:
             raise BodyplanError(
-                f"another process is at work on {path}; wait for it, or choose another folder."
+                f"{_holder(file)} is writing to {path}; wait for it, or choose another folder."
             ) from error
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
+    try:
+        with suppress(OSError):  # the text only improves an error message
+            file.write_text(f"process {os.getpid()} on {socket.gethostname()}: {_command()}\n")
+        yield
+    finally:
+        # Removed before the release: a process that waits on the removed file tries again.
+        with suppress(OSError):
+            file.unlink()
+        lock.release()
+
+
+def _command() -> str:
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])[:200]
+
+
+def _holder(file: Path) -> str:
+    """The text that the lock's holder has written, or a general one."""
+    try:
+        lines = file.read_text().splitlines()
+    except (OSError, UnicodeDecodeError):
+        lines = []
+    return f"another process ({lines[0]})" if lines else "another process"

@@ -1,17 +1,18 @@
-"""Where commands keep what can be made again. Library functions are told where, or keep nothing."""
+"""The machine that bodyplan runs on: the user's cache folder and the number of CPU cores."""
 
 import os
 from pathlib import Path
 
+import platformdirs
+
 
 def cache_folder(name: str) -> Path:
-    """`bodyplan/<name>` in the user's cache folder, by the XDG Base Directory Specification."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "bodyplan" / name
+    """The folder `bodyplan/<name>` in the user's cache folder; `XDG_CACHE_HOME` moves it."""
+    return platformdirs.user_cache_path("bodyplan", appauthor=False) / name
 
 
 def available_cores() -> int:
-    """Cores; at least one."""
+    """Number of CPU cores that this process may use, at least one."""
     if hasattr(os, "sched_getaffinity"):  # Linux: what a container or a scheduler leaves us
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,10 +1,11 @@
-"""Files that are either whole or absent: atomic writing, and reading that names what is damaged.
+"""Reading and writing files: atomic writes, and errors that name a damaged file.
 
-Every file of a dataset, a snapshot or a run is written through `atomic_write`: the bytes go to a
-neighbour of the target, reach the disk, and only then take the target's name. A reader therefore
-sees the old file or the new one, whatever kills the writer in between. Three formats suffice:
-JSON for cards, `.npy` for arrays that are mapped into memory, safetensors for parameters. None of
-them runs code when it is read.
+Every file of a dataset, a snapshot or a run is written through `atomic_write`. The bytes go to a
+temporary file beside the target and are flushed to disk. Only then does the file take the target's
+name. A reader therefore sees the old file or the new one, whenever the writer is killed.
+
+There are three formats: JSON for cards, `.npy` for arrays that are mapped into memory, and
+safetensors for parameters. Reading them never runs code.
 """
 
 import errno
@@ -31,20 +32,33 @@ from bodyplan.errors import BodyplanError
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _BLOCKED = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY, errno.ENAMETOOLONG}
-_NO_ARRAY = (
+_DAMAGED_ARRAY_ERRORS = (
     *(ValueError, TypeError, OverflowError, EOFError, SyntaxError, TokenError, Warning),
     *(MemoryError, RecursionError, RuntimeError, OSError),
 )
-"""What NumPy and zipfile raise of damaged bytes, depending on where the damage is."""
+"""What NumPy and zipfile raise for damaged bytes, depending on where the damage is."""
+
+
+@contextmanager
+def explain_errors(path: str | Path) -> Iterator[None]:
+    """Turns the operating system's errors in a block that writes to `path` into `BodyplanError`.
+
+    Raises:
+        BodyplanError: the disk is full, or the place cannot be written to.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _explain(error, Path(path)) from error
 
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path` that replaces `path` once the block has succeeded.
+    """Yields a temporary path that replaces `path` when the block has succeeded.
 
-    Missing parent folders are made. The temporary name ends as `path` does, because NumPy and
-    Matplotlib look at the suffix, and it is always the same one, so that what a killed process
-    leaves behind is overwritten by the next attempt instead of piling up.
+    Missing parent folders are created. The temporary file keeps the suffix of `path`, because NumPy
+    and Matplotlib read it. Its name is always the same, so the next attempt overwrites what a
+    killed process has left.
 
     Raises:
         BodyplanError: the disk is full, or the place cannot be written to.
@@ -66,10 +80,10 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Yields an empty folder that becomes `path` once the block has succeeded.
+    """Yields an empty temporary folder that becomes `path` when the block has succeeded.
 
     Raises:
-        BodyplanError: as `atomic_write`, or `path` is there and no empty folder.
+        BodyplanError: as `atomic_write`, or `path` exists and is not an empty folder.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.partial")
@@ -92,7 +106,7 @@ def write_json(path: str | Path, content: Any) -> None:
     """Writes `content` as indented JSON; NumPy values and paths are converted.
 
     Raises:
-        ValueError: a number is NaN or infinite, which JSON cannot say.
+        ValueError: a number is NaN or infinite, which JSON cannot express.
         BodyplanError: as `atomic_write`.
     """
     text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False, default=_plain)
@@ -129,7 +143,7 @@ def write_array(path: str | Path, array: np.ndarray) -> None:
     header = np.lib.format.header_data_from_array_1_0(array)
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
-        # Not np.save: its tofile() loses the error number that tells a full disk from other faults.
+        # Not np.save: its tofile() loses the error number that identifies a full disk.
         file.write(array.data)
 
 
@@ -144,7 +158,7 @@ def read_array(path: str | Path, mmap: bool = True) -> np.ndarray:
         with path.open("rb") as file:
             _check_header(file, path.stat().st_size)
         array = np.lib.format.open_memmap(path, mode="r")
-    except _NO_ARRAY as error:
+    except _DAMAGED_ARRAY_ERRORS as error:
         raise BodyplanError(
             f"{path} is truncated or not an .npy array ({error}); restore or rebuild it."
         ) from error
@@ -152,7 +166,7 @@ def read_array(path: str | Path, mmap: bool = True) -> np.ndarray:
 
 
 def read_archive(path: str | Path, names: Iterable[str]) -> dict[str, np.ndarray]:
-    """Reads the named arrays of an uncompressed `.npz`.
+    """Reads the named arrays from an uncompressed `.npz`.
 
     Raises:
         BodyplanError: the file is missing or damaged, is compressed, or lacks a name.
@@ -161,7 +175,7 @@ def read_archive(path: str | Path, names: Iterable[str]) -> dict[str, np.ndarray
     try:
         with zipfile.ZipFile(path) as archive:
             return {name: _member(archive, f"{name}.npy", path.stat().st_size) for name in names}
-    except (*_NO_ARRAY, KeyError, NotImplementedError, zipfile.BadZipFile) as error:
+    except (*_DAMAGED_ARRAY_ERRORS, KeyError, NotImplementedError, zipfile.BadZipFile) as error:
         raise BodyplanError(
             f"{path} is damaged or not an .npz archive ({error}); restore or rebuild it."
         ) from error
@@ -170,12 +184,12 @@ def read_archive(path: str | Path, names: Iterable[str]) -> dict[str, np.ndarray
 def write_tensors(
     path: str | Path, tensors: dict[str, np.ndarray], metadata: dict[str, str]
 ) -> None:
-    """Writes named arrays and text as safetensors; equal content gives equal bytes.
+    """Writes named arrays and text as safetensors. Equal content gives equal bytes.
 
     Raises:
         BodyplanError: as `atomic_write`.
     """
-    # The library writes an array's memory as it lies, strides or not.
+    # The library writes an array's memory as it is and ignores strides.
     contiguous = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     header, payload = _sorted_header(encode_tensors(contiguous, metadata))
     with atomic_write(path) as temporary, temporary.open("wb") as file:
@@ -184,10 +198,10 @@ def write_tensors(
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Reads what `write_tensors` wrote: the arrays and the metadata.
+    """Reads the arrays and the metadata that `write_tensors` wrote.
 
     Raises:
-        BodyplanError: the file is missing, truncated or no safetensors file.
+        BodyplanError: the file is missing, truncated or not a safetensors file.
     """
     path = _existing(path)
     try:
@@ -201,7 +215,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str
 
 
 def sha256(path: str | Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal.
+    """SHA-256 of a file's bytes, in hexadecimal.
 
     Raises:
         BodyplanError: the file is missing.
@@ -211,22 +225,22 @@ def sha256(path: str | Path) -> str:
 
 
 def _existing(path: str | Path) -> Path:
-    """`path` itself, once it is known to be a file that may be read."""
+    """Returns `path` after checking that it is a readable file."""
     path = Path(path)
     if not path.is_file():
         raise BodyplanError(f"{path} is missing or not a file; check the path or rebuild it.")
     if not os.access(path, os.R_OK):
-        raise BodyplanError(f"{path} may not be read; change its permissions.")
+        raise BodyplanError(f"{path} is not readable; change its permissions.")
     return path
 
 
 def _check_header(file: IO[bytes], size: int) -> None:
-    """Compares the shape in an array's header with the bytes there are, before any is taken."""
+    """Checks that the shape in a header fits the file's size, before memory is allocated."""
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # damage that happens to read like an ancient header
+        warnings.simplefilter("error")  # damage may look like an old version's header
         version = np.lib.format.read_magic(file)
         if version != (1, 0):
-            raise ValueError(f"version {version} of the format is not known here")
+            raise ValueError(f"version {version} of the .npy format is not supported")
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
     if dtype.hasobject or dtype.itemsize == 0 or any(length < 0 for length in shape):
         raise ValueError(f"its header says {dtype} {list(shape)}")
@@ -236,7 +250,7 @@ def _check_header(file: IO[bytes], size: int) -> None:
 
 
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> np.ndarray:
-    """One array of an archive that takes `limit` bytes on disk."""
+    """Reads one array of an archive that has `limit` bytes on disk."""
     entry = archive.getinfo(name)
     if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > limit:
         raise ValueError(f"{name} is compressed or larger than the archive")
@@ -256,7 +270,7 @@ def _flush(path: Path) -> None:
 
 
 def _discard(temporary: Path) -> None:
-    """Removes a temporary file, where there is one, without hiding the error that led here."""
+    """Removes a temporary file, if it exists, without hiding the error that is being handled."""
     try:
         temporary.unlink(missing_ok=True)
     except OSError:
@@ -264,21 +278,21 @@ def _discard(temporary: Path) -> None:
 
 
 def _explain(error: OSError, path: Path) -> Exception:
-    """A sentence for the operating system's reasons that a user can act upon; else the error."""
+    """A `BodyplanError` for reasons that a user can fix, otherwise the error itself."""
     if error.errno in _FULL:
         return BodyplanError(
-            f"no space left on the disk of {path.parent} while writing {path.name}; "
+            f"there is no space left on the disk of {path.parent} to write {path.name}; "
             "free some space and run the same command again."
         )
     if error.errno in _FORBIDDEN:
-        return BodyplanError(f"{path} may not be written; choose a folder you own.")
+        return BodyplanError(f"{path} is not writable; choose a folder that you own.")
     if error.errno in _BLOCKED:
         return BodyplanError(f"{path} cannot be written ({error}); choose another path.")
     return error
 
 
 def _plain(value: Any) -> Any:
-    """JSON for values that the json module does not know."""
+    """Converts values that the json module cannot encode."""
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     if isinstance(value, Path):
@@ -289,7 +303,7 @@ def _plain(value: Any) -> Any:
 def _sorted_header(encoded: bytes) -> tuple[bytes, memoryview]:
     """Splits a safetensors file into a header with sorted metadata and the arrays' bytes.
 
-    The library keeps metadata in a hash map whose order changes from process to process.
+    The library keeps metadata in a hash map, whose order changes between processes.
     """
     start = 8 + int.from_bytes(encoded[:8], "little")
     content = json.loads(encoded[8:start])
