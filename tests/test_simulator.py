@@ -105,7 +105,7 @@ def test_one_step_errors_are_those_to_be_expected(load, recorded, name):
 
 def test_collisions_of_go1_are_the_recorded_ones(load, recorded):
     robot, golden = load("unitree_go1"), recorded("unitree_go1")
-    state = one_step(robot, golden).state()
+    state = one_step(robot, golden).robot_state()
     memory = StepHistory(golden["last_action"], golden["prev_joint_vel"], golden["foot_timers"])
     terms = walking_task.reward_terms(robot, state, golden["action"], memory, golden["command"])
     index = REWARD_TERMS.index("collision")
