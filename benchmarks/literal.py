@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from bodyplan.envs.walking_task import Observation
+from bodyplan.envs.walking_task import ACTION_MEAN_LIMIT, Observation
 from bodyplan.learn.algorithms.algorithm import Algorithm
 from bodyplan.learn.algorithms.awac import AWAC
 from bodyplan.learn.algorithms.bc import BC
@@ -32,7 +32,6 @@ from bodyplan.learn.data.device_batches import Batch
 from bodyplan.learn.networks.set_encoder import SetEncoder
 from bodyplan.learn.networks.urma import Torso
 from bodyplan.learn.networks.urma_heads import (
-    MEAN_LIMIT,
     STD_RANGE,
     URMACritic,
     URMAPolicy,
@@ -165,7 +164,7 @@ def gaussian(policy: URMAPolicy, seen: Seen) -> tuple[Float[Array, "N J"], Float
         read = policy.readout(jax.nn.elu(repeated))
         means += (read * codes).sum(-1) / np.sqrt(codes.shape[-1])
     stds = jnp.exp(jnp.clip(policy.log_std(codes)[..., 0], *np.log(STD_RANGE)))
-    means = jnp.clip(means, -MEAN_LIMIT, MEAN_LIMIT) * seen.joint_mask
+    means = jnp.clip(means, -ACTION_MEAN_LIMIT, ACTION_MEAN_LIMIT) * seen.joint_mask
     return means, jnp.where(seen.joint_mask > 0, stds, 1.0)
 
 

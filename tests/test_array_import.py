@@ -18,7 +18,7 @@ from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.io import array_import, quantities
 from bodyplan.datasets.io.array_import import import_arrays
 from bodyplan.envs.environment import Environment
-from bodyplan.envs.observation_layouts import apply_layout
+from bodyplan.envs.gymnasium_spaces import apply_layout
 from bodyplan.envs.walking_task import Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.toml_writer import to_toml

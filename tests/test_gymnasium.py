@@ -309,9 +309,12 @@ class TestCommands:
 
 
 class TestActions:
-    def test_the_space_holds_what_policies_give(self):
-        env = gymnasium.make(GO1)
-        assert env.action_space == gymnasium.spaces.Box(-10.0, 10.0, (12,), np.float32)
+    def test_the_space_is_the_bound_of_valid_datasets(self):
+        for space in (
+            gymnasium.make(GO1).action_space,
+            gymnasium.make_vec(GO1, num_envs=2).single_action_space,
+        ):
+            assert space == gymnasium.spaces.Box(-20.0, 20.0, (12,), np.float32)
 
     @pytest.mark.parametrize(
         ("action", "message"),

@@ -1,5 +1,6 @@
 """To Minari and back: Minari itself reads what is written, and damage is named."""
 
+import dataclasses
 import json
 import os
 import re
@@ -25,7 +26,7 @@ from bodyplan.datasets.io import minari_export
 from bodyplan.datasets.io.minari_export import export_minari
 from bodyplan.datasets.io.minari_import import import_minari
 from bodyplan.datasets.io.minari_metadata import digest, environment_spec, minari_id
-from bodyplan.envs.observation_layouts import (
+from bodyplan.envs.gymnasium_spaces import (
     flatten_observation,
     observation_space,
     unflatten_observation,
@@ -95,6 +96,33 @@ class TestRoundTrip:
         assert files(back.path) == files(dataset.path)
         assert back.card == dataset.card
         assert back.verify() == []
+
+    def test_the_declared_space_contains_sampled_actions_beyond_the_mean_limit(
+        self, tmp_path, monkeypatch
+    ):
+        write_dataset(tmp_path / "data", {"unitree_go1": (12, 4)}, steps=40)
+        episodes = Dataset.open(tmp_path / "data").episodes["unitree_go1"]
+        rng = np.random.default_rng(0)
+        means = rng.choice([-10.0, 10.0], episodes.actions.shape)  # where policies clip them
+        sampled = rng.normal(means, 2.0).clip(-20.0, 20.0).astype(np.float32)
+        sampled[0, :2] = 20.0, -20.0
+        card = read_json(tmp_path / "data" / "card.json")
+        card["robots"]["unitree_go1"] |= dataclasses.replace(episodes, actions=sampled).write(
+            tmp_path / "data" / "unitree_go1"
+        )
+        write_json(tmp_path / "data" / "card.json", card)
+        dataset = Dataset.open(tmp_path / "data")
+        assert dataset.verify() == []
+        assert (np.abs(sampled) > 10.0).any(axis=1).all()
+        (own,) = export_minari(dataset, tmp_path / "root")
+        monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "root"))
+        loaded = minari.load_dataset(own)
+        taken = np.concatenate([episode.actions for episode in loaded])
+        np.testing.assert_array_equal(taken, sampled)
+        assert all(loaded.action_space.contains(action) for action in taken)
+        assert loaded.recover_environment().action_space == loaded.action_space
+        back = import_minari([own], tmp_path / "back", tmp_path / "root")
+        assert files(back.path) == files(dataset.path)
 
     def test_of_one_robot_and_in_another_order(self, dataset, exported, tmp_path):
         alone = import_minari(IDS[1:], tmp_path / "alone", exported)
@@ -242,7 +270,7 @@ def test_flat_vectors_and_their_space_are_those_of_the_environment(load):
     back = unflatten_observation(flatten_observation(observation), 12, 4)
     for part, original in zip(back, observation, strict=True):
         np.testing.assert_array_equal(part, original)
-    assert bodyplan.envs.observation_layouts.flat_observation_space(12, 4) == observation_space(
+    assert bodyplan.envs.gymnasium_spaces.flat_observation_space(12, 4) == observation_space(
         "flat", robot
     )
     with pytest.raises(ValueError, match=r"shape \[5, 57\], not \[N, 59\]"):

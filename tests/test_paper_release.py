@@ -13,7 +13,7 @@ from bodyplan.datasets.io import paper_release, paper_release_robot
 from bodyplan.datasets.io.paper_release import SLOTS, ArrayNames, import_release
 from bodyplan.envs.disturbances import Disturbances
 from bodyplan.envs.environment import Environment
-from bodyplan.envs.observation_layouts import apply_layout
+from bodyplan.envs.gymnasium_spaces import apply_layout
 from bodyplan.envs.walking_task import Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import RobotDescriptor

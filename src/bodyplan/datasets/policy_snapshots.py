@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from bodyplan.envs.walking_task import Command, Observation, command_name
+from bodyplan.envs.walking_task import ACTION_MEAN_LIMIT, Command, Observation, command_name
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.feature_sizes import POLICY_GENERAL
 from bodyplan.storage import read_tensors, write_tensors
 
 PACKAGED_SNAPSHOTS = Path(__file__).parent / "snapshots"
-ACTION_MEAN_LIMIT = 10.0
 """Policy means are clipped to this, sampled actions are not, as in the original task."""
 _SINGLE_THREADED = 2**18
 """Multiplications up to which OpenBLAS does not share a product among threads."""

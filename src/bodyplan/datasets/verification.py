@@ -16,6 +16,7 @@ from bodyplan.datasets.format import (
     STEP_ARRAYS,
     card_checksum,
 )
+from bodyplan.envs.walking_task import ACTION_LIMIT
 from bodyplan.robots.feature_sizes import (
     COMMAND_COLUMNS,
     CONTEXT_SIZE,
@@ -25,8 +26,6 @@ from bodyplan.robots.feature_sizes import (
     JOINT_DESCRIPTOR_SIZE,
 )
 
-PLAUSIBLE_ACTION = 20.0
-"""Policy means stay within 10 and exploration adds a few standard deviations of at most 2."""
 GRAVITY_LIMIT = 1.5
 """Of a component of where down is, a unit vector, once sensors add their noise."""
 _CHUNK = 65_536
@@ -170,7 +169,7 @@ def _bound_faults(folder: Path, episodes: Episodes, card: Mapping[str, Any]) -> 
     beyond = {  # false of NaN, which has its own sentence
         "feet": lambda x: np.abs(x) > unit,
         "general": lambda x: np.abs(x) > limits,
-        "actions": lambda x: np.abs(x) > PLAUSIBLE_ACTION,
+        "actions": lambda x: np.abs(x) > ACTION_LIMIT,
         "rewards": lambda x: x < 0.0,
     }
     found = [

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from numpy.typing import ArrayLike
 
-from bodyplan.envs import observation_layouts, walking_task
+from bodyplan.envs import gymnasium_spaces, walking_task
 from bodyplan.envs.environment import RANDOM_COMMAND, Environment
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.robot import Robot
@@ -61,12 +61,12 @@ class GymnasiumBatch:
         environment.rng = rng
         environment.reset(mask, commands)
 
-    def observation(self) -> observation_layouts.ObservationArrays:
+    def observation(self) -> gymnasium_spaces.ObservationArrays:
         """What the robots sense now, as arrays that are the caller's."""
         environment = self.environment
         # Only the paper's layout describes bodies, and to describe specimens takes time.
         described = environment if self._layout == "paper" else environment.robot
-        return observation_layouts.apply_layout(
+        return gymnasium_spaces.apply_layout(
             self._layout, described.descriptor, environment.observation
         )
 

@@ -11,14 +11,13 @@ from typing import Any, cast
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from jaxtyping import Bool
 from numpy.typing import ArrayLike
 
-from bodyplan.envs import observation_layouts
+from bodyplan.envs import gymnasium_spaces
 from bodyplan.envs.environment import StepResult
 from bodyplan.envs.gymnasium_batch import (
     RENDER_MODES,
@@ -33,9 +32,6 @@ from bodyplan.errors import BodyplanError
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.task_config import CONTROL_STEP
 
-ACTION_BOUND = 10.0
-"""Bound of the action spaces, in units of `Robot.action_scale`. Policies keep their means within it
-(reference task, section 7); the task itself clips nothing."""
 RENDER_SIZE = (320, 240)
 """Width and height of a picture in pixels."""
 
@@ -87,8 +83,8 @@ class WalkingEnv(gymnasium.Env[Any, ArrayLike]):
         self.environment = self._walkers.environment
         self.robot = self.environment.robot
         self.render_mode = render_mode
-        self.observation_space = observation_layouts.observation_space(observation, self.robot)
-        self.action_space = _action_space(self.robot)
+        self.observation_space = gymnasium_spaces.observation_space(observation, self.robot)
+        self.action_space = gymnasium_spaces.action_space(self.robot.num_joints)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -100,7 +96,7 @@ class WalkingEnv(gymnasium.Env[Any, ArrayLike]):
         """
         super().reset(seed=seed)
         self._walkers.begin(np.ones(1, bool), self.np_random, options or {})
-        return observation_layouts.row(self._walkers.observation(), 0), {}
+        return gymnasium_spaces.row(self._walkers.observation(), 0), {}
 
     def step(self, action: ArrayLike) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """One control step of 20 ms.
@@ -110,7 +106,7 @@ class WalkingEnv(gymnasium.Env[Any, ArrayLike]):
         """
         step = self.environment.step(cast("ArrayLike", [action]))
         return (
-            observation_layouts.row(self._walkers.observation(), 0),
+            gymnasium_spaces.row(self._walkers.observation(), 0),
             float(step.reward[0]),
             bool(step.terminated[0]),
             bool(step.truncated[0]),
@@ -171,10 +167,8 @@ class WalkingVectorEnv(VectorEnv[Any, ArrayLike, np.ndarray]):
         self.render_mode = render_mode
         self._mode = _autoreset_mode(autoreset_mode)
         self.metadata = _METADATA | {"autoreset_mode": self._mode}
-        self.single_observation_space = observation_layouts.observation_space(
-            observation, self.robot
-        )
-        self.single_action_space = _action_space(self.robot)
+        self.single_observation_space = gymnasium_spaces.observation_space(observation, self.robot)
+        self.single_action_space = gymnasium_spaces.action_space(self.robot.num_joints)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._generators = [seeding.np_random()[0] for _ in range(num_envs)]
@@ -251,7 +245,7 @@ class WalkingVectorEnv(VectorEnv[Any, ArrayLike, np.ndarray]):
             return {}
         arranged, last = self._walkers.observation(), np.full(self.num_envs, None, object)
         for index in np.flatnonzero(ended).tolist():
-            last[index] = observation_layouts.row(arranged, index)
+            last[index] = gymnasium_spaces.row(arranged, index)
         infos = {"final_obs": last, "final_info": _info(step, ended)}
         return infos | {f"_{name}": ended.copy() for name in infos}
 
@@ -261,10 +255,6 @@ def _info(step: StepResult, mask: Bool[np.ndarray, "N"]) -> dict[str, Any]:
     if not mask.any():
         return {}
     return {"velocity": np.where(mask[:, None], step.velocity, 0.0), "_velocity": mask.copy()}
-
-
-def _action_space(robot: Robot) -> Box:
-    return Box(-ACTION_BOUND, ACTION_BOUND, (robot.num_joints,), np.float32)
 
 
 def _autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:

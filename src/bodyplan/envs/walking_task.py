@@ -29,6 +29,13 @@ if TYPE_CHECKING:
 
 HORIZON = 1000
 """Control steps in an episode: 20 s."""
+ACTION_MEAN_LIMIT = 10.0
+"""Policies clip the mean of their actions to plus or minus this (reference task, section 7)."""
+ACTION_LIMIT = 20.0
+"""Bound of every valid action: the action space, and what a dataset may hold.
+
+Sampled actions are not clipped. Their std is at most 2, so this allows five std beyond the mean.
+"""
 TRACKING_TEMPERATURE = 0.25
 VELOCITY_SCALE = 35.0
 """rad/s: joint velocities are observed in this unit."""

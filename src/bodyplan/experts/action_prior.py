@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from bodyplan.datasets.policy_snapshots import ACTION_MEAN_LIMIT
-from bodyplan.envs.walking_task import VELOCITY_SCALE
+from bodyplan.envs.walking_task import ACTION_MEAN_LIMIT, VELOCITY_SCALE
 from bodyplan.robots.descriptors import ANGLE_SCALE
 from bodyplan.robots.feature_sizes import JOINT_OBSERVATION_SIZE
 from bodyplan.robots.nominal_pose import balancing_torques

@@ -21,9 +21,8 @@ from bodyplan.datasets.io.mapping_file import RobotLogs, read_mapping
 from bodyplan.datasets.io.observations_from_logs import scaled
 from bodyplan.datasets.io.plausibility_checks import notes
 from bodyplan.datasets.io.robot_log import RobotLog
-from bodyplan.datasets.verification import PLAUSIBLE_ACTION
 from bodyplan.envs.disturbances import Disturbances
-from bodyplan.envs.walking_task import Command, Observation
+from bodyplan.envs.walking_task import ACTION_LIMIT, Command, Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.progress import OnProgress
 from bodyplan.robots.descriptors import RobotDescriptor
@@ -127,8 +126,8 @@ def _actions(log: RobotLog) -> Float[np.ndarray, "rows J"]:
         actions = (actions - robot.nominal) / robot.action_scale
     elif given.unit is not None:
         actions = actions / robot.action_scale
-    if (np.abs(actions) > PLAUSIBLE_ACTION).any():
-        row, joint = np.argwhere(np.abs(actions) > PLAUSIBLE_ACTION)[0].tolist()
+    if (np.abs(actions) > ACTION_LIMIT).any():
+        row, joint = np.argwhere(np.abs(actions) > ACTION_LIMIT)[0].tolist()
         other = (
             'kind = "offset" if actions are offsets from the nominal pose'
             if given.kind == "target"

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from gymnasium.spaces import Box
 
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.episodes import Episodes
@@ -23,8 +22,7 @@ from bodyplan.datasets.io.minari_metadata import (
     minari_record,
     require_free,
 )
-from bodyplan.envs.gymnasium_env import ACTION_BOUND
-from bodyplan.envs.observation_layouts import flat_observation_space, flatten_observation
+from bodyplan.envs.gymnasium_spaces import action_space, flat_observation_space, flatten_observation
 from bodyplan.envs.walking_task import Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.progress import OnProgress
@@ -96,7 +94,7 @@ def _export(
         storage = MinariStorage.new(
             data,
             observation_space=flat_observation_space(joints, feet),
-            action_space=Box(-ACTION_BOUND, ACTION_BOUND, (joints,), np.float32),
+            action_space=action_space(joints),
             env_spec=environment_spec(robot, episodes, dataset.card),
         )
         shutil.copyfile(dataset.path / robot / DESCRIPTORS, data / DESCRIPTORS)

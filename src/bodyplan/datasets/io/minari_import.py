@@ -26,7 +26,7 @@ from bodyplan.datasets.io.minari_metadata import (
     find_root,
     merged_card,
 )
-from bodyplan.envs.observation_layouts import unflatten_observation
+from bodyplan.envs.gymnasium_spaces import unflatten_observation
 from bodyplan.errors import BodyplanError
 from bodyplan.progress import OnProgress
 from bodyplan.storage import read_json, sha256, write_array, write_json

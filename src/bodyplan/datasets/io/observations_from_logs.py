@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float
 from bodyplan.datasets.io.episode_boundaries import FrameRows
 from bodyplan.datasets.io.plausibility_checks import require_plausible
 from bodyplan.datasets.io.robot_log import RobotLog
-from bodyplan.envs.observation_layouts import unflatten_observation
+from bodyplan.envs.gymnasium_spaces import unflatten_observation
 from bodyplan.envs.rotations import projected_gravity, world_to_trunk
 from bodyplan.envs.walking_task import (
     Command,

@@ -17,11 +17,11 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from bodyplan.envs.walking_task import Observation
+from bodyplan.envs.walking_task import ACTION_MEAN_LIMIT, Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.networks.body_batch import Body
 from bodyplan.learn.networks.layers import Dense, elu, orthogonal
-from bodyplan.learn.networks.urma_heads import MEAN_LIMIT, STD_RANGE
+from bodyplan.learn.networks.urma_heads import STD_RANGE
 from bodyplan.robots.feature_sizes import (
     GENERAL_OBSERVATION_SIZE,
     POLICY_GENERAL,
@@ -49,7 +49,7 @@ class FlatSizes:
     activation: Literal["relu", "elu", "tanh"] = "relu"
     """After each hidden layer."""
     squash: float | None = None
-    """Means are this times a tanh, as in TD3; where not given only `heads.MEAN_LIMIT` binds."""
+    """Means are this times a tanh, as in TD3; where not given only `ACTION_MEAN_LIMIT` binds."""
     spread: float = 1.0
     """Standard deviation of actions before training."""
 
@@ -103,7 +103,7 @@ class FlatPolicy(eqx.Module):
         row = _row(self.sizes, observation, observation.general[:, POLICY_GENERAL])
         answer, squash = self.layers(row), self.sizes.squash
         mean = (
-            jnp.clip(answer, -MEAN_LIMIT, MEAN_LIMIT)
+            jnp.clip(answer, -ACTION_MEAN_LIMIT, ACTION_MEAN_LIMIT)
             if squash is None
             else squash * jnp.tanh(answer)
         )

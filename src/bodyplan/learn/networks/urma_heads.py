@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from bodyplan.envs.walking_task import Observation
+from bodyplan.envs.walking_task import ACTION_MEAN_LIMIT, Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.networks.body_batch import Body, joint_rows, of_elements
 from bodyplan.learn.networks.layers import Dense, LayerNorm, elu, orthogonal, split
@@ -30,7 +30,6 @@ from bodyplan.robots.feature_sizes import (
     POLICY_GENERAL_SIZE,
 )
 
-MEAN_LIMIT = 10.0
 STD_RANGE = (1e-8, 2.0)
 
 
@@ -84,7 +83,7 @@ class URMAPolicy(eqx.Module):
         means = self.mean(hidden)[:, 0]
         if self.readout is not None:
             means += self._read(self.readout, encoded, codes, counts, bodies)
-        means = jnp.clip(means, -MEAN_LIMIT, MEAN_LIMIT)
+        means = jnp.clip(means, -ACTION_MEAN_LIMIT, ACTION_MEAN_LIMIT)
         shapes = [states.shape[:2] for states in encoded.joints]
         pieces = split(means, [batch * count for batch, count in shapes])
         stds = split(jnp.exp(log_std), counts)

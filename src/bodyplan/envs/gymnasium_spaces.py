@@ -1,5 +1,6 @@
-"""Observations as Gymnasium's spaces: one flat vector, three named arrays, or the paper's vector.
+"""Gymnasium's spaces: the action space, and the observation space in its three layouts.
 
+An observation is one flat vector (`flat`), three named arrays (`dict`), or the paper's vector.
 `flat` and `dict` hold what changes from step to step. `paper` repeats the robot's constant
 descriptors at every step, in the order of the original code (reference task, section 2).
 """
@@ -11,7 +12,7 @@ import numpy as np
 from gymnasium import spaces
 from jaxtyping import Float32
 
-from bodyplan.envs.walking_task import Observation
+from bodyplan.envs.walking_task import ACTION_LIMIT, Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.robots.feature_sizes import (
@@ -27,6 +28,11 @@ from bodyplan.robots.robot import Robot
 
 ObservationArrays = Float32[np.ndarray, "N D"] | dict[str, np.ndarray]
 """N observations in one array, or in one array for each kind of number."""
+
+
+def action_space(num_joints: int) -> spaces.Box:
+    """The space of one robot's actions; it contains every action that a valid dataset holds."""
+    return spaces.Box(-ACTION_LIMIT, ACTION_LIMIT, (num_joints,), np.float32)
 
 
 def apply_layout(
