@@ -23,7 +23,7 @@ test: $(VENV)/.dev ## Check style, types and behaviour
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
-	$(BIN)/pytest -q -n 2 --dist loadfile --durations=10 --jaxtyping-packages=bodyplan.robots,bodyplan.grouping,bodyplan.rendering,bodyplan.envs,bodyplan.evaluate,runtime_types.checked
+	$(BIN)/pytest -q -n 2 --dist loadfile --durations=10 --jaxtyping-packages=bodyplan.robots,bodyplan.grouping,bodyplan.rendering,bodyplan.envs,bodyplan.evaluation,runtime_types.checked
 
 datasets: $(VENV)/.runtime ## Build and verify the paper's sets of every robot in data/ (STEPS=1000000 a robot)
 	@for set in $(SETS); do \

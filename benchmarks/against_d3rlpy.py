@@ -51,7 +51,7 @@ from scipy import stats
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.episodes import Episodes
 from bodyplan.envs.walking_task import Observation
-from bodyplan.evaluate.evaluation import Trial, evaluate
+from bodyplan.evaluation.evaluate import Trial, evaluate
 from bodyplan.learn.algorithms.algorithm import Algorithm
 from bodyplan.learn.algorithms.bc import BC
 from bodyplan.learn.algorithms.iql import IQL

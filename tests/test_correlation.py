@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluate.confidence_intervals import estimate, half_width
-from bodyplan.evaluate.correlation import mantel, pearson
+from bodyplan.evaluation.confidence_intervals import estimate, half_width
+from bodyplan.evaluation.correlation import mantel, pearson
 
 
 def symmetric(seed, robots):

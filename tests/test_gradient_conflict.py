@@ -13,7 +13,7 @@ from synthetic import write_dataset
 
 from bodyplan.cli import main
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluate.conflict_summary import similarity, summarise
+from bodyplan.evaluation.conflict_summary import similarity, summarise
 from bodyplan.learn.algorithms.algorithm import ActorBatch
 from bodyplan.learn.algorithms.td3_bc import TD3BC
 from bodyplan.learn.combiners.gradient_surgery import robot_gradients

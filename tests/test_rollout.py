@@ -5,7 +5,7 @@ import pytest
 
 from bodyplan.envs.environment import Environment, StepResult
 from bodyplan.envs.walking_task import Observation
-from bodyplan.evaluate.rollout import Outcome, rollout, score
+from bodyplan.evaluation.rollout import Outcome, rollout, score
 
 LENGTHS = (2, 5, 3)
 """The first and second robot fall, the third runs out of time."""

@@ -8,7 +8,7 @@ from bodyplan.cli import main
 from bodyplan.datasets.build import build_dataset
 from bodyplan.envs.disturbances import Disturbances
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluate.evaluation import Trial
+from bodyplan.evaluation.evaluate import Trial
 from bodyplan.experiments.transfer import TransferPlan, transfer
 from bodyplan.learn.algorithms.bc import BC
 from bodyplan.learn.run import Run

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from bodyplan.envs.environment import Environment
-from bodyplan.evaluate.video import animate, encode, record_video, side_by_side
+from bodyplan.evaluation.video import animate, encode, record_video, side_by_side
 
 
 def swinging(robot):

@@ -17,7 +17,7 @@ import numpy as np
 from bodyplan.datasets.build import build_dataset
 from bodyplan.envs.environment import Environment
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluate.evaluation import Trial, evaluate
+from bodyplan.evaluation.evaluate import Trial, evaluate
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.train import TrainConfig, train
 from bodyplan.progress import OnProgress, no_progress

@@ -45,7 +45,7 @@ class ShowConflicts:
         """Measure or read, summarise, print."""
         if self.plot is not None:
             require_picture(self.plot, "--plot")
-        from bodyplan.evaluate.conflict_summary import summarise
+        from bodyplan.evaluation.conflict_summary import summarise
         from bodyplan.grouping.robot_groups import embodiment_distances
         from bodyplan.learn.run import seeds_of
 

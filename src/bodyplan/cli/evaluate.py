@@ -8,7 +8,7 @@ import tyro
 from bodyplan.cli.output import comma_list, print_json, say, say_returns
 from bodyplan.envs.disturbances import NO_DISTURBANCES
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluate.evaluation import Trial
+from bodyplan.evaluation.evaluate import Trial
 from bodyplan.progress import progress
 
 
@@ -35,7 +35,7 @@ class Evaluate:
 
     def run(self) -> None:
         """Evaluate, write, print."""
-        from bodyplan.evaluate.evaluation import evaluate
+        from bodyplan.evaluation.evaluate import evaluate
         from bodyplan.learn.policy import Policy
         from bodyplan.learn.run import BEST
         from bodyplan.report.run_record import RunRecord

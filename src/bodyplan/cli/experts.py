@@ -70,7 +70,7 @@ class TrainExpert:
 
     def run(self) -> None:
         """Train, grade, save."""
-        from bodyplan.evaluate.grade_expert import grade_expert
+        from bodyplan.evaluation.grade_expert import grade_expert
         from bodyplan.experts.command_sampling import Commands
         from bodyplan.experts.expert_config import ExpertConfig
         from bodyplan.experts.train_expert import train_expert
@@ -215,7 +215,7 @@ class FilmExperts:
         if not 0.0 < self.seconds <= LONGEST:
             raise BodyplanError(f"--seconds {self.seconds:g} must be above 0, at most {LONGEST:g}")
         require_size(*self.size)
-        from bodyplan.evaluate.video import encode, side_by_side
+        from bodyplan.evaluation.video import encode, side_by_side
 
         wanted = [parse_command(command) for command in self.commands]
         robots = [Robot.load(name) for name in comma_list(self.robots)]
@@ -233,7 +233,7 @@ class FilmExperts:
 
     def _film(self, robot: Robot, command: Command) -> UInt8[np.ndarray, "T height width 3"] | None:
         from bodyplan.envs.environment import Environment
-        from bodyplan.evaluate.video import record_video
+        from bodyplan.evaluation.video import record_video
         from bodyplan.rendering.renderer import render
 
         if not snapshot_path(robot.name, command, self.snapshots).is_file():

@@ -98,7 +98,7 @@ def evaluator(config: TrainConfig, episodes: int) -> Callable[[int, Any], Mappin
 
     def on_interval(update: int, policy: Any) -> Mapping[str, Any]:
         from bodyplan.datasets.dataset import Dataset
-        from bodyplan.evaluate.evaluation import Trial, evaluate
+        from bodyplan.evaluation.evaluate import Trial, evaluate
 
         card = Dataset.open(config.data).card
         robots = config.robots or tuple(card["robots"])

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import tyro
 
 from bodyplan.cli.output import comma_list, print_json, print_table, require_picture, say
-from bodyplan.evaluate.evaluation import Trial
+from bodyplan.evaluation.evaluate import Trial
 from bodyplan.learn.train import TrainConfig, TrainingDiverged
 from bodyplan.progress import progress
 from bodyplan.storage import atomic_write

@@ -22,8 +22,8 @@ from typing import Any
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.envs.walking_task import Command
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluate.confidence_intervals import estimate
-from bodyplan.evaluate.evaluation import Trial, evaluate
+from bodyplan.evaluation.confidence_intervals import estimate
+from bodyplan.evaluation.evaluate import Trial, evaluate
 from bodyplan.learn.config import TrainConfig
 from bodyplan.learn.finetune import finetuning, lasting
 from bodyplan.learn.run import Run

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluate.confidence_intervals import half_width
+from bodyplan.evaluation.confidence_intervals import half_width
 from bodyplan.grouping.robot_groups import embodiment_distances, merge_tree
 from bodyplan.report import run_figures
 from bodyplan.report.figure_style import page_colour

@@ -5,8 +5,8 @@ from functools import partial
 
 from bodyplan.envs.environment import Environment
 from bodyplan.envs.walking_task import Command
-from bodyplan.evaluate.evaluation import ActsOnAnyRobot
-from bodyplan.evaluate.video import animate
+from bodyplan.evaluation.evaluate import ActsOnAnyRobot
+from bodyplan.evaluation.video import animate
 from bodyplan.progress import OnProgress
 from bodyplan.robots.robot import Robot
 

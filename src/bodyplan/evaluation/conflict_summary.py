@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float
 
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluate.confidence_intervals import estimate
-from bodyplan.evaluate.correlation import mantel, pearson
+from bodyplan.evaluation.confidence_intervals import estimate
+from bodyplan.evaluation.correlation import mantel, pearson
 from bodyplan.grouping.robot_groups import merge_tree
 from bodyplan.learn.gradient_conflict import Conflicts
 

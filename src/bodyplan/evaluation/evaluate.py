@@ -17,7 +17,7 @@ from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
 from bodyplan.envs.environment import Environment
 from bodyplan.envs.walking_task import Command, Observation, parse_command
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluate.rollout import rollout, score
+from bodyplan.evaluation.rollout import rollout, score
 from bodyplan.progress import OnProgress
 from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.robots.robot import Robot

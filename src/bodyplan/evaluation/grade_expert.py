@@ -13,7 +13,7 @@ from jaxtyping import Float
 from bodyplan.datasets.policy_snapshots import Snapshots
 from bodyplan.envs.environment import Environment
 from bodyplan.envs.walking_task import Observation
-from bodyplan.evaluate.rollout import rollout, score
+from bodyplan.evaluation.rollout import rollout, score
 from bodyplan.robots.robot import Robot
 
 

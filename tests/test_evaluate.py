@@ -9,7 +9,7 @@ import pytest
 from bodyplan.cli import main
 from bodyplan.envs.disturbances import Disturbances
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluate.evaluation import Trial, evaluate
+from bodyplan.evaluation.evaluate import Trial, evaluate
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.networks.urma import PRESETS
 from bodyplan.learn.networks.urma_heads import URMAPolicy
