@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "bodyplan"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = (
-    {"errors", "machine", "dataframes", "locking", "progress", "storage"},
+    {"errors", "machine", "dataframes", "locking", "notebook_html", "progress", "storage"},
     {"robots"},
     {"grouping"},
     {"rendering"},
