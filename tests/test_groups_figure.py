@@ -22,11 +22,11 @@ def plainly(monkeypatch):
     """Robots as grey boxes of the right size, and what was asked for."""
     asked = []
 
-    def portray_all(robots, size):
+    def render_lineup(robots, size):
         asked.append(([robot.name for robot in robots], size))
         return np.full((size[1], size[0], 3), 128, np.uint8)
 
-    monkeypatch.setattr(groups_figure, "portray_all", portray_all)
+    monkeypatch.setattr(groups_figure, "render_lineup", render_lineup)
     return asked
 
 

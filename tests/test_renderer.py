@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from bodyplan.errors import BodyplanError
-from bodyplan.rendering import ray_casting, renderer
+from bodyplan.rendering import renderer
 from bodyplan.rendering.ray_casting import ray_cast
-from bodyplan.rendering.renderer import graphics_library, render, render_apart
-from bodyplan.rendering.scene import STEADY, Scene, compose
+from bodyplan.rendering.renderer import graphics_library, render_offscreen, render_poses
+from bodyplan.rendering.scene import VIDEO_CAMERA, Scene, robot_scene
 
 BALL = """
 <mujoco><worldbody><body mocap="true"><geom size="0.2" rgba="1 0 0 1"/></body></worldbody></mujoco>
@@ -56,9 +56,9 @@ def test_a_ball_is_drawn_where_the_camera_must_see_it():
     )
     (picture,) = ray_cast(scene, (160, 120))
     red = (picture[..., 0] > 1.5 * picture[..., 1]) & (picture[..., 0] > 1.5 * picture[..., 2])
-    right, up, forward = STEADY.axes()
+    right, up, forward = VIDEO_CAMERA.axes()
     away = centre - scene.look_at[0] + scene.distance * forward
-    focal = 60.0 / np.tan(np.radians(STEADY.field_of_view / 2.0)) / (away @ forward)
+    focal = 60.0 / np.tan(np.radians(VIDEO_CAMERA.field_of_view / 2.0)) / (away @ forward)
     rows, columns = np.nonzero(red)
     assert columns.mean() == pytest.approx(79.5 + focal * (away @ right), abs=0.7)
     assert rows.mean() == pytest.approx(59.5 - focal * (away @ up), abs=0.7)
@@ -66,18 +66,18 @@ def test_a_ball_is_drawn_where_the_camera_must_see_it():
 
 
 @pytest.mark.parametrize("name", ["unitree_go1", "badger", "hexapod"])
-def test_the_puppet_has_the_robots_shapes_in_their_places(load, name):
+def test_the_copy_has_the_robots_shapes_in_their_places(load, name):
     robot = load(name)
     pose = robot.nominal_qpos + 0.1
     pose[3:7] /= np.linalg.norm(pose[3:7])
-    scene = compose(robot, pose[None])
-    puppet = cast(scene.puppet, scene.positions[0], scene.rotations[0])
+    scene = robot_scene(robot, pose[None])
+    copy = cast(scene.model, scene.positions[0], scene.rotations[0])
     original = cast(robot.model, pose)
     hit = np.isfinite(original)
     assert hit.sum() > 100
     # Bones can only stand before a shape, and seldom do.
-    assert (puppet[hit] <= original[hit] + 1e-6).all()
-    assert np.isclose(puppet[hit], original[hit], atol=1e-6).mean() > 0.8
+    assert (copy[hit] <= original[hit] + 1e-6).all()
+    assert np.isclose(copy[hit], original[hit], atol=1e-6).mean() > 0.8
 
 
 def test_meshes_of_a_users_robot_are_copied(load):
@@ -85,41 +85,40 @@ def test_meshes_of_a_users_robot_are_copied(load):
     go1, one = load("unitree_go1"), np.ones(1)
     robot = replace(go1, model=model, joints=("nod",), feet=(), nominal=one, max_velocity=one)
     pose = np.array([0.1, 0.0, 0.2, 1.0, 0.0, 0.0, 0.0, 0.5])
-    scene = compose(robot, pose[None])
-    puppet, original = cast(scene.puppet, scene.positions[0], scene.rotations[0]), cast(model, pose)
+    scene = robot_scene(robot, pose[None])
+    copy, original = cast(scene.model, scene.positions[0], scene.rotations[0]), cast(model, pose)
     assert np.isfinite(original).sum() > 100
-    np.testing.assert_allclose(puppet, original, atol=1e-5)
+    np.testing.assert_allclose(copy, original, atol=1e-5)
 
 
 def test_the_floor_passes_by_under_a_robot_that_walks(load):
     robot = load("unitree_go1")
     poses = np.tile(robot.nominal_qpos, (3, 1))
     poses[:, 0] = [0.0, 0.25, 1.0]
-    start, quarter, two_tiles = render(robot, poses, (80, 60), "drawn").astype(float)
+    start, quarter, two_tiles = render_poses(robot, poses, (80, 60), "drawn").astype(float)
     assert np.abs(quarter - start).mean() > 2.0
     assert np.abs(two_tiles - start).mean() < 0.5
 
 
 @pytest.mark.parametrize("program", ["import os; os.abort()", "import time; time.sleep(60)", "1/0"])
-def test_graphics_that_crash_or_hang_do_no_harm(load, monkeypatch, tmp_path, program):
+def test_graphics_that_crash_or_hang_do_no_harm(load, tmp_path, program):
     fake = tmp_path / "fake.py"
     fake.write_text(program)
-    monkeypatch.setattr(renderer, "_PROGRAM", fake)
     robot = load("hexapod")
-    scene = compose(robot, robot.nominal_qpos[None])
-    assert render_apart(scene, (16, 16), "egl", seconds=1.0) is None
+    scene = robot_scene(robot, robot.nominal_qpos[None])
+    assert render_offscreen(scene, (16, 16), "egl", seconds=1.0, program=fake) is None
 
 
 def test_without_graphics_the_drawing_steps_in(load, monkeypatch):
     monkeypatch.setattr(renderer, "graphics_library", lambda: None)
     robot = load("badger")
     poses = robot.nominal_qpos[None]
-    drawn = render(robot, poses, (64, 48), "drawn")
-    np.testing.assert_array_equal(render(robot, poses, (64, 48), "auto"), drawn)
+    drawn = render_poses(robot, poses, (64, 48), "drawn")
+    np.testing.assert_array_equal(render_poses(robot, poses, (64, 48), "auto"), drawn)
     with pytest.raises(BodyplanError, match="no working graphics library"):
-        render(robot, poses, (64, 48), "mujoco")
+        render_poses(robot, poses, (64, 48), "mujoco")
     with pytest.raises(BodyplanError, match="choose one of auto"):
-        render(robot, poses, (64, 48), "oil")
+        render_poses(robot, poses, (64, 48), "oil")
 
 
 def test_both_renderers_show_the_robot_in_the_same_place(load):
@@ -128,7 +127,7 @@ def test_both_renderers_show_the_robot_in_the_same_place(load):
     robot = load("hexapod")
     poses = robot.nominal_qpos[None]
     pictures = [
-        render(robot, poses, (160, 120), kind)[0].astype(int) for kind in ("drawn", "mujoco")
+        render_poses(robot, poses, (160, 120), kind)[0].astype(int) for kind in ("drawn", "mujoco")
     ]
     orange = [(p[..., 0] > 1.6 * p[..., 2]) & (p[..., 0] > 60) for p in pictures]
     assert orange[0].sum() > 100
@@ -141,7 +140,9 @@ def test_both_renderers_lay_the_same_tiles(load):
     robot = load("unitree_go1")
     pose = robot.nominal_qpos.copy()
     pose[:2] = (1.3, -0.7)
-    pictures = [render(robot, pose[None], (160, 120), kind)[0] for kind in ("drawn", "mujoco")]
+    pictures = [
+        render_poses(robot, pose[None], (160, 120), kind)[0] for kind in ("drawn", "mujoco")
+    ]
     pale = [(np.ptp(p, axis=2) < 15) & (p.min(axis=2) > 205) for p in pictures]
     floor = pale[0] & pale[1]
     assert floor.mean() > 0.5
@@ -149,12 +150,11 @@ def test_both_renderers_lay_the_same_tiles(load):
     assert (light[0] == light[1]).mean() > 0.9
 
 
-def test_strips_make_the_picture_that_one_piece_would(load, monkeypatch):
+def test_strips_make_the_picture_that_one_piece_would(load):
     robot = load("hexapod")
-    scene = compose(robot, robot.nominal_qpos[None])
+    scene = robot_scene(robot, robot.nominal_qpos[None])
     whole = ray_cast(scene, (96, 72))
-    monkeypatch.setattr(ray_casting, "_STRIP", 20)
-    strips = ray_cast(scene, (96, 72))
+    strips = ray_cast(scene, (96, 72), strip_rows=20)
     assert strips.shape == whole.shape
     # Only edges along a seam are smoothed a little less.
     assert (strips == whole).all(axis=3).mean() > 0.98
@@ -163,7 +163,7 @@ def test_strips_make_the_picture_that_one_piece_would(load, monkeypatch):
 def test_a_robot_stands_whole_in_its_picture(load):
     for name in ("anymal_c", "cassie", "unitree_h1"):
         robot = load(name)
-        (picture,) = render(robot, robot.nominal_qpos[None], (80, 60), "drawn")
+        (picture,) = render_poses(robot, robot.nominal_qpos[None], (80, 60), "drawn")
         coloured = np.ptp(picture, axis=2) > 25
         assert coloured.any(axis=0)[[1, -2]].sum() == 0, name
         assert coloured.any(axis=1)[[1, -2]].sum() == 0, name

@@ -1,26 +1,26 @@
-"""The puppet: what models leave out of a robot's look, it adds; nothing of it floats."""
+"""Visual geoms: they add what models leave out, and none of them floats."""
 
 import mujoco
 import numpy as np
 import pytest
 
-from bodyplan.rendering.lineup import stand
-from bodyplan.rendering.scene import FLOOR_GROUP, compose
-from bodyplan.rendering.visual_geoms import extent
+from bodyplan.rendering.lineup import standing_pose
+from bodyplan.rendering.scene import FLOOR_GROUP, robot_scene
+from bodyplan.rendering.visual_geoms import robot_extent
 from bodyplan.robots.robot import Robot
 
 
 def posed(robot, pose):
-    """The puppet's model and data in a pose of the robot."""
-    scene = compose(robot, pose[None])
-    data = mujoco.MjData(scene.puppet)
+    """Model and data of the visual geoms in a pose of the robot."""
+    scene = robot_scene(robot, pose[None])
+    data = mujoco.MjData(scene.model)
     data.mocap_pos[:], data.mocap_quat[:] = scene.positions[0], scene.rotations[0]
-    mujoco.mj_kinematics(scene.puppet, data)
-    return scene.puppet, data
+    mujoco.mj_kinematics(scene.model, data)
+    return scene.model, data
 
 
 def pieces(model, data, touching):
-    """How many pieces the shapes of a puppet fall into."""
+    """How many pieces the visual geoms fall into."""
     geoms = [int(g) for g in np.flatnonzero(model.geom_group != FLOOR_GROUP)]
     left, count = set(geoms), 0
     while left:
@@ -43,16 +43,16 @@ def close(model, data, first, second, touching):
 @pytest.mark.parametrize("name", Robot.names())
 def test_every_robot_is_one_piece_even_when_it_moves(load, name):
     robot = load(name)
-    pose = stand(robot)
+    pose = standing_pose(robot)
     pose[robot.qpos_index] += np.random.default_rng(0).uniform(-0.3, 0.3, robot.num_joints)
     model, data = posed(robot, pose)
-    assert pieces(model, data, 0.02 * extent(robot).radius) == 1
+    assert pieces(model, data, 0.02 * robot_extent(robot).radius) == 1
 
 
 @pytest.mark.parametrize(("name", "soles"), [("unitree_g1", 2), ("nao_v5", 2), ("hexapod", 0)])
 def test_feet_that_are_points_get_soles(load, name, soles):
     robot = load(name)
-    model, data = posed(robot, stand(robot))
+    model, data = posed(robot, standing_pose(robot))
     plates = np.flatnonzero(model.geom_type == mujoco.mjtGeom.mjGEOM_MESH.value)
     assert len(plates) == soles
     for plate in plates:
@@ -64,20 +64,20 @@ def test_feet_that_are_points_get_soles(load, name, soles):
 
 def test_cassies_rods_close_their_loops(load):
     robot = load("cassie")
-    scene = compose(robot, robot.nominal_qpos[None])
+    scene = robot_scene(robot, robot.nominal_qpos[None])
     rods = [robot.model.body(f"{side}-achilles-rod").id for side in ("left", "right")]
     for rod in rods:
-        own = np.flatnonzero(scene.puppet.geom_bodyid == rod)
-        assert 2.0 * scene.puppet.geom_size[own, 1].max() == pytest.approx(0.5012, abs=1e-4)
+        own = np.flatnonzero(scene.model.geom_bodyid == rod)
+        assert 2.0 * scene.model.geom_size[own, 1].max() == pytest.approx(0.5012, abs=1e-4)
 
 
 def test_a_torso_above_the_hips_has_the_trunks_colour(load):
     robot = load("talos")
-    scene = compose(robot, robot.nominal_qpos[None])
+    scene = robot_scene(robot, robot.nominal_qpos[None])
 
     def colour(name):
-        own = np.flatnonzero(scene.puppet.geom_bodyid == robot.model.body(name).id)
-        return tuple(scene.puppet.geom_rgba[own[0]])
+        own = np.flatnonzero(scene.model.geom_bodyid == robot.model.body(name).id)
+        return tuple(scene.model.geom_rgba[own[0]])
 
     assert colour("torso_2_link") == colour("trunk")
     assert colour("arm_left_4_link") != colour("trunk")

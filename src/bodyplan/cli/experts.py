@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import tyro
-from jaxtyping import UInt8
 
 from bodyplan.cli.output import (
     comma_list,
@@ -23,6 +21,7 @@ from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
 from bodyplan.envs.walking_task import HORIZON, Command, command_name, parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.progress import progress
+from bodyplan.rendering.camera import RGBFrames
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.task_config import CONTROL_STEP
 from bodyplan.storage import atomic_write
@@ -231,10 +230,10 @@ class FilmExperts:
         else:
             say(str(self.out))
 
-    def _film(self, robot: Robot, command: Command) -> UInt8[np.ndarray, "T height width 3"] | None:
+    def _film(self, robot: Robot, command: Command) -> RGBFrames | None:
         from bodyplan.envs.environment import Environment
         from bodyplan.evaluation.video import record_video
-        from bodyplan.rendering.renderer import render
+        from bodyplan.rendering.renderer import render_poses
 
         if not snapshot_path(robot.name, command, self.snapshots).is_file():
             return None
@@ -244,7 +243,7 @@ class FilmExperts:
         environment = Environment(robot, command, initial_state="random", seed=self.seed)
         steps = round(self.seconds / CONTROL_STEP)
         poses = record_video(environment, run.policy(self.snapshot).mean, steps)
-        return render(robot, poses, self.size, "auto")
+        return render_poses(robot, poses, self.size, "auto")
 
 
 def _answer(answers: Sequence[tuple[Snapshots, Path]], as_json: bool) -> None:

@@ -31,20 +31,21 @@ class DrawRobots:
 
     def run(self) -> None:
         """Draw, write, and tell where the picture is."""
-        from bodyplan.rendering import portrait
+        from bodyplan.rendering import robot_images
         from bodyplan.robots.robot import Robot
 
         names = self._names(Robot.names())
         out = self.out or Path("robots.png" if len(names) > 1 else f"{Path(names[0]).stem}.png")
-        portrait.check_suffix(out)
-        width, height = self.size or (portrait.MANY if len(names) > 1 else portrait.ONE)
+        robot_images.check_image_suffix(out)
+        size = robot_images.LINEUP_SIZE if len(names) > 1 else robot_images.ROBOT_IMAGE_SIZE
+        width, height = self.size or size
         require_size(width, height)
         robots = [Robot.load(name) for name in names]
         if len(robots) > 1:
-            picture = portrait.portray_all(robots, (width, height), self.renderer)
+            picture = robot_images.render_lineup(robots, (width, height), self.renderer)
         else:
-            picture = portrait.portray(robots[0], (width, height), self.renderer)
-        portrait.save(out, picture)
+            picture = robot_images.render_robot(robots[0], (width, height), self.renderer)
+        robot_images.save_image(out, picture)
         if self.json:
             shown = [robot.name for robot in robots]
             print_json({"picture": str(out), "size": [width, height], "robots": shown})

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
 
 from bodyplan.envs import gymnasium_spaces, walking_task
 from bodyplan.envs.environment import RANDOM_COMMAND, Environment
 from bodyplan.errors import BodyplanError
+from bodyplan.rendering.camera import RGBImage
 from bodyplan.robots.robot import Robot
-
-FrameImage = UInt8[np.ndarray, "height width 3"]
 
 RENDER_MODES = ("rgb_array",)
 
@@ -70,13 +69,13 @@ class GymnasiumBatch:
             self._layout, described.descriptor, environment.observation
         )
 
-    def picture(self, index: int) -> FrameImage:
+    def picture(self, index: int) -> RGBImage:
         """One robot in its present pose, with the camera above the same point of it as ever."""
-        from bodyplan.rendering.renderer import render
+        from bodyplan.rendering.renderer import render_poses
 
         pose = self.environment.qpos[index : index + 1]
         # MuJoCo's own renderer runs in a process apart, which is too slow for single pictures.
-        return render(self.environment.robot, pose, (self._width, self._height), "drawn")[0]
+        return render_poses(self.environment.robot, pose, (self._width, self._height), "drawn")[0]
 
 
 class PerRobotGenerator(np.random.Generator):

@@ -21,7 +21,6 @@ from bodyplan.envs import gymnasium_spaces
 from bodyplan.envs.environment import StepResult
 from bodyplan.envs.gymnasium_batch import (
     RENDER_MODES,
-    FrameImage,
     GymnasiumBatch,
     PerRobotGenerator,
     read_mask,
@@ -29,6 +28,7 @@ from bodyplan.envs.gymnasium_batch import (
 )
 from bodyplan.envs.walking_task import HORIZON
 from bodyplan.errors import BodyplanError
+from bodyplan.rendering.camera import RGBImage
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.task_config import CONTROL_STEP
 
@@ -113,7 +113,7 @@ class WalkingEnv(gymnasium.Env[Any, ArrayLike]):
             {"velocity": step.velocity[0]},
         )
 
-    def render(self) -> FrameImage | None:
+    def render(self) -> RGBImage | None:
         """A picture of the present pose where `render_mode` asks for one."""
         return None if self.render_mode is None else self._walkers.picture(0)
 
@@ -227,7 +227,7 @@ class WalkingVectorEnv(VectorEnv[Any, ArrayLike, np.ndarray]):
         infos |= _info(step, ~begun)
         return self._walkers.observation(), reward, terminated, truncated, infos
 
-    def render(self) -> tuple[FrameImage, ...] | None:
+    def render(self) -> tuple[RGBImage, ...] | None:
         """Pictures of all robots where `render_mode` asks for them."""
         if self.render_mode is None:
             return None

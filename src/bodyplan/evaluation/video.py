@@ -12,7 +12,8 @@ from jaxtyping import Float, UInt8
 
 from bodyplan.envs.environment import Environment
 from bodyplan.envs.walking_task import Observation
-from bodyplan.rendering.renderer import SIZE, render
+from bodyplan.rendering.camera import RGBFrames
+from bodyplan.rendering.renderer import FRAME_SIZE, render_poses
 
 STEPS_PER_FRAME = 2
 """Control steps of 20 ms from one picture to the next: 25 pictures a second."""
@@ -26,7 +27,7 @@ def animate(
     environment: Environment,
     policy: RecordedPolicy,
     seconds: float = 4.0,
-    size: tuple[int, int] = SIZE,
+    size: tuple[int, int] = FRAME_SIZE,
     renderer: str = "auto",
 ) -> bytes:
     """Film the first robot of an environment from a fresh start, as WebP bytes.
@@ -42,11 +43,11 @@ def animate(
         BodyplanError: `renderer` is unknown, or is `mujoco` and no graphics library works.
     """
     poses = record_video(environment, policy, round(1000.0 * seconds / _MILLISECONDS_PER_STEP))
-    return encode(render(environment.robot, poses, size, renderer))
+    return encode(render_poses(environment.robot, poses, size, renderer))
 
 
 def side_by_side(
-    films: Sequence[Sequence[UInt8[np.ndarray, "T height width 3"] | None]],
+    films: Sequence[Sequence[RGBFrames | None]],
 ) -> UInt8[np.ndarray, "T rows columns 3"]:
     """Films of one size, in rows, as one; None leaves a white gap."""
     shape = next(film.shape for row in films for film in row if film is not None)
@@ -74,7 +75,7 @@ def record_video(
     return np.array(poses + missing * [environment.qpos[0].copy()])
 
 
-def encode(pictures: UInt8[np.ndarray, "T height width 3"], quality: int = 60) -> bytes:
+def encode(pictures: RGBFrames, quality: int = 60) -> bytes:
     """An endless animated WebP at real speed."""
     from PIL import Image
 

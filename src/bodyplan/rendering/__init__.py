@@ -1,1 +1,1 @@
-"""Pictures of robots: what is shown, from where, and who draws it."""
+"""Images of robots: the scene, the camera, and two renderers."""

@@ -1,13 +1,17 @@
-"""From where a scene is seen: directions, a field of view, and the nearest place that shows all."""
+"""The camera: its direction, projection of points to pixels, framing, and types of its images."""
 
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
+
+RGBImage = UInt8[np.ndarray, "height width 3"]
+RGBFrames = UInt8[np.ndarray, "T height width 3"]
+"""Images of one size, such as the frames of a video."""
 
 
 class Camera(NamedTuple):
-    """Directions in degrees, in MuJoCo's convention; the defaults exclude the horizon."""
+    """Directions of a camera in degrees, as MuJoCo defines them. The default sees no horizon."""
 
     azimuth: float = 125.0
     elevation: float = -24.0
@@ -17,14 +21,15 @@ class Camera(NamedTuple):
     def axes(self) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
         """Unit vectors right, up and forward."""
         azimuth, elevation = np.radians([self.azimuth, self.elevation])
-        ahead, aside = np.cos(azimuth), np.sin(azimuth)
-        level, rise = np.cos(elevation), np.sin(elevation)
-        right = np.array([aside, -ahead, 0.0])
-        up = np.array([-rise * ahead, -rise * aside, level])
-        return right, up, np.array([level * ahead, level * aside, rise])
+        cos_azimuth, sin_azimuth = np.cos(azimuth), np.sin(azimuth)
+        cos_elevation, sin_elevation = np.cos(elevation), np.sin(elevation)
+        right = np.array([sin_azimuth, -cos_azimuth, 0.0])
+        up = np.array([-sin_elevation * cos_azimuth, -sin_elevation * sin_azimuth, cos_elevation])
+        forward = [cos_elevation * cos_azimuth, cos_elevation * sin_azimuth, sin_elevation]
+        return right, up, np.array(forward)
 
-    def focal(self, height: int) -> float:
-        """Pixels that a metre covers at a metre's distance in a picture of this height."""
+    def focal_length(self, height: int) -> float:
+        """Focal length in pixels of an image of this height: pixels per metre at 1 m depth."""
         return 0.5 * height / float(np.tan(np.radians(self.field_of_view) / 2.0))
 
     def project(
@@ -34,39 +39,47 @@ class Camera(NamedTuple):
         distance: float,
         size: tuple[int, int],
     ) -> Float[np.ndarray, "n 3"]:
-        """Column and row in a picture of size = (width, height), and depth (m), of each point."""
+        """Column and row (pixels) and depth (m) of each point in an image.
+
+        Args:
+            points: in the world, m.
+            look_at: the point in the middle of the image, m.
+            distance: from the camera to that point, m.
+            size: width and height of the image in pixels.
+        """
         right, up, forward = self.axes()
-        away = points - look_at + distance * forward
-        depth = away @ forward
-        focal, middle = self.focal(size[1]) / depth, np.array(size) / 2.0
-        columns, rows = middle[0] + focal * (away @ right), middle[1] - focal * (away @ up)
+        from_camera = points - look_at + distance * forward
+        depth = from_camera @ forward
+        focal, middle = self.focal_length(size[1]) / depth, np.array(size) / 2.0
+        columns = middle[0] + focal * (from_camera @ right)
+        rows = middle[1] - focal * (from_camera @ up)
         return np.column_stack([columns, rows, depth])
 
     def distance(self, points: Float[np.ndarray, "n 3"], aspect: float) -> float:
-        """Metres from the origin at which a picture centred on it just shows all points.
+        """Smallest distance (m) from the origin at which an image centred on it shows all points.
 
         Args:
-            points: relative to the point looked at.
-            aspect: width of the picture over its height.
+            points: relative to the point looked at, m.
+            aspect: width of the image over its height.
         """
         across, upward, along = (points @ axis for axis in self.axes())
-        half = np.tan(np.radians(self.field_of_view) / 2.0)
-        needed = np.maximum(np.abs(upward), np.abs(across) / aspect) / half - along
+        slope = np.tan(np.radians(self.field_of_view) / 2.0)
+        needed = np.maximum(np.abs(upward), np.abs(across) / aspect) / slope - along
         return float(needed.max())
 
     def frame(
         self, points: Float[np.ndarray, "n 3"], aspect: float
     ) -> tuple[Float[np.ndarray, "3"], float]:
-        """The point to look at and the distance from it at which points just fill a picture."""
+        """The point to look at (m) and the distance from it (m) at which points fill an image."""
         right, up, forward = self.axes()
         half = np.tan(np.radians(self.field_of_view) / 2.0)
         along, sides = points @ forward, []
         for axis, slope in ((right, half * aspect), (up, half)):
-            # The eye must lie behind both planes that bound the view and touch the points.
+            # The camera must lie behind both planes that bound the view and touch the points.
             offset = points @ axis
             high, low = (offset - slope * along).max(), (-offset - slope * along).max()
             sides.append((slope, high, low))
         back = max((high + low) / (2.0 * slope) for slope, high, low in sides)
-        eye = [(high - low) / 2.0 for _, high, low in sides]
+        position = [(high - low) / 2.0 for _, high, low in sides]
         middle = (along.min() + along.max()) / 2.0
-        return eye[0] * right + eye[1] * up + middle * forward, float(back + middle)
+        return position[0] * right + position[1] * up + middle * forward, float(back + middle)

@@ -1,9 +1,9 @@
-"""MuJoCo's renderer as a program of its own: poses in, pictures out.
+"""MuJoCo's offscreen renderer as a program of its own: poses in, images out.
 
-`python offscreen.py job.npz pictures.npy` draws the puppet `puppet.mjb` that lies beside the job.
-MuJoCo chooses its graphics library from MUJOCO_GL when it is first imported, and a broken library
-can end or hang the process; here neither can harm the caller. It therefore imports nothing of the
-package, and `bodyplan.rendering.renderer` runs it.
+`python offscreen_worker.py job.npz images.npy` renders the model `scene.mjb` beside the job.
+MuJoCo chooses its graphics library from MUJOCO_GL when it is first imported. A broken library can
+end or hang the process, but here it cannot harm the caller. The program therefore imports nothing
+of the package. `bodyplan.rendering.renderer` runs it.
 """
 
 import sys
@@ -13,11 +13,11 @@ import mujoco
 import numpy as np
 
 
-def render_job(job_path: str, pictures_path: str) -> None:
-    """Render every pose of the job (arrays of `Scene`, camera angles, size) to uint8 pictures."""
+def render_job(job_path: str, images_path: str) -> None:
+    """Render every pose of a job (arrays of `Scene`, camera angles, image size) to uint8 images."""
     with np.load(job_path) as archive:
         job = dict(archive)
-    model = mujoco.MjModel.from_binary_path(str(Path(job_path).with_name("puppet.mjb")))
+    model = mujoco.MjModel.from_binary_path(str(Path(job_path).with_name("scene.mjb")))
     data = mujoco.MjData(model)
     camera = mujoco.MjvCamera()
     camera.distance = float(job["distance"])
@@ -26,15 +26,15 @@ def render_job(job_path: str, pictures_path: str) -> None:
     options.geomgroup[:] = 1
     width, height = map(int, job["size"])
     model.vis.global_.offwidth, model.vis.global_.offheight = width, height
-    pictures = np.zeros((len(job["look_at"]), height, width, 3), np.uint8)
+    images = np.zeros((len(job["look_at"]), height, width, 3), np.uint8)
     with mujoco.Renderer(model, height, width) as renderer:
         for index, look_at in enumerate(job["look_at"]):
             data.mocap_pos[:], data.mocap_quat[:] = job["positions"][index], job["rotations"][index]
             camera.lookat[:] = look_at
             mujoco.mj_forward(model, data)
             renderer.update_scene(data, camera, options)
-            renderer.render(out=pictures[index])
-    np.save(pictures_path, pictures)
+            renderer.render(out=images[index])
+    np.save(images_path, images)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Pictures of a robot in given poses, on any machine.
+"""Images of a robot in given poses, on any machine.
 
-MuJoCo's own renderer draws them where a graphics library works (EGL, OSMesa or GLFW, tried once in
-that order in a process apart); everywhere else the ray-cast drawing of `drawing.py` does. Both show
-the same scene, and neither can fail the caller for want of graphics.
+MuJoCo's own renderer makes them where a graphics library works. EGL, OSMesa and GLFW are tried
+once, in this order, in a separate process. Everywhere else, the ray-cast renderer of
+`ray_casting.py` makes them. Both show the same scene.
 """
 
 import os
@@ -14,57 +14,65 @@ from pathlib import Path
 
 import mujoco
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from bodyplan.errors import BodyplanError
+from bodyplan.rendering.camera import RGBFrames
 from bodyplan.rendering.ray_casting import ray_cast
-from bodyplan.rendering.scene import Scene, compose
+from bodyplan.rendering.scene import Scene, robot_scene
 from bodyplan.robots.robot import Robot
 
 RENDERERS = ("auto", "mujoco", "drawn")
-SIZE = (320, 240)
-"""Width and height of a picture in pixels."""
+FRAME_SIZE = (320, 240)
+"""Default width and height of a video frame in pixels."""
 
-_PROGRAM = Path(__file__).with_name("offscreen_worker.py")
-_GRAPHICS = ("egl", "osmesa", "glfw")
+_WORKER = Path(__file__).with_name("offscreen_worker.py")
+_GRAPHICS_LIBRARIES = ("egl", "osmesa", "glfw")
 _PROBE_SECONDS, _RENDER_SECONDS = 20.0, 120.0
 
 
-def render(
+def render_poses(
     robot: Robot,
     poses: Float[np.ndarray, "T nq"],
-    size: tuple[int, int] = SIZE,
+    size: tuple[int, int] = FRAME_SIZE,
     renderer: str = "auto",
-) -> UInt8[np.ndarray, "T height width 3"]:
-    """Pictures of a robot in the given poses.
+) -> RGBFrames:
+    """Images of a robot in T poses; the camera follows it.
+
+    Args:
+        robot: the robot to show.
+        poses: positions of all its joints, the free joint first.
+        size: width and height in pixels.
+        renderer: `mujoco`, `drawn` (ray casting), or `auto` for the first that works here.
 
     Raises:
         BodyplanError: as `render_scene`.
     """
-    return render_scene(compose(robot, np.asarray(poses, float), size[0] / size[1]), size, renderer)
+    scene = robot_scene(robot, np.asarray(poses, float), size[0] / size[1])
+    return render_scene(scene, size, renderer)
 
 
 def render_scene(
-    scene: Scene, size: tuple[int, int] = SIZE, renderer: str = "auto"
-) -> UInt8[np.ndarray, "T height width 3"]:
-    """Pictures of a scene in all its poses.
+    scene: Scene, size: tuple[int, int] = FRAME_SIZE, renderer: str = "auto"
+) -> RGBFrames:
+    """Images of a scene in all its poses.
 
     Args:
         scene: robots, floor and camera.
         size: width and height in pixels.
-        renderer: `mujoco`, `drawn`, or `auto` for the first of them that works here.
+        renderer: `mujoco`, `drawn` (ray casting), or `auto` for the first that works here.
 
     Raises:
-        BodyplanError: `renderer` is unknown, or is `mujoco` and no graphics library works.
+        BodyplanError: `renderer` is unknown, or it is `mujoco` and no graphics library works.
     """
     if renderer not in RENDERERS:
         raise BodyplanError(
             f"renderer '{renderer}' is unknown; choose one of {', '.join(RENDERERS)}"
         )
     graphics = None if renderer == "drawn" else graphics_library()
-    pictures = render_apart(scene, size, graphics, _RENDER_SECONDS) if graphics else None
-    if pictures is not None:
-        return pictures
+    images = render_offscreen(scene, size, graphics) if graphics else None
+    if images is not None:
+        return images
     if renderer == "mujoco":
         raise BodyplanError(
             "MuJoCo finds no working graphics library; install libegl1 or libosmesa6, "
@@ -75,41 +83,56 @@ def render_scene(
 
 @lru_cache(maxsize=1)
 def graphics_library() -> str | None:
-    """Name of the first graphics library with which MuJoCo can render here; asked only once."""
+    """Name of the first graphics library with which MuJoCo can render here; None if there is none.
+
+    The libraries are tried once; later calls return the first answer.
+    """
     screen = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
     windows = screen or sys.platform in ("darwin", "win32")
-    for name in _GRAPHICS if windows else _GRAPHICS[:-1]:
-        if render_apart(_probe_scene(), (16, 16), name, _PROBE_SECONDS) is not None:
+    for name in _GRAPHICS_LIBRARIES if windows else _GRAPHICS_LIBRARIES[:-1]:
+        if render_offscreen(_probe_scene(), (16, 16), name, _PROBE_SECONDS) is not None:
             return name
     return None
 
 
-def render_apart(
-    scene: Scene, size: tuple[int, int], graphics: str, seconds: float
-) -> UInt8[np.ndarray, "T height width 3"] | None:
-    """MuJoCo's rendering of a scene, made in another process; None where that fails or hangs."""
+def render_offscreen(
+    scene: Scene,
+    size: tuple[int, int],
+    graphics: str,
+    seconds: float = _RENDER_SECONDS,
+    program: Path = _WORKER,
+) -> RGBFrames | None:
+    """MuJoCo's images of a scene, made in another process; None where that fails or hangs.
+
+    Args:
+        scene: robots, floor and camera.
+        size: width and height in pixels.
+        graphics: the graphics library, as MUJOCO_GL names it.
+        seconds: time after which the process is stopped.
+        program: the script that renders.
+    """
     with tempfile.TemporaryDirectory(prefix="bodyplan-") as name:
         folder = Path(name)
-        mujoco.mj_saveModel(scene.puppet, str(folder / "puppet.mjb"))
+        mujoco.mj_saveModel(scene.model, str(folder / "scene.mjb"))
         arrays = {
             key: getattr(scene, key) for key in ("positions", "rotations", "look_at", "distance")
         }
         np.savez(folder / "job.npz", angles=scene.camera[:2], size=size, **arrays)
         # -P keeps this folder's modules from hiding the standard library's.
-        command = [sys.executable, "-P", str(_PROGRAM), "job.npz", "pictures.npy"]
-        settings = os.environ | {"MUJOCO_GL": graphics, "PYOPENGL_PLATFORM": graphics}
+        command = [sys.executable, "-P", str(program), "job.npz", "images.npy"]
+        environment = os.environ | {"MUJOCO_GL": graphics, "PYOPENGL_PLATFORM": graphics}
         if graphics == "glfw":
-            settings.pop("PYOPENGL_PLATFORM")
+            environment.pop("PYOPENGL_PLATFORM")
         try:
             subprocess.run(
                 command,
                 cwd=folder,
-                env=settings,
+                env=environment,
                 capture_output=True,
                 timeout=seconds,
                 check=True,
             )
-            return np.load(folder / "pictures.npy")
+            return np.load(folder / "images.npy")
         except (subprocess.SubprocessError, OSError, ValueError):
             return None
 

@@ -12,7 +12,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from bodyplan.rendering.portrait import portray_all
+from bodyplan.rendering.robot_images import render_lineup
 from bodyplan.report.figure_style import PALETTE, house_style
 from bodyplan.report.run_figures import cut_level
 from bodyplan.report.small_multiples import INK, MUTED, without_dates
@@ -204,7 +204,7 @@ def _draw_group(axes: Axes, index: int, robots: Sequence[Robot], size: int) -> N
     """The group's robots on one floor, to scale, in a frame of its colour."""
     corners = axes.transAxes.transform([(0.0, 0.0), (1.0, 1.0)])
     width, height = np.rint(np.ptp(corners, axis=0) * _DPI / axes.figure.dpi).astype(int).tolist()
-    axes.imshow(portray_all(robots, (width, height)), aspect="auto")
+    axes.imshow(render_lineup(robots, (width, height)), aspect="auto")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(True)
