@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from bodyplan.robots import registry
 from bodyplan.robots.registry import MODELS, packaged_robots
 from bodyplan.robots.robot import Robot
 
+STARFISH = Path(__file__).parents[1].resolve() / "examples" / "starfish" / "starfish.xml"
 MODULE = """
 from pathlib import Path
 
@@ -45,10 +47,8 @@ def install(tmp_path, monkeypatch):
         lines = [f"{name} = {value}" for name, value in offers.items()]
         (info / "entry_points.txt").write_text("\n".join(["[bodyplan.robots]", *lines, ""]))
         monkeypatch.syspath_prepend(tmp_path)
-        registry._offered.cache_clear()
 
     yield write
-    registry._offered.cache_clear()
     sys.modules.pop("zoo_robots", None)
 
 
@@ -110,3 +110,13 @@ def test_a_broken_offer_does_not_hide_the_others(install, capsys):
 def test_a_name_that_is_nearly_right_is_proposed():
     with pytest.raises(BodyplanError, match="did you mean 'hexapod'"):
         Robot.load("hexapode")
+
+
+def test_names_in_a_card_lead_to_the_users_own_robots():
+    models = {"starfish": str(STARFISH), "hexapod": str(STARFISH)}
+    assert Robot.load("starfish", models).num_joints == 15
+    assert Robot.load("hexapod", models).num_joints == 18  # known names keep their meaning
+    with pytest.raises(BodyplanError, match="starfish"):
+        Robot.load("starfish")  # nothing is remembered
+    sources = {"starfish": "starfish", "hexapod": "hexapod"}
+    assert registry.model_paths(sources, models) == {"starfish": str(STARFISH)}

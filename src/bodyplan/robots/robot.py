@@ -5,6 +5,7 @@
 computed from the compiled model, so adding a robot never means adding code.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -71,14 +72,18 @@ class Robot:
         return registry.robot_names()
 
     @classmethod
-    def load(cls, source: str | Path) -> "Robot":
+    def load(cls, source: str | Path, models: Mapping[str, str] | None = None) -> "Robot":
         """Read a robot by name, or your own by the path of its MJCF.
+
+        Args:
+            source: a name that `list_robots` gives, or the path of an MJCF (.xml).
+            models: paths of your own robots by name, as `card["models"]` of a dataset records them.
 
         Raises:
             BodyplanError: unknown name, missing or faulty file, or a config that does not fit the
                 model.
         """
-        return cls(**loader.read_robot(registry.find_model(source)))
+        return cls(**loader.read_robot(registry.find_model(source, models)))
 
     @classmethod
     def build(cls, mjcf: Path, spec: mujoco.MjSpec, config: dict[str, Any]) -> "Robot":
