@@ -10,7 +10,7 @@ import pytest
 from bodyplan.cli import main
 from bodyplan.errors import BodyplanError
 from bodyplan.robots import registry
-from bodyplan.robots.registry import MODELS, packaged_robots
+from bodyplan.robots.registry import MODELS, list_robots, packaged_robots
 from bodyplan.robots.robot import Robot
 
 STARFISH = Path(__file__).parents[1].resolve() / "examples" / "starfish" / "starfish.xml"
@@ -54,7 +54,7 @@ def install(tmp_path, monkeypatch):
 
 def test_an_offered_robot_is_loaded_by_name(install):
     install(newt="zoo_robots:newt", crab="zoo_robots:crab")
-    assert {"newt", "crab", *packaged_robots()} == set(Robot.names())
+    assert {"newt", "crab", *packaged_robots()} == set(list_robots())
     for name in ("newt", "crab"):  # a path, and a function that returns one
         robot = Robot.load(name)
         assert (robot.name, robot.num_joints) == (name, 8)
@@ -62,7 +62,7 @@ def test_an_offered_robot_is_loaded_by_name(install):
 
 def test_without_offers_there_are_the_packaged_robots(install):
     install()
-    assert Robot.names() == packaged_robots()
+    assert list_robots() == packaged_robots()
 
 
 def test_an_offered_robot_is_listed_and_checked(install, capsys):
@@ -76,7 +76,7 @@ def test_an_offered_robot_is_listed_and_checked(install, capsys):
 def test_no_package_takes_a_packaged_robots_name(install):
     install(bittle="zoo_robots:newt")
     assert registry.find_model("bittle") == MODELS / "bittle.xml"
-    assert Robot.names() == packaged_robots()
+    assert list_robots() == packaged_robots()
 
 
 BROKEN = {

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from bodyplan.learn.config import TrainConfig
     from bodyplan.learn.policy import Policy as Policy
     from bodyplan.learn.train import train, train_seeds
+    from bodyplan.robots.registry import list_robots
     from bodyplan.robots.robot import Robot
+    from bodyplan.robots.validation.check_robot import check_robot
 
 __version__ = "0.1.0"
 __all__ = [
@@ -28,6 +30,8 @@ __all__ = [
     "Robot",
     "TrainConfig",
     "__version__",
+    "check_robot",
+    "list_robots",
     "make",
     "train",
     "train_seeds",
@@ -39,6 +43,8 @@ _HOMES = {
     "Policy": ("bodyplan.learn.policy", "ReleasedPolicy"),
     "Robot": ("bodyplan.robots.robot", "Robot"),
     "TrainConfig": ("bodyplan.learn.config", "TrainConfig"),
+    "check_robot": ("bodyplan.robots.validation.check_robot", "check_robot"),
+    "list_robots": ("bodyplan.robots.registry", "list_robots"),
     "make": ("bodyplan.envs.environment", "make"),
     "train": ("bodyplan.learn.train", "train"),
     "train_seeds": ("bodyplan.learn.train", "train_seeds"),

@@ -26,8 +26,8 @@ def packaged_robots() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in MODELS.glob("*.toml")))
 
 
-def robot_names() -> tuple[str, ...]:
-    """Names of all robots that can be loaded by name."""
+def list_robots() -> tuple[str, ...]:
+    """Names that `Robot.load` knows: of the packaged robots and of those other packages offer."""
     return tuple(sorted({*packaged_robots(), *_offered()}))
 
 
@@ -43,7 +43,7 @@ def model_paths(
     return {
         name: str(find_model(source, models).resolve())
         for name, source in sources.items()
-        if name not in robot_names() and isinstance(source, str | Path)
+        if name not in list_robots() and isinstance(source, str | Path)
     }
 
 
@@ -71,10 +71,10 @@ def find_model(source: str | Path, models: Mapping[str, str] | None = None) -> P
             "MJCF of it"
         )
     if mjcf.suffix != ".xml":
-        asked = did_you_mean(str(source), robot_names())
+        asked = did_you_mean(str(source), list_robots())
         raise BodyplanError(
             f"no robot is called '{source}'; {f'{asked} ' if asked else ''}"
-            f"choose one of {', '.join(robot_names())} or give the path of an MJCF (.xml)"
+            f"choose one of {', '.join(list_robots())} or give the path of an MJCF (.xml)"
         )
     return mjcf
 

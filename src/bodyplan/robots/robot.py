@@ -15,6 +15,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Float, Int
 
+from bodyplan.notebook_html import html_facts
 from bodyplan.robots import loader, registry
 from bodyplan.robots.descriptors import RobotDescriptor, describe
 from bodyplan.robots.model_parameters import ModelParameters
@@ -66,11 +67,6 @@ class Robot:
     randomisation: RandomisationRanges = field(default_factory=RandomisationRanges)
     expert: ExpertSettings = field(default_factory=ExpertSettings)
 
-    @staticmethod
-    def names() -> tuple[str, ...]:
-        """Names of the packaged robots and of those that installed packages offer."""
-        return registry.robot_names()
-
     @classmethod
     def load(cls, source: str | Path, models: Mapping[str, str] | None = None) -> "Robot":
         """Read a robot by name, or your own by the path of its MJCF.
@@ -93,6 +89,26 @@ class Robot:
             BodyplanError: the body does not compile, or the config does not fit it.
         """
         return cls(**loader.robot_fields(mjcf, spec, config))
+
+    def __repr__(self) -> str:
+        return (
+            f"Robot('{self.name}': {self.kind}, {self.num_joints} joints, {self.num_feet} feet, "
+            f"{self.mass:.3g} kg)"
+        )
+
+    def _repr_html_(self) -> str:
+        """A small table for notebooks."""
+        about = {
+            "kind": self.kind,
+            "legs": self.legs,
+            "joints": self.num_joints,
+            "feet": self.num_feet,
+            "mass": f"{self.mass:.4g} kg",
+            "trunk height": f"{self.drop_height:.4g} m",
+            "kp, kd": f"{self.kp:g} N m / rad, {self.kd:g} N m s / rad",
+            "action scale": f"{self.action_scale:g} rad",
+        }
+        return html_facts(f"{self.name}: {self.description}", about)
 
     @property
     def num_joints(self) -> int:
