@@ -59,11 +59,14 @@ def mean_words(found: list[Sentence]) -> float:
     return sum(sentence.words for sentence in found) / max(len(found), 1)
 
 
+def report(path: Path, longest: int) -> str:
+    """One line about a page, and one for each sentence with more words than `longest`."""
+    found = sentences(path.read_text())
+    words = max((sentence.words for sentence in found), default=0)
+    lines = [f"{path}: {len(found)} sentences, mean {mean_words(found):.1f}, longest {words}"]
+    lines += [f"  {own.words}: {own.text}" for own in found if own.words > longest]
+    return "\n".join(lines) + "\n"
+
+
 if __name__ == "__main__":
-    for path in map(Path, sys.argv[1:]):
-        found = sentences(path.read_text())
-        longest = max((sentence.words for sentence in found), default=0)
-        print(f"{path}: {len(found)} sentences, mean {mean_words(found):.1f}, longest {longest}")
-        for sentence in found:
-            if sentence.words > 25:
-                print(f"  {sentence.words}: {sentence.text}")
+    sys.stdout.writelines(report(Path(name), longest=25) for name in sys.argv[1:])

@@ -40,7 +40,7 @@ __all__ = [
 _HOMES = {
     "Disturbances": ("bodyplan.envs.disturbances", "Disturbances"),
     "Dataset": ("bodyplan.datasets.dataset", "Dataset"),
-    "Policy": ("bodyplan.learn.policy", "ReleasedPolicy"),
+    "Policy": ("bodyplan.learn.policy", "Policy"),
     "Robot": ("bodyplan.robots.robot", "Robot"),
     "TrainConfig": ("bodyplan.learn.config", "TrainConfig"),
     "check_robot": ("bodyplan.robots.validation.check_robot", "check_robot"),
