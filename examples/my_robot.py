@@ -14,16 +14,17 @@ import numpy as np
 import bodyplan
 from bodyplan.grouping import body_graph, distance_matrix
 from bodyplan.robots.registry import packaged_robots
+from bodyplan.robots.validation.validate import validate_robot
 
 STARFISH = Path(__file__).parent / "starfish" / "starfish.xml"
 
 
 def main(mjcf: Path = STARFISH) -> None:
     # Everything that is wrong with the two files, each with its fix.
-    check = bodyplan.check_robot(mjcf)
-    for problem in check.problems:
+    inspection = validate_robot(mjcf)
+    for problem in inspection.problems:
         print(f"{problem.severity}: {problem}")
-    if not check.usable:
+    if not inspection.usable:
         sys.exit(2)
 
     robot = bodyplan.Robot.load(mjcf)

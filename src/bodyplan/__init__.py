@@ -11,27 +11,29 @@ from bodyplan.envs.gymnasium_registration import register as _register
 from bodyplan.errors import BodyplanError
 
 if TYPE_CHECKING:
+    from bodyplan.datasets.build import build_dataset
     from bodyplan.datasets.dataset import Dataset
+    from bodyplan.datasets.episodes import Episodes
+    from bodyplan.datasets.io.import_dataset import import_dataset
     from bodyplan.envs.disturbances import Disturbances
     from bodyplan.envs.environment import make
     from bodyplan.learn.config import TrainConfig
     from bodyplan.learn.policy import Policy as Policy
     from bodyplan.learn.train import train, train_seeds
-    from bodyplan.robots.registry import list_robots
     from bodyplan.robots.robot import Robot
-    from bodyplan.robots.validation.check_robot import check_robot
 
 __version__ = "0.1.0"
 __all__ = [
     "BodyplanError",
     "Dataset",
     "Disturbances",
+    "Episodes",
     "Policy",
     "Robot",
     "TrainConfig",
     "__version__",
-    "check_robot",
-    "list_robots",
+    "build_dataset",
+    "import_dataset",
     "make",
     "train",
     "train_seeds",
@@ -40,11 +42,12 @@ __all__ = [
 _HOMES = {
     "Disturbances": ("bodyplan.envs.disturbances", "Disturbances"),
     "Dataset": ("bodyplan.datasets.dataset", "Dataset"),
-    "Policy": ("bodyplan.learn.policy", "Policy"),
+    "Episodes": ("bodyplan.datasets.episodes", "Episodes"),
+    "Policy": ("bodyplan.learn.policy", "ReleasedPolicy"),
     "Robot": ("bodyplan.robots.robot", "Robot"),
     "TrainConfig": ("bodyplan.learn.config", "TrainConfig"),
-    "check_robot": ("bodyplan.robots.validation.check_robot", "check_robot"),
-    "list_robots": ("bodyplan.robots.registry", "list_robots"),
+    "build_dataset": ("bodyplan.datasets.build", "build_dataset"),
+    "import_dataset": ("bodyplan.datasets.io.import_dataset", "import_dataset"),
     "make": ("bodyplan.envs.environment", "make"),
     "train": ("bodyplan.learn.train", "train"),
     "train_seeds": ("bodyplan.learn.train", "train_seeds"),

@@ -8,7 +8,6 @@ import tyro
 
 from bodyplan.cli.output import print_json, print_table
 from bodyplan.errors import BodyplanError
-from bodyplan.robots.registry import list_robots
 from bodyplan.robots.robot import Robot
 
 
@@ -34,7 +33,7 @@ class ListRobots:
     def run(self) -> None:
         """Print one line a robot."""
         rows, broken = [], []
-        for name in list_robots():
+        for name in Robot.names():
             try:
                 rows.append(summary(Robot.load(name)))
             except BodyplanError as error:  # another package's robot must not hide all others

@@ -1,9 +1,13 @@
-"""A dataset on disk: the episodes of many robots and one card that says where they come from."""
+"""A dataset on disk: the episodes of many robots, and one card that says how they were made."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from bodyplan.dataframes import dataframe
 from bodyplan.datasets import verification
 from bodyplan.datasets.descriptor_sets import read_sets
 from bodyplan.datasets.duplicates import duplicate_steps
@@ -17,25 +21,46 @@ from bodyplan.datasets.format import (
     FRAME_ARRAYS,
     REBUILD_HINT,
 )
+from bodyplan.envs.walking_task import command_name, parse_command
 from bodyplan.errors import BodyplanError
+from bodyplan.notebook_html import html_table
+from bodyplan.robots.validation.problem import did_you_mean
 from bodyplan.storage import read_array, read_json, sha256
 
+if TYPE_CHECKING:
+    import pandas
 
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """A dataset on disk, its arrays mapped into memory. Get one with `Dataset.open`."""
+_COLUMNS = ("robot", "joints", "feet", "steps", "episodes", "falls", "return_mean", "length_mean")
+
+
+class UnknownRobotError(BodyplanError, KeyError):
+    """A dataset was asked for a robot that it does not have."""
+
+    __str__ = Exception.__str__  # KeyError would show the message in quotes
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset(Mapping[str, Episodes]):
+    """A dataset on disk, a mapping from the names of robots to their episodes.
+
+    `Dataset.open` opens one. Its arrays are mapped into memory, not read.
+    """
 
     path: Path
     card: dict[str, Any]
     robots: tuple[str, ...]
     episodes: dict[str, Episodes]
+    """By the name of the robot; `dataset[name]` is `dataset.episodes[name]`."""
+
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
 
     @classmethod
     def open(cls, path: str | Path) -> "Dataset":
-        """Opens a dataset and checks its arrays' shapes against the card, without reading them.
+        """Opens a dataset and compares the shapes of its arrays with the card.
 
         Raises:
-            BodyplanError: the folder, the card or an array is missing, damaged or of another
+            BodyplanError: the folder, the card or an array is missing, damaged, or of another
                 shape or format.
         """
         path = Path(path)
@@ -47,24 +72,58 @@ class Dataset:
         card = read_json(path / CARD)
         if card.get("format") != DATASET_FORMAT:
             raise BodyplanError(
-                f"{path / CARD} says format {card.get('format')}, this version reads "
+                f"{path / CARD} has format {card.get('format')}, this version reads "
                 f"{DATASET_FORMAT}; rebuild it or use the version of bodyplan that wrote it."
             )
         entries = card.get("robots")
         if not isinstance(entries, dict) or not entries:
             raise BodyplanError(f"{path / CARD} names no robots; {REBUILD_HINT}.")
-        if strange := [name for name in entries if Path(name).name != name or name in ("", "..")]:
+        if invalid := [name for name in entries if Path(name).name != name or name in ("", "..")]:
             raise BodyplanError(
-                f"{path / CARD} names robots {strange}, no folders; {REBUILD_HINT}."
+                f"{path / CARD} has robots {invalid}, which are no names of folders; "
+                f"{REBUILD_HINT}."
             )
         episodes = {name: _open_robot(path / name, entry) for name, entry in entries.items()}
         return cls(path, card, tuple(episodes), episodes)
 
+    def __getitem__(self, robot: str) -> Episodes:
+        """The episodes of a robot.
+
+        Raises:
+            UnknownRobotError: the dataset does not have it.
+        """
+        if robot not in self.episodes:
+            hint = did_you_mean(str(robot), self.robots) or f"it has {', '.join(self.robots)}."
+            raise UnknownRobotError(f"{self.path} has no robot {robot!r}; {hint}")
+        return self.episodes[robot]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.robots)
+
+    def __len__(self) -> int:
+        return len(self.robots)
+
+    def __repr__(self) -> str:
+        return f"Dataset({self._title()})"
+
+    def _repr_html_(self) -> str:
+        return html_table(f"Dataset {self._title()}", self._rows(), _COLUMNS)
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """A data frame with one row for each robot: sizes, steps, episodes and their means.
+
+        `dataset[robot].to_dataframe()` has one row for each episode.
+
+        Raises:
+            BodyplanError: pandas is not installed.
+        """
+        return dataframe(self._rows(), index="robot")
+
     def verify(self) -> list[str]:
         """Reads everything and returns the faults found, each a sentence naming file and fix.
 
-        Checked: the card, checksums, NaN and infinity, bounds, the command, the structure of the
-        episodes, the descriptor sets, and whether two robots share an array or episodes.
+        Checked are the card, checksums, NaN and infinity, bounds, the command, the structure of
+        episodes and the descriptor sets. No two robots may have arrays or episodes in common.
         """
         if faults := verification.card_faults(self.path, self.card):
             return faults
@@ -72,21 +131,52 @@ class Dataset:
         for name in self.robots:
             folder, episodes = self.path / name, self.episodes[name]
             files = (*(f"{array}.npy" for array in episodes.arrays()), DESCRIPTORS)
-            digests = {file: sha256(folder / file) for file in files}
-            faults += verification.checksum_faults(folder, digests, self.card["robots"][name])
-            faults += verification.faults(folder, episodes, self.card)
-            # Flags and episode ends may well be equal; what bodies sense and do may not.
+            checksums = {file: sha256(folder / file) for file in files}
+            faults += verification.checksum_faults(folder, checksums, self.card["robots"][name])
+            faults += verification.episode_faults(folder, episodes, self.card)
+            # Flags and episode ends may well be equal; observations and actions may not.
             for file in (f"{part}.npy" for part in (*FRAME_ARRAYS, "actions")):
-                owner = owners.setdefault((file, digests[file]), name)
+                owner = owners.setdefault((file, checksums[file]), name)
                 if owner != name:
                     faults.append(
                         f"{folder / file} is the same as that of {owner}; rebuild one of them."
                     )
-        return faults or duplicate_steps(self.folders())  # misshapen arrays have nothing to compare
+        return faults or duplicate_steps(self.folders())  # which takes arrays that fit together
 
     def folders(self) -> dict[Path, Episodes]:
-        """Each robot's episodes, by the folder that they are in."""
+        """Each robot's episodes, by the folder that contains them."""
         return {self.path / name: episodes for name, episodes in self.episodes.items()}
+
+    def _title(self) -> str:
+        """Folder, number of robots and steps, recipe and command, in one line."""
+        robots = "1 robot" if len(self) == 1 else f"{len(self)} robots"
+        steps = sum(episodes.num_steps for episodes in self.episodes.values())
+        parts = [f"'{self.path}'", robots, f"{steps:,} steps"]
+        if "recipe" in self.card:
+            parts.append(f"recipe {self.card['recipe']}")
+        if "command" in self.card:
+            parts.append(f"command {_command_text(self.card['command'])}")
+        return ", ".join(parts)
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "robot": name,
+                "joints": episodes.joints.shape[1],
+                "feet": episodes.feet.shape[1],
+                "falls": int(np.count_nonzero(episodes.terminated)),
+                **episodes.summary(),
+            }
+            for name, episodes in self.episodes.items()
+        ]
+
+
+def _command_text(command: Any) -> str:
+    """The name of a card's command; whatever the card has, where that is no command."""
+    try:
+        return command_name(parse_command(command))
+    except (BodyplanError, TypeError, ValueError):
+        return str(command)[:40]
 
 
 def _open_robot(folder: Path, entry: Any) -> Episodes:
@@ -102,13 +192,13 @@ def _open_robot(folder: Path, entry: Any) -> Episodes:
         found = (list(array.shape), str(array.dtype))
         if found != expected[name]:
             raise BodyplanError(
-                f"{folder / name}.npy holds {found[1]} {found[0]} where {card} says "
+                f"{folder / name}.npy has {found[1]} {found[0]} where {card} says "
                 f"{expected[name][1]} {expected[name][0]}; {REBUILD_HINT}."
             )
     episodes = Episodes(**arrays, descriptors=read_sets(folder / DESCRIPTORS))
     if (episodes.num_descriptors > 1) != (DESCRIPTOR_IDS in arrays):
         raise BodyplanError(
-            f"{folder / DESCRIPTORS} holds {episodes.num_descriptors} descriptor sets, but {card} "
+            f"{folder / DESCRIPTORS} has {episodes.num_descriptors} descriptor sets, but {card} "
             f"lists {'an' if DESCRIPTOR_IDS in arrays else 'no'} {DESCRIPTOR_IDS}.npy; "
             f"{REBUILD_HINT}."
         )

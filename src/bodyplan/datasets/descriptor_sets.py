@@ -1,7 +1,7 @@
-"""Descriptor sets: the bodies behind one robot's data, each kept once.
+"""Descriptor sets: the descriptors of each body in a robot's data, stored once.
 
-Under domain randomisation a robot is many bodies, each frame being of one. A table of sets is a
-`RobotDescriptor` with a leading axis of K; sets are the same where all their bytes are.
+Domain randomisation gives a robot many bodies, and each frame belongs to one of them. A table of K
+sets is a `RobotDescriptor` with a leading axis of K. Sets are equal if all their bytes are equal.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,72 +18,88 @@ from bodyplan.storage import atomic_write, read_archive
 
 
 def unique_sets(described: RobotDescriptor) -> tuple[RobotDescriptor, Int[np.ndarray, "M"]]:
-    """Merges the equal ones of M sets; the table, in order of first use, and each one's place."""
+    """Merges equal sets.
+
+    Args:
+        described: M sets.
+
+    Returns:
+        The table of different sets, in order of first use, and the row of each of the M in it.
+    """
     flat = np.concatenate([part.reshape(len(part), -1) for part in described], axis=1)
     keys = np.ascontiguousarray(flat).view(np.void(flat.dtype.itemsize * flat.shape[1]))[:, 0]
-    _, first, place = np.unique(keys, return_index=True, return_inverse=True)
+    _, first, index = np.unique(keys, return_index=True, return_inverse=True)
     order = np.argsort(first)
     table = RobotDescriptor(*(part[first[order]] for part in described))
-    return table, np.argsort(order)[place]
+    return table, np.argsort(order)[index]
 
 
 def concatenate_sets(tables: Iterable[RobotDescriptor]) -> RobotDescriptor:
-    """Several tables as one, one after the other."""
+    """Puts several tables of sets one after the other."""
     return RobotDescriptor(*map(np.concatenate, zip(*tables, strict=True)))
 
 
 def merge_sets(
     tables: Sequence[RobotDescriptor], ids: Sequence[Int[np.ndarray, "_"]]
 ) -> tuple[RobotDescriptor, Int[np.ndarray, "frames"] | None]:
-    """One table of several, each with places in it: sets nobody has dropped, equal ones merged.
+    """Merges tables of sets into one without equal or unused sets.
 
-    Returns the table and all places in it, which are left out where one set remains.
+    Args:
+        tables: tables of sets.
+        ids: for each table, the rows that its frames use.
+
+    Returns:
+        The table, and the row that each frame uses; None instead of rows where one set remains.
     """
     starts = np.cumsum([0, *(len(table.context) for table in tables[:-1])])
     whole = concatenate_sets(tables)
     shifted = np.concatenate([own + start for own, start in zip(ids, starts, strict=True)])
-    used, place = np.unique(shifted, return_inverse=True)
+    used, index = np.unique(shifted, return_inverse=True)
     table, merged = unique_sets(RobotDescriptor(*(part[used] for part in whole)))
-    return table, merged[place].astype(np.int32) if len(table.context) > 1 else None
+    return table, merged[index].astype(np.int32) if len(table.context) > 1 else None
 
 
 class DescriptorTable:
-    """The sets that S robots side by side have had, and the one that each has now."""
+    """A growing table of the descriptor sets that S environments have had so far."""
 
-    def __init__(self, count: int) -> None:
-        """Nothing is known yet of `count` robots."""
-        self._latest: RobotDescriptor | None = None
-        self._everyone: RobotDescriptor | None = None
-        self._now = np.zeros(count, np.int32)
-        self._pages: list[RobotDescriptor] = []
+    def __init__(self, num_envs: int) -> None:
+        """Begins an empty table for `num_envs` environments."""
+        self._ids = np.zeros(num_envs, np.int32)
+        self._chunks: list[RobotDescriptor] = []
         self._size = 0
+        self._last: RobotDescriptor | None = None  # as it was given
+        self._current: RobotDescriptor | None = None  # with one row for each environment
 
     @property
     def table(self) -> RobotDescriptor:
-        """All sets, in the order in which they came up."""
-        return concatenate_sets(self._pages)
+        """All descriptor sets, in the order in which they were added."""
+        return concatenate_sets(self._chunks)
 
     def add(self, descriptor: RobotDescriptor) -> Int[np.ndarray, "S"]:
-        """The place of each robot's set now; `descriptor` is of all, or has a leading axis of S."""
-        if descriptor is self._latest:
-            return self._now
-        everyone = descriptor
-        if descriptor.context.ndim == 1:
-            shapes = [(len(self._now), *part.shape) for part in descriptor]
-            everyone = RobotDescriptor(*map(np.broadcast_to, descriptor, shapes))
-        changed = np.flatnonzero(self._changed(everyone))
-        self._pages.append(RobotDescriptor(*(part[changed] for part in everyone)))
-        self._now = self._now.copy()
-        self._now[changed] = self._size + np.arange(len(changed))
-        self._size += len(changed)
-        self._latest, self._everyone = descriptor, everyone
-        return self._now
+        """Adds the sets that are new, and returns the number of each environment's set.
 
-    def _changed(self, everyone: RobotDescriptor) -> Bool[np.ndarray, "S"]:
-        if self._everyone is None:
-            return np.ones(len(self._now), bool)
-        pairs = zip(everyone, self._everyone, strict=True)
-        return np.any([(new != old).any(axis=tuple(range(1, new.ndim))) for new, old in pairs], 0)
+        Args:
+            descriptor: one set for all environments, or a leading axis of S.
+        """
+        if descriptor is self._last:
+            return self._ids
+        current = descriptor
+        if descriptor.context.ndim == 1:
+            shapes = [(len(self._ids), *part.shape) for part in descriptor]
+            current = RobotDescriptor(*map(np.broadcast_to, descriptor, shapes))
+        changed = np.flatnonzero(self._changed(current))
+        self._chunks.append(RobotDescriptor(*(part[changed] for part in current)))
+        self._ids = self._ids.copy()
+        self._ids[changed] = self._size + np.arange(len(changed))
+        self._size += len(changed)
+        self._last, self._current = descriptor, current
+        return self._ids
+
+    def _changed(self, new: RobotDescriptor) -> Bool[np.ndarray, "S"]:
+        if self._current is None:
+            return np.ones(len(self._ids), bool)
+        pairs = zip(new, self._current, strict=True)
+        return np.any([(own != old).any(axis=tuple(range(1, own.ndim))) for own, old in pairs], 0)
 
 
 def write_sets(path: Path, table: RobotDescriptor) -> None:

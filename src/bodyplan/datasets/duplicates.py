@@ -1,11 +1,11 @@
-"""Copies: robots, or datasets, that hold the same steps under two names.
+"""Duplicates: finds robots or datasets that contain the same steps under two names.
 
-Files that are equal to the byte are found by their checksums. This finds the rest: episodes in
-another order, joints in another order, steps dropped at an end. Each stretch of eight consecutive
-values of a signal that does not depend on the order of joints is hashed, and the stretches whose
-hash is divisible by sixteen are kept; which ones does not depend on where they lie, so that two
-sets with data in common keep the same ones. Stretches that repeat a value prove nothing and are
-left out: rewards are zero wherever a robot lies.
+Files with equal bytes are found by their checksums. This module finds the rest: episodes or joints
+in another order, steps dropped at an end. It compares windows of eight consecutive values of two
+signals that do not depend on the order of joints. Each window is hashed, and the hashes divisible
+by sixteen are kept. Which ones are kept does not depend on their positions, so two sets with common
+data keep the same hashes. Windows that repeat a value are left out, because they prove nothing:
+rewards are zero wherever a robot lies on the floor.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,27 +17,31 @@ from jaxtyping import Float, UInt64
 
 from bodyplan.datasets.episodes import Episodes
 
-FINGERPRINT_STEPS = 8
-"""Consecutive steps in a stretch."""
-TOLERATED = 0.01
-"""Share of stretches in common that is no fault: from the nominal pose some begin alike."""
-_KEPT = 16  # one stretch in so many
-_CHUNK = 65_536
-_FACTORS = np.random.default_rng(8).integers(2**63, size=FINGERPRINT_STEPS, dtype=np.uint64) * 2 + 1
-_MIX = np.uint64(0x9E3779B97F4A7C15)
+WINDOW_STEPS = 8
+"""Consecutive steps in a window."""
+MAX_COMMON_SHARE = 0.01
+"""Share of common windows that is no fault; episodes from the nominal pose may begin alike."""
+_WINDOWS_PER_KEPT_HASH = 16
+_WINDOWS_AT_ONCE = 65_536
+_HASH_FACTORS = np.random.default_rng(8).integers(2**63, size=WINDOW_STEPS, dtype=np.uint64) * 2 + 1
+_HASH_MIXER = np.uint64(0x9E3779B97F4A7C15)
 
 Fingerprints = Mapping[str, UInt64[np.ndarray, "_"]]
-"""Hashes of the kept stretches, by the file they are of; sorted, each once."""
+"""Kept hashes by the name of the file; sorted and without duplicates."""
 
 
 def fingerprints(episodes: Episodes) -> Fingerprints:
-    """What a robot's data are recognised by: its rewards, and how fast its trunk moves ahead."""
+    """Hashes that identify a robot's data, of its rewards and of its forward velocity."""
     signals = {"rewards.npy": episodes.rewards, "general.npy": episodes.general[:, 0]}
-    return {file: _stretches(signal) for file, signal in signals.items()}
+    return {file: _window_hashes(signal) for file, signal in signals.items()}
 
 
 def duplicate_steps(folders: Mapping[Path, Episodes]) -> list[str]:
-    """Every pair of robots that share data, one sentence each; `folders` is where each one lies."""
+    """Pairs of robots that share data, one sentence each.
+
+    Args:
+        folders: each robot's episodes by the folder that contains them; of one dataset or several.
+    """
     known = {folder: fingerprints(episodes) for folder, episodes in folders.items()}
     return [
         f"{second / file} and that of {first} share {share:.0%} of the smaller one's data; "
@@ -48,31 +52,29 @@ def duplicate_steps(folders: Mapping[Path, Episodes]) -> list[str]:
 
 
 def _shared(one: Fingerprints, other: Fingerprints) -> Iterator[tuple[str, float]]:
-    """The file that shows most of what two have in common, if it is more than tolerated."""
+    """The file with the largest common share, if that share is a fault."""
     shares = {}
     for file, hashes in one.items():
         smaller = min(len(hashes), len(other[file]))
         common = np.intersect1d(hashes, other[file], assume_unique=True)
         shares[file] = len(common) / max(smaller, 1)
     file = max(shares, key=lambda name: shares[name])
-    if shares[file] > TOLERATED:
+    if shares[file] > MAX_COMMON_SHARE:
         yield file, shares[file]
 
 
-def _stretches(signal: Float[np.ndarray, "_"]) -> UInt64[np.ndarray, "_"]:
+def _window_hashes(signal: Float[np.ndarray, "_"]) -> UInt64[np.ndarray, "_"]:
     kept = [np.empty(0, np.uint64)]
-    for start in range(0, len(signal) - FINGERPRINT_STEPS + 1, _CHUNK):
+    for start in range(0, len(signal) - WINDOW_STEPS + 1, _WINDOWS_AT_ONCE):
         values = np.ascontiguousarray(
-            signal[start : start + _CHUNK + FINGERPRINT_STEPS - 1], np.float32
+            signal[start : start + _WINDOWS_AT_ONCE + WINDOW_STEPS - 1], np.float32
         )
-        windows = np.lib.stride_tricks.sliding_window_view(
-            values.view(np.uint32), FINGERPRINT_STEPS
-        )
+        windows = np.lib.stride_tricks.sliding_window_view(values.view(np.uint32), WINDOW_STEPS)
         hashes = np.zeros(len(windows), np.uint64)
-        for column, factor in zip(windows.T, _FACTORS, strict=True):
+        for column, factor in zip(windows.T, _HASH_FACTORS, strict=True):
             hashes += column * factor
-        hashes = (hashes ^ (hashes >> np.uint64(32))) * _MIX
-        chosen = np.flatnonzero((hashes >> np.uint64(40)) % np.uint64(_KEPT) == 0)
-        telling = (np.diff(np.sort(windows[chosen], axis=1), axis=1) != 0).all(axis=1)
-        kept.append(hashes[chosen[telling]])
+        hashes = (hashes ^ (hashes >> np.uint64(32))) * _HASH_MIXER
+        chosen = np.flatnonzero((hashes >> np.uint64(40)) % np.uint64(_WINDOWS_PER_KEPT_HASH) == 0)
+        distinct = (np.diff(np.sort(windows[chosen], axis=1), axis=1) != 0).all(axis=1)
+        kept.append(hashes[chosen[distinct]])
     return np.unique(np.concatenate(kept))

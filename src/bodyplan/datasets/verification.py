@@ -1,4 +1,4 @@
-"""What may be wrong with a robot's recorded data, each fault a sentence naming file and fix."""
+"""Verification of recorded data: each fault found is a sentence that names the file and the fix."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,22 +27,27 @@ from bodyplan.robots.feature_sizes import (
 )
 
 GRAVITY_LIMIT = 1.5
-"""Of a component of where down is, a unit vector, once sensors add their noise."""
-_CHUNK = 65_536
-_FLOATS = {"joints": 3, "feet": 3, "general": 2, "actions": 2, "rewards": 1}
-_OTHERS = {
-    "terminated": "bool",
-    "truncated": "bool",
-    "episode_ends": "int64",
-    DESCRIPTOR_IDS: "int32",
+"""Largest component of the gravity direction, a unit vector, with sensor noise."""
+_ROWS_AT_ONCE = 65_536
+_TYPES = {
+    "joints": ("float32", 3),
+    "feet": ("float32", 3),
+    "general": ("float32", 2),
+    "actions": ("float32", 2),
+    "rewards": ("float32", 1),
+    "terminated": ("bool", 1),
+    "truncated": ("bool", 1),
+    "episode_ends": ("int64", 1),
+    DESCRIPTOR_IDS: ("int32", 1),
 }
+"""Data type and number of dimensions of each array."""
 
 
 def card_faults(path: Path, card: Mapping[str, Any]) -> list[str]:
-    """Faults in what a card says of the whole; cards without a seal are older, and let be."""
+    """Faults in the card. Older cards have no checksum of their own, which is no fault."""
     found = []
     if "seal" in card and card["seal"] != card_checksum(card):
-        found.append(f"{path / CARD} differs from its seal; {REBUILD_HINT}.")
+        found.append(f"{path / CARD} differs from its checksum (seal); {REBUILD_HINT}.")
     if not isinstance(card.get("conditions", {}), dict):
         found.append(f"{path / CARD} gives disturbances {card['conditions']!r}; {REBUILD_HINT}.")
     command = card.get("command", [0.0, 0.0, 0.0])
@@ -54,24 +59,26 @@ def card_faults(path: Path, card: Mapping[str, Any]) -> list[str]:
 
 
 def checksum_faults(
-    folder: Path, digests: Mapping[str, str], entry: Mapping[str, Any]
+    folder: Path, checksums: Mapping[str, str], entry: Mapping[str, Any]
 ) -> list[str]:
-    """Files of a robot that differ from their checksums, or that have none."""
+    """A robot's files that differ from their checksums or have none."""
     arrays = entry["arrays"]
     found = [
         f"{folder / file} differs from its checksum; {REBUILD_HINT}."
-        for file, digest in digests.items()
-        if not isinstance(arrays.get(file), dict) or arrays[file].get("sha256") != digest
+        for file, checksum in checksums.items()
+        if not isinstance(arrays.get(file), dict) or arrays[file].get("sha256") != checksum
     ]
-    if unknown := sorted(set(arrays) - set(digests)):
-        found.append(f"{folder.parent / CARD} lists {', '.join(unknown)} besides; {REBUILD_HINT}.")
+    if unknown := sorted(set(arrays) - set(checksums)):
+        found.append(
+            f"{folder.parent / CARD} lists unknown files {', '.join(unknown)}; {REBUILD_HINT}."
+        )
     return found
 
 
-def faults(folder: Path, episodes: Episodes, card: Mapping[str, Any]) -> list[str]:
-    """Faults in a robot's arrays: NaN, structure, descriptor sets, bounds, what the card says."""
+def episode_faults(folder: Path, episodes: Episodes, card: Mapping[str, Any]) -> list[str]:
+    """Faults in a robot's arrays: NaN, structure, descriptor sets, bounds, the card's summary."""
     if misshapen := _layout_faults(folder, episodes):
-        return misshapen  # nothing else can be computed
+        return misshapen  # the other checks need the right shapes
     found = [
         f"{folder / name}.npy holds NaN or infinity; {REBUILD_HINT}."
         for name in non_finite(episodes)
@@ -83,13 +90,13 @@ def faults(folder: Path, episodes: Episodes, card: Mapping[str, Any]) -> list[st
 
 
 def non_finite(episodes: Episodes) -> list[str]:
-    """Names of the arrays that hold a NaN or an infinity."""
+    """Names of the arrays that contain NaN or infinity."""
     names = (*FRAME_ARRAYS, "actions", "rewards")
-    return [name for name in names if _any(_wild, getattr(episodes, name))]
+    return [name for name in names if _any(_not_finite, getattr(episodes, name))]
 
 
 def descriptor_faults(folder: Path, episodes: Episodes) -> list[str]:
-    """Faults in the descriptor sets and in who has which."""
+    """Faults in the descriptor sets and in the numbers that assign them to frames."""
     joints, feet, context = episodes.descriptors
     ids, count = episodes.descriptor_ids, len(context)
     shapes = [list(part.shape[1:]) for part in (joints, feet, context)]
@@ -100,7 +107,7 @@ def descriptor_faults(folder: Path, episodes: Episodes) -> list[str]:
     ]
     if shapes != expected:
         return [f"{folder / DESCRIPTORS} holds sets of {shapes}, not {expected}; {REBUILD_HINT}."]
-    if any(_wild(part).any() for part in episodes.descriptors):
+    if any(_not_finite(part).any() for part in episodes.descriptors):
         return [f"{folder / DESCRIPTORS} holds NaN or infinity; {REBUILD_HINT}."]
     if ids is None:
         return []
@@ -108,7 +115,7 @@ def descriptor_faults(folder: Path, episodes: Episodes) -> list[str]:
     if len(ids) != len(episodes.general):
         return [f"{place} has {len(ids)} rows, not {len(episodes.general)}; {REBUILD_HINT}."]
     if _any(lambda chunk: (chunk < 0) | (chunk >= count), ids):
-        return [f"{place} names sets that are not among the {count} there are; {REBUILD_HINT}."]
+        return [f"{place} has numbers of sets outside the {count} that exist; {REBUILD_HINT}."]
     unused = count - np.count_nonzero(np.bincount(ids, minlength=count))
     return [f"{place} leaves {unused} of {count} sets unused; {REBUILD_HINT}."] if unused else []
 
@@ -116,11 +123,11 @@ def descriptor_faults(folder: Path, episodes: Episodes) -> list[str]:
 def _layout_faults(folder: Path, episodes: Episodes) -> list[str]:
     found = []
     for name, array in episodes.arrays().items():
-        wanted = ("float32", _FLOATS[name]) if name in _FLOATS else (_OTHERS[name], 1)
-        if (str(array.dtype), array.ndim) != wanted or 0 in array.shape:
+        dtype, dimensions = _TYPES[name]
+        if (str(array.dtype), array.ndim) != (dtype, dimensions) or 0 in array.shape:
             found.append(
-                f"{folder / name}.npy holds {array.dtype} {list(array.shape)}, not {wanted[0]} of "
-                f"{wanted[1]} dimensions; {REBUILD_HINT}."
+                f"{folder / name}.npy holds {array.dtype} {list(array.shape)}, not {dtype} of "
+                f"{dimensions} dimensions; {REBUILD_HINT}."
             )
     if not found and episodes.general.shape[1] != GENERAL_OBSERVATION_SIZE:
         found.append(
@@ -160,13 +167,13 @@ def _summary_faults(folder: Path, episodes: Episodes, entry: Mapping[str, Any]) 
 
 
 def _bound_faults(folder: Path, episodes: Episodes, card: Mapping[str, Any]) -> list[str]:
-    """Bounds that hold whatever the policy: the task clips, and its reward is not negative."""
+    """Bounds that hold for every policy: the task clips, and its reward is never negative."""
     unit, disturbances = 1.0 + 1e-5, card.get("conditions", {})
     limits = np.full(GENERAL_OBSERVATION_SIZE, unit)
     limits[COMMAND_COLUMNS] = np.inf  # the command has a check of its own
     if disturbances.get("noise"):
         limits[GRAVITY_COLUMNS] = GRAVITY_LIMIT
-    beyond = {  # false of NaN, which has its own sentence
+    beyond = {  # false for NaN, which is reported by itself
         "feet": lambda x: np.abs(x) > unit,
         "general": lambda x: np.abs(x) > limits,
         "actions": lambda x: np.abs(x) > ACTION_LIMIT,
@@ -178,7 +185,7 @@ def _bound_faults(folder: Path, episodes: Episodes, card: Mapping[str, Any]) -> 
         if _any(outside, getattr(episodes, name))
     ]
     if disturbances.get("commands"):
-        return found  # each episode may have commands of its own
+        return found  # commands change during episodes
     command = card.get("command")
     wanted = (
         np.asarray(command, np.float32)
@@ -196,11 +203,11 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and abs(value) < 1e30
 
 
-def _wild(values: np.ndarray) -> np.ndarray:
+def _not_finite(values: np.ndarray) -> np.ndarray:
     return ~np.isfinite(values)
 
 
-def _any(holds: Callable[[np.ndarray], np.ndarray], array: np.ndarray) -> bool:
-    """Whether `holds` is true of any value, a chunk at a time so that no large copy is made."""
-    chunks = (array[start : start + _CHUNK] for start in range(0, len(array), _CHUNK))
-    return any(bool(holds(chunk).any()) for chunk in chunks)
+def _any(condition: Callable[[np.ndarray], np.ndarray], array: np.ndarray) -> bool:
+    """Whether `condition` is true of any value, a few rows at a time to make no large copy."""
+    chunks = (array[start : start + _ROWS_AT_ONCE] for start in range(0, len(array), _ROWS_AT_ONCE))
+    return any(bool(condition(chunk).any()) for chunk in chunks)

@@ -144,7 +144,7 @@ class EpisodeWriter:
         write_array(self._folder / "episode_ends.npy", ends)
         table, ids = self._bodies()
         episodes = Episodes(**stored, episode_ends=ends, descriptors=table, descriptor_ids=ids)
-        return episodes.entry(self._folder)
+        return episodes.card_entry(self._folder)
 
     def _bodies(self) -> tuple[RobotDescriptor, Int[np.ndarray, "frames"] | None]:
         table, ids = merge_sets(

@@ -133,6 +133,12 @@ def find_root(root: str | Path | None) -> Path:
     return get_dataset_path().absolute()
 
 
+def installed_ids(home: Path) -> list[str]:
+    """Ids of all Minari datasets in a folder, in alphabetical order."""
+    files = home.glob(f"**/data/{METADATA}")
+    return sorted(file.parent.parent.relative_to(home).as_posix() for file in files)
+
+
 def _own(told: Mapping[str, Any]) -> list[str]:
     """Fields of the record's card that hold an entry of its robot and nothing else."""
     card = told["card"]
