@@ -11,7 +11,7 @@ SETS := expert-forward expert-backward expert_replay-forward expert_replay-backw
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test datasets clean
+.PHONY: help demo test docs datasets clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,10 @@ test: $(VENV)/.dev ## Check style, types and behaviour
 	$(BIN)/mypy
 	$(BIN)/pytest -q -n 2 --dist loadfile --durations=10 --jaxtyping-packages=bodyplan.robots,bodyplan.grouping,bodyplan.rendering,bodyplan.envs,bodyplan.evaluation,runtime_types.checked
 
+docs: $(VENV)/.docs ## Build the documentation into site/; warnings are errors
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "site/index.html"
+
 datasets: $(VENV)/.runtime ## Build and verify the paper's sets of every robot in data/ (STEPS=1000000 a robot)
 	@for set in $(SETS); do \
 	  $(BIN)/bodyplan data build --recipe $${set%-*} --command $${set#*-} --steps $(STEPS) \
@@ -33,19 +37,24 @@ datasets: $(VENV)/.runtime ## Build and verify the paper's sets of every robot i
 	@$(BIN)/bodyplan data verify $(SETS:%=data/%)
 
 clean: ## Remove the environment and the caches, but no runs and no data
-	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist site
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The two stamps are renewed when pyproject.toml changes or the environment is made anew.
+# The stamps are renewed when pyproject.toml changes or the environment is made anew.
 $(VENV)/.runtime: pyproject.toml $(BIN)/python
 	@echo "Installing bodyplan into $(VENV) ..."
 	@$(PIP) --editable .
 	@touch $@
 
+$(VENV)/.docs: pyproject.toml $(BIN)/python
+	@echo "Installing bodyplan and its documentation tools into $(VENV) ..."
+	@$(PIP) --editable '.[docs]'
+	@touch $(VENV)/.runtime $@
+
 $(VENV)/.dev: pyproject.toml $(BIN)/python
 	@echo "Installing bodyplan and its development tools into $(VENV) ..."
 	@$(PIP) --editable '.[dev]'
-	@touch $(VENV)/.runtime $@
+	@touch $(VENV)/.runtime $(VENV)/.docs $@
 
 $(BIN)/python:
 	@for python in $(PYTHONS); do \

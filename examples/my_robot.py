@@ -14,17 +14,16 @@ import numpy as np
 import bodyplan
 from bodyplan.grouping import body_graph, distance_matrix
 from bodyplan.robots.registry import packaged_robots
-from bodyplan.robots.validation.validate import validate_robot
 
 STARFISH = Path(__file__).parent / "starfish" / "starfish.xml"
 
 
 def main(mjcf: Path = STARFISH) -> None:
     # Everything that is wrong with the two files, each with its fix.
-    inspection = validate_robot(mjcf)
-    for problem in inspection.problems:
+    check = bodyplan.check_robot(mjcf)
+    for problem in check.problems:
         print(f"{problem.severity}: {problem}")
-    if not inspection.usable:
+    if not check.usable:
         sys.exit(2)
 
     robot = bodyplan.Robot.load(mjcf)

@@ -15,7 +15,7 @@ from bodyplan.errors import BodyplanError
 from bodyplan.robots.adaptation.convert_model import write_adapted
 from bodyplan.robots.model_files import located
 from bodyplan.robots.robot import Robot
-from bodyplan.robots.validation.validate import validate_robot
+from bodyplan.robots.validation.check_robot import check_robot
 
 STANDIN = Path(__file__).parent / "data" / "standin"
 SERVO = '<position class="hip" name="FL_hip" joint="FL_hip"/>'
@@ -61,7 +61,7 @@ def test_a_model_in_menageries_style_becomes_a_robot_that_stands(dog):
     _, robot = adapted(mjcf)
     model = robot.model
     assert (robot.num_joints, robot.num_feet, robot.kind) == (12, 4, "quadruped")
-    assert validate_robot(mjcf.with_name("mine.xml")).usable
+    assert check_robot(mjcf.with_name("mine.xml")).usable
     np.testing.assert_allclose(model.body_mass, before.body_mass)
     np.testing.assert_allclose(model.body_inertia, before.body_inertia)
     for figure in ("damping", "armature", "frictionloss"):
@@ -213,7 +213,7 @@ def test_a_urdf_becomes_a_robot(tmp_path):
     assert {foot.name for foot in robot.feet} == {f"{leg}_foot" for leg in corners}
     pairs = {frozenset(pair) for pair in robot.reward.symmetry_pairs}
     assert pairs == {frozenset({"FL_foot", "FR_foot"}), frozenset({"RL_foot", "RR_foot"})}
-    assert validate_robot(tmp_path / "mine.xml").usable
+    assert check_robot(tmp_path / "mine.xml").usable
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,6 @@ from bodyplan.datasets.policy_snapshots import Snapshots, snapshot_path
 from bodyplan.envs.disturbances import Disturbances
 from bodyplan.errors import BodyplanError
 from bodyplan.locking import writer_lock
-from bodyplan.robots import registry
 from bodyplan.robots.robot import Robot
 from bodyplan.storage import sha256
 
@@ -446,26 +445,21 @@ def test_a_file_or_a_folder_that_is_not_there_is_said(make, tmp_path):
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_the_card_tells_where_robots_of_ones_own_are(make, experts, tmp_path, monkeypatch):
-    monkeypatch.setattr(registry, "_INTRODUCED", {})
+def test_the_card_tells_where_robots_of_ones_own_are(make, experts, tmp_path):
     synthetic_snapshots("starfish", 15, 5).save(snapshot_path("starfish", COMMAND, tmp_path))
     dataset = make(tmp_path / "data", robots=[str(STARFISH)], snapshots=tmp_path, steps=60)
     assert dataset.card["models"] == {"starfish": str(STARFISH.resolve())}
-    with pytest.raises(BodyplanError, match="no robot is called 'starfish'"):
+    with pytest.raises(BodyplanError, match="starfish"):
         Robot.load("starfish")
-    registry.register_models(dataset.card["models"])
-    assert Robot.load("starfish").num_joints == 15
-    # Known names keep their meaning, whatever a card says.
-    registry.register_models({"hexapod": str(STARFISH)})
-    assert Robot.load("hexapod").num_joints == 18
+    assert Robot.load("starfish", dataset.card["models"]).num_joints == 15
     assert "models" not in make(tmp_path / "known", robots=["hexapod"], steps=60).card
 
 
-def test_own_robots_go_by_name_where_their_snapshots_tell_the_path(make, tmp_path, monkeypatch):
-    monkeypatch.setattr(registry, "_INTRODUCED", {})
+def test_own_robots_go_by_name_where_their_snapshots_tell_the_path(make, tmp_path):
     run = synthetic_snapshots("starfish", 15, 5)
     replace(run, card=run.card | {"model": str(STARFISH)}).save(
         snapshot_path("starfish", COMMAND, tmp_path)
     )
     dataset = make(tmp_path / "data", robots=["starfish"], snapshots=tmp_path, steps=60)
     assert dataset.episodes["starfish"].joints.shape[1] == 15
+    assert dataset.card["models"] == {"starfish": str(STARFISH.resolve())}

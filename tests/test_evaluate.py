@@ -14,7 +14,6 @@ from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.networks.urma import PRESETS
 from bodyplan.learn.networks.urma_heads import URMAPolicy
 from bodyplan.learn.policy import Policy
-from bodyplan.robots import registry
 
 STARFISH = Path(__file__).parents[1] / "examples" / "starfish" / "starfish.xml"
 
@@ -73,8 +72,7 @@ def test_a_run_that_tells_no_command_needs_one(tmp_path, capsys):
     assert not (tmp_path / "evaluation.json").exists()
 
 
-def test_robots_of_ones_own_go_by_the_names_that_a_run_gives_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(registry, "_INTRODUCED", {})
+def test_robots_of_ones_own_go_by_the_names_that_a_run_gives_them(tmp_path):
     run = released(tmp_path, command=[1.0, 0.0, 0.0], models={"starfish": str(STARFISH)})
     assert main(["evaluate", *run, "--robots", "starfish"]) == 0
     told = json.loads((tmp_path / "evaluation.json").read_text())

@@ -10,7 +10,7 @@ import pytest
 from bodyplan.envs.environment import Environment
 from bodyplan.robots.registry import packaged_robots
 from bodyplan.robots.robot import Robot
-from bodyplan.robots.validation.validate import validate_robot
+from bodyplan.robots.validation.check_robot import check_robot
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 STARFISH = EXAMPLES / "starfish" / "starfish.xml"
@@ -41,7 +41,7 @@ def test_the_example_tells_what_is_wrong_with_another_robot(tmp_path):
 
 
 def test_the_starfish_has_no_fault_and_stands():
-    assert [own.severity for own in validate_robot(STARFISH).problems] == ["note"]
+    assert [own.severity for own in check_robot(STARFISH).problems] == ["note"]
     robot = Robot.load(STARFISH)
     environment = Environment(robot, threads=1)
     for _ in range(250):

@@ -11,7 +11,7 @@ from bodyplan.cli import main
 from bodyplan.envs.environment import Environment
 from bodyplan.robots.registry import MODELS, packaged_robots
 from bodyplan.robots.robot import Robot
-from bodyplan.robots.validation.validate import validate_robot
+from bodyplan.robots.validation.check_robot import check_robot
 
 STARFISH = Path(__file__).parents[1] / "examples" / "starfish" / "starfish.xml"
 STANDING = sorted(set(packaged_robots()) - {"cassie", "talos", "unitree_g1", "unitree_h1"})
@@ -29,7 +29,7 @@ def alone(tmp_path_factory):
         if name not in seen:
             mjcf = folder / f"{name}.xml"
             shutil.copy(MODELS / mjcf.name, mjcf)
-            found = validate_robot(mjcf)
+            found = check_robot(mjcf)
             mjcf.with_suffix(".toml").write_text(found.toml)
             seen[name] = Robot.load(mjcf), found
         return seen[name]
@@ -105,7 +105,7 @@ def test_a_keyframe_in_which_it_stands_is_the_nominal_pose(starfish):
     key = f'<keyframe><key name="home" qpos="0 0 1 1 0 0 0 {angles}"/></keyframe>'
     radians = " ".join(f"{np.radians(float(angle)):.4f}" for angle in angles.split())
     mjcf = starfish(("</mujoco>", key.replace(angles, radians) + "</mujoco>"))
-    found = validate_robot(mjcf)
+    found = check_robot(mjcf)
     assert "the keyframe home" in found.toml
     mjcf.with_suffix(".toml").write_text(found.toml)
     assert Robot.load(mjcf).nominal[:3] == pytest.approx(np.radians([0, -30, 120]), abs=1e-4)
@@ -113,12 +113,12 @@ def test_a_keyframe_in_which_it_stands_is_the_nominal_pose(starfish):
 
 def test_a_keyframe_that_lies_down_is_not(starfish):
     key = f'<keyframe><key name="home" qpos="0 0 1 1 0 0 0 {"0 -1.3 0.2 " * 5}"/></keyframe>'
-    found = validate_robot(starfish(("</mujoco>", key + "</mujoco>")))
+    found = check_robot(starfish(("</mujoco>", key + "</mujoco>")))
     assert "found by search" in found.toml
 
 
 def test_feet_without_a_name_get_a_proposal(starfish):
-    found = validate_robot(starfish(('name="foot" ', "")))
+    found = check_robot(starfish(('name="foot" ', "")))
     problems = [own for own in found.problems if own.severity == "error"]
     assert [own.fix for own in problems] == [f'add name="shin{leg}_foot" to it' for leg in range(5)]
     assert found.toml is None
@@ -149,7 +149,7 @@ def test_the_command_writes_a_toml_once(starfish, capsys):
 
 def test_the_pose_is_the_same_each_time(starfish):
     mjcf = starfish()
-    assert validate_robot(mjcf).toml == validate_robot(mjcf).toml
+    assert check_robot(mjcf).toml == check_robot(mjcf).toml
 
 
 def test_shapes_reach_as_far_as_a_ray_says():

@@ -15,7 +15,7 @@ from bodyplan.rendering.ray_casting import ray_cast
 from bodyplan.rendering.scene import FLOOR_GROUP, lineup_scene
 from bodyplan.rendering.visual_geoms import ROBOT_COLOURS, robot_extent
 from bodyplan.robots.kinematic_tree import bounds
-from bodyplan.robots.robot import Robot
+from bodyplan.robots.registry import list_robots
 
 SIZE = (600, 386)
 CAPTION_WIDTH = 0.1
@@ -30,7 +30,7 @@ def is_robot(image):
 @pytest.fixture(scope="module")
 def all_placed(load):
     """Places of all robots, the view of them, and the scene."""
-    robots = [load(name) for name in Robot.names()]
+    robots = [load(name) for name in list_robots()]
     places, view = arrange_lineup(robots, [CAPTION_WIDTH] * len(robots), SIZE)
     poses = [place.pose for place in places]
     chosen = [place.robot for place in places]
@@ -59,7 +59,7 @@ def owners(places):
     return np.concatenate([[-1, -1], np.repeat(np.arange(len(places)), count)])
 
 
-@pytest.mark.parametrize("name", Robot.names())
+@pytest.mark.parametrize("name", list_robots())
 def test_all_feet_are_on_the_floor(load, name):
     robot = load(name)
     data = mujoco.MjData(robot.model)

@@ -3,15 +3,17 @@
 import json
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 
 from bodyplan.cli import main
 from bodyplan.errors import BodyplanError
 from bodyplan.robots import registry
-from bodyplan.robots.registry import MODELS, packaged_robots
+from bodyplan.robots.registry import MODELS, list_robots, packaged_robots
 from bodyplan.robots.robot import Robot
 
+STARFISH = Path(__file__).parents[1].resolve() / "examples" / "starfish" / "starfish.xml"
 MODULE = """
 from pathlib import Path
 
@@ -45,16 +47,14 @@ def install(tmp_path, monkeypatch):
         lines = [f"{name} = {value}" for name, value in offers.items()]
         (info / "entry_points.txt").write_text("\n".join(["[bodyplan.robots]", *lines, ""]))
         monkeypatch.syspath_prepend(tmp_path)
-        registry._offered.cache_clear()
 
     yield write
-    registry._offered.cache_clear()
     sys.modules.pop("zoo_robots", None)
 
 
 def test_an_offered_robot_is_loaded_by_name(install):
     install(newt="zoo_robots:newt", crab="zoo_robots:crab")
-    assert {"newt", "crab", *packaged_robots()} == set(Robot.names())
+    assert {"newt", "crab", *packaged_robots()} == set(list_robots())
     for name in ("newt", "crab"):  # a path, and a function that returns one
         robot = Robot.load(name)
         assert (robot.name, robot.num_joints) == (name, 8)
@@ -62,7 +62,7 @@ def test_an_offered_robot_is_loaded_by_name(install):
 
 def test_without_offers_there_are_the_packaged_robots(install):
     install()
-    assert Robot.names() == packaged_robots()
+    assert list_robots() == packaged_robots()
 
 
 def test_an_offered_robot_is_listed_and_checked(install, capsys):
@@ -76,7 +76,7 @@ def test_an_offered_robot_is_listed_and_checked(install, capsys):
 def test_no_package_takes_a_packaged_robots_name(install):
     install(bittle="zoo_robots:newt")
     assert registry.find_model("bittle") == MODELS / "bittle.xml"
-    assert Robot.names() == packaged_robots()
+    assert list_robots() == packaged_robots()
 
 
 BROKEN = {
@@ -110,3 +110,13 @@ def test_a_broken_offer_does_not_hide_the_others(install, capsys):
 def test_a_name_that_is_nearly_right_is_proposed():
     with pytest.raises(BodyplanError, match="did you mean 'hexapod'"):
         Robot.load("hexapode")
+
+
+def test_names_in_a_card_lead_to_the_users_own_robots():
+    models = {"starfish": str(STARFISH), "hexapod": str(STARFISH)}
+    assert Robot.load("starfish", models).num_joints == 15
+    assert Robot.load("hexapod", models).num_joints == 18  # known names keep their meaning
+    with pytest.raises(BodyplanError, match="starfish"):
+        Robot.load("starfish")  # nothing is remembered
+    sources = {"starfish": "starfish", "hexapod": "hexapod"}
+    assert registry.model_paths(sources, models) == {"starfish": str(STARFISH)}

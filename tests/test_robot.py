@@ -330,3 +330,11 @@ def column(table, figure):
 
 def ends(table, figure):
     return table[f"{figure}_min"], table[f"{figure}_max"]
+
+
+def test_a_robot_shows_itself_in_one_line_and_as_a_table(load):
+    robot = load("unitree_go1")
+    assert repr(robot) == "Robot('unitree_go1': quadruped, 12 joints, 4 feet, 12.7 kg)"
+    table = robot._repr_html_()
+    assert "<table>" in table
+    assert "Unitree Go1" in table

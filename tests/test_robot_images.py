@@ -11,7 +11,7 @@ from PIL import Image
 from bodyplan.cli import main
 from bodyplan.errors import BodyplanError
 from bodyplan.rendering.robot_images import save_image
-from bodyplan.robots.robot import Robot
+from bodyplan.robots.registry import list_robots
 
 
 def is_robot(picture):
@@ -54,7 +54,7 @@ def test_all_is_every_robot(capsys, tmp_path):
     path = tmp_path / "all.webp"
     command = ["robots", "draw", "--all", "--out", str(path), "--size", "300", "200", "--json"]
     assert main(command) == 0
-    assert json.loads(capsys.readouterr().out)["robots"] == list(Robot.names())
+    assert json.loads(capsys.readouterr().out)["robots"] == list(list_robots())
     assert path.is_file()
 
 

@@ -16,9 +16,9 @@ from bodyplan.errors import BodyplanError
 from bodyplan.robots.nominal_pose import simulate_standing
 from bodyplan.robots.registry import MODELS, packaged_robots
 from bodyplan.robots.robot import Robot
+from bodyplan.robots.validation.check_robot import check_robot
 from bodyplan.robots.validation.problem import errors
 from bodyplan.robots.validation.toml_schema import RECORDS, entry_problems
-from bodyplan.robots.validation.validate import validate_robot
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "add_a_robot.md"
 MOTOR = '<motor name="FR_hip" joint="FR_hip_joint" ctrlrange="-23.7 23.7"/>'
@@ -184,7 +184,7 @@ def told(problems, severity, problem, fix):
 
 @pytest.mark.parametrize("name", packaged_robots())
 def test_nothing_is_wrong_with_the_packaged_robots(name):
-    found = validate_robot(MODELS / f"{name}.xml")
+    found = check_robot(MODELS / f"{name}.xml")
     assert [str(own) for own in found.problems if own.severity != "note"] == []
 
 
@@ -192,7 +192,7 @@ def test_nothing_is_wrong_with_the_packaged_robots(name):
 def test_a_fault_is_told_by_inspection_and_by_loading(faulty, fault):
     suffix, old, new, problem, fix = ERRORS[fault]
     mjcf = faulty(suffix, old, new)
-    found = validate_robot(mjcf)
+    found = check_robot(mjcf)
     assert not found.usable
     own = told(found.problems, "error", problem, fix)
     assert len(own) == 1, found.problems
@@ -207,14 +207,14 @@ def test_a_fault_is_told_by_inspection_and_by_loading(faulty, fault):
 @pytest.mark.parametrize("fault", ENDS)
 def test_a_robot_whose_episodes_end_as_they_begin_is_unusable(faulty, fault):
     *edit, problem, fix = ENDS[fault]
-    found = validate_robot(faulty(*edit))
+    found = check_robot(faulty(*edit))
     assert told(found.problems, "error", problem, fix), found.problems
 
 
 @pytest.mark.parametrize("fault", WARNINGS)
 def test_a_likely_mistake_is_a_warning(faulty, fault):
     *edit, problem, fix = WARNINGS[fault]
-    found = validate_robot(faulty(*edit))
+    found = check_robot(faulty(*edit))
     assert told(found.problems, "warning", problem, fix), found.problems
     assert found.usable
 
@@ -223,7 +223,7 @@ def test_faults_do_not_hide_one_another(faulty):
     several = ("servo", "no range", "ghost foot", "other trunk", "posed joint", "unknown key")
     for name in several:
         mjcf = faulty(*ERRORS[name][:3])
-    found = errors(validate_robot(mjcf).problems)
+    found = errors(check_robot(mjcf).problems)
     assert len(found) == len(several)
     for name in several:
         assert told(found, "error", *ERRORS[name][3:])
@@ -233,7 +233,7 @@ def test_geoms_inside_each_other_are_named(faulty):
     mjcf = faulty(
         ".xml", '<geom name="FR_foot"', '<geom name="horn" size="0.2"/><geom name="FR_foot"'
     )
-    clashes = told(validate_robot(mjcf).problems, "warning", "is inside", "<exclude>")
+    clashes = told(check_robot(mjcf).problems, "warning", "is inside", "<exclude>")
     assert clashes
     assert all("'horn'" in own.problem for own in clashes)
 
@@ -242,7 +242,7 @@ def test_a_joint_too_light_for_its_gains_gets_an_armature(faulty):
     faulty(".xml", 'armature="0.01"', 'armature="0"')
     faulty(".xml", 'damping="1"', 'damping="0"')
     mjcf = faulty(".toml", "kd = 0.5", "kd = 2.0")
-    assert told(validate_robot(mjcf).problems, "warning", "", 'armature="0.04"')
+    assert told(check_robot(mjcf).problems, "warning", "", 'armature="0.04"')
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_a_joint_too_light_for_its_gains_gets_an_armature(faulty):
 def test_what_is_no_robot_is_told_from_one(tmp_path, text, problem, fix):
     mjcf = tmp_path / "robot.xml"
     mjcf.write_text(text)
-    found = validate_robot(mjcf)
+    found = check_robot(mjcf)
     assert told(found.problems, "error", problem, fix), found.problems
     assert found.toml is None
 
@@ -285,14 +285,14 @@ def test_a_robot_left_alone_fares_as_in_the_environment(load, name):
 
 def test_a_key_that_earlier_versions_had_is_ignored(faulty):
     mjcf = faulty(".toml", "[reward]", "[reward]\ncurriculum_steps = 12000000")
-    assert errors(validate_robot(mjcf).problems) == []
+    assert errors(check_robot(mjcf).problems) == []
     assert Robot.load(mjcf).reward == Robot.load("unitree_go1").reward
 
 
 def test_each_missing_mesh_is_named(faulty):
     meshes = '<asset><mesh file="a.stl"/><mesh file="b.obj"/></asset>'
     mjcf = faulty(".xml", "<worldbody>", f"{meshes}<worldbody>")
-    assert [own.problem for own in validate_robot(mjcf).problems] == [
+    assert [own.problem for own in check_robot(mjcf).problems] == [
         f"the mesh {mjcf.parent / name} is missing" for name in ("a.stl", "b.obj")
     ]
 
@@ -325,3 +325,15 @@ def test_the_command_answers_in_json(faulty, capsys):
     assert [own["severity"] for own in problems] == ["error"]
     assert main(["robots", "check", str(mjcf.with_name("gone.xml")), "--json"]) == 2
     assert "no such file" in json.loads(capsys.readouterr().out)[0]["problem"]
+
+
+def test_a_check_takes_names_and_text_paths_and_shows_itself_shortly(faulty):
+    good = check_robot("unitree_go1")
+    assert repr(good).splitlines()[0] == "RobotCheck(usable: no problem)"
+    for name in ("servo", "no range", "ghost foot", "unknown key"):
+        mjcf = faulty(*ERRORS[name][:3])
+    lines = repr(check_robot(str(mjcf))).splitlines()
+    assert lines[0].startswith("RobotCheck(not usable: 4 errors")
+    assert 4 < len(lines) < 15
+    with pytest.raises(BodyplanError, match="unitree_go1"):
+        check_robot("unitree_go")

@@ -7,7 +7,7 @@ import pytest
 from bodyplan.rendering.lineup import standing_pose
 from bodyplan.rendering.scene import FLOOR_GROUP, robot_scene
 from bodyplan.rendering.visual_geoms import robot_extent
-from bodyplan.robots.robot import Robot
+from bodyplan.robots.registry import list_robots
 
 
 def posed(robot, pose):
@@ -40,7 +40,7 @@ def close(model, data, first, second, touching):
     return mujoco.mj_geomDistance(model, data, first, second, 1.0, None) <= touching
 
 
-@pytest.mark.parametrize("name", Robot.names())
+@pytest.mark.parametrize("name", list_robots())
 def test_every_robot_is_one_piece_even_when_it_moves(load, name):
     robot = load(name)
     pose = standing_pose(robot)

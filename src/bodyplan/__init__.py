@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from bodyplan.learn.config import TrainConfig
     from bodyplan.learn.policy import Policy as Policy
     from bodyplan.learn.train import train, train_seeds
+    from bodyplan.robots.registry import list_robots
     from bodyplan.robots.robot import Robot
+    from bodyplan.robots.validation.check_robot import check_robot
 
 __version__ = "0.1.0"
 __all__ = [
@@ -33,7 +35,9 @@ __all__ = [
     "TrainConfig",
     "__version__",
     "build_dataset",
+    "check_robot",
     "import_dataset",
+    "list_robots",
     "make",
     "train",
     "train_seeds",
@@ -43,11 +47,13 @@ _HOMES = {
     "Disturbances": ("bodyplan.envs.disturbances", "Disturbances"),
     "Dataset": ("bodyplan.datasets.dataset", "Dataset"),
     "Episodes": ("bodyplan.datasets.episodes", "Episodes"),
-    "Policy": ("bodyplan.learn.policy", "ReleasedPolicy"),
+    "Policy": ("bodyplan.learn.policy", "Policy"),
     "Robot": ("bodyplan.robots.robot", "Robot"),
     "TrainConfig": ("bodyplan.learn.config", "TrainConfig"),
     "build_dataset": ("bodyplan.datasets.build", "build_dataset"),
+    "check_robot": ("bodyplan.robots.validation.check_robot", "check_robot"),
     "import_dataset": ("bodyplan.datasets.io.import_dataset", "import_dataset"),
+    "list_robots": ("bodyplan.robots.registry", "list_robots"),
     "make": ("bodyplan.envs.environment", "make"),
     "train": ("bodyplan.learn.train", "train"),
     "train_seeds": ("bodyplan.learn.train", "train_seeds"),

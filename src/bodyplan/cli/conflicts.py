@@ -48,10 +48,13 @@ class ShowConflicts:
         from bodyplan.evaluation.conflict_summary import summarise
         from bodyplan.grouping.robot_groups import embodiment_distances
         from bodyplan.learn.run import seeds_of
+        from bodyplan.robots.robot import Robot
 
         runs = [run for folder in self.runs for run in seeds_of(folder)]
         measured = [self._measured(run) for run in runs]
-        distances = embodiment_distances(measured[0].robots)
+        distances = embodiment_distances(
+            [Robot.load(robot, runs[0].models) for robot in measured[0].robots]
+        )
         gains = None if self.transfer is None else _gains(self.transfer)
         answer = {"runs": [str(run.path) for run in runs], **summarise(measured, distances, gains)}
         if self.plot is not None:
@@ -67,9 +70,7 @@ class ShowConflicts:
         from bodyplan.learn.compilation import enable_compilation_cache
         from bodyplan.learn.gradient_conflict import Conflicts
         from bodyplan.learn.measure_conflict import measure_conflicts
-        from bodyplan.robots.registry import register_models
 
-        register_models(run.models)
         if self.data is None:
             return Conflicts.read(run)
         enable_compilation_cache()

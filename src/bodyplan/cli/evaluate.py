@@ -39,14 +39,14 @@ class Evaluate:
         from bodyplan.learn.policy import Policy
         from bodyplan.learn.run import BEST
         from bodyplan.report.run_record import RunRecord
-        from bodyplan.robots.registry import register_models
+        from bodyplan.robots.robot import Robot
         from bodyplan.storage import read_json, write_json
 
         config = RunRecord.read(self.run_folder).config
         policy = Policy.load(self.run_folder / BEST if self.best else self.run_folder)
         card_path = Path(config["data"]) / "card.json"
         card = read_json(card_path) if card_path.is_file() else {}
-        register_models(policy.card.get("models", {}))
+        models = policy.card.get("models")
         command = self.command or ",".join(map(str, policy.card.get("command") or ()))
         if not command:
             raise BodyplanError(f"{self.run_folder} does not tell its command; give --command.")
@@ -55,7 +55,7 @@ class Evaluate:
         with progress() as report:
             answer = evaluate(
                 policy,
-                robots,
+                [Robot.load(robot, models) for robot in robots],
                 command,
                 self.trial,
                 card,

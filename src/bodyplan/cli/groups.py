@@ -14,6 +14,7 @@ from bodyplan.errors import BodyplanError
 from bodyplan.grouping.body_metric import DEFAULT, BodyMetric
 from bodyplan.machine import cache_folder
 from bodyplan.progress import progress
+from bodyplan.robots.registry import list_robots
 from bodyplan.robots.robot import Robot
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class ShowGroups:
 
         if self.plot is not None:
             require_picture(self.plot, "--plot")
-        chosen = Robot.names() if self.robots == ("all",) else comma_list(self.robots)
+        chosen = list_robots() if self.robots == ("all",) else comma_list(self.robots)
         robots = [Robot.load(robot) for robot in chosen]
         names = [robot.name for robot in robots]
         if self.count is not None and self.count > len(names):

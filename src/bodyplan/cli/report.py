@@ -30,13 +30,12 @@ class WriteReport:
         from bodyplan.report.page import write_report
         from bodyplan.report.run_record import RunRecord
         from bodyplan.report.run_videos import film
-        from bodyplan.robots.registry import register_models
+        from bodyplan.robots.robot import Robot
 
         record = RunRecord.read(self.run_folder)
         policy = None
         if (self.run_folder / "policy").is_dir():
             policy = Policy.load(self.run_folder)
-            register_models(policy.card.get("models", {}))
         data = Path(record.config["data"])
         dataset = Dataset.open(data) if data.is_dir() else None
         films: dict[str, bytes] = {}
@@ -45,7 +44,7 @@ class WriteReport:
             with progress() as report:
                 films = film(
                     policy,
-                    record.robots,
+                    [Robot.load(robot, record.models) for robot in record.robots],
                     parse_command(asked),
                     report,
                 )

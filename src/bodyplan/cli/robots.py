@@ -8,6 +8,7 @@ import tyro
 
 from bodyplan.cli.output import print_json, print_table
 from bodyplan.errors import BodyplanError
+from bodyplan.robots.registry import list_robots
 from bodyplan.robots.robot import Robot
 
 
@@ -33,7 +34,7 @@ class ListRobots:
     def run(self) -> None:
         """Print one line a robot."""
         rows, broken = [], []
-        for name in Robot.names():
+        for name in list_robots():
             try:
                 rows.append(summary(Robot.load(name)))
             except BodyplanError as error:  # another package's robot must not hide all others

@@ -33,7 +33,7 @@ class CheckRobot:
     def run(self) -> int:
         """Print one line for each problem."""
         from bodyplan.robots import registry
-        from bodyplan.robots.validation.validate import validate_robot
+        from bodyplan.robots.validation.check_robot import check_robot
 
         mjcf = self.file if self.file.suffix else registry.find_model(str(self.file))
         toml = mjcf.with_suffix(".toml")
@@ -42,11 +42,13 @@ class CheckRobot:
                 f"{toml} exists and is never overwritten; move it away to have one inferred, or "
                 "leave out --write to have it checked"
             )
-        found = validate_robot(mjcf)
+        found = check_robot(mjcf)
         problems = found.problems
         if self.write and found.toml is not None:
             _write(toml, found.toml)
-            problems = [own for own in problems if own.where != str(toml) or own.fix != found.offer]
+            problems = [
+                own for own in problems if own.where != str(toml) or own.fix != found.write_hint
+            ]
         _answer(problems, self.json)
         if not self.json:
             _say(_verdict(mjcf, problems))
@@ -75,7 +77,7 @@ class AdaptRobot:
         """Write two files, and print what was done."""
         from bodyplan.robots.adaptation.convert_model import write_adapted
         from bodyplan.robots.model_files import located
-        from bodyplan.robots.validation.validate import validate_robot
+        from bodyplan.robots.validation.check_robot import check_robot
 
         for path in (self.out, self.out.with_suffix(".toml")):
             if path.exists():
@@ -83,7 +85,7 @@ class AdaptRobot:
         if self.out.suffix != ".xml":
             raise BodyplanError(f"--out {self.out}: the name of an MJCF ends in .xml")
         adapted = write_adapted(located(self.source), self.out)
-        problems = validate_robot(self.out).problems
+        problems = check_robot(self.out).problems
         if self.json:
             left = [asdict(problem) for problem in problems]
             told = {"changes": adapted.changes, "guesses": adapted.guesses, "problems": left}

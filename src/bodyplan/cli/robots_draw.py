@@ -32,9 +32,10 @@ class DrawRobots:
     def run(self) -> None:
         """Draw, write, and tell where the picture is."""
         from bodyplan.rendering import robot_images
+        from bodyplan.robots.registry import list_robots
         from bodyplan.robots.robot import Robot
 
-        names = self._names(Robot.names())
+        names = self._names(list_robots())
         out = self.out or Path("robots.png" if len(names) > 1 else f"{Path(names[0]).stem}.png")
         robot_images.check_image_suffix(out)
         size = robot_images.LINEUP_SIZE if len(names) > 1 else robot_images.ROBOT_IMAGE_SIZE

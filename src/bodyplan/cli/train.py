@@ -99,9 +99,11 @@ def evaluator(config: TrainConfig, episodes: int) -> Callable[[int, Any], Mappin
     def on_interval(update: int, policy: Any) -> Mapping[str, Any]:
         from bodyplan.datasets.dataset import Dataset
         from bodyplan.evaluation.evaluate import Trial, evaluate
+        from bodyplan.robots.robot import Robot
 
         card = Dataset.open(config.data).card
-        robots = config.robots or tuple(card["robots"])
+        names = config.robots or tuple(card["robots"])
+        robots = [Robot.load(name, card.get("models")) for name in names]
         trial = Trial(episodes, config.seed)
         return evaluate(policy, robots, card["command"], trial, card)["robots"]
 

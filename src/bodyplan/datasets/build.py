@@ -30,7 +30,7 @@ from bodyplan.errors import BodyplanError
 from bodyplan.locking import writer_lock
 from bodyplan.progress import OnProgress
 from bodyplan.robots.feature_sizes import policy_observation_size
-from bodyplan.robots.registry import model_paths, register_models
+from bodyplan.robots.registry import model_paths
 from bodyplan.robots.robot import Robot
 from bodyplan.storage import read_json, sha256, write_json
 
@@ -77,9 +77,10 @@ def build_dataset(
     _check(steps, seed, initial_state, threads)
     if snapshots is not None and not Path(snapshots).is_dir():
         raise BodyplanError(f"there is no folder of snapshots at {snapshots}; check --snapshots.")
-    bodies = [_load(robot, chosen, snapshots) for robot in robots]
+    models = _snapshot_models(robots, chosen, snapshots)
+    bodies = [r if isinstance(r, Robot) else Robot.load(r, models) for r in robots]
     names = [body.name for body in bodies]
-    own = model_paths(dict(zip(names, robots, strict=True)))
+    own = model_paths(dict(zip(names, robots, strict=True)), models)
     if not names or len(set(names)) < len(names):
         raise BodyplanError("robots must name at least one robot, and none of them twice.")
     settings = {"recipe": parsed.name, "command": list(chosen), "seed": seed, "steps": steps}
@@ -232,14 +233,18 @@ def _experts(robot: Robot, command: Command, folder: str | Path | None) -> Snaps
     return experts
 
 
-def _load(robot: str | Robot, command: Command, snapshots: str | Path | None) -> Robot:
-    """A robot as given; one of one's own also by name, where its snapshots tell the path."""
-    if isinstance(robot, Robot):
-        return robot
-    if snapshots is not None and snapshot_path(robot, command, snapshots).is_file():
-        model = Snapshots.load(robot, command, snapshots).card.get("model")
-        register_models({robot: model} if model else {})
-    return Robot.load(robot)
+def _snapshot_models(
+    robots: Sequence[str | Robot], command: Command, snapshots: str | Path | None
+) -> dict[str, str]:
+    """The paths of the user's own robots, where their snapshots record them."""
+    if snapshots is None:
+        return {}
+    cards = {
+        robot: Snapshots.load(robot, command, snapshots).card
+        for robot in robots
+        if isinstance(robot, str) and snapshot_path(robot, command, snapshots).is_file()
+    }
+    return {robot: card["model"] for robot, card in cards.items() if card.get("model")}
 
 
 def _check(steps: int, seed: int, initial_state: str, threads: int | None) -> None:

@@ -53,7 +53,7 @@ def _environments() -> Iterator[tuple[str, dict[str, Any]]]:
     from bodyplan.robots import registry
 
     # Packaged robots come first, so that no other package's name can take an id of theirs.
-    for robot in dict.fromkeys((*registry.packaged_robots(), *registry.robot_names())):
+    for robot in dict.fromkeys((*registry.packaged_robots(), *registry.list_robots())):
         for word, command in VELOCITY_COMMANDS.items():
             yield environment_id(robot, word), {"robot": robot, "command": command}
     yield GENERIC_ID, {}

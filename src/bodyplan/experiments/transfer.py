@@ -29,6 +29,7 @@ from bodyplan.learn.finetune import finetuning, lasting
 from bodyplan.learn.run import Run
 from bodyplan.learn.train import train_seeds
 from bodyplan.progress import OnProgress, no_progress
+from bodyplan.robots.robot import Robot
 from bodyplan.storage import read_json, write_json
 
 CURVE_POINTS = 5
@@ -111,6 +112,9 @@ class _Bench:
         vx, vy, wz = self.card["command"]
         return (vx, vy, wz)
 
+    def _loaded(self, names: Sequence[str]) -> list[Robot]:
+        return [Robot.load(name, self.card.get("models")) for name in names]
+
     def trained(
         self, name: str, config: TrainConfig, begin_with: Sequence[Run] = ()
     ) -> tuple[Run, ...]:
@@ -123,7 +127,7 @@ class _Bench:
 
         def on_interval(update: int, policy: Any) -> Mapping[str, Any]:
             trial = replace(self.plan.trial, episodes=min(8, self.plan.trial.episodes))
-            return evaluate(policy, config.robots, self.command, trial)["robots"]
+            return evaluate(policy, self._loaded(config.robots), self.command, trial)["robots"]
 
         if not begin_with:
             return train_seeds(config, self.plan.seeds, log, on_interval)
@@ -141,7 +145,7 @@ class _Bench:
             if not self._evaluated(path, robot):
                 outcome = evaluate(
                     run.policy,
-                    run.config["robots"],
+                    self._loaded(run.config["robots"]),
                     self.command,
                     self.plan.trial,
                     self.card,

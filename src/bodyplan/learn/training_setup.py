@@ -31,7 +31,7 @@ from bodyplan.learn.learner import Learner, LearnerState
 from bodyplan.learn.networks.architectures import Sizes, sizes_of
 from bodyplan.learn.networks.urma import NetworkSizes
 from bodyplan.learn.run import CHECKPOINTS, Run
-from bodyplan.robots.registry import register_models
+from bodyplan.robots.robot import Robot
 from bodyplan.storage import sha256
 
 _NETWORKS = ("actor.policy.", "critic.")
@@ -64,7 +64,6 @@ class TrainingSetup:
             )
         require_sensible(config, devices)
         dataset = Dataset.open(config.data)
-        register_models(dataset.card.get("models", {}))
         strangers = sorted(set(config.robots) - set(dataset.robots))
         if strangers:
             raise BodyplanError(
@@ -72,7 +71,7 @@ class TrainingSetup:
                 f"choose from {', '.join(dataset.robots)}"
             )
         dataset = replace(dataset, robots=config.robots or dataset.robots)
-        groups = _group_source(config, dataset.robots)(0)
+        groups = _group_source(config, dataset.robots, dataset.card.get("models"))(0)
         learner = Learner(
             algorithm=config.chosen_algorithm,
             combiner=config.chosen_combiner,
@@ -155,7 +154,9 @@ def _sizes(config: TrainConfig, dataset: Dataset) -> Sizes:
     return sizes
 
 
-def _group_source(config: TrainConfig, robots: Sequence[str]) -> GroupSource:
+def _group_source(
+    config: TrainConfig, robots: Sequence[str], models: Mapping[str, str] | None
+) -> GroupSource:
     """Who says which robots step together; all of today's sources say the same at any time."""
 
     def groups(update: int) -> RobotGroups:
@@ -163,9 +164,10 @@ def _group_source(config: TrainConfig, robots: Sequence[str]) -> GroupSource:
             return (tuple(robots),)
         if isinstance(config.groups, Path):
             return read_groups(config.groups, robots)
+        bodies = [Robot.load(robot, models) for robot in robots]
         if config.group_by == "heuristic":
-            return heuristic_groups(robots)
-        alike = embodiment_groups(robots, config.groups)
+            return heuristic_groups(bodies)
+        alike = embodiment_groups(bodies, config.groups)
         if config.group_by == "random":
             return random_groups(robots, [len(group) for group in alike], config.seed)
         return alike

@@ -21,6 +21,7 @@ from bodyplan.report import run_figures
 from bodyplan.report.figure_style import page_colour
 from bodyplan.report.report_text import commands, facts, headline, joined_words
 from bodyplan.report.run_record import RunRecord, flatten_metrics, number
+from bodyplan.robots.robot import Robot
 from bodyplan.storage import atomic_write
 
 _MOST_REWARDS = 200_000  # a histogram shows no more
@@ -181,7 +182,9 @@ def _embodiment(record: RunRecord) -> dict[str, Any]:
     if not record.robots:
         return {"missing": "The run names no robots yet."}
     try:
-        distances = embodiment_distances(record.robots)
+        models = record.models
+        bodies = [Robot.load(robot, models) for robot in record.robots]
+        distances = embodiment_distances(bodies)
     except BodyplanError as error:
         return {"missing": f"Distances between the bodies are not shown: {error}."}
     tree = merge_tree(distances, record.robots)

@@ -8,6 +8,7 @@ from typing import Any
 
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.metrics_file import read_lines
+from bodyplan.learn.run import Run
 from bodyplan.storage import read_json
 
 RecordedCurve = tuple[list[float], list[float]]
@@ -55,6 +56,11 @@ class RunRecord:
     def robots(self) -> tuple[str, ...]:
         """Robots of the run, in its order."""
         return tuple(self.config.get("robots") or self.scores)
+
+    @property
+    def models(self) -> dict[str, str]:
+        """Paths of the user's own robots by name, from the card of the policy or of the data."""
+        return Run(self.path).models if "data" in self.config else {}
 
     @property
     def groups(self) -> tuple[tuple[str, ...], ...]:

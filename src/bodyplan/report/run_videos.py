@@ -13,7 +13,7 @@ from bodyplan.robots.robot import Robot
 
 def film(
     policy: ActsOnAnyRobot,
-    robots: Sequence[str],
+    robots: Sequence[str | Robot],
     command: str | Command = "forward",
     progress: OnProgress | None = None,
 ) -> dict[str, bytes]:
@@ -21,7 +21,7 @@ def film(
 
     Args:
         policy: acts on any robot.
-        robots: packaged names or paths of MJCFs.
+        robots: robots, names or paths of MJCFs.
         command: what the robots are asked to do.
         progress: called as videos are finished.
 
@@ -30,7 +30,7 @@ def film(
     """
     films = {}
     for done, source in enumerate(robots):
-        robot = Robot.load(source)
+        robot = source if isinstance(source, Robot) else Robot.load(source)
         if progress:
             progress("rendering videos", done, len(robots), robot.name)
         act = partial(policy.act, descriptor=robot.descriptor)

@@ -1,12 +1,13 @@
-"""Which robots there are: the packaged ones, those that installed packages offer, and any file.
+"""The registry of robots: packaged ones, those that installed packages offer, and any file.
 
-A package offers a robot through the entry point group `bodyplan.robots`; the entry point's name is
-the robot's, and what it points to is the path of an MJCF (with a TOML of one name beside it), or a
-function that returns one. A dataset or a run tells where the robots of one's own are that it is of
-(`register_models`), so that they too go by their names.
+A package offers a robot through the entry point group `bodyplan.robots`. The entry point has the
+robot's name and points to the path of an MJCF, or to a function that returns one. A TOML of the
+same name lies beside the MJCF. Datasets and policies record the paths of the user's own robots in
+their cards (`models`), and `find_model` takes that record, so that those robots have names too.
 """
 
 import os
+import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -18,7 +19,6 @@ from bodyplan.robots.validation.problem import did_you_mean
 
 MODELS = Path(__file__).parent / "models"
 GROUP = "bodyplan.robots"
-_INTRODUCED: dict[str, Path] = {}
 
 
 def packaged_robots() -> tuple[str, ...]:
@@ -26,42 +26,44 @@ def packaged_robots() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in MODELS.glob("*.toml")))
 
 
-def robot_names() -> tuple[str, ...]:
-    """Names of all robots that can be loaded by name."""
+def list_robots() -> tuple[str, ...]:
+    """Names that `Robot.load` knows: of the packaged robots and of those other packages offer."""
     return tuple(sorted({*packaged_robots(), *_offered()}))
 
 
-def register_models(models: Mapping[str, str]) -> None:
-    """Lets robots of one's own go by name in this process; `model_paths` has the path of each MJCF.
+def model_paths(
+    sources: Mapping[str, Any], models: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The record `models` of a card: the path of each MJCF whose name the registry does not know.
 
-    A name that everybody knows keeps its meaning.
+    Args:
+        sources: for each robot's name, what it was loaded from.
+        models: paths of robots that are known by name only there, as in `find_model`.
     """
-    _INTRODUCED.update(
-        {name: Path(path) for name, path in models.items() if name not in robot_names()}
-    )
-
-
-def model_paths(sources: Mapping[str, Any]) -> dict[str, str]:
-    """What `register_models` will need: the path of each MJCF, by robot."""
     return {
-        name: str(find_model(source).resolve())
+        name: str(find_model(source, models).resolve())
         for name, source in sources.items()
-        if name not in robot_names() and isinstance(source, str | Path)
+        if name not in list_robots() and isinstance(source, str | Path)
     }
 
 
-def find_model(source: str | Path) -> Path:
-    """The MJCF of a robot given by name or path.
+def find_model(source: str | Path, models: Mapping[str, str] | None = None) -> Path:
+    """The path of a robot's MJCF.
+
+    Args:
+        source: a robot's name, or the path of an MJCF.
+        models: paths of the user's own robots by name, from the card of a dataset or policy. The
+            names of packaged and offered robots come first.
 
     Raises:
-        BodyplanError: nothing is called so, or a package's offer leads to no path.
+        BodyplanError: no robot has this name, or the package that offers it gives no path.
     """
     if str(source) in packaged_robots():
         return MODELS / f"{source}.xml"
     if str(source) in _offered():
         return _follow(_offered()[str(source)])
-    if str(source) in _INTRODUCED:
-        return _INTRODUCED[str(source)]
+    if models and str(source) in models:
+        return Path(models[str(source)])
     mjcf = Path(source)
     if mjcf.suffix == ".urdf":
         raise BodyplanError(
@@ -69,16 +71,21 @@ def find_model(source: str | Path) -> Path:
             "MJCF of it"
         )
     if mjcf.suffix != ".xml":
-        asked = did_you_mean(str(source), robot_names())
+        asked = did_you_mean(str(source), list_robots())
         raise BodyplanError(
             f"no robot is called '{source}'; {f'{asked} ' if asked else ''}"
-            f"choose one of {', '.join(robot_names())} or give the path of an MJCF (.xml)"
+            f"choose one of {', '.join(list_robots())} or give the path of an MJCF (.xml)"
         )
     return mjcf
 
 
-@cache
 def _offered() -> dict[str, EntryPoint]:
+    return _offered_on(tuple(sys.path))
+
+
+@cache
+def _offered_on(path: tuple[str, ...]) -> dict[str, EntryPoint]:
+    """The offers of packages on the import path, which is the key of the cache."""
     return {point.name: point for point in entry_points(group=GROUP)}
 
 

@@ -5,6 +5,7 @@
 computed from the compiled model, so adding a robot never means adding code.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Float, Int
 
+from bodyplan.notebook_html import html_facts
 from bodyplan.robots import loader, registry
 from bodyplan.robots.descriptors import RobotDescriptor, describe
 from bodyplan.robots.model_parameters import ModelParameters
@@ -65,20 +67,19 @@ class Robot:
     randomisation: RandomisationRanges = field(default_factory=RandomisationRanges)
     expert: ExpertSettings = field(default_factory=ExpertSettings)
 
-    @staticmethod
-    def names() -> tuple[str, ...]:
-        """Names of the packaged robots and of those that installed packages offer."""
-        return registry.robot_names()
-
     @classmethod
-    def load(cls, source: str | Path) -> "Robot":
+    def load(cls, source: str | Path, models: Mapping[str, str] | None = None) -> "Robot":
         """Read a robot by name, or your own by the path of its MJCF.
+
+        Args:
+            source: a name that `list_robots` gives, or the path of an MJCF (.xml).
+            models: paths of your own robots by name, as `card["models"]` of a dataset records them.
 
         Raises:
             BodyplanError: unknown name, missing or faulty file, or a config that does not fit the
                 model.
         """
-        return cls(**loader.read_robot(registry.find_model(source)))
+        return cls(**loader.read_robot(registry.find_model(source, models)))
 
     @classmethod
     def build(cls, mjcf: Path, spec: mujoco.MjSpec, config: dict[str, Any]) -> "Robot":
@@ -88,6 +89,26 @@ class Robot:
             BodyplanError: the body does not compile, or the config does not fit it.
         """
         return cls(**loader.robot_fields(mjcf, spec, config))
+
+    def __repr__(self) -> str:
+        return (
+            f"Robot('{self.name}': {self.kind}, {self.num_joints} joints, {self.num_feet} feet, "
+            f"{self.mass:.3g} kg)"
+        )
+
+    def _repr_html_(self) -> str:
+        """A small table for notebooks."""
+        about = {
+            "kind": self.kind,
+            "legs": self.legs,
+            "joints": self.num_joints,
+            "feet": self.num_feet,
+            "mass": f"{self.mass:.4g} kg",
+            "trunk height": f"{self.drop_height:.4g} m",
+            "kp, kd": f"{self.kp:g} N m / rad, {self.kd:g} N m s / rad",
+            "action scale": f"{self.action_scale:g} rad",
+        }
+        return html_facts(f"{self.name}: {self.description}", about)
 
     @property
     def num_joints(self) -> int:

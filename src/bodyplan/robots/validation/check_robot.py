@@ -1,12 +1,12 @@
-"""Everything that is wrong with a robot's files, in one go, each with its fix.
+"""Check a robot: everything that is wrong with its files, in one go, each problem with its fix.
 
-The MJCF comes first (is it one, are its meshes there, does it compile), then the body, then the
-TOML and whether it fits the body, then the nominal pose in physics. Each stage needs the ones
-before it. Where there is no TOML, one is inferred and inspected in its place.
+The stages are: the MJCF (is it one, are its meshes there, does it compile), the model, the TOML and
+whether it fits the model, and the nominal pose in physics. Each stage needs the ones before it.
 """
 
 import tomllib
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import mujoco
 
 from bodyplan.errors import BodyplanError
-from bodyplan.robots import loader
+from bodyplan.robots import loader, registry
 from bodyplan.robots.contact_sensors import FLOOR, add_contact_sensors
 from bodyplan.robots.inference.gain_trial import on_trial
 from bodyplan.robots.inference.infer_config import infer, inferred_text
@@ -41,55 +41,76 @@ HINTS = {
     "Schema violation": "correct the element or attribute, or remove it",
     "XML parse error": "make it well-formed XML",
 }
+MOST_SHOWN = 10
+"""Problems in a `repr`."""
 
 
-class Validation(NamedTuple):
-    """What was found."""
+class RobotCheck(NamedTuple):
+    """What `check_robot` found."""
 
     problems: list[Problem]
     toml: str | None = None
     """Text of an inferred TOML, where the robot has none and one could be inferred."""
-    offer: str = ""
-    """The fix of the note that there is none."""
+    write_hint: str = ""
+    """The fix of the note that there is no TOML."""
 
     @property
     def usable(self) -> bool:
+        """Whether `Robot.load` takes the robot: there is no error."""
         return not errors(self.problems)
 
+    def __repr__(self) -> str:
+        counts = Counter(problem.severity for problem in self.problems)
+        said = [f"{count} {severity}{'s' * (count > 1)}" for severity, count in counts.items()] or [
+            "no problem"
+        ]
+        rest = len(self.problems) - MOST_SHOWN
+        lines = [f"{own.severity}: {own}" for own in self.problems[:MOST_SHOWN]]
+        lines += [f"and {rest} more in .problems"] if rest > 0 else []
+        head = f"RobotCheck({'usable' if self.usable else 'not usable'}: {', '.join(said)})"
+        return "\n".join([head, *lines])
 
-def validate_robot(mjcf: Path) -> Validation:
-    """Look for everything that is wrong with a robot.
+
+def check_robot(source: str | Path) -> RobotCheck:
+    """Find everything that is wrong with a robot's files, each problem with its fix.
+
+    Where no TOML lies beside the MJCF, one is inferred and checked in its place.
 
     Args:
-        mjcf: its MJCF; the TOML lies beside it, if there is one.
+        source: path of an MJCF, or the name of a robot that `list_robots` gives.
+
+    Raises:
+        BodyplanError: a name that no robot has.
     """
-    with warnings.catch_warnings(record=True) as said:
+    mjcf = Path(source)
+    mjcf = mjcf if mjcf.suffix else registry.find_model(source)
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        found = _inspected(mjcf)
-    told = dict.fromkeys(str(own.message) for own in said)
-    notes = [Problem("note", str(mjcf), f"MuJoCo says: {text}", "see its manual") for text in told]
-    return found._replace(problems=[*found.problems, *notes])
+        check = _check(mjcf)
+    texts = dict.fromkeys(str(own.message) for own in caught)
+    notes = [Problem("note", str(mjcf), f"MuJoCo says: {text}", "see its manual") for text in texts]
+    return check._replace(problems=[*check.problems, *notes])
 
 
-def _inspected(mjcf: Path) -> Validation:
+def _check(mjcf: Path) -> RobotCheck:
     try:
         spec = read_model(mjcf)
     except BodyplanError as error:
-        return Validation([_parted(mjcf, error)])
+        return RobotCheck([_parted(mjcf, error)])
     if is_urdf(mjcf):
         fix = f"`bodyplan robots adapt {mjcf} --out {mjcf.with_suffix('.xml').name}` makes an MJCF"
-        return Validation([Problem("error", str(mjcf), "this is a URDF", fix)])
+        return RobotCheck([Problem("error", str(mjcf), "this is a URDF", fix)])
     absent = list(missing_files(mjcf, spec))
     if absent:
-        return Validation(absent)
+        return RobotCheck(absent)
     try:
         model = spec.copy().compile()
     except ValueError as error:
-        return Validation([_parted(mjcf, loader.uncompilable(mjcf, error))])
+        return RobotCheck([_parted(mjcf, loader.uncompilable(mjcf, error))])
     return _check_with_config(mjcf, spec, model)
 
 
-def _check_with_config(mjcf: Path, spec: mujoco.MjSpec, model: mujoco.MjModel) -> Validation:
+def _check_with_config(mjcf: Path, spec: mujoco.MjSpec, model: mujoco.MjModel) -> RobotCheck:
     toml = mjcf.with_suffix(".toml")
     if not toml.is_file():
         return _check_without_config(mjcf, spec, model)
@@ -97,8 +118,8 @@ def _check_with_config(mjcf: Path, spec: mujoco.MjSpec, model: mujoco.MjModel) -
         config = tomllib.loads(toml.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         wrong = Problem("error", str(toml), f"this is not valid TOML: {error}", "correct the line")
-        return Validation([*body_problems(str(mjcf), model), wrong])
-    return Validation(config_problems(mjcf, spec, model, config))
+        return RobotCheck([*body_problems(str(mjcf), model), wrong])
+    return RobotCheck(config_problems(mjcf, spec, model, config))
 
 
 def config_problems(
@@ -124,21 +145,21 @@ def config_problems(
     return [*found, *standing_problems(toml, robot)]
 
 
-def _check_without_config(mjcf: Path, spec: mujoco.MjSpec, model: mujoco.MjModel) -> Validation:
+def _check_without_config(mjcf: Path, spec: mujoco.MjSpec, model: mujoco.MjModel) -> RobotCheck:
     where, toml = str(mjcf), str(mjcf.with_suffix(".toml"))
     problems = body_problems(where, model)
     if not readable(model):
-        return Validation(problems)
+        return RobotCheck(problems)
     inferred = infer(mjcf.stem, model)
     if isinstance(inferred, list):
-        return Validation([*problems, *_unread(where, inferred)])
+        return RobotCheck([*problems, *_unread(where, inferred)])
     if not errors(problems):
         with suppress(BodyplanError):  # a config that makes no robot is told of below
             inferred = on_trial(inferred, lambda own: Robot.build(mjcf, spec.copy(), own))
         problems = config_problems(mjcf, spec, model, inferred.config)
-    offer = f"`bodyplan robots check {mjcf} --write` writes what was inferred from the MJCF"
-    problems.append(Problem("note", toml, "there is no such file yet", offer))
-    return Validation(problems, inferred_text(inferred), offer)
+    hint = f"`bodyplan robots check {mjcf} --write` writes what was inferred from the MJCF"
+    problems.append(Problem("note", toml, "there is no such file yet", hint))
+    return RobotCheck(problems, inferred_text(inferred), hint)
 
 
 def _unread(where: str, missing: list[Nameless]) -> Iterator[Problem]:
