@@ -8,7 +8,7 @@ import pytest
 from bodyplan.datasets.policy_snapshots import policy_input
 from bodyplan.envs.environment import Environment
 from bodyplan.experts.action_prior import LARGEST_BALANCE, action_prior
-from bodyplan.robots.model_parameters import no_errors, pd_torque
+from bodyplan.robots.model_parameters import ideal_motors, pd_torque
 from bodyplan.robots.nominal_pose import balancing_torques
 from bodyplan.robots.robot import Robot
 
@@ -27,7 +27,7 @@ def in_motion(robot):
 def test_a_prior_acts_as_larger_gains_would(name):
     robot = Robot.load(name)
     robot = replace(robot, expert=replace(robot.expert, balanced=False))
-    wants, errors = robot.expert, no_errors(robot.num_joints)
+    wants, errors = robot.expert, ideal_motors(robot.num_joints)
     observation, positions, velocities = in_motion(robot)
     senses = policy_input(observation)
     prior = action_prior(robot, senses.shape[1])
@@ -52,7 +52,7 @@ def test_the_constant_part_is_gravitys():
     still = np.zeros((1, senses.shape[1]), np.float32)
     standing = pd_torque(
         robot.parameters,
-        no_errors(robot.num_joints),
+        ideal_motors(robot.num_joints),
         prior(still),
         robot.nominal,
         0.0 * robot.nominal,

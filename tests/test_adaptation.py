@@ -12,8 +12,8 @@ import pytest
 from bodyplan.cli import main
 from bodyplan.envs.environment import Environment
 from bodyplan.errors import BodyplanError
-from bodyplan.robots.adaptation.convert_model import write_adapted
-from bodyplan.robots.model_files import located
+from bodyplan.robots.adaptation.convert_model import convert_model
+from bodyplan.robots.model_files import find_model_file
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.validation.check_robot import check_robot
 
@@ -51,7 +51,7 @@ def dog(tmp_path):
 
 def adapted(mjcf, out=None):
     out = out or mjcf.with_name("mine.xml")
-    done = write_adapted(mjcf, out)
+    done = convert_model(mjcf, out)
     return done, Robot.load(out)
 
 
@@ -232,7 +232,7 @@ def test_what_cannot_be_adapted_is_refused_in_a_sentence(tmp_path, text, message
     mjcf = tmp_path / "model.xml"
     mjcf.write_text(text)
     with pytest.raises(BodyplanError, match=message):
-        write_adapted(mjcf, tmp_path / "mine.xml")
+        convert_model(mjcf, tmp_path / "mine.xml")
     assert not list(tmp_path.glob("mine*"))
 
 
@@ -254,7 +254,7 @@ def test_the_command_tells_what_it_did_and_overwrites_nothing(dog, capsys):
 def test_menagerie_is_asked_for_when_it_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "mujoco_menagerie", None)
     with pytest.raises(BodyplanError, match=r"pip install 'bodyplan\[robots\]'"):
-        located("menagerie:unitree_go1")
+        find_model_file("menagerie:unitree_go1")
 
 
 def test_a_menagerie_model_is_adapted_by_name(dog, monkeypatch, tmp_path, capsys):

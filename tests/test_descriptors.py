@@ -27,7 +27,7 @@ def test_every_robot_counts_the_joints_below_each_joint(load, name):
     robot, told = load(name), FIGURES[name]["task"]["children"]
     assert robot.children.tolist() == told
     np.testing.assert_allclose(robot.descriptor.joints[:, 6], np.array(told) - 1.0)
-    counted = replace(robot, told_children=None).children
+    counted = replace(robot, children_override=None).children
     assert (counted.tolist() != told) == (name in COUNTED_OTHERWISE)
 
 

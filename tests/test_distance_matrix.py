@@ -64,7 +64,7 @@ def mirrored(graph):
     return replace(graph, joints=joints, feet=feet)
 
 
-def evened(graph):
+def symmetrise(graph):
     """The body with each part moved halfway to the mirror image of its counterpart."""
 
     def halfway(parts, others):
@@ -144,7 +144,7 @@ def test_order_and_numbering_change_nothing(all_bodies, metric):
 
 
 def test_mirror_images_are_as_far_apart_as_the_bodies(all_bodies):
-    even = [evened(graph) for graph in all_bodies]
+    even = [symmetrise(graph) for graph in all_bodies]
     images = [mirrored(graph) for graph in even]
     count = len(even)
     distances = distance_matrix(even + images)

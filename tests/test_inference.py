@@ -154,7 +154,7 @@ def test_the_pose_is_the_same_each_time(starfish):
 
 def test_shapes_reach_as_far_as_a_ray_says():
     """The lowest point of a shape, against rays cast at it from below."""
-    from bodyplan.robots.kinematic_tree import bounds
+    from bodyplan.robots.kinematic_tree import geom_bounds
 
     kinds = ("sphere", "capsule", "cylinder", "ellipsoid", "box")
     text = "".join(
@@ -164,7 +164,7 @@ def test_shapes_reach_as_far_as_a_ray_says():
     model = mujoco.MjModel.from_xml_string(f"<mujoco><worldbody>{text}</worldbody></mujoco>")
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
-    low, high = bounds(model, data, range(model.ngeom))
+    low, high = geom_bounds(model, data, range(model.ngeom))
     grid = np.linspace(-0.45, 0.45, 101)
     for geom in range(model.ngeom):
         x, y = (grid + data.geom_xpos[geom, i] for i in (0, 1))

@@ -14,7 +14,7 @@ from bodyplan.rendering.lineup import (
 from bodyplan.rendering.ray_casting import ray_cast
 from bodyplan.rendering.scene import FLOOR_GROUP, lineup_scene
 from bodyplan.rendering.visual_geoms import ROBOT_COLOURS, robot_extent
-from bodyplan.robots.kinematic_tree import bounds
+from bodyplan.robots.kinematic_tree import geom_bounds
 from bodyplan.robots.registry import list_robots
 
 SIZE = (600, 386)
@@ -66,7 +66,7 @@ def test_all_feet_are_on_the_floor(load, name):
     data.qpos[:] = standing_pose(robot, yaw=1.0)
     mujoco.mj_kinematics(robot.model, data)
     lowest = [
-        bounds(robot.model, data, [robot.model.geom(g).id for g in foot.geoms])[0][:, 2].min()
+        geom_bounds(robot.model, data, [robot.model.geom(g).id for g in foot.geoms])[0][:, 2].min()
         for foot in robot.feet
     ]
     assert min(lowest) == pytest.approx(0.0, abs=1e-6)

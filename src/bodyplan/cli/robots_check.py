@@ -75,8 +75,8 @@ class AdaptRobot:
 
     def run(self) -> int:
         """Write two files, and print what was done."""
-        from bodyplan.robots.adaptation.convert_model import write_adapted
-        from bodyplan.robots.model_files import located
+        from bodyplan.robots.adaptation.convert_model import convert_model
+        from bodyplan.robots.model_files import find_model_file
         from bodyplan.robots.validation.check_robot import check_robot
 
         for path in (self.out, self.out.with_suffix(".toml")):
@@ -84,7 +84,7 @@ class AdaptRobot:
                 raise BodyplanError(f"{path} exists; give another --out or delete it first")
         if self.out.suffix != ".xml":
             raise BodyplanError(f"--out {self.out}: the name of an MJCF ends in .xml")
-        adapted = write_adapted(located(self.source), self.out)
+        adapted = convert_model(find_model_file(self.source), self.out)
         problems = check_robot(self.out).problems
         if self.json:
             left = [asdict(problem) for problem in problems]

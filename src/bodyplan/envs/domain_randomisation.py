@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from bodyplan.robots.contact_sensors import FLOOR
 from bodyplan.robots.model_parameters import ModelParameters, MotorErrors
-from bodyplan.robots.randomisation_ranges import Range, Redraw
+from bodyplan.robots.randomisation_ranges import JointRandomisation, Range
 from bodyplan.robots.robot import Robot
 
 _KEPT = 0.3  # probability that a joint keeps its damping, armature, stiffness or friction loss
@@ -171,7 +171,7 @@ def _foot_geoms(robot: Robot) -> list[int]:
 
 
 def _redraw(
-    rng: np.random.Generator, how: Redraw, value: Float[np.ndarray, "J"]
+    rng: np.random.Generator, how: JointRandomisation, value: Float[np.ndarray, "J"]
 ) -> Float[np.ndarray, "J"]:
     if how.between:
         drawn = rng.uniform(*how.between, len(value))

@@ -19,7 +19,7 @@ from bodyplan import machine
 from bodyplan.envs.domain_randomisation import RandomisedModel, apply_randomised_model
 from bodyplan.envs.walking_task import RobotState, compute_robot_state
 from bodyplan.errors import BodyplanError
-from bodyplan.robots.model_parameters import ModelParameters, MotorErrors, no_errors, pd_torque
+from bodyplan.robots.model_parameters import ModelParameters, MotorErrors, ideal_motors, pd_torque
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.task_config import CONTROL_STEP
 
@@ -75,7 +75,7 @@ class Simulator:
         self.num_envs = num_envs
         self.parameters = robot.parameters
         """Of each robot; without a leading axis as long as all are alike."""
-        self.errors = no_errors(robot.num_joints)
+        self.errors = ideal_motors(robot.num_joints)
         self._physics = _stable(PHYSICS_SETTINGS[physics], robot)
         self._model = _with_physics(robot.model, self._physics)
         self._models = [self._model] * num_envs
@@ -139,7 +139,7 @@ class Simulator:
             self.errors = MotorErrors(*_repeated(self.errors, self.num_envs))
         if specimen is None:
             self._models[index] = self._model
-            parameters, errors = self.robot.parameters, no_errors(self.robot.num_joints)
+            parameters, errors = self.robot.parameters, ideal_motors(self.robot.num_joints)
         else:
             self._models[index] = copy.copy(self.robot.model)
             apply_randomised_model(self.robot, specimen, self._models[index])

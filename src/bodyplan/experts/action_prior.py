@@ -16,7 +16,7 @@ from bodyplan.robots.descriptors import ANGLE_SCALE
 from bodyplan.robots.feature_sizes import JOINT_OBSERVATION_SIZE
 from bodyplan.robots.nominal_pose import balancing_torques
 from bodyplan.robots.robot import Robot
-from bodyplan.robots.symmetry import evened, mirror_joints
+from bodyplan.robots.symmetry import mirror_joints, symmetrise
 
 LARGEST_BALANCE = 3.0
 """Bound on the part that holds against gravity, in actions."""
@@ -63,6 +63,6 @@ def action_prior(robot: Robot, senses: int) -> ActionPrior | None:
 def _balance(robot: Robot) -> Float[np.ndarray, "J"]:
     torques = balancing_torques(robot)
     if robot.expert.symmetric:
-        torques = evened(mirror_joints(robot), torques)
+        torques = symmetrise(mirror_joints(robot), torques)
     action = torques / (robot.kp * robot.action_scale)
     return np.clip(action, -LARGEST_BALANCE, LARGEST_BALANCE)

@@ -13,7 +13,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Float, Int
 
-from bodyplan.robots.kinematic_tree import bounds
+from bodyplan.robots.kinematic_tree import geom_bounds
 from bodyplan.robots.robot import Robot
 
 Colour = tuple[float, float, float]
@@ -56,11 +56,11 @@ def robot_extent(robot: Robot) -> RobotExtent:
     model, data = robot.model, _standing(robot)
     geoms = visible_geoms(model)
     if geoms:
-        low, high = bounds(model, data, geoms)
+        low, high = geom_bounds(model, data, geoms)
     else:
         low = high = data.xpos[1:]
     soles = [model.geom(geom).id for foot in robot.feet for geom in foot.geoms]
-    floor = bounds(model, data, soles)[0][:, 2].min() if soles else low[:, 2].min()
+    floor = geom_bounds(model, data, soles)[0][:, 2].min() if soles else low[:, 2].min()
     origin = np.array([*robot.nominal_qpos[:2], 0.0])
     corners = _corners(low, high)
     height = max(float(high[:, 2].max()), 1e-3)
@@ -128,7 +128,7 @@ class _VisualGeoms:
         model, data = self.model, _standing(self.robot)
         for foot in self.robot.feet:
             geoms = [model.geom(geom).id for geom in foot.geoms]
-            low, high = bounds(model, data, geoms)
+            low, high = geom_bounds(model, data, geoms)
             flat = high[:, 2] < low[:, 2].min() + _SOLE_HEIGHT * self.extent.height
             bodies = {int(model.geom_bodyid[geom]) for geom in geoms}
             if flat.sum() < 3 or len(bodies) > 1:

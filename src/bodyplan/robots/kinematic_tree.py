@@ -32,15 +32,15 @@ def free_bodies(model: mujoco.MjModel) -> list[int]:
     return [int(body) for body in model.jnt_bodyid[free]]
 
 
-def driving(model: mujoco.MjModel, actuator: int) -> int:
+def driven_joint(model: mujoco.MjModel, actuator: int) -> int:
     """Id of the joint that an actuator drives; -1 where it drives something else."""
     on_joint = model.actuator_trntype[actuator] == mujoco.mjtTrn.mjTRN_JOINT.value
     return int(model.actuator_trnid[actuator, 0]) if on_joint else -1
 
 
-def driven_hinges(model: mujoco.MjModel) -> list[int]:
+def actuated_hinges(model: mujoco.MjModel) -> list[int]:
     """Ids of the hinge joints with an actuator of any kind, in the model's order."""
-    driven = {driving(model, i) for i in range(model.nu)}
+    driven = {driven_joint(model, i) for i in range(model.nu)}
     hinges = np.flatnonzero(model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE.value)
     return [int(joint) for joint in hinges if joint in driven]
 
@@ -51,7 +51,7 @@ def joint_ranges(model: mujoco.MjModel, joints: Sequence[int]) -> Float[np.ndarr
     return np.where(limited[:, None], model.jnt_range[joints], ANY_ANGLE)
 
 
-def chain(model: mujoco.MjModel, body: int) -> list[int]:
+def joint_chain(model: mujoco.MjModel, body: int) -> list[int]:
     """Ids of a body's joints and of those above it, from the root outwards."""
     joints: list[int] = []
     while body:
@@ -61,17 +61,17 @@ def chain(model: mujoco.MjModel, body: int) -> list[int]:
     return joints
 
 
-def limbs(model: mujoco.MjModel, driven: Sequence[int]) -> list[Limb]:
+def find_limbs(model: mujoco.MjModel, driven: Sequence[int]) -> list[Limb]:
     """The limbs of a body that end in shapes which can touch the floor, in the model's order."""
     chains = [
-        [j for j in chain(model, int(model.jnt_bodyid[joint])) if j in driven and j <= joint]
+        [j for j in joint_chain(model, int(model.jnt_bodyid[joint])) if j in driven and j <= joint]
         for joint in driven
     ]
     inner = {joint for own in chains for joint in own[:-1]}
     ends = {own[-1]: own for own in chains if own[-1] not in inner}
     carried: dict[int, list[int]] = {end: [] for end in ends}
     for geom in range(model.ngeom):
-        above = [j for j in chain(model, int(model.geom_bodyid[geom])) if j in driven]
+        above = [j for j in joint_chain(model, int(model.geom_bodyid[geom])) if j in driven]
         if above and above[-1] in carried and can_touch_floor(model, geom):
             carried[above[-1]].append(geom)
     return [Limb(tuple(ends[end]), tuple(geoms)) for end, geoms in carried.items() if geoms]
@@ -89,31 +89,33 @@ def can_touch_floor(model: mujoco.MjModel, geom: int) -> bool:
     return floor >= 0 and any({int(a), int(b)} == {geom, floor} for a, b in pairs)
 
 
-def shapes(model: mujoco.MjModel) -> list[int]:
+def robot_geoms(model: mujoco.MjModel) -> list[int]:
     """Ids of the geoms on moving bodies."""
     return [geom for geom in range(model.ngeom) if model.body_weldid[model.geom_bodyid[geom]]]
 
 
-def bounds(
+def geom_bounds(
     model: mujoco.MjModel, data: mujoco.MjData, geoms: Sequence[int]
 ) -> tuple[Float[np.ndarray, "G 3"], Float[np.ndarray, "G 3"]]:
     """Lowest and highest corner of the box around each shape, along the world's axes (m)."""
     corners = []
     for geom in geoms:
         centre, turn = data.geom_xpos[geom], data.geom_xmat[geom].reshape(3, 3)
-        corners.append([centre - reach(model, geom, -turn), centre + reach(model, geom, turn)])
+        corners.append(
+            [centre - geom_extent(model, geom, -turn), centre + geom_extent(model, geom, turn)]
+        )
     low, high = np.array(corners).reshape(-1, 2, 3).transpose(1, 0, 2)
     return low, high
 
 
-def reach(
+def geom_extent(
     model: mujoco.MjModel, geom: int, directions: Float[np.ndarray, "... 3"]
 ) -> Float[np.ndarray, "..."]:
     """How far a shape extends from its centre in unit directions of its own frame (m)."""
-    return np.asarray(_reach(model, geom, directions))
+    return np.asarray(_extent(model, geom, directions))
 
 
-def _reach(
+def _extent(
     model: mujoco.MjModel, geom: int, directions: Float[np.ndarray, "... 3"]
 ) -> np.floating | np.ndarray:
     kinds, kind, size = mujoco.mjtGeom, model.geom_type[geom], model.geom_size[geom]

@@ -18,13 +18,13 @@ from bodyplan.robots.task_config import (
     InitialState,
     RewardCoefficients,
     Termination,
-    listed_geoms,
+    task_contact_geoms,
 )
 from bodyplan.robots.toml_writer import to_toml
-from bodyplan.robots.validation.model_checks import body_problems
+from bodyplan.robots.validation.model_checks import model_problems
 from bodyplan.robots.validation.name_checks import fit_problems, name_problems
 from bodyplan.robots.validation.problem import Problem, errors
-from bodyplan.robots.validation.toml_schema import entry_problems
+from bodyplan.robots.validation.toml_schema import schema_problems
 from bodyplan.storage import atomic_write
 
 
@@ -38,7 +38,7 @@ def read_robot(mjcf: Path) -> dict[str, Any]:
     try:
         spec = mujoco.MjSpec.from_file(str(mjcf))
     except ValueError as error:
-        raise uncompilable(mjcf, error) from error
+        raise compile_error(mjcf, error) from error
     return robot_fields(mjcf, spec, config)
 
 
@@ -74,11 +74,11 @@ def robot_fields(mjcf: Path, spec: mujoco.MjSpec, config: dict[str, Any]) -> dic
         BodyplanError: the body does not compile, or the config does not fit it.
     """
     toml = str(mjcf.with_suffix(".toml"))
-    _refuse(mjcf, entry_problems(toml, config))
+    _refuse(mjcf, schema_problems(toml, config))
     _refuse(mjcf, name_problems(str(mjcf), toml, spec, config))
     fields = _assemble(mjcf, spec, config)
     problems = fit_problems(str(mjcf), toml, fields["model"], config)
-    _refuse(mjcf, problems or body_problems(str(mjcf), fields["model"], fields["joints"]))
+    _refuse(mjcf, problems or model_problems(str(mjcf), fields["model"], fields["joints"]))
     return fields
 
 
@@ -123,14 +123,14 @@ def _assemble(mjcf: Path, spec: mujoco.MjSpec, config: dict[str, Any]) -> dict[s
         kind=config["kind"],
         legs=config["legs"],
         provenance=config.get("provenance", ""),
-        model=_compile(mjcf, spec, floor_geoms, listed_geoms(reward, termination)),
+        model=_compile(mjcf, spec, floor_geoms, task_contact_geoms(reward, termination)),
         trunk=config["trunk"],
         joints=tuple(joints["names"]),
         feet=feet,
         senses_feet=config.get("senses_feet", True),
         nominal=_per_joint(joints["nominal"], count),
         max_velocity=_per_joint(joints["max_velocity"], count),
-        told_children=None if children is None else tuple(map(int, children)),
+        children_override=None if children is None else tuple(map(int, children)),
         **{key: float(config["control"][key]) for key in ("kp", "kd", "action_scale")},
         drop_height=float(config["drop_height"]),
         box_min=np.array(config["box_min"], float),
@@ -163,9 +163,9 @@ def _compile(
     try:
         return spec.compile()
     except ValueError as error:
-        raise uncompilable(mjcf, error) from error
+        raise compile_error(mjcf, error) from error
 
 
-def uncompilable(mjcf: Path, error: ValueError) -> BodyplanError:
+def compile_error(mjcf: Path, error: ValueError) -> BodyplanError:
     """What MuJoCo says, in one line."""
     return BodyplanError(f"MuJoCo cannot compile {mjcf}: {' '.join(str(error).split())}")

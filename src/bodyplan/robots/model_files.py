@@ -18,7 +18,7 @@ UP = 4
 """Folders above a URDF in which the packages that it names are looked for."""
 
 
-def located(source: str) -> Path:
+def find_model_file(source: str) -> Path:
     """The file of a model: a path, or `menagerie:<name>` or `menagerie:<name>/<model>`.
 
     Raises:
@@ -53,7 +53,7 @@ def read_model(path: Path) -> mujoco.MjSpec:
     try:
         spec = mujoco.MjSpec.from_file(str(path))
     except (ValueError, UnicodeError) as error:
-        raise loader.uncompilable(path, ValueError(str(error))) from error
+        raise loader.compile_error(path, ValueError(str(error))) from error
     if is_urdf(path):
         spec.compiler.fusestatic = False  # the first link is a body, not a part of the world
         for mesh in spec.meshes:
@@ -90,7 +90,7 @@ def missing_files(path: Path, spec: mujoco.MjSpec) -> Iterator[Problem]:
             yield Problem("error", str(path), f"the {word} {place} is missing", fix)
 
 
-def text_for(spec: mujoco.MjSpec, source: Path, out: Path) -> str:
+def mjcf_text(spec: mujoco.MjSpec, source: Path, out: Path) -> str:
     """A model as MJCF to be written to `out`, which finds the meshes where they are.
 
     By a relative path if they are in the folder of `out` or below, so that the folder can be moved;

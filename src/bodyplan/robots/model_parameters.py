@@ -53,7 +53,7 @@ class MotorErrors(NamedTuple):
     """rad, added to the sensed joint position."""
 
 
-def no_errors(joints: int) -> MotorErrors:
+def ideal_motors(joints: int) -> MotorErrors:
     """Motors that do what they are told."""
     return MotorErrors(np.ones(joints), np.ones(joints), np.ones(joints), np.zeros(joints))
 

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float
 
 from bodyplan.robots.contact_sensors import FLOOR
-from bodyplan.robots.kinematic_tree import bounds
-from bodyplan.robots.model_parameters import no_errors, pd_torque
+from bodyplan.robots.kinematic_tree import geom_bounds
+from bodyplan.robots.model_parameters import ideal_motors, pd_torque
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.task_config import CONTROL_STEP
 
@@ -26,11 +26,11 @@ SUBSTEPS = round(CONTROL_STEP / TIMESTEP)
 """Steps of physics for which a torque is held."""
 MAX_PENETRATION = 0.002
 """m: shapes may be so far inside each other."""
-UPSIDE = 0.5
+FALLEN_UPRIGHT = 0.5
 """Vertical part of the trunk's z axis below which it has fallen over."""
 MIN_STANDING_HEIGHT = 0.5
 """Share of the drop height below which it has fallen down."""
-SHAKING = 1.0
+MAX_STANDING_SPEED = 1.0
 """rad/s: root mean square of the joints' velocities from which on a standing robot trembles."""
 
 
@@ -67,7 +67,7 @@ def check_nominal_pose(robot: Robot) -> PoseCheck:
     feet = {model.geom(geom).id for foot in robot.feet for geom in foot.geoms}
     bits = model.geom_contype | model.geom_conaffinity
     solid = [geom for geom in own if bits[geom] or geom in feet]
-    low = dict(zip(solid, bounds(model, data, solid)[0][:, 2], strict=True))
+    low = dict(zip(solid, geom_bounds(model, data, solid)[0][:, 2], strict=True))
     sole = min(low[geom] for geom in feet)
     names = [_name(model, geom) for geom in range(model.ngeom)]
     contacts = [(int(a), int(b)) for a, b in data.contact.geom]
@@ -93,7 +93,7 @@ def simulate_standing(robot: Robot, seconds: float = 4.0) -> StandingTrial:
     model.opt.integrator = mujoco.mjtIntegrator.mjINT_EULER
     data = mujoco.MjData(model)
     data.qpos[:] = robot.nominal_qpos
-    still, errors = np.zeros(robot.num_joints), no_errors(robot.num_joints)
+    still, errors = np.zeros(robot.num_joints), ideal_motors(robot.num_joints)
     places, index = robot.qpos_index, robot.qvel_index
     speeds = []
     for step in range(round(seconds / CONTROL_STEP)):
@@ -116,7 +116,7 @@ def _has_fallen(robot: Robot, data: mujoco.MjData) -> bool:
     if robot.termination.min_height is not None:
         return bool(data.qpos[2] < robot.termination.min_height)
     upside = 1.0 - 2.0 * float(np.square(data.qpos[4:6]).sum())
-    return bool(upside < UPSIDE or data.qpos[2] < MIN_STANDING_HEIGHT * robot.drop_height)
+    return bool(upside < FALLEN_UPRIGHT or data.qpos[2] < MIN_STANDING_HEIGHT * robot.drop_height)
 
 
 def _last(speeds: list[float]) -> float:

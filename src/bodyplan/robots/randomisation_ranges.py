@@ -12,7 +12,7 @@ Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Redraw:
+class JointRandomisation:
     """How one figure of a joint is drawn anew: from a range, or by a change to its own value."""
 
     between: Range | None = None
@@ -22,7 +22,7 @@ class Redraw:
     """Plus or minus, as a share."""
 
     @classmethod
-    def read(cls, value: Any) -> "Redraw":
+    def read(cls, value: Any) -> "JointRandomisation":
         """From TOML: two numbers are the range; a table has `add` or `factor`."""
         if isinstance(value, dict):
             return cls(**value)
@@ -48,13 +48,13 @@ class RandomisationRanges:
     """rad, for each joint."""
     joint_range: float = 0.05
     """rad, both ends of each joint's range."""
-    damping: Redraw = Redraw()
+    damping: JointRandomisation = JointRandomisation()
     """N m s / rad."""
-    armature: Redraw = Redraw()
+    armature: JointRandomisation = JointRandomisation()
     """kg m^2."""
-    stiffness: Redraw = Redraw()
+    stiffness: JointRandomisation = JointRandomisation()
     """N m / rad."""
-    friction_loss: Redraw = Redraw()
+    friction_loss: JointRandomisation = JointRandomisation()
     """N m."""
     kp: float = 0.0
     """N m / rad."""
@@ -111,8 +111,8 @@ class RandomisationRanges:
 
 
 def _read(kind: Any, value: Any) -> Any:
-    if kind is Redraw:
-        return Redraw.read(value)
+    if kind is JointRandomisation:
+        return JointRandomisation.read(value)
     if kind is float:
         return float(value)
     if kind is None:

@@ -26,7 +26,7 @@ from bodyplan.robots.task_config import (
     InitialState,
     RewardCoefficients,
     Termination,
-    listed_geoms,
+    task_contact_geoms,
 )
 
 
@@ -61,7 +61,7 @@ class Robot:
     box_size: Float[np.ndarray, "3"]
     reward: RewardCoefficients
     termination: Termination
-    told_children: tuple[int, ...] | None = None
+    children_override: tuple[int, ...] | None = None
     """Where given, stands for the counted `children` in the descriptors."""
     initial_state: InitialState = field(default_factory=InitialState)
     randomisation: RandomisationRanges = field(default_factory=RandomisationRanges)
@@ -166,8 +166,8 @@ class Robot:
     @cached_property
     def children(self) -> Int[np.ndarray, "J"]:
         """How many actuated joints hang directly below each actuated joint."""
-        if self.told_children is not None:
-            return np.array(self.told_children)
+        if self.children_override is not None:
+            return np.array(self.children_override)
         owner = {body: index for index, body in enumerate(self.joint_bodies)}
         count = np.zeros(self.num_joints, int)
         for body in self.joint_bodies:
@@ -199,7 +199,7 @@ class Robot:
     @cached_property
     def contact_geoms(self) -> tuple[str, ...]:
         """Geoms whose touching anything matters to the task, each once."""
-        return listed_geoms(self.reward, self.termination)
+        return task_contact_geoms(self.reward, self.termination)
 
     @cached_property
     def parameters(self) -> ModelParameters:

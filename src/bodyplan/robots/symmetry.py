@@ -104,7 +104,7 @@ def _nominal(robot: "Robot") -> mujoco.MjData:
     return data
 
 
-def evened(reflection: MirrorMap, values: Float[np.ndarray, "K"]) -> Float[np.ndarray, "K"]:
+def symmetrise(reflection: MirrorMap, values: Float[np.ndarray, "K"]) -> Float[np.ndarray, "K"]:
     """The mean of values and their mirror image."""
     mean: Float[np.ndarray, K] = 0.5 * (values + reflection(values))
     return mean

@@ -105,7 +105,7 @@ class ExpertSettings:
     """Half of the starts in training are near the nominal pose."""
 
 
-def listed_geoms(reward: RewardCoefficients, termination: Termination) -> tuple[str, ...]:
+def task_contact_geoms(reward: RewardCoefficients, termination: Termination) -> tuple[str, ...]:
     """Geoms whose touching anything matters to the task, each once."""
     listed = termination.contact_geoms + reward.collision_geoms + reward.trunk_geoms
     return tuple(dict.fromkeys(listed))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import mujoco
 import numpy as np
 
-from bodyplan.robots.kinematic_tree import bounds, driven_hinges, driving, shapes
+from bodyplan.robots.kinematic_tree import actuated_hinges, driven_joint, geom_bounds, robot_geoms
 from bodyplan.robots.validation.model_checks import servo
 from bodyplan.robots.validation.problem import name_list
 
@@ -33,7 +33,7 @@ class Replaced(NamedTuple):
     guesses: list[str]
 
 
-def motorise(spec: mujoco.MjSpec, model: mujoco.MjModel) -> Replaced:
+def replace_actuators(spec: mujoco.MjSpec, model: mujoco.MjModel) -> Replaced:
     """Give each driven hinge one motor of gear 1, with the torque it had.
 
     A model without any actuator gets one on every hinge without a spring.
@@ -45,8 +45,10 @@ def motorise(spec: mujoco.MjSpec, model: mujoco.MjModel) -> Replaced:
     if model.nu and all(_is_plain(model, actuator) for actuator in range(model.nu)):
         return Replaced([], [])
     burden = _burden(model)
-    joints = driven_hinges(model) if model.nu else _unsprung(model)
-    actuators = [[i for i in range(model.nu) if driving(model, i) == joint] for joint in joints]
+    joints = actuated_hinges(model) if model.nu else _unsprung(model)
+    actuators = [
+        [i for i in range(model.nu) if driven_joint(model, i) == joint] for joint in joints
+    ]
     torques = [
         _torque(model, joint, own, burden) for joint, own in zip(joints, actuators, strict=True)
     ]
@@ -64,7 +66,7 @@ def motorise(spec: mujoco.MjSpec, model: mujoco.MjModel) -> Replaced:
 
 
 def _is_plain(model: mujoco.MjModel, actuator: int) -> bool:
-    joint = driving(model, actuator)
+    joint = driven_joint(model, actuator)
     gear = model.actuator_gear[actuator, 0] * model.actuator_gainprm[actuator, 0]
     hinge = joint >= 0 and model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_HINGE.value
     limit = model.actuator_ctrlrange[actuator, 1] > 0.0
@@ -75,7 +77,7 @@ def _burden(model: mujoco.MjModel) -> float:
     """Weight times the height of the root over the lowest shape, N m."""
     data = mujoco.MjData(model)
     mujoco.mj_kinematics(model, data)
-    low = bounds(model, data, shapes(model))[0][:, 2].min()
+    low = geom_bounds(model, data, robot_geoms(model))[0][:, 2].min()
     height = max(float(data.xpos[1, 2] - low), 0.1 * model.stat.extent)
     return float(model.body_mass.sum()) * 9.81 * height
 

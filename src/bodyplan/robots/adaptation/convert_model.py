@@ -15,15 +15,15 @@ import numpy as np
 
 from bodyplan.errors import BodyplanError
 from bodyplan.robots import loader
-from bodyplan.robots.adaptation.actuators import motorise
+from bodyplan.robots.adaptation.actuators import replace_actuators
 from bodyplan.robots.contact_sensors import FLOOR
-from bodyplan.robots.inference.gain_trial import on_trial
+from bodyplan.robots.inference.gain_trial import tune_gains
 from bodyplan.robots.inference.gains import usual_kp
-from bodyplan.robots.inference.infer_config import Inferred, infer, inferred_text
+from bodyplan.robots.inference.infer_config import Inferred, config_text, infer
 from bodyplan.robots.inference.missing_names import nameless, readable
-from bodyplan.robots.inference.nominal_pose_search import Posture, find_posture
-from bodyplan.robots.kinematic_tree import driven_hinges, free_bodies, limbs
-from bodyplan.robots.model_files import missing_files, read_model, text_for, velocity_limits
+from bodyplan.robots.inference.nominal_pose_search import NominalPose, find_nominal_pose
+from bodyplan.robots.kinematic_tree import actuated_hinges, find_limbs, free_bodies
+from bodyplan.robots.model_files import missing_files, mjcf_text, read_model, velocity_limits
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.task_config import CONTROL_STEP
 from bodyplan.robots.validation.model_checks import FEW
@@ -47,7 +47,7 @@ class Adapted(NamedTuple):
     """What the model does not say."""
 
 
-def write_adapted(source: Path, out: Path) -> Adapted:
+def convert_model(source: Path, out: Path) -> Adapted:
     """Adapt a model and write the two files of a robot.
 
     Args:
@@ -64,11 +64,11 @@ def write_adapted(source: Path, out: Path) -> Adapted:
         if absent:
             raise BodyplanError(str(absent))
         adapted = adapt(source, spec, out.stem, velocity_limits(source))
-        body = text_for(adapted.spec, source, out)
-        inferred = on_trial(
+        body = mjcf_text(adapted.spec, source, out)
+        inferred = tune_gains(
             adapted.inferred, lambda own: Robot.build(out, adapted.spec.copy(), own)
         )
-    for path, text in ((out, body), (out.with_suffix(".toml"), inferred_text(inferred))):
+    for path, text in ((out, body), (out.with_suffix(".toml"), config_text(inferred))):
         with atomic_write(path) as partial:
             partial.write_text(text, encoding="utf-8")
     return adapted
@@ -87,7 +87,7 @@ def adapt(source: Path, spec: mujoco.MjSpec, name: str, speeds: Mapping[str, flo
         BodyplanError: the model does not compile, or no legs are found.
     """
     changes = [*_unsensed(spec), *_freed(source, spec), *_named(spec)]
-    replaced = motorise(spec, _compiled(source, spec))
+    replaced = replace_actuators(spec, _compiled(source, spec))
     guesses = [*_ranged(source, spec), *replaced.guesses]
     guesses += _weighted(source, spec)
     changes += [*replaced.changes, *_settled(spec)]
@@ -107,7 +107,7 @@ def _compiled(source: Path, spec: mujoco.MjSpec) -> mujoco.MjModel:
     try:
         return spec.compile()
     except ValueError as error:
-        raise loader.uncompilable(source, error) from error
+        raise loader.compile_error(source, error) from error
 
 
 def _legless(source: Path) -> str:
@@ -117,9 +117,11 @@ def _legless(source: Path) -> str:
     )
 
 
-def _posture(source: Path, model: mujoco.MjModel) -> Posture:
-    driven = driven_hinges(model)
-    posture = find_posture(model, driven, limbs(model, driven)) if readable(model) else None
+def _posture(source: Path, model: mujoco.MjModel) -> NominalPose:
+    driven = actuated_hinges(model)
+    posture = (
+        find_nominal_pose(model, driven, find_limbs(model, driven)) if readable(model) else None
+    )
     if posture is None:
         raise BodyplanError(_legless(source))
     return posture
@@ -201,7 +203,7 @@ def _unused(elements: Any, name: str) -> str:
 def _ranged(source: Path, spec: mujoco.MjSpec) -> list[str]:
     """With a range for every driven joint."""
     model = _compiled(source, spec)
-    driven = [joint for joint in driven_hinges(model) if not model.jnt_limited[joint]]
+    driven = [joint for joint in actuated_hinges(model) if not model.jnt_limited[joint]]
     names = [model.joint(joint).name for joint in driven]
     turn = 180.0 if spec.compiler.degree else FULL_TURN  # a spec keeps the unit of its file
     for joint in spec.joints:
@@ -213,7 +215,7 @@ def _ranged(source: Path, spec: mujoco.MjSpec) -> list[str]:
 def _weighted(source: Path, spec: mujoco.MjSpec) -> list[str]:
     """With rotors, where no motor has any."""
     model = _compiled(source, spec)
-    driven = driven_hinges(model)
+    driven = actuated_hinges(model)
     if (model.dof_armature[model.jnt_dofadr[driven]] > 0.0).any():
         return []
     armature = float(f"{LEAST_INERTIA_PER_KP * usual_kp(float(model.body_mass.sum())):.1g}")
@@ -241,7 +243,7 @@ def _settled(spec: mujoco.MjSpec) -> list[str]:
     return changes
 
 
-def _named_shapes(spec: mujoco.MjSpec, model: mujoco.MjModel, posture: Posture) -> list[str]:
+def _named_shapes(spec: mujoco.MjSpec, model: mujoco.MjModel, posture: NominalPose) -> list[str]:
     """With names for the shapes of feet, and for the solid ones of trunk and shins."""
     proposals = {part.geom: part.proposal for part in nameless(model, posture)}
     trunk = model.body_weldid[model.geom_bodyid] == free_bodies(model)[0]
@@ -259,7 +261,7 @@ def _named_shapes(spec: mujoco.MjSpec, model: mujoco.MjModel, posture: Posture) 
     return [*changes, *([f"{rest} shapes of trunk and shins are named"] if rest else [])]
 
 
-def _keep_pose(spec: mujoco.MjSpec, model: mujoco.MjModel, posture: Posture) -> list[str]:
+def _keep_pose(spec: mujoco.MjSpec, model: mujoco.MjModel, posture: NominalPose) -> list[str]:
     """Without keyframes, but for one with the nominal pose where joints without a motor need it."""
     keys = list(spec.keys)
     for key in keys:

@@ -6,7 +6,7 @@ from typing import Any
 
 from bodyplan.robots.inference.gains import gains
 from bodyplan.robots.inference.infer_config import Inferred
-from bodyplan.robots.nominal_pose import SHAKING, StandingTrial, simulate_standing
+from bodyplan.robots.nominal_pose import MAX_STANDING_SPEED, StandingTrial, simulate_standing
 from bodyplan.robots.robot import Robot
 
 FACTORS = (1.0, 1.5, 0.67, 2.2, 0.45, 3.3, 0.3, 0.1)
@@ -15,7 +15,7 @@ SAG = 0.55
 """Share of the drop height at which it must stand."""
 
 
-def on_trial(inferred: Inferred, build: Callable[[dict[str, Any]], Robot]) -> Inferred:
+def tune_gains(inferred: Inferred, build: Callable[[dict[str, Any]], Robot]) -> Inferred:
     """The same config, with kp and kd changed where the robot does not stand with the first guess.
 
     Args:
@@ -35,7 +35,7 @@ def on_trial(inferred: Inferred, build: Callable[[dict[str, Any]], Robot]) -> In
 
 
 def _stands(end: StandingTrial, height: float) -> bool:
-    return end.fallen is None and end.height > SAG * height and end.shaking < SHAKING
+    return end.fallen is None and end.height > SAG * height and end.shaking < MAX_STANDING_SPEED
 
 
 def _noted(inferred: Inferred, config: dict[str, Any]) -> Inferred:

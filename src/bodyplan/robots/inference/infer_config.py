@@ -17,9 +17,15 @@ from jaxtyping import Float
 from bodyplan.robots import loader, registry
 from bodyplan.robots.inference.gains import gains, usual_kp
 from bodyplan.robots.inference.missing_names import Nameless, nameless
-from bodyplan.robots.inference.nominal_pose_search import Posture, find_posture
+from bodyplan.robots.inference.nominal_pose_search import NominalPose, find_nominal_pose
 from bodyplan.robots.inference.posed_model import PosedModel
-from bodyplan.robots.kinematic_tree import bounds, driven_hinges, free_bodies, limbs, shapes
+from bodyplan.robots.kinematic_tree import (
+    actuated_hinges,
+    find_limbs,
+    free_bodies,
+    geom_bounds,
+    robot_geoms,
+)
 from bodyplan.robots.toml_writer import to_toml
 
 KIND_BY_LEGS = {1: "monopod", 2: "biped", 3: "triped", 4: "quadruped", 5: "pentapod", 6: "hexapod"}
@@ -52,7 +58,7 @@ class Inferred(NamedTuple):
     """The content of a TOML."""
     notes: dict[str, str]
     """Comments for it, by key or [table]."""
-    posture: Posture
+    posture: NominalPose
 
 
 def infer(
@@ -68,8 +74,8 @@ def infer(
     Returns:
         An empty list where the body has no legs.
     """
-    driven = driven_hinges(model)
-    posture = find_posture(model, driven, limbs(model, driven)) if driven else None
+    driven = actuated_hinges(model)
+    posture = find_nominal_pose(model, driven, find_limbs(model, driven)) if driven else None
     if posture is None:
         return []
     missing = nameless(model, posture)
@@ -78,7 +84,7 @@ def infer(
     return _Reading(name, model, driven, posture).inferred(speeds or {})
 
 
-def inferred_text(inferred: Inferred) -> str:
+def config_text(inferred: Inferred) -> str:
     """The TOML of an inferred config, its guesses marked."""
     return HEADER + to_toml(inferred.config, inferred.notes)
 
@@ -87,7 +93,7 @@ class _Reading:
     """A body in its nominal pose, and the packaged robot that is nearest in legs and height."""
 
     def __init__(
-        self, name: str, model: mujoco.MjModel, driven: list[int], posture: Posture
+        self, name: str, model: mujoco.MjModel, driven: list[int], posture: NominalPose
     ) -> None:
         self.name, self.model, self.driven, self.posture = name, model, driven, posture
         self.names = [model.joint(joint).name for joint in driven]
@@ -97,7 +103,7 @@ class _Reading:
         qpos[model.jnt_qposadr[driven]] = self.nominal
         self.body.take(qpos)
         feet = [geom for foot in posture.feet for geom in foot]
-        self.height = _rounded_up(-bounds(model, self.body.data, feet)[0][:, 2].min())
+        self.height = _rounded_up(-geom_bounds(model, self.body.data, feet)[0][:, 2].min())
         self.legs = len(posture.feet)
         self.mass = float(model.body_mass.sum())
         self.relative, self.pattern = _nearest(self.legs, self.height)
@@ -148,7 +154,7 @@ class _Reading:
         return feet
 
     def _box(self) -> tuple[list[float], list[float]]:
-        low, high = bounds(self.model, self.body.data, shapes(self.model))
+        low, high = geom_bounds(self.model, self.body.data, robot_geoms(self.model))
         corner = low.min(axis=0)
         return _plain(corner, False), _plain(high.max(axis=0) - corner, False)
 

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import mujoco
 
-from bodyplan.robots.inference.nominal_pose_search import Posture
-from bodyplan.robots.kinematic_tree import driven_hinges, free_bodies
+from bodyplan.robots.inference.nominal_pose_search import NominalPose
+from bodyplan.robots.kinematic_tree import actuated_hinges, free_bodies
 
 
 class Nameless(NamedTuple):
@@ -18,13 +18,13 @@ class Nameless(NamedTuple):
 
 def readable(model: mujoco.MjModel) -> bool:
     """Whether there is enough to begin with: a free, named root first, and named driven hinges."""
-    free, driven = free_bodies(model), driven_hinges(model)
+    free, driven = free_bodies(model), actuated_hinges(model)
     if not free or not driven or model.jnt_qposadr[model.body_jntadr[free[0]]] != 0:
         return False
     return bool(model.body(free[0]).name) and all(model.joint(joint).name for joint in driven)
 
 
-def nameless(model: mujoco.MjModel, posture: Posture) -> list[Nameless]:
+def nameless(model: mujoco.MjModel, posture: NominalPose) -> list[Nameless]:
     """The shapes of feet that have no name."""
     missing = []
     for foot in posture.feet:

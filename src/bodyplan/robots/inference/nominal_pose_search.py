@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from bodyplan.robots.inference.posed_model import SWING, LimbView, PosedModel
-from bodyplan.robots.kinematic_tree import Limb, bounds, can_touch_floor, shapes
+from bodyplan.robots.kinematic_tree import Limb, can_touch_floor, geom_bounds, robot_geoms
 
 DRAWS = 1000
 DESCENTS = 3
@@ -41,7 +41,7 @@ FARTHEST, CHANGES = 0.8, 100
 """rad, and number of tries: how arms are moved out of the way."""
 
 
-class Posture(NamedTuple):
+class NominalPose(NamedTuple):
     """A nominal pose, and the limbs that stand in it."""
 
     qpos: Float[np.ndarray, "nq"]
@@ -54,9 +54,9 @@ class Posture(NamedTuple):
     """Name of the keyframe that it is; None where it was searched for."""
 
 
-def find_posture(
+def find_nominal_pose(
     model: mujoco.MjModel, driven: Sequence[int], limbs: Sequence[Limb], seed: int = 0
-) -> Posture | None:
+) -> NominalPose | None:
     """The nominal pose of a body; None where no limb reaches below its trunk.
 
     Args:
@@ -79,7 +79,9 @@ def find_posture(
     body.take(qpos)
     height = float(-min(body.view(leg).tip[2] for leg in legs))
     feet = tuple(_foot(body, goal, height) for goal in goals)
-    return Posture(qpos, tuple(limbs[leg] for leg in legs), feet, height, key[0] if key else None)
+    return NominalPose(
+        qpos, tuple(limbs[leg] for leg in legs), feet, height, key[0] if key else None
+    )
 
 
 def _legs(start: Sequence[LimbView], drawn: Sequence[LimbView]) -> list[int]:
@@ -92,9 +94,9 @@ def _stands(body: PosedModel, legs: Sequence[int], qpos: Float[np.ndarray, "nq"]
     """Whether nothing of the body reaches lower than its legs."""
     body.take(qpos)
     model, height = body.model, -min(float(body.view(leg).tip[2]) for leg in legs)
-    others = set(shapes(model)) - {geom for leg in legs for geom in body.limbs[leg].geoms}
+    others = set(robot_geoms(model)) - {geom for leg in legs for geom in body.limbs[leg].geoms}
     solid = [geom for geom in others if can_touch_floor(model, geom)]
-    low = bounds(model, body.data, solid)[0][:, 2]
+    low = geom_bounds(model, body.data, solid)[0][:, 2]
     return height > 0.0 and bool((low > -(1.0 + TOE) * height).all())
 
 

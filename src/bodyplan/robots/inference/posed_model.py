@@ -7,7 +7,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Float
 
-from bodyplan.robots.kinematic_tree import Limb, bounds, joint_ranges, reach
+from bodyplan.robots.kinematic_tree import Limb, geom_bounds, geom_extent, joint_ranges
 
 KEYS = ("nominal", "home", "stand", "standing", "init")
 """Names of keyframes in which robots stand, first come first served."""
@@ -76,7 +76,7 @@ class PosedModel:
         centres, turns = seen["geom_xpos"][..., geoms, :], seen["geom_xmat"][..., geoms, :]
         low = np.stack(
             [
-                centres[..., i, 2] - reach(model, geom, -turns[..., i, 6:])
+                centres[..., i, 2] - geom_extent(model, geom, -turns[..., i, 6:])
                 for i, geom in enumerate(geoms)
             ],
             axis=-1,
@@ -97,7 +97,7 @@ class PosedModel:
         """The shapes of a limb that reach as low as its lowest one, or nearly so (m), in the pose
         that was taken.
         """
-        low = bounds(self.model, self.data, limb.geoms)[0][:, 2]
+        low = geom_bounds(self.model, self.data, limb.geoms)[0][:, 2]
         return tuple(g for g, z in zip(limb.geoms, low, strict=True) if z < low.min() + within)
 
     def clashes(self, qpos: Float[np.ndarray, "nq"], depth: float) -> list[tuple[int, int]]:

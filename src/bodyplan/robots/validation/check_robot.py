@@ -17,16 +17,16 @@ import mujoco
 from bodyplan.errors import BodyplanError
 from bodyplan.robots import loader, registry
 from bodyplan.robots.contact_sensors import FLOOR, add_contact_sensors
-from bodyplan.robots.inference.gain_trial import on_trial
-from bodyplan.robots.inference.infer_config import infer, inferred_text
+from bodyplan.robots.inference.gain_trial import tune_gains
+from bodyplan.robots.inference.infer_config import config_text, infer
 from bodyplan.robots.inference.missing_names import Nameless, readable
 from bodyplan.robots.model_files import is_urdf, missing_files, read_model
 from bodyplan.robots.robot import Robot
-from bodyplan.robots.validation.model_checks import body_problems
+from bodyplan.robots.validation.model_checks import model_problems
 from bodyplan.robots.validation.name_checks import fit_problems, name_problems
-from bodyplan.robots.validation.pose_checks import standing_problems
+from bodyplan.robots.validation.pose_checks import pose_problems
 from bodyplan.robots.validation.problem import Problem, errors
-from bodyplan.robots.validation.toml_schema import entry_problems
+from bodyplan.robots.validation.toml_schema import schema_problems
 
 HINTS = {
     "mass and inertia of moving": (
@@ -106,7 +106,7 @@ def _check(mjcf: Path) -> RobotCheck:
     try:
         model = spec.copy().compile()
     except ValueError as error:
-        return RobotCheck([_parted(mjcf, loader.uncompilable(mjcf, error))])
+        return RobotCheck([_parted(mjcf, loader.compile_error(mjcf, error))])
     return _check_with_config(mjcf, spec, model)
 
 
@@ -118,7 +118,7 @@ def _check_with_config(mjcf: Path, spec: mujoco.MjSpec, model: mujoco.MjModel) -
         config = tomllib.loads(toml.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         wrong = Problem("error", str(toml), f"this is not valid TOML: {error}", "correct the line")
-        return RobotCheck([*body_problems(str(mjcf), model), wrong])
+        return RobotCheck([*model_problems(str(mjcf), model), wrong])
     return RobotCheck(config_problems(mjcf, spec, model, config))
 
 
@@ -127,11 +127,11 @@ def config_problems(
 ) -> list[Problem]:
     """Everything that is wrong with a body and its TOML."""
     where, toml = str(mjcf), str(mjcf.with_suffix(".toml"))
-    found = entry_problems(toml, config)
+    found = schema_problems(toml, config)
     joints = config.get("joints")
     named = joints.get("names") if isinstance(joints, dict) else None
     try:
-        found += body_problems(where, model, named)
+        found += model_problems(where, model, named)
         found += name_problems(where, toml, spec, config)
         found += fit_problems(where, toml, _with_floor(spec, model), config)
     except (KeyError, TypeError, AttributeError):
@@ -142,12 +142,12 @@ def config_problems(
         robot = Robot.build(mjcf, spec.copy(), config)
     except BodyplanError as error:
         return [*found, _parted(mjcf, error)]
-    return [*found, *standing_problems(toml, robot)]
+    return [*found, *pose_problems(toml, robot)]
 
 
 def _check_without_config(mjcf: Path, spec: mujoco.MjSpec, model: mujoco.MjModel) -> RobotCheck:
     where, toml = str(mjcf), str(mjcf.with_suffix(".toml"))
-    problems = body_problems(where, model)
+    problems = model_problems(where, model)
     if not readable(model):
         return RobotCheck(problems)
     inferred = infer(mjcf.stem, model)
@@ -155,11 +155,11 @@ def _check_without_config(mjcf: Path, spec: mujoco.MjSpec, model: mujoco.MjModel
         return RobotCheck([*problems, *_unread(where, inferred)])
     if not errors(problems):
         with suppress(BodyplanError):  # a config that makes no robot is told of below
-            inferred = on_trial(inferred, lambda own: Robot.build(mjcf, spec.copy(), own))
+            inferred = tune_gains(inferred, lambda own: Robot.build(mjcf, spec.copy(), own))
         problems = config_problems(mjcf, spec, model, inferred.config)
     hint = f"`bodyplan robots check {mjcf} --write` writes what was inferred from the MJCF"
     problems.append(Problem("note", toml, "there is no such file yet", hint))
-    return RobotCheck(problems, inferred_text(inferred), hint)
+    return RobotCheck(problems, config_text(inferred), hint)
 
 
 def _unread(where: str, missing: list[Nameless]) -> Iterator[Problem]:

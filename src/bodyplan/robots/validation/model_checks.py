@@ -7,7 +7,7 @@ import mujoco
 import numpy as np
 
 from bodyplan.robots.contact_sensors import FLOOR
-from bodyplan.robots.kinematic_tree import driven_hinges, driving, free_bodies
+from bodyplan.robots.kinematic_tree import actuated_hinges, driven_joint, free_bodies
 from bodyplan.robots.validation.problem import Finding, Problem, name_list
 
 ADAPT = "or let `bodyplan robots adapt` do it"
@@ -19,7 +19,7 @@ MIN_UPRIGHT = 0.98
 """Vertical part of the trunk's z axis."""
 
 
-def body_problems(
+def model_problems(
     where: str, model: mujoco.MjModel, joints: Sequence[str] | None = None
 ) -> list[Problem]:
     """Everything that is wrong with a body.
@@ -30,7 +30,7 @@ def body_problems(
         joints: names of the joints that the policy drives; all hinges with a motor if not given.
     """
     if joints is None:
-        chosen = driven_hinges(model)
+        chosen = actuated_hinges(model)
     else:
         ids = (mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_JOINT, name) for name in joints)
         chosen = [joint for joint in ids if joint >= 0]
@@ -93,13 +93,13 @@ def _motors(model: mujoco.MjModel, joints: Sequence[int]) -> Iterator[Finding]:
         return
     if not joints:
         yield "error", "no hinge joint has a motor", "add <motor joint=...> for each driven joint"
-    on_joint = Counter(driving(model, i) for i in range(model.nu))
+    on_joint = Counter(driven_joint(model, i) for i in range(model.nu))
     for joint in joints:
         if on_joint[joint] > 1:
             name = _joint(model, joint)
             yield "error", f"joint '{name}' has {on_joint[joint]} motors", "leave one"
     for actuator in range(model.nu):
-        joint = driving(model, actuator)
+        joint = driven_joint(model, actuator)
         if joint in joints:
             yield from _motor(model, actuator, joint)
         else:
@@ -174,7 +174,7 @@ def _stray(model: mujoco.MjModel, actuator: int, joint: int) -> Iterator[Finding
     name = _actuator(model, actuator)
     if joint < 0:
         yield (
-            "error" if not driven_hinges(model) else "warning",
+            "error" if not actuated_hinges(model) else "warning",
             f"actuator '{name}' drives no joint of its own but a tendon, site or body",
             "drive the joints instead; the task knows one motor for each joint",
         )
@@ -205,7 +205,7 @@ def _joints(model: mujoco.MjModel, joints: Sequence[int]) -> Iterator[Finding]:
                 'add range="-3.14 3.14" or what it can turn (rad, or as <compiler angle> says)',
             )
     hinge = mujoco.mjtJoint.mjJNT_HINGE.value
-    driven = {driving(model, i) for i in range(model.nu)}
+    driven = {driven_joint(model, i) for i in range(model.nu)}
     idle = [j for j in range(model.njnt) if j not in driven and model.jnt_type[j] == hinge]
     if idle and model.nu:
         names = name_list(_joint(model, joint) for joint in idle)

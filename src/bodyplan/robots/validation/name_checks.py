@@ -5,7 +5,7 @@ from typing import Any
 
 import mujoco
 
-from bodyplan.robots.kinematic_tree import can_touch_floor, chain, driving, free_bodies
+from bodyplan.robots.kinematic_tree import can_touch_floor, driven_joint, free_bodies, joint_chain
 from bodyplan.robots.validation.problem import Problem, did_you_mean
 
 GEOM_LISTS = (
@@ -84,7 +84,7 @@ def _trunk(toml: str, model: mujoco.MjModel, config: Mapping[str, Any]) -> Itera
 
 
 def _driven(mjcf: str, model: mujoco.MjModel, config: Mapping[str, Any]) -> Iterator[Problem]:
-    driven = {driving(model, actuator) for actuator in range(model.nu)}
+    driven = {driven_joint(model, actuator) for actuator in range(model.nu)}
     joints = _ids(model, mujoco.mjtObj.mjOBJ_JOINT, config["joints"]["names"])
     for name, joint in joints.items():
         if model.jnt_type[joint] != mujoco.mjtJoint.mjJNT_HINGE.value:
@@ -105,7 +105,7 @@ def _feet(
             if not can_touch_floor(model, own):
                 told = f"geom '{geom}' of foot '{name}' cannot touch the floor"
                 yield Problem("error", mjcf, told, 'give it contype="1" and conaffinity="1"')
-        limbs = {tuple(chain(model, int(model.geom_bodyid[own]))) for own in geoms.values()}
+        limbs = {tuple(joint_chain(model, int(model.geom_bodyid[own]))) for own in geoms.values()}
         if len(limbs) > 1:
             told = f"feet.{name} has geoms that joints can move apart"
             yield Problem("warning", toml, told, "write a foot for each limb")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import mujoco
 import numpy as np
 
-from bodyplan.robots.nominal_pose import SHAKING, check_nominal_pose, simulate_standing
+from bodyplan.robots.nominal_pose import MAX_STANDING_SPEED, check_nominal_pose, simulate_standing
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.task_config import CONTROL_STEP
 from bodyplan.robots.validation.problem import Finding, Problem, name_list
@@ -16,7 +16,7 @@ ABOVE, BELOW = 0.05, 0.02
 """Shares of the drop height by which the lowest foot may be above the floor or in it."""
 
 
-def standing_problems(toml: str, robot: Robot) -> list[Problem]:
+def pose_problems(toml: str, robot: Robot) -> list[Problem]:
     """Everything that is wrong with a robot as it is put down and left alone."""
     found = [Problem(severity, toml, *rest) for severity, *rest in (*_pose(robot), *_put(robot))]
     if not any(problem.severity == "error" for problem in found):
@@ -81,7 +81,7 @@ def _left_alone(robot: Robot) -> Iterator[Finding]:
             f"it falls after {end.fallen:.2g} s without any action",
             _steadier(robot) or "raise kp, correct joints.nominal, or strengthen the motors",
         )
-    elif end.shaking > SHAKING:
+    elif end.shaking > MAX_STANDING_SPEED:
         yield (
             "warning",
             f"its joints tremble by {end.shaking:.2g} rad/s while it stands",

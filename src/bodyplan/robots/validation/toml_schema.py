@@ -6,7 +6,7 @@ from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
-from bodyplan.robots.randomisation_ranges import RandomisationRanges, Redraw
+from bodyplan.robots.randomisation_ranges import JointRandomisation, RandomisationRanges
 from bodyplan.robots.task_config import (
     RETIRED_REWARD_KEYS,
     ExpertSettings,
@@ -51,14 +51,14 @@ WORDS = {
     int: "a whole number",
     float: "a number",
     bool: "true or false",
-    Redraw: "two numbers, or a table with add or factor",
+    JointRandomisation: "two numbers, or a table with add or factor",
     Point: "three numbers",
     PerJoint: "a number, or a list with one for each joint",
     Names: "a list of texts",
 }
 
 
-def entry_problems(where: str, config: Mapping[str, Any]) -> list[Problem]:
+def schema_problems(where: str, config: Mapping[str, Any]) -> list[Problem]:
     """Everything that is wrong with a TOML before it is compared with the model.
 
     Args:
@@ -153,7 +153,7 @@ def _joint_counts(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _fits(value: Any, kind: Any) -> bool:
-    if kind is Redraw:
+    if kind is JointRandomisation:
         redraw = isinstance(value, Mapping) and set(value) <= {"add", "factor"}
         return _fits(value, tuple[float, float]) or (
             redraw and all(_fits(number, float) for number in value.values())
