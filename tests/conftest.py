@@ -1,7 +1,9 @@
 """Robots and recorded transitions, each read once for all test files."""
 
 import atexit
+import copy
 import os
+import pickle
 import shutil
 import sys
 import tempfile
@@ -33,6 +35,14 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))  # for `literal`
 def load():
     """`Robot.load`, remembering what it has read."""
     return cache(Robot.load)
+
+
+@pytest.fixture(params=["deepcopy", "pickle"])
+def copied(request):
+    """Two ways to copy an object: by `copy.deepcopy`, and by pickling as other processes do."""
+    if request.param == "deepcopy":
+        return copy.deepcopy
+    return lambda thing: pickle.loads(pickle.dumps(thing))  # noqa: S301 (bytes of our own)
 
 
 @pytest.fixture(scope="session")

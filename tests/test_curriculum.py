@@ -75,8 +75,10 @@ def one_step():
 
 def test_the_terms_of_a_step_are_its_reward_before_it_is_clipped():
     step, _ = one_step()
-    np.testing.assert_allclose(step.reward, np.maximum(step.terms.sum(axis=1), 0.0), atol=1e-6)
-    assert (step.terms.sum(axis=1) < 0.0).any()
+    np.testing.assert_allclose(
+        step.reward, np.maximum(step.reward_terms.sum(axis=1), 0.0), atol=1e-6
+    )
+    assert (step.reward_terms.sum(axis=1) < 0.0).any()
 
 
 def test_pay_by_hand():
@@ -88,7 +90,7 @@ def test_pay_by_hand():
         near, turn = (vx - cx) ** 2 + (vy - cy) ** 2, (wz - cz) ** 2
         sharp = 2.0 * np.exp(-near / 0.25) + 1.0 * np.exp(-turn / 0.25)
         wide = 2.0 * np.exp(-near) + 1.0 * np.exp(-turn)
-        penalties = step.terms[n, 2:].sum() / 0.02
+        penalties = step.reward_terms[n, 2:].sum() / 0.02
         expected = 0.02 * (0.5 * sharp + 0.5 * wide + 1.0 + 0.2 * penalties)
         assert paid[n] == pytest.approx(np.clip(expected, LOWEST_PAY, HIGHEST_PAY), rel=1e-5)
 
@@ -101,7 +103,7 @@ def test_pay_does_not_depend_on_the_coefficients_unit():
     doubled = AssistedCurriculum(
         replace(ROBOT.reward, **twice), WEANING.spread, 10_000_000, alive=2.0
     )
-    step2 = step._replace(terms=2.0 * step.terms)
+    step2 = step._replace(reward_terms=2.0 * step.reward_terms)
     inside = np.abs(WEANING.pay(moment, step, command)) < -LOWEST_PAY
     np.testing.assert_allclose(
         doubled.pay(moment, step2, command)[inside], WEANING.pay(moment, step, command)[inside]

@@ -5,7 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bodyplan.envs.disturbances import NO_DISTURBANCES, TRAINING_DISTURBANCES, Disturbances, push
+from bodyplan.envs.disturbances import (
+    NO_DISTURBANCES,
+    TRAINING_DISTURBANCES,
+    Disturbances,
+    apply_push,
+)
 from bodyplan.envs.environment import Environment
 from bodyplan.errors import BodyplanError
 
@@ -134,7 +139,7 @@ def test_a_push_changes_the_trunks_velocity_and_nothing_else(environment):
 
 def test_half_of_the_pushes_set_the_velocity_and_half_add_to_it(load):
     ranges, rng = load("unitree_go1").randomisation, np.random.default_rng(0)
-    after = push(ranges, rng, np.full((4000, 3), 10.0))
+    after = apply_push(ranges, rng, np.full((4000, 3), 10.0))
     replaced = (after < 5.0).all(axis=1)
     assert replaced.mean() == pytest.approx(0.5, abs=0.03)
     assert np.abs(after[replaced]).max() <= ranges.push
@@ -199,6 +204,17 @@ def test_a_snapshot_under_all_conditions_goes_on_to_the_same_bits(environment):
         for first, second in zip(everything(one), everything(two), strict=True):
             np.testing.assert_array_equal(first, second)
     np.testing.assert_array_equal(original.descriptor.joints, later.descriptor.joints)
+
+
+def test_a_copy_under_all_disturbances_goes_on_to_the_same_bits(environment, copied):
+    original = environment(ALL_ON, command="random", num_envs=4)
+    live(original, 5)
+    other = copied(original)
+    for env in (original, other):
+        env.reset(np.arange(4) < 2)
+    for one, two in zip(live(original, 10), live(other, 10), strict=True):
+        for first, second in zip(everything(one), everything(two), strict=True):
+            np.testing.assert_array_equal(first, second)
 
 
 def test_randomised_results_do_not_depend_on_the_number_of_threads(environment):

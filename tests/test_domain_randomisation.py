@@ -59,21 +59,21 @@ def test_what_is_told_spans_the_ranges_of_go1(load, specimens):
 def test_what_is_hidden_spans_its_ranges(load, specimens):
     robot, drawn = load("unitree_go1"), specimens["unitree_go1"]
     for figure in ("strength", "kp", "kd"):
-        spans([getattr(s.errors, figure) for s in drawn], 0.75, 1.25)
-    spans([s.errors.offset for s in drawn], -0.05, 0.05)
+        spans([getattr(s.motor_errors, figure) for s in drawn], 0.75, 1.25)
+    spans([s.motor_errors.offset for s in drawn], -0.05, 0.05)
     spans([s.armature / s.parameters.armature for s in drawn], 0.5, 1.5)
     trunk = robot.model.body("trunk").mass[0]
     told = np.array([s.parameters.mass for s in drawn]) - robot.mass + trunk
     spans(np.array([s.trunk_mass for s in drawn]) / told, 0.75, 1.25)
-    assert np.abs([s.com for s in drawn]).max() <= 0.0025 * 1.25
-    growth = np.array([s.foot_growth for s in drawn])
+    assert np.abs([s.com_shift for s in drawn]).max() <= 0.0025 * 1.25
+    growth = np.array([s.foot_size_factor for s in drawn])
     assert (np.abs(growth - 1.0) <= 1.03 * 0.0235 / 0.023 - 1.0 + 1e-12).all()
     world = {name: [getattr(s.world, name) for s in drawn] for name in drawn[0].world._fields}
     spans(world["friction"], 0.001, 2.0)
     spans(world["foot_torsion"], 1e-5, 0.04)
     spans(world["gravity"], 8.81, 10.81)
     spans(world["stiffness"], 500.0, 1500.0)
-    assert np.mean([s.late for s in drawn]) == pytest.approx(0.05, abs=0.04)
+    assert np.mean([s.delayed_actions for s in drawn]) == pytest.approx(0.05, abs=0.04)
 
 
 def test_one_seed_is_one_specimen(load):
@@ -100,7 +100,7 @@ def test_a_robot_without_ranges_keeps_what_depends_on_its_size(load):
         specimen = sample_randomised_model(robot, seed)
         assert specimen.parameters.mass == robot.mass
         assert specimen.parameters.kp == robot.kp
-        assert specimen.foot_growth == pytest.approx(1.0, abs=0.03)
+        assert specimen.foot_size_factor == pytest.approx(1.0, abs=0.03)
         np.testing.assert_array_equal(specimen.parameters.damping, robot.parameters.damping)
 
 
@@ -134,7 +134,7 @@ def compile_specimen(robot, specimen):
     own = robot.model.body(robot.trunk)
     trunk.mass = specimen.trunk_mass
     trunk.inertia = own.inertia * specimen.trunk_mass / own.mass
-    trunk.ipos = own.ipos + specimen.com
+    trunk.ipos = own.ipos + specimen.com_shift
     for index, joint in enumerate(map(spec.joint, robot.joints)):
         for figure, told in (("damping", "damping"), ("stiffness", "stiffness")):
             array = getattr(joint, figure)
@@ -150,7 +150,7 @@ def compile_specimen(robot, specimen):
     for name in floor:
         geom = spec.geom(name)
         geom.friction = [world.friction, world.foot_torsion, world.foot_rolling]
-        geom.size[0] *= specimen.foot_growth
+        geom.size[0] *= specimen.foot_size_factor
     spec.geom("floor").friction = [world.friction, world.floor_torsion, world.floor_rolling]
     spec.option.gravity = [0.0, 0.0, -world.gravity]
     return spec.compile()
@@ -167,7 +167,7 @@ def _after_a_while(robot, model):
 def test_a_specimen_among_others_changes_no_other_and_can_be_taken_back(load):
     robot = load("unitree_go1")
     plain, mixed = (Simulator(robot, 3, threads=threads) for threads in (1, 2))
-    mixed.replace(1, sample_randomised_model(robot, 0))
+    mixed.set_model(1, sample_randomised_model(robot, 0))
     rng = np.random.default_rng(0)
     moves = 0.5 * rng.normal(size=(20, 3, robot.num_joints))
     for move in moves:
@@ -175,7 +175,7 @@ def test_a_specimen_among_others_changes_no_other_and_can_be_taken_back(load):
         mixed.step(move)
     np.testing.assert_array_equal(plain.states[[0, 2]], mixed.states[[0, 2]])
     assert not np.allclose(plain.states[1], mixed.states[1], atol=1e-4)
-    mixed.replace(1, None)
+    mixed.set_model(1, None)
     everyone, still = np.ones(3, bool), np.zeros(robot.model.nv)
     for simulator in (plain, mixed):
         simulator.reset(everyone, robot.nominal_qpos, still)
@@ -188,13 +188,13 @@ def test_a_specimen_among_others_changes_no_other_and_can_be_taken_back(load):
 def test_the_motors_of_a_specimen_obey_its_parameters(load, physics):
     robot = load("unitree_h1")
     simulator, specimen = Simulator(robot, 2, physics), sample_randomised_model(robot, 5)
-    simulator.replace(1, specimen)
+    simulator.set_model(1, specimen)
     rng = np.random.default_rng(0)
     for _ in range(5):
         action = rng.normal(size=(2, robot.num_joints))
         q, qd = simulator.qpos[1, robot.qpos_index], simulator.qvel[1, robot.qvel_index].copy()
         simulator.step(action)
-        parameters, errors = specimen.parameters, specimen.errors
+        parameters, errors = specimen.parameters, specimen.motor_errors
         target = parameters.nominal + parameters.action_scale * action[1]
         law = (
             errors.kp * parameters.kp * (target - q - errors.offset)

@@ -5,6 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 import bodyplan
+from bodyplan.envs.disturbances import Disturbances
 from bodyplan.envs.environment import Environment
 from bodyplan.errors import BodyplanError
 
@@ -41,7 +42,9 @@ def assert_same(first, second, rows=slice(None)):
         for a, b in zip(*parts, strict=True):
             np.testing.assert_array_equal(a[rows], b[rows])
         # Single terms are not rounded; sums of squares depend on where an array lies in memory.
-        np.testing.assert_allclose(one.terms[rows], two.terms[rows], rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(
+            one.reward_terms[rows], two.reward_terms[rows], rtol=1e-12, atol=1e-15
+        )
 
 
 @pytest.mark.parametrize("name", ["unitree_go1", "hexapod"])
@@ -211,6 +214,43 @@ def test_restoring_a_snapshot_goes_on_to_the_same_bits(environment):
         assert_same(first, live(env, 20, seed=1))
 
 
+def test_a_copy_goes_on_to_the_same_bits_and_shares_nothing(environment, copied):
+    original = environment("cassie", initial_state="random", num_envs=2)
+    live(original, 5)
+    other = copied(original)
+    assert other.robot.name == "cassie"
+    first = live(original, 10, seed=1)
+    some = np.array([True, False])
+    fresh = original.reset(some)
+    first += live(original, 5, seed=2)
+    assert_same(first[:10], live(other, 10, seed=1))
+    for part, expected in zip(other.reset(some), fresh, strict=True):
+        np.testing.assert_array_equal(part, expected)
+    assert_same(first[10:], live(other, 5, seed=2))
+
+
+def test_a_copy_of_a_robot_is_the_same_body(load, copied):
+    robot = load("hexapod")
+    other = copied(robot)
+    assert other.model is not robot.model
+    for part, own in zip(other.descriptor, robot.descriptor, strict=True):
+        np.testing.assert_array_equal(part, own)
+    assert repr(other) == repr(robot)
+    assert_same(*(live(Environment(each, threads=1), 5) for each in (robot, other)))
+
+
+def test_reprs_are_short_and_show_arrays_as_shapes(environment):
+    env = environment(num_envs=2, command="0.5,0,0")
+    step = env.step(np.zeros((2, 12)))
+    for thing in (env, env.simulator, env.observation, env.simulator.robot_state(), step):
+        assert repr(thing).startswith(type(thing).__name__)
+        assert repr(thing).count("\n") < 14
+        assert len(repr(thing)) < 800
+    assert "unitree_go1" in repr(env)
+    assert "0.5,0,0" in repr(env)
+    assert "[2,12,3]" in repr(step)
+
+
 def test_a_reset_after_restoring_shows_the_others_what_they_saw(environment):
     original, other = environment(), environment()
     seen = live(original, 20)[-1].observation
@@ -264,6 +304,16 @@ def test_actions_of_single_precision_count_in_double(environment):
     )
 
 
+def test_make_takes_seed_initial_state_and_disturbances(load):
+    robot, noise = load("unitree_go1"), Disturbances(noise=True)
+    envs = [bodyplan.make(robot, seed=seed, initial_state="random") for seed in (1, 1, 2)]
+    first, again, other = (env.qpos for env in envs)
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert bodyplan.make(robot, disturbances=noise).disturbances == noise
+    assert isinstance(envs[0], bodyplan.Environment)
+
+
 def test_make_is_the_clean_task():
     env = bodyplan.make("unitree_go1", "backward", 2)
     assert (env.num_envs, env.horizon, env.penalty_scale) == (2, 1000, 1.0)
@@ -278,5 +328,9 @@ def test_arguments_that_name_nothing_are_refused(environment):
         environment(initial_state="upside_down")
     with pytest.raises(BodyplanError, match="'sideways' is no command"):
         environment(command="sideways")
+    with pytest.raises(BodyplanError, match="seed -1"):
+        environment(seed=-1)
+    with pytest.raises(BodyplanError, match="num_envs is 0"):
+        environment(num_envs=0)
     with pytest.raises(BodyplanError, match="no robot is called 'cat'"):
         Environment("cat")

@@ -122,6 +122,11 @@ class TestSpecs:
         }
         assert data_equivalence(env.reset(seed=1), again.reset(seed=1), exact=True)
 
+    def test_entry_points_are_those_in_exported_datasets(self):
+        spec = gymnasium.spec(GO1)
+        assert spec.entry_point == "bodyplan.envs.gymnasium:WalkingEnv"
+        assert spec.vector_entry_point == "bodyplan.envs.gymnasium:WalkingVectorEnv"
+
     def test_metadata_tells_the_control_step(self):
         env = gymnasium.make(GO1)
         assert env.metadata == {"render_modes": ["rgb_array"], "render_fps": 50}
@@ -261,6 +266,21 @@ class TestEpisodes:
         observation, *_, info = env.step(np.zeros(12, np.float32))
         np.testing.assert_allclose(info["velocity"][:2], 10 * observation[44:46], atol=1e-6)
         np.testing.assert_allclose(info["velocity"][2], 50 * observation[49], atol=1e-6)
+
+
+class TestCopies:
+    def test_they_go_on_to_the_same_bits(self, copied):
+        single = gymnasium.make("bodyplan/Bittle-Command-v0", horizon=9)
+        many = gymnasium.make_vec("bodyplan/Bittle-Command-v0", num_envs=3, horizon=9)
+        for env in (single, many):
+            env.reset(seed=3)
+            live(env, 3)
+            other = copied(env)
+            for one, two in zip(live(env, 6), live(other, 6), strict=True):
+                assert data_equivalence(one, two, exact=True)
+            assert data_equivalence(env.reset(), other.reset(), exact=True)
+            for one, two in zip(live(env, 3), live(other, 3), strict=True):
+                assert data_equivalence(one, two, exact=True)
 
 
 class TestCommands:

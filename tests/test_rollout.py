@@ -44,7 +44,7 @@ class Scripted(Environment):
             terminated=done & (number < 3) & (self.time % 2 == np.array(LENGTHS) % 2),
             truncated=done & (number == 3),
             velocity=velocity,
-            terms=np.zeros((len(velocity), 15)),
+            reward_terms=np.zeros((len(velocity), 15)),
         )
 
     def now(self):

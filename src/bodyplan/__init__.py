@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bodyplan.datasets.episodes import Episodes
     from bodyplan.datasets.io.import_dataset import import_dataset
     from bodyplan.envs.disturbances import Disturbances
-    from bodyplan.envs.environment import make
+    from bodyplan.envs.environment import Environment, make
     from bodyplan.learn.config import TrainConfig
     from bodyplan.learn.policy import Policy as Policy
     from bodyplan.learn.train import train, train_seeds
@@ -29,6 +29,7 @@ __all__ = [
     "BodyplanError",
     "Dataset",
     "Disturbances",
+    "Environment",
     "Episodes",
     "Policy",
     "Robot",
@@ -45,6 +46,7 @@ __all__ = [
 
 _HOMES = {
     "Disturbances": ("bodyplan.envs.disturbances", "Disturbances"),
+    "Environment": ("bodyplan.envs.environment", "Environment"),
     "Dataset": ("bodyplan.datasets.dataset", "Dataset"),
     "Episodes": ("bodyplan.datasets.episodes", "Episodes"),
     "Policy": ("bodyplan.learn.policy", "Policy"),

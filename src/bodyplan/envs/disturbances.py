@@ -1,7 +1,8 @@
-"""What may make the task less clean than its test mode; everything is off by default.
+"""Disturbances of the task: randomised bodies, pushes, random commands, sensor noise and dropout.
 
-The original trains under all of these at once (`TRAINING_DISTURBANCES`) and tests under none; how
-far each goes is in the robot's own `randomisation` (reference task, section 6).
+Everything is off by default. The original trains under all of these at once
+(`TRAINING_DISTURBANCES`) and tests under none. How large each one is stands in the robot's own
+`randomisation` (reference task, section 6).
 """
 
 from dataclasses import asdict, dataclass
@@ -10,31 +11,31 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from bodyplan.envs.walking_task import VELOCITY_SCALE, Observation
+from bodyplan.envs.walking_task import ANGULAR_VELOCITY_SCALE, VELOCITY_SCALE, Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import ANGLE_SCALE
 from bodyplan.robots.feature_sizes import ANGULAR_VELOCITY_COLUMNS, GRAVITY_COLUMNS
 from bodyplan.robots.randomisation_ranges import RandomisationRanges
 
-_SET = 0.5  # share of pushes that replace the trunk's velocity
+_REPLACE_PROBABILITY = 0.5  # of a push that replaces the trunk's velocity
 
 
 @dataclass(frozen=True)
 class Disturbances:
-    """What disturbs the robots."""
+    """What disturbs the robots. Probabilities are for each robot and control step."""
 
     randomise: bool = False
-    """Draw bodies, motors, ground and gravity anew at each reset."""
+    """Randomise bodies, motors, ground and gravity at each reset."""
     redraw: float = 0.0
-    """Probability per control step of drawing them anew within an episode as well."""
+    """Probability per control step of randomising them within an episode as well."""
     pushes: float = 0.0
     """Probability per control step of a push that changes the trunk's velocity."""
     commands: float = 0.0
     """Probability per control step of a new random command."""
     noise: bool = False
-    """Uniform noise on sensed joint positions and velocities, turn rates and gravity."""
+    """Uniform noise on observed joint positions and velocities, angular velocity and gravity."""
     dropout: bool = False
-    """Joints and feet that at times are not sensed."""
+    """Joints and feet that are missing from some observations."""
 
     def __post_init__(self) -> None:
         for name in ("redraw", "pushes", "commands"):
@@ -44,31 +45,37 @@ class Disturbances:
                 )
 
     def card(self) -> dict[str, Any]:
-        """What the card of recorded data says of them: those that are on; of none, nothing."""
+        """The entry `conditions` of a dataset's card: the ones that are on; empty without any."""
         changed = {k: v for k, v in asdict(self).items() if v != getattr(NO_DISTURBANCES, k)}
         return {"conditions": changed} if changed else {}
 
 
 NO_DISTURBANCES = Disturbances()
-"""One MDP a robot: what data, evaluation and published returns are about."""
+"""One MDP for each robot: the task of datasets, evaluations and published returns."""
 TRAINING_DISTURBANCES = Disturbances(
     randomise=True, redraw=0.002, pushes=0.002, commands=0.002, noise=True, dropout=True
 )
-"""As the original trains, but that the first draw is at the first reset."""
+"""As the original trains, but that bodies are randomised from the first reset on."""
 
 
 def sample_commands(rng: np.random.Generator, count: int) -> Float[np.ndarray, "count 3"]:
-    """vx, vy (m/s) and yaw rate (rad/s), each from -1 to 1."""
+    """Random commands: vx, vy (m/s) and yaw rate (rad/s), each from U(-1, 1)."""
     return rng.uniform(-1.0, 1.0, (count, 3))
 
 
-def push(
+def apply_push(
     ranges: RandomisationRanges, rng: np.random.Generator, velocity: Float[np.ndarray, "M 3"]
 ) -> Float[np.ndarray, "M 3"]:
-    """The trunks' linear velocities (m/s) after a push of each: half are set, half are added to."""
-    blow = rng.uniform(-ranges.push, ranges.push, velocity.shape)
-    replaced = rng.random((len(velocity), 1)) < _SET
-    return np.where(replaced, blow, velocity + ranges.push_growth * blow)
+    """The trunks' linear velocities (m/s) after a push, which replaces or adds with equal chance.
+
+    Args:
+        ranges: sizes of the pushes.
+        rng: random numbers.
+        velocity: before the push, in the world frame.
+    """
+    change = rng.uniform(-ranges.push, ranges.push, velocity.shape)
+    replaced = rng.random((len(velocity), 1)) < _REPLACE_PROBABILITY
+    return np.where(replaced, change, velocity + ranges.push_growth * change)
 
 
 def apply_sensor_noise(
@@ -77,7 +84,7 @@ def apply_sensor_noise(
     rng: np.random.Generator,
     observation: Observation,
 ) -> Observation:
-    """What imperfect sensors make of an observation: noise first, then dropout."""
+    """The observation of noisy sensors: first noise, then dropout, where they are on."""
     if not (disturbances.noise or disturbances.dropout):
         return observation
     joints, feet, general = (part.copy() for part in observation)
@@ -90,7 +97,7 @@ def apply_sensor_noise(
         joints[..., 0] += noise(ranges.joint_position_noise / ANGLE_SCALE, count)
         joints[..., 1] += noise(ranges.joint_velocity_noise / VELOCITY_SCALE, count)
         rates = general[:, ANGULAR_VELOCITY_COLUMNS] + noise(
-            ranges.angular_velocity_noise / 50.0, (len(general), 3)
+            ranges.angular_velocity_noise / ANGULAR_VELOCITY_SCALE, (len(general), 3)
         )
         general[:, ANGULAR_VELOCITY_COLUMNS] = np.clip(rates, -1.0, 1.0)
         general[:, GRAVITY_COLUMNS] += noise(ranges.gravity_noise, (len(general), 3))

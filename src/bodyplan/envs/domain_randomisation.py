@@ -1,16 +1,17 @@
-"""Domain randomisation: specimens of a robot and of its world, drawn from the robot's ranges.
+"""Domain randomisation: sampling a randomised model of a robot and of its world.
 
-What is drawn follows the original task's training mode (reference task, section 6): parameters the
-policy is told of, errors on top that it is not, and the world's friction, softness and gravity.
-A specimen is a function of one seed. Two choices of ours where the original is silent or slips:
-errors of motors are drawn joint by joint, and armatures keep their value with the same probability
-as damping, stiffness and friction loss.
+What is sampled follows the original task's training mode (reference task, section 6). It has
+parameters that the policy observes, errors on top that stay hidden, and the world's friction,
+stiffness and gravity. A randomised model is a function of one seed. The original is silent or slips
+in two places, where the choice is ours. Motor errors are sampled for each joint. An armature keeps
+its value with the same probability as damping, stiffness and friction loss.
 """
 
 from typing import NamedTuple
 
 import mujoco
 import numpy as np
+import wadler_lindig
 from jaxtyping import Float
 
 from bodyplan.robots.contact_sensors import FLOOR
@@ -18,11 +19,11 @@ from bodyplan.robots.model_parameters import ModelParameters, MotorErrors
 from bodyplan.robots.randomisation_ranges import JointRandomisation, Range
 from bodyplan.robots.robot import Robot
 
-_KEPT = 0.3  # probability that a joint keeps its damping, armature, stiffness or friction loss
+_KEEP_PROBABILITY = 0.3  # that a joint keeps its damping, armature, stiffness or friction loss
 
 
-class World(NamedTuple):
-    """Ground and gravity."""
+class WorldParameters(NamedTuple):
+    """Contact parameters and gravity, in the units of `RandomisationRanges`."""
 
     friction: float
     floor_torsion: float
@@ -35,74 +36,81 @@ class World(NamedTuple):
 
 
 class RandomisedModel(NamedTuple):
-    """One robot in one world."""
+    """One randomised robot in one randomised world; J is the number of joints."""
 
     parameters: ModelParameters
-    """What the policy is told."""
-    errors: MotorErrors
+    """What the policy observes in its descriptor."""
+    motor_errors: MotorErrors
+    """Hidden from the policy, as is all that follows."""
     damping: Float[np.ndarray, "J"]
-    """True parameters: those told, with their hidden errors."""
+    """N m s / rad: the observed value with its hidden error. So are the next three."""
     armature: Float[np.ndarray, "J"]
+    """kg m^2."""
     stiffness: Float[np.ndarray, "J"]
+    """N m / rad."""
     friction_loss: Float[np.ndarray, "J"]
+    """N m."""
     trunk_mass: float
     """kg."""
-    com: float
-    """m, shift of the trunk's centre of mass on each axis."""
-    foot_growth: float
+    com_shift: float
+    """m: shift of the trunk's centre of mass on each axis."""
+    foot_size_factor: float
     """Factor on the first size of each of the feet's geoms."""
-    world: World
-    late: bool
-    """Actions come late by 0 or 1 control steps."""
+    world: WorldParameters
+    delayed_actions: bool
+    """Whether actions are delayed by 0 or 1 control steps, drawn at each step."""
+
+    def __repr__(self) -> str:
+        return wadler_lindig.pformat(self)
 
 
 def sample_randomised_model(robot: Robot, seed: int) -> RandomisedModel:
-    """The specimen of a seed."""
+    """The randomised model of a seed, within the robot's own randomisation ranges."""
     rng, ranges, own = np.random.default_rng(seed), robot.randomisation, robot.parameters
     count = robot.num_joints
 
     def around(value: Float[np.ndarray, "..."], size: float) -> Float[np.ndarray, "..."]:
         return np.asarray(value + rng.uniform(-size, size, value.shape))
 
-    def share(size: float) -> Float[np.ndarray, "J"]:
+    def joint_factors(size: float) -> Float[np.ndarray, "J"]:
         return rng.uniform(1.0 - size, 1.0 + size, count)
 
-    def error(size: float) -> float:
+    def factor(size: float) -> float:
         return float(rng.uniform(1.0 - size, 1.0 + size))
 
-    told_mass = float(rng.uniform(-ranges.trunk_mass, ranges.trunk_mass))
+    mass_change = float(rng.uniform(-ranges.trunk_mass, ranges.trunk_mass))
     parameters = ModelParameters(
-        mass=np.asarray(own.mass + told_mass),
+        mass=np.asarray(own.mass + mass_change),
         nominal=around(own.nominal, ranges.nominal),
         joint_range=_ordered(around(own.joint_range, ranges.joint_range)),
-        torque_limit=own.torque_limit * share(ranges.torque_limit),
-        max_velocity=own.max_velocity * share(ranges.max_velocity),
-        damping=_redraw(rng, ranges.damping, own.damping),
-        armature=_redraw(rng, ranges.armature, own.armature),
-        stiffness=_redraw(rng, ranges.stiffness, own.stiffness),
-        friction_loss=_redraw(rng, ranges.friction_loss, own.friction_loss),
+        torque_limit=own.torque_limit * joint_factors(ranges.torque_limit),
+        max_velocity=own.max_velocity * joint_factors(ranges.max_velocity),
+        damping=_resample(rng, ranges.damping, own.damping),
+        armature=_resample(rng, ranges.armature, own.armature),
+        stiffness=_resample(rng, ranges.stiffness, own.stiffness),
+        friction_loss=_resample(rng, ranges.friction_loss, own.friction_loss),
         kp=around(own.kp, ranges.kp),
         kd=around(own.kd, ranges.kd),
         action_scale=around(own.action_scale, ranges.action_scale),
     )
     hidden, hidden_joint = ranges.hidden_share, ranges.hidden_joint_share
-    trunk = float(robot.model.body(robot.trunk).mass[0])
+    trunk_mass = float(robot.model.body(robot.trunk).mass[0])
     return RandomisedModel(
         parameters=parameters,
-        errors=MotorErrors(
-            share(hidden),
-            share(hidden),
-            share(hidden),
+        motor_errors=MotorErrors(
+            joint_factors(hidden),
+            joint_factors(hidden),
+            joint_factors(hidden),
             around(np.zeros(count), ranges.hidden_offset),
         ),
-        damping=parameters.damping * share(hidden_joint),
-        armature=parameters.armature * share(hidden_joint),
-        stiffness=parameters.stiffness * share(hidden_joint),
-        friction_loss=parameters.friction_loss * share(hidden_joint),
-        trunk_mass=max((trunk + told_mass) * error(hidden), 0.1 * trunk),
-        com=float(rng.uniform(-ranges.com, ranges.com)) * error(hidden),
-        foot_growth=_growth(rng, ranges.foot_size) * error(ranges.hidden_foot_share),
-        world=World(
+        damping=parameters.damping * joint_factors(hidden_joint),
+        armature=parameters.armature * joint_factors(hidden_joint),
+        stiffness=parameters.stiffness * joint_factors(hidden_joint),
+        friction_loss=parameters.friction_loss * joint_factors(hidden_joint),
+        trunk_mass=max((trunk_mass + mass_change) * factor(hidden), 0.1 * trunk_mass),
+        com_shift=float(rng.uniform(-ranges.com, ranges.com)) * factor(hidden),
+        foot_size_factor=_size_factor(rng, ranges.foot_size) * factor(ranges.hidden_foot_share),
+        world=WorldParameters(
             *(
                 _between(rng, limits)
                 for limits in (
@@ -117,34 +125,37 @@ def sample_randomised_model(robot: Robot, seed: int) -> RandomisedModel:
                 )
             )
         ),
-        late=bool(rng.random() < ranges.mixed_delay),
+        delayed_actions=bool(rng.random() < ranges.mixed_delay),
     )
 
 
-def apply_randomised_model(robot: Robot, specimen: RandomisedModel, model: mujoco.MjModel) -> None:
-    """Write a specimen into a model that holds the robot's own parameters."""
+def apply_randomised_model(
+    robot: Robot, randomised: RandomisedModel, model: mujoco.MjModel
+) -> None:
+    """Write a randomised model into a MuJoCo model that has the robot's own parameters."""
     dofs, joints = robot.qvel_index, robot.joint_ids
-    _weigh_trunk(robot, specimen, model)
-    model.dof_damping[dofs] = specimen.damping
-    model.dof_armature[dofs] = specimen.armature
-    model.jnt_stiffness[joints] = specimen.stiffness
-    model.dof_frictionloss[dofs] = specimen.friction_loss
-    model.jnt_range[joints] = specimen.parameters.joint_range
-    limit = specimen.parameters.torque_limit
+    _set_trunk_mass(robot, randomised, model)
+    model.dof_damping[dofs] = randomised.damping
+    model.dof_armature[dofs] = randomised.armature
+    model.jnt_stiffness[joints] = randomised.stiffness
+    model.dof_frictionloss[dofs] = randomised.friction_loss
+    model.jnt_range[joints] = randomised.parameters.joint_range
+    limit = randomised.parameters.torque_limit
     model.actuator_ctrlrange[robot.actuator_ids] = np.stack([-limit, limit], axis=1)
-    _lay_ground(robot, specimen.world, model)
-    _grow_feet(robot, specimen.foot_growth, model)
-    mujoco.mj_setConst(model, mujoco.MjData(model))  # what follows from masses and armatures
+    _set_world(robot, randomised.world, model)
+    _scale_feet(robot, randomised.foot_size_factor, model)
+    # Compute the constants that follow from masses and armatures.
+    mujoco.mj_setConst(model, mujoco.MjData(model))
 
 
-def _weigh_trunk(robot: Robot, specimen: RandomisedModel, model: mujoco.MjModel) -> None:
+def _set_trunk_mass(robot: Robot, randomised: RandomisedModel, model: mujoco.MjModel) -> None:
     trunk = model.body(robot.trunk).id
-    model.body_inertia[trunk] *= specimen.trunk_mass / model.body_mass[trunk]
-    model.body_mass[trunk] = specimen.trunk_mass
-    model.body_ipos[trunk] += specimen.com
+    model.body_inertia[trunk] *= randomised.trunk_mass / model.body_mass[trunk]
+    model.body_mass[trunk] = randomised.trunk_mass
+    model.body_ipos[trunk] += randomised.com_shift
 
 
-def _lay_ground(robot: Robot, world: World, model: mujoco.MjModel) -> None:
+def _set_world(robot: Robot, world: WorldParameters, model: mujoco.MjModel) -> None:
     feet = _foot_geoms(robot)
     model.geom_friction[model.geom(FLOOR).id] = (
         world.friction,
@@ -156,11 +167,11 @@ def _lay_ground(robot: Robot, world: World, model: mujoco.MjModel) -> None:
     model.opt.gravity[2] = -world.gravity
 
 
-def _grow_feet(robot: Robot, factor: float, model: mujoco.MjModel) -> None:
+def _scale_feet(robot: Robot, factor: float, model: mujoco.MjModel) -> None:
     feet = _foot_geoms(robot)
     growth = np.maximum(factor - 1.0, 0.0) * model.geom_size[feet, 0]
     model.geom_size[feet, 0] *= factor
-    # Bounds within which MuJoCo looks for contacts; too large is only slower.
+    # MuJoCo looks for contacts within these bounds. Bounds that are too large only cost time.
     model.geom_rbound[feet] += growth
     model.geom_aabb[feet, 3:] += growth[:, None]
     model.bvh_aabb[:, 3:] += growth.max()
@@ -170,24 +181,24 @@ def _foot_geoms(robot: Robot) -> list[int]:
     return [robot.model.geom(geom).id for foot in robot.feet for geom in foot.geoms]
 
 
-def _redraw(
+def _resample(
     rng: np.random.Generator, how: JointRandomisation, value: Float[np.ndarray, "J"]
 ) -> Float[np.ndarray, "J"]:
     if how.between:
-        drawn = rng.uniform(*how.between, len(value))
+        sampled = rng.uniform(*how.between, len(value))
     else:
-        drawn = value * rng.uniform(1.0 - how.factor, 1.0 + how.factor, len(value))
-        drawn = np.maximum(drawn + rng.uniform(-how.add, how.add, len(value)), 0.0)
-    return np.where(rng.random(len(value)) < _KEPT, value, drawn)
+        sampled = value * rng.uniform(1.0 - how.factor, 1.0 + how.factor, len(value))
+        sampled = np.maximum(sampled + rng.uniform(-how.add, how.add, len(value)), 0.0)
+    return np.where(rng.random(len(value)) < _KEEP_PROBABILITY, value, sampled)
 
 
-def _growth(rng: np.random.Generator, sizes: Range | None) -> float:
-    """Sizes differ from robot to robot's geom; what is drawn is the ratio to the range's middle."""
+def _size_factor(rng: np.random.Generator, sizes: Range | None) -> float:
+    """The sampled size over the middle of its range; the geoms of one foot may differ in size."""
     return 1.0 if sizes is None else 2.0 * _between(rng, sizes) / sum(sizes)
 
 
 def _ordered(ranges: Float[np.ndarray, "J 2"]) -> Float[np.ndarray, "J 2"]:
-    """Ranges whose ends have crossed shrink to their middle."""
+    """Joint ranges in which a low end above its high end is replaced by the middle of both."""
     low, high = ranges.T
     middle = (low + high) / 2.0
     return np.stack([np.minimum(low, middle), np.maximum(high, middle)], axis=1)

@@ -1,12 +1,14 @@
-"""N robots walking under a command: reset, step, and nothing else.
+"""Environment: the walking task for N simulated robots under a command, with reset and step.
 
-Used by data collection, expert training and evaluation. There is no auto-reset: a finished robot
-stays where it is until the caller resets it, so an episode's last observation is never lost.
+Datasets, experts and evaluations use it. There is no automatic reset. A robot whose episode has
+ended goes on until the caller resets it, so the last observation of an episode is never lost.
 """
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+import wadler_lindig
 from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
 
@@ -14,8 +16,8 @@ from bodyplan.envs import walking_task
 from bodyplan.envs.disturbances import (
     NO_DISTURBANCES,
     Disturbances,
+    apply_push,
     apply_sensor_noise,
-    push,
     sample_commands,
 )
 from bodyplan.envs.domain_randomisation import sample_randomised_model
@@ -26,39 +28,43 @@ from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import RobotDescriptor, describe
 from bodyplan.robots.robot import Robot
 
-if TYPE_CHECKING:
-    from bodyplan.robots.robot import Robot
-
 INITIAL_STATES = ("nominal", "random", "varied")
-NEAR = 0.1  # rad: how near the nominal pose half of the varied initial states are
+NEAR_NOMINAL = 0.1
+"""rad: largest distance from the nominal pose of half of the `varied` initial states."""
 RANDOM_COMMAND = "random"
 
-_OWN = -1  # where a specimen's seed would stand: the robot as its files give it
+_NOT_RANDOMISED = -1  # stands for the seed of a robot that has its own parameters
 _SEEDS = 2**62
-_LARGEST = 1e6  # motors have long saturated and the reward is gone; larger numbers only overflow
+_LARGEST_ACTION = 1e6  # motors saturate long before; larger numbers would only overflow
 
 
 class StepResult(NamedTuple):
-    """What one control step brought."""
+    """The result of one control step of N robots."""
 
     observation: Observation
     reward: Float[np.ndarray, "N"]
     terminated: Bool[np.ndarray, "N"]
-    """Fallen: there is no future to bootstrap from."""
+    """The robot has fallen: there is no future to bootstrap from."""
     truncated: Bool[np.ndarray, "N"]
-    """Out of time: the future goes on unseen."""
+    """The horizon is reached: a learner bootstraps from the last observation."""
     velocity: Float[np.ndarray, "N 3"]
     """vx, vy (m/s) and yaw rate (rad/s) in the trunk frame."""
-    terms: Float[np.ndarray, "N 15"]
-    """`REWARD_TERMS` at full penalties, before the sum is clipped."""
+    reward_terms: Float[np.ndarray, "N 15"]
+    """`REWARD_TERMS` with full penalties, before their sum is clipped."""
+
+    def __repr__(self) -> str:
+        return wadler_lindig.pformat(self)
 
 
 class Environment:
-    """The walking task for N copies of one robot."""
+    """The walking task for N copies of one robot.
+
+    It can be pickled and deep-copied. A copy continues with the same bits.
+    """
 
     def __init__(
         self,
-        robot: Robot | str,
+        robot: Robot | str | Path,
         command: str | Command = "forward",
         num_envs: int = 1,
         physics: str = "reference",
@@ -69,24 +75,24 @@ class Environment:
         penalty_scale: float = 1.0,
         disturbances: Disturbances = NO_DISTURBANCES,
     ) -> None:
-        """Set up and reset.
+        """Create the robots and reset them.
 
         Args:
-            robot: a `Robot`, a packaged name or the path of an MJCF.
-            command: `forward`, `backward`, "vx,vy,wz", the three numbers, or `random` for one of
-                its own for each robot at each reset.
-            num_envs: N.
-            physics: `reference` (data, evaluation) or `fast` (training experts).
-            initial_state: `nominal` pose at rest, `random` as the robot's parameters say, or
-                `varied`, half of them `random` and half near the nominal pose.
-            seed: decides everything that is random.
-            threads: native threads; all cores where not given. Results do not depend on it.
-            horizon: control steps until an episode is truncated.
+            robot: a `Robot`, a name, or the path of an MJCF.
+            command: `forward`, `backward`, "vx,vy,wz" or the three numbers (m/s, m/s, rad/s);
+                `random` samples one for each robot at each reset.
+            num_envs: N, the number of copies.
+            physics: `reference` (datasets, evaluation) or `fast` (training of experts).
+            initial_state: `nominal` is the nominal pose at rest; `random` is within the robot's
+                own ranges; `varied` is random for half of the robots and near nominal for the rest.
+            seed: determines all random numbers.
+            threads: native threads; by default all cores. Results do not depend on it.
+            horizon: control steps (20 ms each) until an episode is truncated.
             penalty_scale: factor on all penalties; 1 is the task.
-            disturbances: what disturbs the robots; nothing where not given.
+            disturbances: what disturbs the robots; by default nothing.
 
         Raises:
-            BodyplanError: an argument names nothing.
+            BodyplanError: an argument has an unknown or impossible value.
         """
         if initial_state not in INITIAL_STATES:
             raise BodyplanError(
@@ -99,23 +105,35 @@ class Environment:
         self.penalty_scale = penalty_scale
         self.initial_state = initial_state
         self.disturbances = disturbances
-        self.rng = np.random.default_rng(seed)
+        self.rng = _generator(seed)
         self.simulator = Simulator(self.robot, num_envs, physics, threads)
-        self._wanted = (
+        self._fixed_command = (
             None if str(command) == RANDOM_COMMAND else walking_task.parse_command(command)
         )
         self.command = np.zeros((num_envs, 3))
+        """vx, vy (m/s) and yaw rate (rad/s) that each robot is commanded at present."""
         self.elapsed_steps = np.zeros(num_envs, np.int64)
-        self._memory = _blank_memory(self.robot, num_envs)
-        self._given = np.zeros((num_envs, self.robot.num_joints))
-        self._specimens = np.full(num_envs, _OWN)
-        self._late = np.zeros(num_envs, bool)
+        """Control steps of each robot's present episode."""
+        self._history = _zero_history(self.robot, num_envs)
+        self._previous_action = np.zeros((num_envs, self.robot.num_joints))
+        self._model_seeds = np.full(num_envs, _NOT_RANDOMISED)
+        self._delayed = np.zeros(num_envs, bool)
         self.observation = self._observe()
+        """The latest observation of each robot."""
         self.reset()
+
+    def __repr__(self) -> str:
+        command = self._fixed_command
+        return (
+            f"Environment({self.robot.name!r}, "
+            f"{RANDOM_COMMAND if command is None else walking_task.command_name(command)!r}, "
+            f"num_envs={self.num_envs}, physics={self.physics!r}, "
+            f"initial_state={self.initial_state!r}, horizon={self.horizon}, {self.disturbances})"
+        )
 
     @property
     def qpos(self) -> Float[np.ndarray, "N nq"]:
-        """Present positions of the N robots."""
+        """Present generalised positions of the N robots."""
         return self.simulator.qpos
 
     def reset(
@@ -123,25 +141,27 @@ class Environment:
         mask: Bool[np.ndarray, "N"] | None = None,
         command: Float[np.ndarray, "N 3"] | None = None,
     ) -> Observation:
-        """Start a new episode for the robots of `mask` (all where not given).
+        """Start a new episode for some robots and return the observation of all.
 
-        With `command`, the episode is under that of each robot's row instead of the environment's.
+        Args:
+            mask: the robots to reset; by default all.
+            command: of each robot for this episode, instead of the environment's.
         """
         mask = np.ones(self.num_envs, bool) if mask is None else mask
         if self.disturbances.randomise:
-            self._redraw(mask)
-        usual = self._commands(int(mask.sum()))
-        self.command[mask] = usual if command is None else command[mask]
-        qpos, qvel = self._initial(int(mask.sum()))
+            self._randomise(mask)
+        default = self._default_commands(int(mask.sum()))
+        self.command[mask] = default if command is None else command[mask]
+        qpos, qvel = self._sample_initial_states(int(mask.sum()))
         self.simulator.reset(mask, qpos, qvel)
         self.elapsed_steps[mask] = 0
-        self._given[mask] = 0.0
-        for remembered in self._memory:
-            remembered[mask] = 0.0
-        fresh = self._sense(self._observe())
-        # The others keep what they saw after their last step: its foot timers are gone by now.
-        for new, seen in zip(fresh, self.observation, strict=True):
-            new[~mask] = seen[~mask]
+        self._previous_action[mask] = 0.0
+        for part in self._history:
+            part[mask] = 0.0
+        fresh = self._apply_sensor_noise(self._observe())
+        # The other robots keep their last observation. Its foot timers have been updated since.
+        for new, last in zip(fresh, self.observation, strict=True):
+            new[~mask] = last[~mask]
         self.observation = fresh
         return fresh
 
@@ -151,23 +171,27 @@ class Environment:
         Raises:
             BodyplanError: the action has another shape, or is not finite.
         """
-        robot, memory, rng = self.robot, self._memory, self.rng
-        given = np.clip(check_action(robot, self.num_envs, action), -_LARGEST, _LARGEST)
+        robot, history, rng = self.robot, self._history, self.rng
+        current = np.clip(
+            check_action(robot, self.num_envs, action), -_LARGEST_ACTION, _LARGEST_ACTION
+        )
         self._change_commands()
-        late = self._late & (rng.random(self.num_envs) < 0.5) if self._late.any() else self._late
-        action = np.where(late[:, None], self._given, given)
-        self._given = given
+        late = self._delayed
+        if late.any():
+            late = late & (rng.random(self.num_envs) < 0.5)
+        action = np.where(late[:, None], self._previous_action, current)
+        self._previous_action = current
         self.simulator.step(action)
         self.elapsed_steps += 1
-        self._disturb_bodies()
+        self._disturb_robots()
         state, parameters = self.simulator.robot_state(), self.simulator.parameters
-        terms = walking_task.reward_terms(robot, state, action, memory, self.command, parameters)
-        self.observation = self._sense(
+        terms = walking_task.reward_terms(robot, state, action, history, self.command, parameters)
+        self.observation = self._apply_sensor_noise(
             walking_task.compute_observation(
-                robot, state, action, memory.foot_timers, self.command, parameters
+                robot, state, action, history.foot_timers, self.command, parameters
             )
         )
-        self._memory = walking_task.update_history(state, action, memory.foot_timers)
+        self._history = walking_task.update_history(state, action, history.foot_timers)
         planar = state.linear_velocity[:, :2]
         return StepResult(
             observation=self.observation,
@@ -175,95 +199,98 @@ class Environment:
             terminated=walking_task.is_terminated(robot, state) | self.simulator.diverged,
             truncated=self.elapsed_steps >= self.horizon,
             velocity=np.column_stack([planar, state.angular_velocity[:, 2]]),
-            terms=terms,
+            reward_terms=terms,
         )
 
     @property
     def descriptor(self) -> RobotDescriptor:
-        """What a policy may know of the bodies; with a leading axis of N once they differ."""
+        """The descriptor that a policy may read; with a leading axis of N once robots differ."""
         parameters = self.simulator.parameters
         return describe(self.robot, parameters) if parameters.mass.ndim else self.robot.descriptor
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """All that the future depends on, but for `rng`; `load_state_dict` takes it back."""
+        """All arrays that the future depends on, apart from `rng`, for `load_state_dict`."""
         saved = {
             "states": self.simulator.states,
             "warmstarts": self.simulator.warmstarts,
             "elapsed": self.elapsed_steps,
             "command": self.command,
-            "given": self._given,
-            "specimens": self._specimens,
-            **self._memory._asdict(),
+            "given": self._previous_action,
+            "specimens": self._model_seeds,
+            **self._history._asdict(),
             **{f"observation_{k}": v for k, v in self.observation._asdict().items()},
         }
         return {name: array.copy() for name, array in saved.items()}
 
     def load_state_dict(self, saved: dict[str, np.ndarray]) -> None:
         """Continue from a `state_dict`."""
-        for index in np.flatnonzero(self._specimens != saved["specimens"]).tolist():
-            self._become(index, int(saved["specimens"][index]))
+        for index in np.flatnonzero(self._model_seeds != saved["specimens"]).tolist():
+            self._set_model(index, int(saved["specimens"][index]))
         self.simulator.states[:] = saved["states"]
         self.simulator.warmstarts[:] = saved["warmstarts"]
         self.elapsed_steps[:] = saved["elapsed"]
         self.command[:] = saved["command"]
-        self._given = saved["given"].copy()
-        self._memory = StepHistory(*(saved[name].copy() for name in StepHistory._fields))
+        self._previous_action = saved["given"].copy()
+        self._history = StepHistory(*(saved[name].copy() for name in StepHistory._fields))
         self.observation = Observation(
             *(saved[f"observation_{name}"].copy() for name in Observation._fields)
         )
 
     def _observe(self) -> Observation:
-        memory, state = self._memory, self.simulator.robot_state()
+        history, state = self._history, self.simulator.robot_state()
         return walking_task.compute_observation(
             self.robot,
             state,
-            memory.last_action,
-            memory.foot_timers,
+            history.last_action,
+            history.foot_timers,
             self.command,
             self.simulator.parameters,
         )
 
-    def _sense(self, observation: Observation) -> Observation:
+    def _apply_sensor_noise(self, observation: Observation) -> Observation:
         ranges = self.robot.randomisation
         return apply_sensor_noise(self.disturbances, ranges, self.rng, observation)
 
-    def _commands(self, count: int) -> Float[np.ndarray, "count 3"]:
-        if self._wanted is None:
+    def _default_commands(self, count: int) -> Float[np.ndarray, "count 3"]:
+        if self._fixed_command is None:
             return sample_commands(self.rng, count)
-        return np.tile(self._wanted, (count, 1))
+        return np.tile(self._fixed_command, (count, 1))
 
     def _change_commands(self) -> None:
-        changed = self._chance(self.disturbances.commands)
+        changed = self._sample_mask(self.disturbances.commands)
         if changed.any():
             count = int(changed.sum())
             self.command[changed] = sample_commands(self.rng, count)
 
-    def _disturb_bodies(self) -> None:
-        redrawn = self._chance(self.disturbances.redraw)
-        if redrawn.any():
-            self._redraw(redrawn)
-        pushed = self._chance(self.disturbances.pushes)
+    def _disturb_robots(self) -> None:
+        randomised = self._sample_mask(self.disturbances.redraw)
+        if randomised.any():
+            self._randomise(randomised)
+        pushed = self._sample_mask(self.disturbances.pushes)
         if pushed.any():
             velocity, ranges = self.simulator.qvel[:, :3], self.robot.randomisation
-            velocity[pushed] = push(ranges, self.rng, velocity[pushed])
+            velocity[pushed] = apply_push(ranges, self.rng, velocity[pushed])
 
-    def _chance(self, probability: float) -> Bool[np.ndarray, "N"]:
+    def _sample_mask(self, probability: float) -> Bool[np.ndarray, "N"]:
         if probability == 0.0:
             return np.zeros(self.num_envs, bool)
         return self.rng.random(self.num_envs) < probability
 
-    def _redraw(self, mask: Bool[np.ndarray, "N"]) -> None:
+    def _randomise(self, mask: Bool[np.ndarray, "N"]) -> None:
         for index in np.flatnonzero(mask).tolist():
-            self._become(index, int(self.rng.integers(_SEEDS)))
+            self._set_model(index, int(self.rng.integers(_SEEDS)))
 
-    def _become(self, index: int, seed: int) -> None:
-        """Make one robot the specimen of a seed."""
-        specimen = None if seed == _OWN else sample_randomised_model(self.robot, seed)
-        self.simulator.replace(index, specimen)
-        self._specimens[index] = seed
-        self._late[index] = specimen is not None and specimen.late
+    def _set_model(self, index: int, seed: int) -> None:
+        """Give one robot the randomised model of a seed."""
+        randomised = None if seed == _NOT_RANDOMISED else sample_randomised_model(self.robot, seed)
+        self.simulator.set_model(index, randomised)
+        self._model_seeds[index] = seed
+        self._delayed[index] = randomised is not None and randomised.delayed_actions
 
-    def _initial(self, count: int) -> tuple[Float[np.ndarray, "M nq"], Float[np.ndarray, "M nv"]]:
+    def _sample_initial_states(
+        self, count: int
+    ) -> tuple[Float[np.ndarray, "M nq"], Float[np.ndarray, "M nv"]]:
+        """Positions and velocities at reset (reference task, section 1, "Reset")."""
         robot, ranges, rng = self.robot, self.robot.initial_state, self.rng
         qpos = np.tile(robot.nominal_qpos, (count, 1))
         qvel = np.zeros((count, robot.model.nv))
@@ -272,6 +299,7 @@ class Environment:
         tilt = np.pi * ranges.roll_pitch
         angles = rng.uniform([-tilt, -tilt, -np.pi], [tilt, tilt, np.pi], (count, 3))
         qpos[:, 3:7] = euler_to_quaternion(angles)
+        # U(a, 1 + a) as in the original's code: for a = 0.1 it is not centred on nominal.
         factor = rng.uniform(
             ranges.joint_position, 1.0 + ranges.joint_position, (count, robot.num_joints)
         )
@@ -282,33 +310,47 @@ class Environment:
         qvel[:, 3:6] = rng.uniform(-1.0, 1.0, (count, 3)) * ranges.angular_velocity
         if self.initial_state == "varied":
             near = rng.random(count) < 0.5
-            noise = rng.uniform(-NEAR, NEAR, (int(near.sum()), robot.num_joints))
+            noise = rng.uniform(-NEAR_NOMINAL, NEAR_NOMINAL, (int(near.sum()), robot.num_joints))
             qpos[np.ix_(near, robot.qpos_index)] = robot.nominal + noise
             qvel[np.ix_(near, robot.qvel_index)] = 0.0
         return qpos, qvel
 
 
 def make(
-    robot: Robot | str,
+    robot: Robot | str | Path,
     command: str | Command = "forward",
     num_envs: int = 1,
+    *,
+    seed: int = 0,
+    initial_state: str = "nominal",
     disturbances: Disturbances = NO_DISTURBANCES,
 ) -> Environment:
-    """The walking task for N copies of a robot, in reference physics from the nominal pose.
+    """The walking task for N copies of a robot, in reference physics.
 
-    Without `disturbances` it is the clean task, in which nothing is random.
+    By default nothing is random: robots start in the nominal pose and nothing disturbs them.
+
+    Args:
+        robot: a `Robot`, a name, or the path of an MJCF.
+        command: `forward`, `backward`, "vx,vy,wz", the three numbers, or `random`.
+        num_envs: N, the number of copies.
+        seed: determines all random numbers.
+        initial_state: `nominal` or `random`.
+        disturbances: what disturbs the robots; by default nothing.
+
+    Raises:
+        BodyplanError: an argument has an unknown or impossible value.
     """
-    return Environment(robot, command, num_envs, disturbances=disturbances)
-
-
-def _blank_memory(robot: Robot, num_envs: int) -> StepHistory:
-    per_joint = (num_envs, robot.num_joints)
-    return StepHistory(
-        np.zeros(per_joint), np.zeros(per_joint), np.zeros((num_envs, robot.num_feet))
+    return Environment(
+        robot,
+        command,
+        num_envs,
+        seed=seed,
+        initial_state=initial_state,
+        disturbances=disturbances,
     )
 
 
-def check_action(robot: "Robot", num_envs: int, action: Any) -> Float[np.ndarray, "N J"]:
+def check_action(robot: Robot, num_envs: int, action: Any) -> Float[np.ndarray, "N J"]:
     """A copy of an action for N robots in double precision.
 
     Raises:
@@ -335,3 +377,17 @@ def check_action(robot: "Robot", num_envs: int, action: Any) -> Float[np.ndarray
             "and look for NaN in what computes them"
         )
     return checked
+
+
+def _generator(seed: int) -> np.random.Generator:
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError) as error:
+        raise BodyplanError(f"seed {seed!r} is no seed; give a whole number from 0") from error
+
+
+def _zero_history(robot: Robot, num_envs: int) -> StepHistory:
+    per_joint = (num_envs, robot.num_joints)
+    return StepHistory(
+        np.zeros(per_joint), np.zeros(per_joint), np.zeros((num_envs, robot.num_feet))
+    )

@@ -1,8 +1,9 @@
 """Gymnasium's spaces: the action space, and the observation space in its three layouts.
 
-An observation is one flat vector (`flat`), three named arrays (`dict`), or the paper's vector.
-`flat` and `dict` hold what changes from step to step. `paper` repeats the robot's constant
-descriptors at every step, in the order of the original code (reference task, section 2).
+An observation is one flat vector (`flat`), three named arrays (`dict`), or the paper's vector
+(`paper`). The first two leave out the robot's constant descriptor. `paper` repeats it at every
+step, in the original code's order (reference task, section 2). J is the number of joints, F of
+feet.
 """
 
 from collections.abc import Callable
@@ -27,21 +28,21 @@ from bodyplan.robots.feature_sizes import (
 from bodyplan.robots.robot import Robot
 
 ObservationArrays = Float32[np.ndarray, "N D"] | dict[str, np.ndarray]
-"""N observations in one array, or in one array for each kind of number."""
+"""N observations as one array, or as one array for joints, for feet and for the rest."""
 
 
 def action_space(num_joints: int) -> spaces.Box:
-    """The space of one robot's actions; it contains every action that a valid dataset holds."""
+    """The space of one robot's actions [J]; it contains every action that a valid dataset holds."""
     return spaces.Box(-ACTION_LIMIT, ACTION_LIMIT, (num_joints,), np.float32)
 
 
 def apply_layout(
     layout: str, descriptor: RobotDescriptor, observation: Observation
 ) -> ObservationArrays:
-    """The observations of N robots in a layout, as arrays of their own.
+    """The observations of N robots in one of the three layouts, as new arrays.
 
     Raises:
-        BodyplanError: no layout is called so.
+        BodyplanError: the layout is unknown.
     """
     if layout not in _LAYOUTS:
         raise BodyplanError(f"observation '{layout}' is unknown; choose one of {list(_LAYOUTS)}")
@@ -49,19 +50,21 @@ def apply_layout(
 
 
 def observation_space(layout: str, robot: Robot) -> spaces.Space[Any]:
-    """The space of one robot's observation: bounded where the task clips, and only there.
+    """The space of one robot's observation. It is bounded where the task clips, and only there.
 
     Raises:
-        BodyplanError: no layout is called so.
+        BodyplanError: the layout is unknown.
     """
-    low, high = (row(apply_layout(layout, *_extremes(robot, sign)), 0) for sign in (-1.0, 1.0))
+    low, high = (
+        robot_row(apply_layout(layout, *_extremes(robot, sign)), 0) for sign in (-1.0, 1.0)
+    )
     if isinstance(low, dict):
         return spaces.Dict({name: spaces.Box(low[name], high[name]) for name in low})
     return spaces.Box(low, high)
 
 
 def flat_observation_space(num_joints: int, num_feet: int) -> spaces.Box:
-    """The space of `flat` for a body of which no more than its counts is known."""
+    """The space of the layout `flat`, for which the numbers of joints and feet are enough."""
     low, high = (
         flatten_observation(_limits(num_joints, num_feet, sign))[0] for sign in (-1.0, 1.0)
     )
@@ -69,17 +72,17 @@ def flat_observation_space(num_joints: int, num_feet: int) -> spaces.Box:
 
 
 def flatten_observation(observation: Observation) -> Float32[np.ndarray, "N D"]:
-    """N observations as `flat` vectors: all joints, all feet, then what is general."""
+    """N observations as `flat` vectors of 3 J + 2 F + 13 numbers: joints, feet, general."""
     return np.concatenate([part.reshape(len(part), -1) for part in observation], axis=1)
 
 
 def unflatten_observation(
     flat: Float32[np.ndarray, "N D"], num_joints: int, num_feet: int
 ) -> Observation:
-    """What `flatten_observation` was given.
+    """The inverse of `flatten_observation`.
 
     Raises:
-        ValueError: the vectors are not those of a body with these counts.
+        ValueError: the vectors have another size than 3 J + 2 F + 13.
     """
     feet = JOINT_OBSERVATION_SIZE * num_joints
     general = local_observation_size(num_joints, num_feet)
@@ -93,11 +96,11 @@ def unflatten_observation(
     )
 
 
-def row(arranged: ObservationArrays, index: int) -> Any:
-    """One robot's part of the observations of N."""
-    if isinstance(arranged, dict):
-        return {name: part[index] for name, part in arranged.items()}
-    return arranged[index]
+def robot_row(observations: ObservationArrays, index: int) -> Any:
+    """The observation of one robot among the observations of N."""
+    if isinstance(observations, dict):
+        return {name: part[index] for name, part in observations.items()}
+    return observations[index]
 
 
 def _flat(descriptor: RobotDescriptor, observation: Observation) -> ObservationArrays:
@@ -110,7 +113,7 @@ def _dict(descriptor: RobotDescriptor, observation: Observation) -> ObservationA
 
 def _paper(descriptor: RobotDescriptor, observation: Observation) -> ObservationArrays:
     pairs = zip(descriptor, observation, strict=True)
-    # Specimens have descriptions each of their own, the robot itself has one for all N.
+    # Randomised robots have a descriptor each; otherwise there is one for all N.
     joints, feet, context = (
         np.broadcast_to(constant, (*present.shape[:-1], constant.shape[-1]))
         for constant, present in pairs
@@ -131,18 +134,18 @@ _LAYOUTS: dict[str, Callable[[RobotDescriptor, Observation], ObservationArrays]]
 
 
 def _extremes(robot: Robot, sign: float) -> tuple[RobotDescriptor, Observation]:
-    """The least (-1) or greatest (1) that is observed, for one robot."""
-    free = np.float32(sign * np.inf)
-    descriptor = RobotDescriptor(*(np.full_like(part, free) for part in robot.descriptor))
+    """The lower (-1) or upper (1) bound of a robot's descriptor and observation."""
+    unbounded = np.float32(sign * np.inf)
+    descriptor = RobotDescriptor(*(np.full_like(part, unbounded) for part in robot.descriptor))
     return descriptor, _limits(robot.num_joints, robot.num_feet, sign)
 
 
 def _limits(num_joints: int, num_feet: int, sign: float) -> Observation:
-    free, clipped = np.float32(sign * np.inf), np.float32(sign)
+    unbounded, clipped = np.float32(sign * np.inf), np.float32(sign)
     general = np.full((1, GENERAL_OBSERVATION_SIZE), clipped)
-    general[:, COMMAND_COLUMNS] = general[:, GRAVITY_COLUMNS] = free
+    general[:, COMMAND_COLUMNS] = general[:, GRAVITY_COLUMNS] = unbounded
     return Observation(
-        joints=np.full((1, num_joints, JOINT_OBSERVATION_SIZE), free),
+        joints=np.full((1, num_joints, JOINT_OBSERVATION_SIZE), unbounded),
         feet=np.full((1, num_feet, FOOT_OBSERVATION_SIZE), clipped),
         general=general,
     )

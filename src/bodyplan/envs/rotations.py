@@ -1,4 +1,7 @@
-"""How the trunk lies: vectors seen from it, and its roll and pitch."""
+"""Rotations of the trunk: world and trunk frame, projected gravity, roll and pitch, quaternions.
+
+Quaternions are (w, x, y, z) and of unit length, as in MuJoCo.
+"""
 
 import numpy as np
 from jaxtyping import Float
@@ -7,7 +10,7 @@ from jaxtyping import Float
 def world_to_trunk(
     vectors: Float[np.ndarray, "N 3"], orientation: Float[np.ndarray, "N 4"]
 ) -> Float[np.ndarray, "N 3"]:
-    """Rotate world vectors by the inverse of the trunk's quaternion (w, x, y, z)."""
+    """Vectors of the world frame in the trunk frame; `orientation` is the trunk's quaternion."""
     w, axis = orientation[:, :1], -orientation[:, 1:]
     twice = 2.0 * _cross(axis, vectors)
     return vectors + w * twice + _cross(axis, twice)
@@ -16,25 +19,25 @@ def world_to_trunk(
 def trunk_to_world(
     vectors: Float[np.ndarray, "N 3"], orientation: Float[np.ndarray, "N 4"]
 ) -> Float[np.ndarray, "N 3"]:
-    """Rotate vectors in the trunk's axes into the world's."""
+    """Vectors of the trunk frame in the world frame; `orientation` is the trunk's quaternion."""
     return world_to_trunk(vectors, orientation * [1.0, -1.0, -1.0, -1.0])
 
 
 def projected_gravity(orientation: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, "N 3"]:
-    """Where down is, seen from a trunk of this quaternion (w, x, y, z)."""
+    """The direction of gravity, a unit vector, in the frame of a trunk of this quaternion."""
     w, x, y, z = orientation.T
     down = [2.0 * (w * y - x * z), -2.0 * (w * x + y * z), 2.0 * (x * x + y * y) - 1.0]
     return np.stack(down, axis=1)
 
 
 def roll_pitch_from_gravity(gravity: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 2"]:
-    """Roll and pitch of the extrinsic x-y-z Euler angles, rad, from where down is."""
+    """Roll and pitch (rad) of the extrinsic x-y-z Euler angles, from projected gravity."""
     x, y, z = gravity.T
     return np.stack([np.arctan2(-y, -z), np.arcsin(np.clip(x, -1.0, 1.0))], axis=1)
 
 
 def euler_to_quaternion(angles: Float[np.ndarray, "M 3"]) -> Float[np.ndarray, "M 4"]:
-    """Of extrinsic x-y-z Euler angles (rad), as (w, x, y, z)."""
+    """Quaternions of extrinsic x-y-z Euler angles (rad)."""
     (cx, cy, cz), (sx, sy, sz) = np.cos(angles / 2.0).T, np.sin(angles / 2.0).T
     return np.stack(
         [
@@ -48,6 +51,6 @@ def euler_to_quaternion(angles: Float[np.ndarray, "M 3"]) -> Float[np.ndarray, "
 
 
 def _cross(a: Float[np.ndarray, "N 3"], b: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N 3"]:
-    """NumPy's own `cross` takes three times as long for small N."""
+    """The cross product; NumPy's own takes three times as long for small N."""
     (ax, ay, az), (bx, by, bz) = a.T, b.T
     return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=1)

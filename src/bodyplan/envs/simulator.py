@@ -1,14 +1,15 @@
-"""Many copies of one robot, stepped together on MuJoCo's native threads.
+"""Batched MuJoCo simulation: N copies of one robot, stepped together on native threads.
 
-One call of `Simulator.step` is one control step for all of them: torques from the action, held
-for 20 ms of physics, then joint velocities clipped to what the motors can do. Everything the
-simulation carries from step to step is in `states` and `warmstarts`, two plain arrays, so that a
-run can be saved and continued exactly; results do not depend on the number of threads.
+One call of `Simulator.step` is one control step for all of them. Torques follow from the action and
+are held for 20 ms of physics. Then joint velocities are clipped to the motors' limits. All that the
+simulation carries from step to step is in two arrays, `states` and `warmstarts`, so a run can be
+saved and continued exactly. Results do not depend on the number of threads.
 """
 
 import copy
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -29,29 +30,31 @@ _FULL = mujoco.mjtState.mjSTATE_FULLPHYSICS
 
 
 @dataclass(frozen=True)
-class Physics:
-    """How the equations of motion are integrated."""
+class PhysicsSettings:
+    """How MuJoCo integrates the equations of motion."""
 
     timestep: float
     """Seconds."""
     integrator: mujoco.mjtIntegrator
     simple_contacts: bool = False
-    """Sliding friction only, and no dry friction in the joints: cheaper, for training experts."""
+    """Sliding friction only, and no dry friction in the joints."""
 
 
 PHYSICS_SETTINGS = {
-    "reference": Physics(0.005, mujoco.mjtIntegrator.mjINT_EULER),
-    "fast": Physics(0.01, mujoco.mjtIntegrator.mjINT_IMPLICITFAST, simple_contacts=True),
+    "reference": PhysicsSettings(0.005, mujoco.mjtIntegrator.mjINT_EULER),
+    "fast": PhysicsSettings(0.01, mujoco.mjtIntegrator.mjINT_IMPLICITFAST, simple_contacts=True),
 }
-"""`reference` is the task's own, used for all data and evaluation; `fast` trains experts."""
+"""`reference` is the task's own, for all data and evaluation; `fast` is cheaper, for training."""
 
-
-WILD = 1e3
-"""Velocity, m/s or rad/s, that no robot reaches but in a simulation that has gone wrong."""
+DIVERGENCE_VELOCITY = 1e3
+"""Velocity (m/s or rad/s) that a robot only reaches where the simulation has diverged."""
 
 
 class Simulator:
-    """N copies of a robot in one physics setting."""
+    """N copies of a robot under one of the `PHYSICS_SETTINGS`.
+
+    It can be pickled and deep-copied. A copy continues with the same bits, on threads of its own.
+    """
 
     def __init__(
         self, robot: Robot, num_envs: int, physics: str = "reference", threads: int | None = None
@@ -59,55 +62,73 @@ class Simulator:
         """Start N robots in the nominal pose.
 
         Args:
-            robot: the body.
-            num_envs: N.
+            robot: the robot.
+            num_envs: N, the number of copies.
             physics: a name in `PHYSICS_SETTINGS`.
-            threads: native threads; all cores the process may use where not given.
+            threads: native threads; by default all cores that the process may use.
 
         Raises:
-            BodyplanError: unknown physics.
+            BodyplanError: unknown physics, or `num_envs` or `threads` is below 1.
         """
         if physics not in PHYSICS_SETTINGS:
             raise BodyplanError(
                 f"no physics is called '{physics}'; choose one of {list(PHYSICS_SETTINGS)}"
             )
+        self.threads = machine.available_cores() if threads is None else threads
+        for name, value in (("num_envs", num_envs), ("threads", self.threads)):
+            if value < 1:
+                raise BodyplanError(f"{name} is {value}; give at least 1")
         self.robot = robot
         self.num_envs = num_envs
+        self.physics = physics
         self.parameters = robot.parameters
-        """Of each robot; without a leading axis as long as all are alike."""
-        self.errors = ideal_motors(robot.num_joints)
-        self._physics = _stable(PHYSICS_SETTINGS[physics], robot)
-        self._model = _with_physics(robot.model, self._physics)
+        """Of each robot; without a leading axis while all copies have the same parameters."""
+        self.motor_errors = ideal_motors(robot.num_joints)
+        self._settings = _stable(PHYSICS_SETTINGS[physics], robot)
+        self._model = copy.copy(robot.model)
+        _set_physics(self._model, self._settings)
         self._models = [self._model] * num_envs
-        self._substeps = round(CONTROL_STEP / self._physics.timestep)
-        threads = machine.available_cores() if threads is None else threads
-        if threads < 1:
-            raise BodyplanError(f"threads {threads} must be at least 1")
-        self._rollout = Rollout(nthread=threads)
-        self._data = [mujoco.MjData(self._model) for _ in range(threads)]
+        self._substeps = round(CONTROL_STEP / self._settings.timestep)
+        self._start_threads()
         model = self._model
         self.states = np.zeros((num_envs, mujoco.mj_stateSize(model, _FULL)))
         self.warmstarts = np.zeros((num_envs, model.nv))
         self._sensors = np.zeros((num_envs, self._substeps, model.nsensordata))
-        self._path = np.zeros((num_envs, self._substeps, self.states.shape[1]))
+        self._trajectory = np.zeros((num_envs, self._substeps, self.states.shape[1]))
         self._feet = _foot_columns(robot)
-        self._first_any = sum(len(foot.geoms) for foot in robot.feet)
+        self._num_foot_sensors = sum(len(foot.geoms) for foot in robot.feet)
         self.torques = np.zeros((num_envs, robot.num_joints))
         self.wrench: Float[np.ndarray, "N 6"] | None = None
         """Force (N, world axes) and torque (N m, trunk axes) on the trunk during a control step."""
         self.diverged = np.zeros(num_envs, bool)
-        """Whose numbers left all bounds in the last control step; what follows is no physics."""
-        everyone = np.ones(num_envs, bool)
-        self.reset(everyone, robot.nominal_qpos, np.zeros(model.nv))
+        """Robots whose simulation diverged in the last control step."""
+        self.reset(np.ones(num_envs, bool), robot.nominal_qpos, np.zeros(model.nv))
+
+    def _start_threads(self) -> None:
+        self._rollout = Rollout(nthread=self.threads)
+        self._data = [mujoco.MjData(self._model) for _ in range(self.threads)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Native threads and their scratch memory cannot be copied; no result depends on them.
+        native = ("_rollout", "_data")
+        return {name: value for name, value in vars(self).items() if name not in native}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._start_threads()
+
+    def __repr__(self) -> str:
+        name, physics = self.robot.name, self.physics
+        return f"Simulator({name!r}, num_envs={self.num_envs}, physics={physics!r})"
 
     @property
     def qpos(self) -> Float[np.ndarray, "N nq"]:
-        """Positions; a view into `states`."""
+        """Generalised positions; a view into `states`."""
         return self.states[:, 1 : 1 + self._model.nq]
 
     @property
     def qvel(self) -> Float[np.ndarray, "N nv"]:
-        """Velocities; a view into `states`."""
+        """Generalised velocities; a view into `states`."""
         return self.states[:, 1 + self._model.nq : 1 + self._model.nq + self._model.nv]
 
     def reset(
@@ -116,48 +137,49 @@ class Simulator:
         qpos: Float[np.ndarray, "... nq"],
         qvel: Float[np.ndarray, "... nv"],
     ) -> None:
-        """Put the robots of `mask` into the given states and find their contacts."""
+        """Set the states of the robots in `mask`, and compute their contacts."""
         self.states[mask] = 0.0
         self.qpos[mask] = qpos
         self.qvel[mask] = qvel
         self.warmstarts[mask] = 0.0
         self.torques[mask] = 0.0
-        chosen = np.flatnonzero(mask)
-        if len(chosen):
-            control = np.zeros((len(chosen), 1, self._model.nu))
-            # The first step's sensors are those of the state it starts from.
-            sensors = self._roll(chosen, control)[1]
-            self._sensors[chosen, -1] = sensors[:, 0]
+        rows = np.flatnonzero(mask)
+        if len(rows):
+            control = np.zeros((len(rows), 1, self._model.nu))
+            # The sensors of the first physics step are those of the state it starts from.
+            sensors = self._roll_out(rows, control)[1]
+            self._sensors[rows, -1] = sensors[:, 0]
 
-    def replace(self, index: int, specimen: RandomisedModel | None) -> None:
-        """Make one robot and its world those of a specimen, or the robot's own again (None).
+    def set_model(self, index: int, randomised: RandomisedModel | None) -> None:
+        """Give one copy and its world a randomised model, or the robot's own again (None).
 
         Its state stays.
         """
         if self.parameters.mass.ndim == 0:
             self.parameters = ModelParameters(*_repeated(self.parameters, self.num_envs))
-            self.errors = MotorErrors(*_repeated(self.errors, self.num_envs))
-        if specimen is None:
+            self.motor_errors = MotorErrors(*_repeated(self.motor_errors, self.num_envs))
+        if randomised is None:
             self._models[index] = self._model
             parameters, errors = self.robot.parameters, ideal_motors(self.robot.num_joints)
         else:
-            self._models[index] = copy.copy(self.robot.model)
-            apply_randomised_model(self.robot, specimen, self._models[index])
-            self._models[index] = _with_physics(self._models[index], self._physics)
-            parameters, errors = specimen.parameters, specimen.errors
-        for batch, own in zip(
-            (*self.parameters, *self.errors), (*parameters, *errors), strict=True
-        ):
+            model = copy.copy(self.robot.model)
+            apply_randomised_model(self.robot, randomised, model)
+            _set_physics(model, self._settings)
+            self._models[index] = model
+            parameters, errors = randomised.parameters, randomised.motor_errors
+        rows = (*self.parameters, *self.motor_errors)
+        for batch, own in zip(rows, (*parameters, *errors), strict=True):
             batch[index] = own
 
     def step(self, action: Float[np.ndarray, "N J"]) -> None:
-        """One control step (reference task, section 1): the torque of the PD law, computed once and
-        held, then the velocity limit.
+        """One control step of 20 ms (reference task, section 1).
+
+        The torques of the PD law are computed once and held. Then joint velocities are clipped.
         """
         robot = self.robot
         positions = self.qpos[:, robot.qpos_index]
         velocities = self.qvel[:, robot.qvel_index]
-        self.torques = pd_torque(self.parameters, self.errors, action, positions, velocities)
+        self.torques = pd_torque(self.parameters, self.motor_errors, action, positions, velocities)
         motors = self._model.nu
         free = self.wrench is None
         control = np.zeros((self.num_envs, motors if free else motors + self._model.nv))
@@ -174,60 +196,59 @@ class Simulator:
             skip_checks=True,
             nstep=self._substeps,
             initial_warmstart=self.warmstarts,
-            state=self._path,
+            state=self._trajectory,
             sensordata=self._sensors,
         )
-        self._keep_last()
+        self._store_last_state()
 
     def robot_state(self) -> RobotState:
-        """What the task reads now."""
+        """The present state of the robots, as the task reads it."""
         sensors = self._sensors[:, -1]
-        found = sensors[:, : self._first_any] > 0.0
+        found = sensors[:, : self._num_foot_sensors] > 0.0
         foot_contact = np.stack([found[:, own].any(axis=1) for own in self._feet], axis=1)
-        touching = sensors[:, self._first_any :] > 0.0
+        touching = sensors[:, self._num_foot_sensors :] > 0.0
         return compute_robot_state(
             self.robot, self.qpos, self.qvel, self.torques, foot_contact, touching
         )
 
-    def _keep_last(self) -> None:
-        last = self._path[:, -1]
+    def _store_last_state(self) -> None:
+        last = self._trajectory[:, -1]
         velocities = slice(1 + self._model.nq, 1 + self._model.nq + self._model.nv)
-        # MuJoCo starts a state anew, clock and all, when its acceleration is no longer a number.
-        restarted = last[:, 0] < self.states[:, 0] + CONTROL_STEP / 2.0
-        self.diverged = restarted | (np.abs(last[:, velocities]) > WILD).any(axis=1)
-        before = self._path[:, -2, velocities] if self._substeps > 1 else self.qvel
-        # The solver's own warm start is not returned; the last acceleration is as good a guess.
+        # MuJoCo resets a state, its clock as well, when an acceleration is not finite.
+        was_reset = last[:, 0] < self.states[:, 0] + CONTROL_STEP / 2.0
+        too_fast = (np.abs(last[:, velocities]) > DIVERGENCE_VELOCITY).any(axis=1)
+        self.diverged = was_reset | too_fast
+        before = self._trajectory[:, -2, velocities] if self._substeps > 1 else self.qvel
+        # MuJoCo does not return the solver's warm start; the last acceleration is as good a guess.
         self.warmstarts[:] = (last[:, velocities] - before) / self._model.opt.timestep
         self.states[:] = last
         limit = self.parameters.max_velocity
         index = self.robot.qvel_index
         self.qvel[:, index] = np.clip(self.qvel[:, index], -limit, limit)
 
-    def _roll(
-        self, chosen: np.ndarray, control: Float[np.ndarray, "M T nu"]
+    def _roll_out(
+        self, rows: np.ndarray, control: Float[np.ndarray, "M T nu"]
     ) -> tuple[np.ndarray, np.ndarray]:
         return self._rollout.rollout(
-            [self._models[index] for index in chosen],
+            [self._models[index] for index in rows],
             self._data,
-            self.states[chosen],
+            self.states[rows],
             control,
-            initial_warmstart=self.warmstarts[chosen],
+            initial_warmstart=self.warmstarts[rows],
         )
 
 
-def _stable(physics: Physics, robot: Robot) -> Physics:
-    """Linkages that close are too stiff for long steps."""
+def _stable(physics: PhysicsSettings, robot: Robot) -> PhysicsSettings:
+    """Equality constraints (closed linkages) are too stiff for steps longer than 5 ms."""
     return replace(physics, timestep=min(physics.timestep, 0.005)) if robot.model.neq else physics
 
 
-def _with_physics(model: mujoco.MjModel, physics: Physics) -> mujoco.MjModel:
-    own = copy.copy(model)
-    own.opt.timestep = physics.timestep
-    own.opt.integrator = physics.integrator
+def _set_physics(model: mujoco.MjModel, physics: PhysicsSettings) -> None:
+    model.opt.timestep = physics.timestep
+    model.opt.integrator = physics.integrator
     if physics.simple_contacts:
-        own.geom_condim[:] = np.minimum(own.geom_condim, 3)
-        own.dof_frictionloss[:] = 0.0
-    return own
+        model.geom_condim[:] = np.minimum(model.geom_condim, 3)
+        model.dof_frictionloss[:] = 0.0
 
 
 def _repeated(arrays: Iterable[np.ndarray], count: int) -> list[np.ndarray]:

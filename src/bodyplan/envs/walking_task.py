@@ -1,20 +1,21 @@
-"""The walking task: what a robot senses, what it is paid for, when it has fallen.
+"""The walking task: observation, reward, termination and velocity commands.
 
-Pure functions over batches of N states, with the robot's parameters as data. The task is that of
-"One Policy to Run Them All" (Bohlinger et al. 2024, arXiv 2409.06366, their public code), slips
-included, so that returns are comparable with published ones. Those slips, kept on purpose:
+Pure functions over batches of N robot states; the robot's parameters are data. The task is that of
+"One Policy to Run Them All" (Bohlinger et al. 2024, arXiv 2409.06366) in its public code. Its slips
+are copied on purpose, so that returns compare with published ones:
 
-- the joint-acceleration penalty divides only the present velocity by the control step, so it is
-  nearly a velocity penalty;
-- the time since a foot's last contact is observed before this step's update, so the step of
-  touchdown still shows the air time;
-- contacts are one physics step older than positions and velocities.
+- The joint acceleration penalty divides only the present velocity by the control step. It is
+  nearly a velocity penalty.
+- The time since a foot's last contact is observed before this step's update. The step of touchdown
+  still shows the air time.
+- Contacts are one physics step older than positions and velocities.
 """
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import wadler_lindig
 from jaxtyping import Bool, Float
 
 from bodyplan.envs.rotations import projected_gravity, roll_pitch_from_gravity, world_to_trunk
@@ -32,17 +33,22 @@ HORIZON = 1000
 ACTION_MEAN_LIMIT = 10.0
 """Policies clip the mean of their actions to plus or minus this (reference task, section 7)."""
 ACTION_LIMIT = 20.0
-"""Bound of every valid action: the action space, and what a dataset may hold.
+"""Bound of every valid action: that of the action space and of datasets.
 
 Sampled actions are not clipped. Their std is at most 2, so this allows five std beyond the mean.
 """
 TRACKING_TEMPERATURE = 0.25
+"""Squared velocity error, (m/s)^2 or (rad/s)^2, at which the tracking reward falls to 1/e."""
 VELOCITY_SCALE = 35.0
 """rad/s: joint velocities are observed in this unit."""
+LINEAR_VELOCITY_SCALE = 10.0
+"""m/s: the trunk's linear velocity is observed in this unit, and clipped at plus or minus 1."""
+ANGULAR_VELOCITY_SCALE = 50.0
+"""rad/s: the trunk's angular velocity is observed in this unit, and clipped alike."""
 AIR_TIME_TARGET = 0.5
-"""Seconds."""
-SOFT_RANGE = 0.9
-"""Share of the joint range, about its middle, that is free of penalty."""
+"""Seconds that a foot should be in the air."""
+SOFT_JOINT_RANGE = 0.9
+"""Share of the joint range, about its middle, that has no penalty."""
 
 REWARD_TERMS = (
     "tracking_xy",
@@ -63,13 +69,13 @@ REWARD_TERMS = (
 )
 
 Command = tuple[float, float, float]
-"""Wanted vx, vy (m/s) and yaw rate (rad/s) in the trunk frame."""
+"""Commanded vx, vy (m/s) and yaw rate (rad/s) in the trunk frame."""
 
 _NAMED_COMMANDS: dict[str, Command] = {"forward": (1.0, 0.0, 0.0), "backward": (-1.0, 0.0, 0.0)}
 
 
 class Observation(NamedTuple):
-    """What is sensed at one moment, already scaled; leading axes are any batch."""
+    """The scaled observation of a moment; leading axes are any batch."""
 
     joints: Float[np.ndarray, "... J 3"]
     """Position from nominal, velocity, last action."""
@@ -78,9 +84,12 @@ class Observation(NamedTuple):
     general: Float[np.ndarray, "... 13"]
     """Linear velocity, angular velocity, command, gravity (3 each, trunk frame), height (1)."""
 
+    def __repr__(self) -> str:
+        return wadler_lindig.pformat(self)
+
 
 class RobotState(NamedTuple):
-    """What the task reads of N simulated robots after a control step."""
+    """The physical state of N robots after a control step, as the task reads it."""
 
     height: Float[np.ndarray, "N"]
     """Trunk above the floor, m."""
@@ -91,13 +100,18 @@ class RobotState(NamedTuple):
     angular_velocity: Float[np.ndarray, "N 3"]
     """Trunk frame, rad/s."""
     joint_positions: Float[np.ndarray, "N J"]
+    """rad."""
     joint_velocities: Float[np.ndarray, "N J"]
+    """rad/s."""
     torques: Float[np.ndarray, "N J"]
-    """After the motors' limits, N m."""
+    """N m, after the motors' limits."""
     foot_contact: Bool[np.ndarray, "N F"]
-    """Foot against floor."""
+    """Whether each foot touches the floor."""
     touching: Bool[np.ndarray, "N G"]
-    """Each of `Robot.contact_geoms` against anything."""
+    """Whether each of `Robot.contact_geoms` touches anything."""
+
+    def __repr__(self) -> str:
+        return wadler_lindig.pformat(self)
 
 
 def compute_robot_state(
@@ -108,7 +122,7 @@ def compute_robot_state(
     foot_contact: Bool[np.ndarray, "N F"],
     touching: Bool[np.ndarray, "N G"],
 ) -> RobotState:
-    """The state of N robots from MuJoCo's positions and velocities and from what touches what."""
+    """The state of N robots from MuJoCo's positions, velocities and contacts."""
     orientation = qpos[:, 3:7]
     return RobotState(
         height=qpos[:, 2].copy(),
@@ -124,20 +138,23 @@ def compute_robot_state(
 
 
 class StepHistory(NamedTuple):
-    """What the task remembers from one control step to the next."""
+    """What observation and reward need of earlier control steps; all zero after a reset."""
 
     last_action: Float[np.ndarray, "N J"]
     joint_velocities: Float[np.ndarray, "N J"]
-    """Of the step before, rad/s; zero after a reset."""
+    """rad/s, after the previous step."""
     foot_timers: Float[np.ndarray, "N F"]
     """Seconds since each foot's last contact."""
 
+    def __repr__(self) -> str:
+        return wadler_lindig.pformat(self)
+
 
 def parse_command(command: str | Sequence[float]) -> Command:
-    """Read `forward`, `backward`, "vx,vy,wz" or the three numbers.
+    """The command that `forward`, `backward`, "vx,vy,wz" or three numbers stand for.
 
     Raises:
-        BodyplanError: anything else.
+        BodyplanError: the text or the numbers are no command.
     """
     if isinstance(command, str) and command in _NAMED_COMMANDS:
         return _NAMED_COMMANDS[command]
@@ -154,7 +171,7 @@ def parse_command(command: str | Sequence[float]) -> Command:
 
 
 def command_name(command: Command) -> str:
-    """`forward`, `backward` or the three numbers."""
+    """The name of a command: `forward`, `backward` or the three numbers."""
     for name, named in _NAMED_COMMANDS.items():
         if named == command:
             return name
@@ -169,9 +186,15 @@ def compute_observation(
     command: Float[np.ndarray, "N 3"],
     parameters: ModelParameters | None = None,
 ) -> Observation:
-    """Scale a state into an observation (reference task, section 2).
+    """The scaled observation of N robots (reference task, section 2).
 
-    `parameters` are those of N specimens where they differ from the robot's own.
+    Args:
+        robot: the robot.
+        state: of the N robots after the control step.
+        action: the actions that were applied in this step.
+        foot_timers: seconds since each foot's last contact, before this step's update.
+        command: vx, vy (m/s) and yaw rate (rad/s) of each robot.
+        parameters: of the N robots where randomisation makes them differ.
     """
     nominal = (parameters or robot.parameters).nominal
     joints = np.stack(
@@ -190,8 +213,8 @@ def compute_observation(
         feet = np.full((*foot_timers.shape, FOOT_OBSERVATION_SIZE), -1.0)
     general = np.concatenate(
         [
-            np.clip(state.linear_velocity / 10.0, -1.0, 1.0),
-            np.clip(state.angular_velocity / 50.0, -1.0, 1.0),
+            np.clip(state.linear_velocity / LINEAR_VELOCITY_SCALE, -1.0, 1.0),
+            np.clip(state.angular_velocity / ANGULAR_VELOCITY_SCALE, -1.0, 1.0),
             command,
             state.gravity,
             np.clip(state.height[:, None] / robot.box_size[2] - 1.0, -1.0, 1.0),
@@ -205,37 +228,45 @@ def reward_terms(
     robot: "Robot",
     state: RobotState,
     action: Float[np.ndarray, "N J"],
-    memory: StepHistory,
+    history: StepHistory,
     command: Float[np.ndarray, "N 3"],
     parameters: ModelParameters | None = None,
 ) -> Float[np.ndarray, "N 15"]:
-    """The terms of `REWARD_TERMS` with coefficient and control step (reference task, section 4).
+    """The terms of `REWARD_TERMS`, times coefficient and control step (reference task, section 4).
 
-    `parameters` are those of N specimens where they differ from the robot's own.
+    Args:
+        robot: the robot.
+        state: of the N robots after the control step.
+        action: the actions that were applied in this step.
+        history: of the steps before this one.
+        command: vx, vy (m/s) and yaw rate (rad/s) of each robot.
+        parameters: of the N robots where randomisation makes them differ.
     """
-    pay, parameters = robot.reward, parameters or robot.parameters
+    weights, parameters = robot.reward, parameters or robot.parameters
     velocity, rates = state.linear_velocity, state.angular_velocity
     q, qd = state.joint_positions, state.joint_velocities
-    error_xy = _squares(velocity[:, :2] - command[:, :2])
+    distance = q - parameters.nominal
+    error_xy = _sum_of_squares(velocity[:, :2] - command[:, :2])
     error_yaw = np.square(rates[:, 2] - command[:, 2])
     middle, half = _soft_range(parameters)
-    timers = memory.foot_timers + CONTROL_STEP * ~state.foot_contact
+    timers = history.foot_timers + CONTROL_STEP * ~state.foot_contact
     terms = [
-        pay.tracking_xy * np.exp(-error_xy / TRACKING_TEMPERATURE),
-        pay.tracking_yaw * np.exp(-error_yaw / TRACKING_TEMPERATURE),
-        -pay.z_velocity * np.square(velocity[:, 2]),
-        -pay.roll_pitch_velocity * _squares(rates[:, :2]),
-        -pay.roll_pitch * _squares(roll_pitch_from_gravity(state.gravity)),
-        -pay.nominal_pose * _squares((q - parameters.nominal)[:, _indices(robot)]),
-        -pay.joint_limit * np.maximum(np.abs(q - middle) - half, 0.0).sum(axis=1),
-        np.zeros(len(q)),  # a joint-velocity term exists in the task with coefficient 0
-        -pay.acceleration * _squares(memory.joint_velocities - qd / CONTROL_STEP),
-        -pay.torque * _squares(state.torques),
-        -pay.action_rate * _squares(action - memory.last_action),
-        -pay.collision * _collisions(robot, state.touching),
-        -pay.height * np.square(state.height - robot.drop_height),
-        pay.air_time * (state.foot_contact * (timers - AIR_TIME_TARGET)).sum(axis=1),
-        -pay.symmetry * _pairs_in_air(robot, state.foot_contact),
+        weights.tracking_xy * np.exp(-error_xy / TRACKING_TEMPERATURE),
+        weights.tracking_yaw * np.exp(-error_yaw / TRACKING_TEMPERATURE),
+        -weights.z_velocity * np.square(velocity[:, 2]),
+        -weights.roll_pitch_velocity * _sum_of_squares(rates[:, :2]),
+        -weights.roll_pitch * _sum_of_squares(roll_pitch_from_gravity(state.gravity)),
+        -weights.nominal_pose * _sum_of_squares(distance[:, _nominal_pose_joints(robot)]),
+        -weights.joint_limit * np.maximum(np.abs(q - middle) - half, 0.0).sum(axis=1),
+        np.zeros(len(q)),  # the original has a joint velocity term whose coefficient is 0
+        # Slip of the original: only the present velocity is divided by the control step.
+        -weights.acceleration * _sum_of_squares(history.joint_velocities - qd / CONTROL_STEP),
+        -weights.torque * _sum_of_squares(state.torques),
+        -weights.action_rate * _sum_of_squares(action - history.last_action),
+        -weights.collision * _collisions(robot, state.touching),
+        -weights.height * np.square(state.height - robot.drop_height),
+        weights.air_time * (state.foot_contact * (timers - AIR_TIME_TARGET)).sum(axis=1),
+        -weights.symmetry * _pairs_in_air(robot, state.foot_contact),
     ]
     return CONTROL_STEP * np.stack(terms, axis=1)
 
@@ -243,39 +274,40 @@ def reward_terms(
 def total_reward(
     terms: Float[np.ndarray, "N 15"], penalty_scale: float = 1.0
 ) -> Float[np.ndarray, "N"]:
-    """Tracking plus scaled penalties, clipped below at zero, as the original does."""
+    """Tracking plus scaled penalties; the sum is clipped at zero from below, as in the original."""
     return np.maximum(terms[:, :2].sum(axis=1) + penalty_scale * terms[:, 2:].sum(axis=1), 0.0)
 
 
 def is_terminated(robot: "Robot", state: RobotState) -> Bool[np.ndarray, "N"]:
-    """Terminated: a listed geom touches anything, or the trunk is too low."""
+    """Whether each robot has fallen: a listed geom touches anything, or the trunk is too low."""
     fallen = np.zeros(len(state.height), bool)
-    if robot.termination.contact_geoms:
-        fallen |= state.touching[:, _contacts(robot, robot.termination.contact_geoms)].any(axis=1)
-    if robot.termination.min_height is not None:
-        fallen |= state.height < robot.termination.min_height
+    geoms, min_height = robot.termination.contact_geoms, robot.termination.min_height
+    if geoms:
+        fallen |= state.touching[:, _contact_columns(robot, geoms)].any(axis=1)
+    if min_height is not None:
+        fallen |= state.height < min_height
     return fallen
 
 
 def update_history(
     state: RobotState, action: Float[np.ndarray, "N J"], foot_timers: Float[np.ndarray, "N F"]
 ) -> StepHistory:
-    """What the next control step will need of this one."""
+    """The history for the next control step, from the foot timers (s) before this one."""
     timers = np.where(state.foot_contact, 0.0, foot_timers + CONTROL_STEP)
     return StepHistory(action, state.joint_velocities, timers)
 
 
-def _squares(values: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N"]:
-    # In one order of summation, however the array lies in memory: a restored one lies otherwise.
+def _sum_of_squares(values: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N"]:
+    # Always the same order of summation. A restored array may lie differently in memory.
     values = np.ascontiguousarray(values)
     return np.einsum("nk,nk->n", values, values)
 
 
-def _indices(robot: "Robot") -> list[int]:
+def _nominal_pose_joints(robot: "Robot") -> list[int]:
     return [robot.joints.index(name) for name in robot.reward.nominal_pose_joints]
 
 
-def _contacts(robot: "Robot", geoms: tuple[str, ...]) -> list[int]:
+def _contact_columns(robot: "Robot", geoms: tuple[str, ...]) -> list[int]:
     return [robot.contact_geoms.index(name) for name in geoms]
 
 
@@ -283,12 +315,12 @@ def _soft_range(
     parameters: ModelParameters,
 ) -> tuple[Float[np.ndarray, "... J"], Float[np.ndarray, "... J"]]:
     low, high = parameters.joint_range[..., 0], parameters.joint_range[..., 1]
-    return (low + high) / 2.0, SOFT_RANGE * (high - low) / 2.0
+    return (low + high) / 2.0, SOFT_JOINT_RANGE * (high - low) / 2.0
 
 
 def _collisions(robot: "Robot", touching: Bool[np.ndarray, "N G"]) -> Float[np.ndarray, "N"]:
-    each = touching[:, _contacts(robot, robot.reward.collision_geoms)].sum(axis=1)
-    trunk = touching[:, _contacts(robot, robot.reward.trunk_geoms)].any(axis=1)
+    each = touching[:, _contact_columns(robot, robot.reward.collision_geoms)].sum(axis=1)
+    trunk = touching[:, _contact_columns(robot, robot.reward.trunk_geoms)].any(axis=1)
     return (each + trunk).astype(float)
 
 

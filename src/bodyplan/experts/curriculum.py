@@ -183,7 +183,10 @@ class AssistedCurriculum:
         self, moment: CurriculumStage, step: StepResult, command: Float[np.ndarray, "N 3"]
     ) -> Float[np.ndarray, "N"]:
         """Tracking, half of it forgiving, and life, less penalties; below zero where they win."""
-        tracking, penalties = step.terms[:, :2].sum(axis=1), step.terms[:, 2:].sum(axis=1)
+        tracking, penalties = (
+            step.reward_terms[:, :2].sum(axis=1),
+            step.reward_terms[:, 2:].sum(axis=1),
+        )
         wide = wide_tracking(self.reward, step, command)
         earned = (1.0 - moment.guide) * tracking
         earned += CONTROL_STEP * (moment.guide * wide + self.alive)

@@ -1,8 +1,8 @@
-"""The walking task as Gymnasium's environments: one robot, or many stepped at once.
+"""Gymnasium environments of the walking task: one robot, or many that are stepped together.
 
-`registration.py` gives them their ids. Both are thin: to `Environment` they add spaces, Gymnasium's
-seeds and automatic resets, and pictures. Robot i of a vector environment seeded with s lives
-through the same episodes as a single environment seeded with s + i.
+They add spaces, Gymnasium's seeds and automatic resets, and rendering to `Environment`. Robot i of
+a vector environment with seed s has the same episodes as a single environment with seed s + i.
+Their ids are in `gymnasium_registration.py`.
 """
 
 from collections.abc import Sequence
@@ -18,22 +18,23 @@ from jaxtyping import Bool
 from numpy.typing import ArrayLike
 
 from bodyplan.envs import gymnasium_spaces
-from bodyplan.envs.environment import StepResult
-from bodyplan.envs.gymnasium_batch import (
-    RENDER_MODES,
-    GymnasiumBatch,
+from bodyplan.envs.environment import RANDOM_COMMAND, Environment, StepResult
+from bodyplan.envs.gymnasium_reset import (
     PerRobotGenerator,
-    read_mask,
+    read_commands,
+    read_reset_mask,
     read_seeds,
+    without_arrays,
 )
-from bodyplan.envs.walking_task import HORIZON
+from bodyplan.envs.walking_task import HORIZON, parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.rendering.camera import RGBImage
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.task_config import CONTROL_STEP
 
+RENDER_MODES = ("rgb_array",)
 RENDER_SIZE = (320, 240)
-"""Width and height of a picture in pixels."""
+"""Width and height of a rendered image in pixels."""
 
 _METADATA: dict[str, Any] = {
     "render_modes": list(RENDER_MODES),
@@ -42,10 +43,7 @@ _METADATA: dict[str, Any] = {
 
 
 class WalkingEnv(gymnasium.Env[Any, ArrayLike]):
-    """One robot.
-
-    `robot` is its body, `environment` the simulation behind it.
-    """
+    """One robot: `robot` describes it, and `environment` simulates it."""
 
     metadata = _METADATA
 
@@ -61,26 +59,24 @@ class WalkingEnv(gymnasium.Env[Any, ArrayLike]):
         render_size: Sequence[int] = RENDER_SIZE,
         **settings: Any,
     ) -> None:
-        """Set up; `reset` begins.
+        """Create the environment; `reset` starts an episode.
 
         Args:
             robot: a `Robot`, a name or the path of an MJCF.
             command: `forward`, `backward`, "vx,vy,wz", the three numbers, or `random`.
-            observation: `flat`, `dict` or `paper`.
+            observation: the layout of observations: `flat`, `dict` or `paper`.
             initial_state: `nominal` or `random`.
             threads: native threads.
-            render_mode: `rgb_array` for pictures.
-            render_size: their width and height in pixels.
+            render_mode: `rgb_array`, or None without rendering.
+            render_size: width and height of a rendered image in pixels.
             settings: other arguments of `Environment`, as `physics`, `horizon` and `disturbances`.
 
         Raises:
-            BodyplanError: an argument names nothing.
+            BodyplanError: an argument has an unknown or impossible value.
         """
         settings |= {"initial_state": initial_state, "threads": threads}
-        self._walkers = GymnasiumBatch(
-            robot, command, 1, observation, render_mode, render_size, settings
-        )
-        self.environment = self._walkers.environment
+        self._batch = _Batch(robot, command, 1, observation, render_mode, render_size, settings)
+        self.environment = self._batch.environment
         self.robot = self.environment.robot
         self.render_mode = render_mode
         self.observation_space = gymnasium_spaces.observation_space(observation, self.robot)
@@ -89,14 +85,14 @@ class WalkingEnv(gymnasium.Env[Any, ArrayLike]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Begin an episode, under `options["command"]` where that is given.
+        """Start an episode, under `options["command"]` where that is given.
 
         Raises:
-            BodyplanError: an option of another name, or no command.
+            BodyplanError: an option has another name, or is no command.
         """
         super().reset(seed=seed)
-        self._walkers.begin(np.ones(1, bool), self.np_random, options or {})
-        return gymnasium_spaces.row(self._walkers.observation(), 0), {}
+        self._batch.reset(np.ones(1, bool), self.np_random, options or {})
+        return gymnasium_spaces.robot_row(self._batch.observation(), 0), {}
 
     def step(self, action: ArrayLike) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """One control step of 20 ms.
@@ -106,7 +102,7 @@ class WalkingEnv(gymnasium.Env[Any, ArrayLike]):
         """
         step = self.environment.step(cast("ArrayLike", [action]))
         return (
-            gymnasium_spaces.row(self._walkers.observation(), 0),
+            gymnasium_spaces.robot_row(self._batch.observation(), 0),
             float(step.reward[0]),
             bool(step.terminated[0]),
             bool(step.truncated[0]),
@@ -114,15 +110,12 @@ class WalkingEnv(gymnasium.Env[Any, ArrayLike]):
         )
 
     def render(self) -> RGBImage | None:
-        """A picture of the present pose where `render_mode` asks for one."""
-        return None if self.render_mode is None else self._walkers.picture(0)
+        """An image of the present pose, or None without a `render_mode`."""
+        return None if self.render_mode is None else self._batch.render(0)
 
 
 class WalkingVectorEnv(VectorEnv[Any, ArrayLike, np.ndarray]):
-    """N copies of one robot, stepped together on MuJoCo's native threads.
-
-    `robot` is their body, `environment` the simulation behind them.
-    """
+    """N copies of one robot: `robot` describes them, and `environment` simulates them."""
 
     def __init__(
         self,
@@ -139,29 +132,29 @@ class WalkingVectorEnv(VectorEnv[Any, ArrayLike, np.ndarray]):
         render_size: Sequence[int] = RENDER_SIZE,
         **settings: Any,
     ) -> None:
-        """Set up; `reset` begins.
+        """Create the environment; `reset` starts the episodes.
 
         Args:
             robot: as for `WalkingEnv`.
             command: as for `WalkingEnv`.
             num_envs: N.
-            autoreset_mode: when robots whose episode has ended begin the next one.
+            autoreset_mode: when a robot whose episode has ended starts the next one.
             observation: as for `WalkingEnv`.
             initial_state: as for `WalkingEnv`.
             horizon: control steps until an episode is truncated.
-            max_episode_steps: Gymnasium's name for `horizon`; it counts where both are given.
+            max_episode_steps: Gymnasium's name for `horizon`; it takes precedence.
             render_mode: as for `WalkingEnv`.
             render_size: as for `WalkingEnv`.
             settings: other arguments of `Environment`, as `physics`, `threads` and `disturbances`.
 
         Raises:
-            BodyplanError: an argument names nothing.
+            BodyplanError: an argument has an unknown or impossible value.
         """
         settings |= {"initial_state": initial_state, "horizon": max_episode_steps or horizon}
-        self._walkers = GymnasiumBatch(
+        self._batch = _Batch(
             robot, command, num_envs, observation, render_mode, render_size, settings
         )
-        self.environment = self._walkers.environment
+        self.environment = self._batch.environment
         self.robot = self.environment.robot
         self.num_envs = num_envs
         self.render_mode = render_mode
@@ -180,25 +173,26 @@ class WalkingVectorEnv(VectorEnv[Any, ArrayLike, np.ndarray]):
         seed: int | Sequence[int | None] | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[Any, dict[str, Any]]:
-        """Begin episodes.
+        """Start episodes.
 
         Args:
-            seed: that of robot 0, from which the others' count up; or one for each.
-            options: `command`, one for all or one for each; `reset_mask`, the robots that begin.
+            seed: of robot 0, and the others count up from it; or one seed for each robot.
+            options: `command`, one for all robots or one for each; `reset_mask`, which robots
+                to reset.
 
         Raises:
-            BodyplanError: an option of another name, or one that does not fit.
+            BodyplanError: an option has another name or an impossible value.
         """
         options = dict(options or {})
-        mask = read_mask(options.pop("reset_mask", None), self.num_envs)
+        mask = read_reset_mask(options.pop("reset_mask", None), self.num_envs)
         seeds = read_seeds(seed, self.num_envs)
         super().reset(seed=seeds[0])
         for index in np.flatnonzero(mask):
             if seeds[index] is not None:
                 self._generators[index] = seeding.np_random(seeds[index])[0]
-        self._begin(mask, options)
+        self._reset(mask, options)
         self._ended &= ~mask
-        return self._walkers.observation(), {}
+        return self._batch.observation(), {}
 
     def step(
         self, actions: ArrayLike
@@ -206,8 +200,8 @@ class WalkingVectorEnv(VectorEnv[Any, ArrayLike, np.ndarray]):
         """One control step of 20 ms for all.
 
         Raises:
-            BodyplanError: the actions have another shape, or are not finite; or without automatic
-                resets, robots have ended and were not reset.
+            BodyplanError: the actions have another shape, or are not finite; or robots without
+                automatic resets have ended and were not reset.
         """
         if self._mode is AutoresetMode.DISABLED and self._ended.any():
             raise BodyplanError(
@@ -215,43 +209,93 @@ class WalkingVectorEnv(VectorEnv[Any, ArrayLike, np.ndarray]):
                 "them with options={'reset_mask': terminations | truncations}"
             )
         step = self.environment.step(actions)
-        # With NEXT_STEP, robots that ended in the last step begin in this one, whatever the action.
+        # With NEXT_STEP, robots that ended in the last step are reset in this one.
         idle = self._ended & (self._mode is AutoresetMode.NEXT_STEP)
         reward = np.where(idle, 0.0, step.reward).astype(np.float64)
         terminated, truncated = step.terminated & ~idle, step.truncated & ~idle
         self._ended = terminated | truncated
         same_step = self._mode is AutoresetMode.SAME_STEP
-        infos = self._final(step, self._ended) if same_step else {}
-        begun = self._ended if same_step else idle
-        self._begin(begun, {})
-        infos |= _info(step, ~begun)
-        return self._walkers.observation(), reward, terminated, truncated, infos
+        infos = self._final_info(step, self._ended) if same_step else {}
+        reset = self._ended if same_step else idle
+        self._reset(reset, {})
+        infos |= _info(step, ~reset)
+        return self._batch.observation(), reward, terminated, truncated, infos
 
     def render(self) -> tuple[RGBImage, ...] | None:
-        """Pictures of all robots where `render_mode` asks for them."""
+        """An image of each robot, or None without a `render_mode`."""
         if self.render_mode is None:
             return None
-        return tuple(self._walkers.picture(index) for index in range(self.num_envs))
+        return tuple(self._batch.render(index) for index in range(self.num_envs))
 
-    def _begin(self, mask: Bool[np.ndarray, "N"], options: dict[str, Any]) -> None:
+    def _reset(self, mask: Bool[np.ndarray, "N"], options: dict[str, Any]) -> None:
         if mask.any():
             own = [self._generators[index] for index in np.flatnonzero(mask)]
-            self._walkers.begin(mask, PerRobotGenerator(own, self.np_random), options)
-            self.environment.rng = self.np_random  # what steps draw, they draw for all at once
+            self._batch.reset(mask, PerRobotGenerator(own, self.np_random), options)
+            self.environment.rng = self.np_random  # steps draw for all robots at once
 
-    def _final(self, step: StepResult, ended: Bool[np.ndarray, "N"]) -> dict[str, Any]:
-        """What was last seen of the episodes that ended, in Gymnasium's form."""
+    def _final_info(self, step: StepResult, ended: Bool[np.ndarray, "N"]) -> dict[str, Any]:
+        """The last observations of the episodes that ended, in Gymnasium's form."""
         if not ended.any():
             return {}
-        arranged, last = self._walkers.observation(), np.full(self.num_envs, None, object)
+        observations, last = self._batch.observation(), np.full(self.num_envs, None, object)
         for index in np.flatnonzero(ended).tolist():
-            last[index] = gymnasium_spaces.row(arranged, index)
+            last[index] = gymnasium_spaces.robot_row(observations, index)
         infos = {"final_obs": last, "final_info": _info(step, ended)}
         return infos | {f"_{name}": ended.copy() for name in infos}
 
 
+class _Batch:
+    """What both environments share: simulation, layout of observations, reset and rendering."""
+
+    def __init__(
+        self,
+        robot: Robot | str | Path,
+        command: str | ArrayLike,
+        num_envs: int,
+        layout: str,
+        render_mode: str | None,
+        render_size: Sequence[int],
+        settings: dict[str, Any],
+    ) -> None:
+        if render_mode not in (None, *RENDER_MODES):
+            raise BodyplanError(f"render_mode '{render_mode}' is unknown; give rgb_array or None")
+        robot = robot if isinstance(robot, Robot) else Robot.load(robot)
+        parsed = without_arrays(command)
+        if parsed != RANDOM_COMMAND:
+            parsed = parse_command(parsed)
+        self.environment = Environment(robot, parsed, num_envs, **settings)
+        self._layout = layout
+        self._width, self._height = render_size
+
+    def reset(
+        self, mask: Bool[np.ndarray, "N"], rng: np.random.Generator, options: dict[str, Any]
+    ) -> None:
+        """Start a new episode for the robots of `mask`, with random numbers from `rng`."""
+        environment = self.environment
+        commands = read_commands(options, environment.num_envs)
+        environment.rng = rng
+        environment.reset(mask, commands)
+
+    def observation(self) -> gymnasium_spaces.ObservationArrays:
+        """The present observations, as arrays that the caller may change."""
+        environment = self.environment
+        # Only the paper's layout needs descriptors, and those of randomised robots take time.
+        described = environment if self._layout == "paper" else environment.robot
+        return gymnasium_spaces.apply_layout(
+            self._layout, described.descriptor, environment.observation
+        )
+
+    def render(self, index: int) -> RGBImage:
+        """One robot in its present pose; the camera follows the trunk."""
+        from bodyplan.rendering.renderer import render_poses
+
+        pose = self.environment.qpos[index : index + 1]
+        # MuJoCo's own renderer runs in a separate process, which is too slow for single images.
+        return render_poses(self.environment.robot, pose, (self._width, self._height), "drawn")[0]
+
+
 def _info(step: StepResult, mask: Bool[np.ndarray, "N"]) -> dict[str, Any]:
-    """Gymnasium's form: an array of all robots, and which of its rows are meant."""
+    """Gymnasium's form: an array of all robots, and a mask of the valid rows."""
     if not mask.any():
         return {}
     return {"velocity": np.where(mask[:, None], step.velocity, 0.0), "_velocity": mask.copy()}
