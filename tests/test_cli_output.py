@@ -6,7 +6,7 @@ from bodyplan.cli import output
 
 
 def test_brackets_in_names_are_no_markup(capsys):
-    output.say("runs[/x] and [red]mine :smile:")
+    output.print_line("runs[/x] and [red]mine :smile:")
     assert "runs[/x] and [red]mine :smile:" in capsys.readouterr().out
     output.print_table("data[/x]", [{"robot": "[bold]dog", "steps": 3}])
     shown = capsys.readouterr().out

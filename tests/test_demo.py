@@ -33,11 +33,11 @@ def test_the_demo_ends_in_a_report_and_goes_on_where_it_was(tmp_path, capsys, mo
     write_json(out / "plan.json", asdict(PLAN))
     assert main(["demo", "--out", str(out), "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert set(answer["robots"]) == set(demo.ROBOTS)
+    assert set(answer["robots"]) == set(demo.DEMO_ROBOTS)
     page = (out / "report.html").read_text()
     assert answer["report"] == str(out / "report.html")
-    assert all(robot in page for robot in demo.ROBOTS)
-    assert page.count("data:image/webp") == len(demo.ROBOTS)
+    assert all(robot in page for robot in demo.DEMO_ROBOTS)
+    assert page.count("data:image/webp") == len(demo.DEMO_ROBOTS)
 
     policy = (out / "policy" / "policy.safetensors").read_bytes()
     assert main(["demo", "--out", str(out)]) == 0

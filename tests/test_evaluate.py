@@ -1,4 +1,4 @@
-"""A policy on trial: what it is shown of the bodies, what the outcome says of the disturbances."""
+"""Evaluation: what the policy sees of the robots, where its defaults come from, and its result."""
 
 import json
 from pathlib import Path
@@ -6,20 +6,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import bodyplan
 from bodyplan.cli import main
 from bodyplan.envs.disturbances import Disturbances
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluation.evaluate import Trial, evaluate
+from bodyplan.evaluation.evaluate import EvaluationConfig, evaluate, evaluation_callback
+from bodyplan.evaluation.evaluation_result import Evaluation
 from bodyplan.learn.algorithms.iql import IQL
+from bodyplan.learn.config import TrainConfig
 from bodyplan.learn.networks.urma import PRESETS
 from bodyplan.learn.networks.urma_heads import URMAPolicy
 from bodyplan.learn.policy import Policy
+from bodyplan.learn.run import Run
 
 STARFISH = Path(__file__).parents[1] / "examples" / "starfish" / "starfish.xml"
 
 
 class Still:
-    """Does nothing, and remembers the shapes of the bodies it was shown."""
+    """Does not move, and remembers the shapes of the descriptors it was given."""
 
     def __init__(self):
         self.seen = []
@@ -29,51 +33,147 @@ class Still:
         return np.zeros(observation.joints.shape[:2])
 
 
-def test_a_clean_trial_shows_one_body_and_a_disturbed_one_shows_each(load):
-    outcomes = {}
-    for name, disturbances in (("clean", Disturbances()), ("wild", Disturbances(randomise=True))):
-        policy = Still()
-        trial = Trial(episodes=3, disturbances=disturbances)
-        outcomes[name] = evaluate(policy, [load("unitree_h1")], trial=trial)
-        assert set(policy.seen) == {(19, 23) if name == "clean" else (3, 19, 23)}
-    assert outcomes["wild"]["conditions"]["randomise"]
-    assert not any(outcomes["clean"]["conditions"].values())
-    returns = [outcome["robots"]["unitree_h1"]["return_mean"] for outcome in outcomes.values()]
-    assert returns[0] != returns[1]
-
-
-def test_no_episode_is_no_trial(load):
-    with pytest.raises(BodyplanError, match="--episodes must be at least 1"):
-        evaluate(Still(), [load("unitree_h1")], trial=Trial(episodes=0))
-
-
-def released(folder, **facts):
-    """A run whose policy has learned nothing, and whose data are gone."""
+def save_run(folder, **facts):
+    """A run with an untrained policy; its data do not exist."""
     sizes = PRESETS["tiny"]
     network = URMAPolicy(np.random.default_rng(0), sizes)
     Policy.of(network, IQL(), sizes, None, **facts).save(folder / "policy")
     config = {"data": str(folder / "gone"), "robots": ["unitree_h1"]}
     (folder / "config.json").write_text(json.dumps(config))
-    return [str(folder), "--episodes", "1"]
+    return folder
 
 
-def test_a_run_is_asked_for_what_it_learned_even_where_its_data_are_gone(tmp_path, capsys):
-    run = released(tmp_path, command=[-1.0, 0.0, 0.0])
-    assert main(["evaluate", *run]) == 0
-    told = json.loads((tmp_path / "evaluation.json").read_text())
-    assert told["command"] == [-1.0, 0.0, 0.0]
-    assert told["robots"]["unitree_h1"]["return_se"] is None  # one episode has no spread
+def test_robots_share_a_descriptor_unless_they_are_randomised(load):
+    found = {}
+    for name, disturbances in (("clean", Disturbances()), ("wild", Disturbances(randomise=True))):
+        policy = Still()
+        found[name] = evaluate(policy, load("unitree_h1"), episodes=3, disturbances=disturbances)
+        assert set(policy.seen) == {(19, 23) if name == "clean" else (3, 19, 23)}
+    assert found["wild"].document["conditions"]["randomise"]
+    assert not any(found["clean"].document["conditions"].values())
+    returns = [each["unitree_h1"]["return_mean"] for each in found.values()]
+    assert returns[0] != returns[1]
 
 
-def test_a_run_that_tells_no_command_needs_one(tmp_path, capsys):
-    run = released(tmp_path)
-    assert main(["evaluate", *run]) == 2
-    assert "give --command" in capsys.readouterr().err
-    assert not (tmp_path / "evaluation.json").exists()
+def test_arguments_out_of_range_are_refused(load):
+    with pytest.raises(BodyplanError, match="episodes"):
+        evaluate(Still(), load("unitree_h1"), episodes=0)
+    with pytest.raises(BodyplanError, match="robots"):
+        evaluate(Still())
+    with pytest.raises(BodyplanError, match="run"):
+        evaluate(Still(), load("unitree_h1"), best=True)
 
 
-def test_robots_of_ones_own_go_by_the_names_that_a_run_gives_them(tmp_path):
-    run = released(tmp_path, command=[1.0, 0.0, 0.0], models={"starfish": str(STARFISH)})
-    assert main(["evaluate", *run, "--robots", "starfish"]) == 0
-    told = json.loads((tmp_path / "evaluation.json").read_text())
-    assert list(told["robots"]) == ["starfish"]
+def test_a_run_and_its_folders_have_the_robots_and_the_command_of_the_training(tmp_path):
+    run = save_run(tmp_path, command=[-1.0, 0.0, 0.0], robots=["unitree_h1"])
+    found = [
+        bodyplan.evaluate(source, episodes=1)
+        for source in (run, str(run / "policy"), Run(run), Policy.load(run))
+    ]
+    assert all(each == found[0] for each in found)
+    assert found[0].command == (-1.0, 0.0, 0.0)
+    assert list(found[0]) == ["unitree_h1"]
+    with pytest.raises(BodyplanError, match="policy"):
+        evaluate(tmp_path / "nothing")
+
+
+def test_the_command_line_writes_what_python_returns(tmp_path, capsys):
+    run = save_run(tmp_path, command=[-1.0, 0.0, 0.0])
+    assert main(["evaluate", str(run), "--episodes", "1"]) == 0
+    assert "unitree_h1" in capsys.readouterr().out
+    written = Evaluation.load(run / "evaluation.json")
+    assert written.command == (-1.0, 0.0, 0.0)
+    assert written["unitree_h1"]["return_se"] is None  # of one episode
+    again = evaluate(run, episodes=1)
+    again.save(tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_bytes() == (run / "evaluation.json").read_bytes()
+    assert main(["evaluate", str(run), "--episodes", "1", "--noise", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["conditions"]["noise"]
+    assert (run / "evaluation_disturbed.json").is_file()
+
+
+def test_the_best_policy_of_a_run_is_evaluated_on_request(tmp_path):
+    run = save_run(tmp_path, command=[1.0, 0.0, 0.0])
+    sizes = PRESETS["tiny"]
+    network = URMAPolicy(np.random.default_rng(1), sizes)
+    Policy.of(network, IQL(), sizes, None, command=[1.0, 0.0, 0.0]).save(run / "best")
+    last, best = (evaluate(run, episodes=1, best=best) for best in (False, True))
+    assert last != best
+    assert main(["evaluate", str(run), "--episodes", "1", "--best"]) == 0
+    assert Evaluation.load(run / "evaluation_best.json") == best
+
+
+def test_a_policy_without_a_command_needs_one(tmp_path, capsys):
+    run = save_run(tmp_path)
+    assert main(["evaluate", str(run)]) == 2
+    assert "--command" in capsys.readouterr().err
+    assert not (run / "evaluation.json").exists()
+
+
+def test_robots_of_the_user_have_the_names_that_the_run_records(tmp_path):
+    run = save_run(tmp_path, command=[1.0, 0.0, 0.0], models={"starfish": str(STARFISH)})
+    assert main(["evaluate", str(run), "--robots", "starfish", "--episodes", "1"]) == 0
+    assert list(Evaluation.load(run / "evaluation.json")) == ["starfish"]
+
+
+def test_training_evaluates_through_the_callback(tmp_path):
+    card = {"robots": {"unitree_h1": {"return_mean": 7.5}}, "command": [1.0, 0.0, 0.0]}
+    on_interval = evaluation_callback(TrainConfig(tmp_path, tmp_path / "run", seed=3), 2, card)
+    scores = on_interval(100, Still())
+    alone = evaluate(Still(), "unitree_h1", episodes=2, seed=3)["unitree_h1"]
+    assert scores == {"unitree_h1": {**alone, "data_return": 7.5}}
+
+
+def score(value, expert):
+    return {
+        "return_mean": value,
+        "return_se": 0.5,
+        "length_mean": 900.0,
+        "velocity_error": 0.25,
+        "returns": [value - 0.5, value + 0.5],
+        "normalised_return": None if expert is None else value / expert,
+        "expert_return": expert,
+        "data_return": 10.0,
+    }
+
+
+RESULT = Evaluation(
+    {
+        "command": [1.0, 0.0, 0.0],
+        "episodes": 2,
+        "seed": 0,
+        "initial_state": "random",
+        "conditions": {},
+        "robots": {"dog": score(30.0, 60.0), "<cat>": score(20.0, None)},
+        "mean": {"return_mean": 25.0, "normalised_return": None},
+    }
+)
+
+
+def test_a_result_is_a_mapping_with_a_short_text():
+    assert list(RESULT) == ["dog", "<cat>"]
+    assert len(RESULT) == 2
+    assert RESULT["dog"]["normalised_return"] == 0.5
+    assert RESULT.mean["return_mean"] == 25.0
+    assert repr(RESULT) == "Evaluation(2 robots, 2 episodes each, forward, mean return 25.0)"
+    html = RESULT._repr_html_()
+    assert html.count("<tr>") == 4  # head, two robots, mean
+    assert "&lt;cat&gt;" in html
+    assert "<cat>" not in html
+
+
+def test_a_result_becomes_a_data_frame():
+    frame = RESULT.to_dataframe()
+    assert list(frame.index) == ["dog", "<cat>"]
+    assert frame.loc["dog", "expert_return"] == 60.0
+    assert frame["return_mean"].mean() == 25.0
+    assert "returns" not in frame
+
+
+def test_the_seed_and_the_number_of_episodes_decide_the_returns(load):
+    robot = load("unitree_h1")
+    few = [evaluate(Still(), robot, episodes=2, seed=seed)["unitree_h1"] for seed in (0, 0, 1)]
+    assert few[0] == few[1]
+    assert few[0]["returns"] != few[2]["returns"]
+    assert len(few[0]["returns"]) == 2
+    assert EvaluationConfig().episodes == 32

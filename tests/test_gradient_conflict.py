@@ -13,7 +13,6 @@ from synthetic import write_dataset
 
 from bodyplan.cli import main
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluation.conflict_summary import similarity, summarise
 from bodyplan.learn.algorithms.algorithm import ActorBatch
 from bodyplan.learn.algorithms.td3_bc import TD3BC
 from bodyplan.learn.combiners.gradient_surgery import robot_gradients
@@ -25,7 +24,6 @@ from bodyplan.learn.measure_conflict import measure_conflicts
 from bodyplan.learn.run import Run
 from bodyplan.learn.train import TrainConfig, train, train_seeds
 from bodyplan.learn.training_setup import TrainingSetup
-from bodyplan.report.conflict_figure import draw_conflicts
 
 ROBOTS = {"dog": (3, 2), "crab": (4, 2), "ant": (4, 2), "biped": (3, 2)}
 UPDATES = 12
@@ -247,54 +245,6 @@ def test_a_finished_policy_is_measured_on_any_data(place, run):
     assert large < 0.5 * small
 
 
-def test_summary_speaks_of_seeds_bodies_and_transfer(run):
-    measured = Conflicts.read(run)
-    distances = np.abs(np.subtract.outer(np.arange(4.0) ** 2, np.arange(4.0) ** 2))
-    gains = {"dog": 9.0, "crab": -6.0, "ant": 7.0, "biped": 1.0}
-    answer = summarise([measured, measured], distances, gains)
-    assert answer["negative_share"]["interval"] == 0.0
-    assert answer["embodiment"]["points"] == 6
-    places = np.triu_indices(4, 1)
-    r = np.corrcoef(-distances[places], measured.mean_cosines[places])[0, 1]
-    assert answer["embodiment"]["r"] == pytest.approx(r)
-    counted = answer["transfer"]["by_threshold"]
-    assert {key: row["robots"] for key, row in counted.items()} == {
-        "0.0": 4,
-        "2.5": 3,
-        "5.0": 3,
-        "10.0": 0,
-    }
-    three = [0, 1, 2]
-    r = np.corrcoef(measured.robot_cosines[three], [9.0, -6.0, 7.0])[0, 1]
-    assert counted["5.0"]["r"] == pytest.approx(r)
-    with pytest.raises(BodyplanError, match="no transfer is known of biped"):
-        summarise([measured], distances, dict.fromkeys(("dog", "crab", "ant"), 1.0))
-    with pytest.raises(BodyplanError, match="different robots"):
-        summarise([measured, replace(measured, robots=("a", "b", "c", "d"))], distances)
-
-
-def test_the_figure_has_robots_in_the_order_of_their_tree(run, tmp_path):
-    measured = Conflicts.read(run)
-    near = np.array([[0.0, 3, 1, 3], [3, 0, 3, 1], [1, 3, 0, 3.5], [3, 1, 3.5, 0]])
-    answer = summarise([measured], near)
-    assert {frozenset(answer["order"][:2]), frozenset(answer["order"][2:])} == {
-        frozenset(("dog", "ant")),
-        frozenset(("crab", "biped")),
-    }
-    draw_conflicts(answer, [measured], tmp_path / "figure.svg")
-    drawing = (tmp_path / "figure.svg").read_text()
-    places = [drawing.index(f">{name}<") for name in answer["order"]]
-    assert places == sorted(places)
-    assert f"r = {answer['embodiment']['r']:.2f}" in drawing
-    assert f"{100 * measured.negative_share:.1f} % negative" in drawing
-
-
-def test_similarity_leaves_the_diagonal_out():
-    distances = np.array([[0.0, 2.0, 3.0], [2.0, 0.0, 4.0], [3.0, 4.0, 0.0]])
-    expected = [[1.0, 1.0, 0.5], [1.0, 1.0, 0.0], [0.5, 0.0, 1.0]]
-    np.testing.assert_allclose(similarity(distances), expected)
-
-
 def test_the_command_says_what_is_missing(place, run, tmp_path, capsys):
     plain = train(config_for(place, "unmeasured", conflicts_every=0))
     assert main(["conflicts", str(plain.path)]) == 2
@@ -307,19 +257,6 @@ def test_the_command_says_what_is_missing(place, run, tmp_path, capsys):
     (damaged / "conflicts.jsonl").write_text('{"update": 4, "norms": [1, 2], "cosines": [0.5]}\n')
     with pytest.raises(BodyplanError, match=r"conflicts\.jsonl is damaged or of other robots"):
         Conflicts.read(Run(damaged))
-
-
-def test_a_run_that_goes_on_can_be_looked_at(tmp_path, capsys):
-    robots = ("unitree_a1", "badger", "hexapod")
-    config = {"robots": robots, "data": str(tmp_path / "gone")}
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    line = {"update": 100, "norms": [1.0, 2.0, 3.0], "cosines": [0.5, -0.25, 0.1]}
-    (tmp_path / "conflicts.jsonl").write_text(json.dumps(line) + "\n" + '{"update": 200, "no')
-    assert main(["conflicts", str(tmp_path), "--json"]) == 0
-    answer = json.loads(capsys.readouterr().out)
-    assert answer["measurements"] == [1]
-    assert answer["negative_share"]["mean"] == pytest.approx(1 / 3)
-    assert answer["per_robot"]["badger"]["mean_cosine"]["mean"] == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("algorithm", ["bc", "awac"])

@@ -5,7 +5,7 @@ import pytest
 
 from bodyplan.envs.environment import Environment, StepResult
 from bodyplan.envs.walking_task import Observation
-from bodyplan.evaluation.rollout import Outcome, rollout, score
+from bodyplan.evaluation.rollout import RolloutOutcome, rollout, score
 
 LENGTHS = (2, 5, 3)
 """The first and second robot fall, the third runs out of time."""
@@ -94,7 +94,7 @@ def test_real_episodes_end_by_fall_or_horizon(load):
 
 
 def test_scores_are_means_and_a_standard_error():
-    outcome = Outcome(
+    outcome = RolloutOutcome(
         returns=np.array([1.0, 2.0, 6.0]),
         lengths=np.array([10, 20, 60]),
         velocity_errors=np.array([0.1, 0.2, 0.6]),
@@ -108,5 +108,5 @@ def test_scores_are_means_and_a_standard_error():
 
 
 def test_a_single_episode_has_no_standard_error_to_speak_of():
-    outcome = Outcome(np.array([4.0]), np.array([7]), np.array([0.5]))
+    outcome = RolloutOutcome(np.array([4.0]), np.array([7]), np.array([0.5]))
     assert score(outcome)["return_se"] is None

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bodyplan.grouping.robot_groups import cluster, merge_tree
-from bodyplan.report.figure_style import INK, MUTED, PALETTE, spread
+from bodyplan.report.figure_style import PAGE_INK, PAGE_MUTED, PALETTE, space_labels
 from bodyplan.report.run_figures import (
     ReturnRow,
-    colours,
-    curves,
     cut_level,
-    data_histograms,
-    embodiment,
-    returns,
+    plot_curves,
+    plot_distances,
+    plot_histograms,
+    plot_returns,
+    robot_colours,
 )
 
 NAMES = ("ant", "bee", "cow", "dog")
@@ -41,11 +41,11 @@ def test_figures_are_self_contained_take_the_pages_ink_and_share_no_ids():
     names, distances, tree = tree_of(4)
     rows = [ReturnRow("ant", 40.0, 1.0, 15.0, 50.0)]
     drawn = [
-        curves("Loss", "loss", {"ant": ([1.0, 2.0], [3.0, 4.0])}, {}),
-        curves("Q", "value", {"ant": ([1.0, 2.0], [3.0, 4.0])}, {}),
-        returns(rows),
-        embodiment(names, distances, tree, 2),
-        data_histograms("ant", np.arange(9.0), np.arange(90.0), 4.0, 8.0),
+        plot_curves("Loss", "loss", {"ant": ([1.0, 2.0], [3.0, 4.0])}, {}),
+        plot_curves("Q", "value", {"ant": ([1.0, 2.0], [3.0, 4.0])}, {}),
+        plot_returns(rows),
+        plot_distances(names, distances, tree, 2),
+        plot_histograms("ant", np.arange(9.0), np.arange(90.0), 4.0, 8.0),
     ]
     ids = re.findall(r'\bid="([^"]+)"', "".join(drawn))
     assert len(ids) == len(set(ids)) > 10
@@ -56,8 +56,8 @@ def test_figures_are_self_contained_take_the_pages_ink_and_share_no_ids():
         assert root.get("width") is None
         assert root.get("aria-label")
         assert "currentColor" in svg
-        assert INK not in svg
-        assert MUTED not in svg
+        assert PAGE_INK not in svg
+        assert PAGE_MUTED not in svg
         assert not re.search(r'(href|src)="(?!#)', svg)
         targets = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
         assert targets <= set(re.findall(r'\bid="([^"]+)"', svg))
@@ -65,19 +65,19 @@ def test_figures_are_self_contained_take_the_pages_ink_and_share_no_ids():
 
 def test_equal_figures_are_equal_bytes():
     rows = [ReturnRow("ant", 40.0, 1.0, 15.0, 50.0)]
-    assert returns(rows) == returns(rows)
+    assert plot_returns(rows) == plot_returns(rows)
 
 
 def test_curves_are_labelled_where_there_are_several():
     series = {"ant": ([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]), "bee": ([1.0, 2.0, 3.0], [1.0, 1.0, 1.0])}
-    assert {"ant", "bee", "Loss", "updates"} <= set(texts(curves("Loss", "loss", series, {})))
+    assert {"ant", "bee", "Loss", "updates"} <= set(texts(plot_curves("Loss", "loss", series, {})))
     alone = {"ant": series["ant"], "none": ([], [])}
-    assert "ant" not in texts(curves("Loss", "loss", alone, {}))
+    assert "ant" not in texts(plot_curves("Loss", "loss", alone, {}))
 
 
 def test_labels_stand_at_the_height_of_their_lines_ends():
     series = {"low": ([0.0, 1.0], [0.0, 0.0]), "high": ([0.0, 1.0], [0.0, 10.0])}
-    root = ElementTree.fromstring(curves("Loss", "loss", series, {}))
+    root = ElementTree.fromstring(plot_curves("Loss", "loss", series, {}))
     places = {"".join(text.itertext()): text.get("y") for text in root.iter(SVG + "text")}
     ticks = {"low": places["0.0"], "high": places["10.0"]}
     for name, height in ticks.items():
@@ -87,25 +87,25 @@ def test_labels_stand_at_the_height_of_their_lines_ends():
 def test_a_log_scale_gives_way_to_values_that_are_not_positive():
     positive = {"ant": ([1.0, 2.0], [1e-4, 1e-2])}
     exponent = re.compile(r">[-−]<")
-    assert exponent.search(curves("Loss", "loss", positive, {}, log=True))
+    assert exponent.search(plot_curves("Loss", "loss", positive, {}, log=True))
     zero = {"ant": ([1.0, 2.0], [0.0, 1e-2])}
-    assert not exponent.search(curves("Loss", "loss", zero, {}, log=True))
+    assert not exponent.search(plot_curves("Loss", "loss", zero, {}, log=True))
 
 
 def test_long_curves_are_thinned_to_what_can_be_seen():
     x = np.arange(20_000.0).tolist()
-    assert len(curves("Loss", "loss", {"ant": (x, x)}, {})) < 30_000
+    assert len(plot_curves("Loss", "loss", {"ant": (x, x)}, {})) < 30_000
 
 
 def test_returns_say_what_is_known_and_nothing_else():
     rows = [ReturnRow("ant", 41.25, 2.0, 15.5, None), ReturnRow("bee", None, None, 7.75, 33.0)]
-    shown = texts(returns(rows))
+    shown = texts(plot_returns(rows))
     assert {"ant", "bee", "41.2 policy", "15.5 data", "7.8", "33.0 expert"} <= set(shown)
     assert not any("0.0" in text for text in shown)
 
 
 def test_bars_are_as_long_as_their_returns():
-    svg = returns([ReturnRow("ant", 40.0, None, 10.0, None)])
+    svg = plot_returns([ReturnRow("ant", 40.0, None, 10.0, None)])
     data, policy = (
         re.search(rf'd="([^"]+)"[^>]*{colour}', svg)[1] for colour in ("#9a9a94", PALETTE[0])
     )
@@ -119,7 +119,7 @@ def test_bars_are_as_long_as_their_returns():
 def test_the_matrix_names_every_robot_at_any_size(size):
     names, distances, tree = tree_of(size)
     for count in {1, min(2, size), size}:
-        shown = texts(embodiment(names, distances, tree, count))
+        shown = texts(plot_distances(names, distances, tree, count))
         assert all(shown.count(name) == 2 for name in names)
         assert (f"cut: {count} groups" in shown) == (count > 1)
 
@@ -133,26 +133,26 @@ def test_the_cut_separates_the_merges_of_as_many_groups():
 
 
 def test_every_robot_has_a_colour_of_its_own_until_they_run_out():
-    assert len(set(colours(NAMES, [NAMES]).values())) == 4
+    assert len(set(robot_colours(NAMES, [NAMES]).values())) == 4
     many = [f"robot{i}" for i in range(16)]
-    by_group = colours(many, [many[:10], many[10:]])
+    by_group = robot_colours(many, [many[:10], many[10:]])
     assert set(by_group.values()) == set(PALETTE[:2])
     assert len({by_group[name] for name in many[:10]}) == 1
 
 
 def test_histograms_stand_without_policy_expert_or_reward():
-    shown = texts(data_histograms("ant", np.zeros(3), np.zeros(30), None, None))
+    shown = texts(plot_histograms("ant", np.zeros(3), np.zeros(30), None, None))
     assert "ant" in shown
     assert "policy" not in shown
 
 
 @given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=12))
 def test_spread_labels_keep_their_order_and_their_distance(positions):
-    moved = spread(positions, 0.1)
+    moved = space_labels(positions, 0.1)
     order = np.argsort(positions, kind="stable")
     assert (np.diff(np.array(moved)[order]) >= 0.1 - 1e-9).all()
     assert np.mean(moved) == pytest.approx(np.mean(positions))
 
 
 def test_labels_that_do_not_touch_stay():
-    assert spread([0.9, 0.1, 0.5], 0.1) == [0.9, 0.1, 0.5]
+    assert space_labels([0.9, 0.1, 0.5], 0.1) == [0.9, 0.1, 0.5]

@@ -8,8 +8,8 @@ from bodyplan.cli import main
 from bodyplan.datasets.build import build_dataset
 from bodyplan.envs.disturbances import Disturbances
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluation.evaluate import Trial
-from bodyplan.experiments.transfer import TransferPlan, transfer
+from bodyplan.evaluation.evaluate import EvaluationConfig
+from bodyplan.experiments.transfer import TransferConfig, measure_transfer
 from bodyplan.learn.algorithms.bc import BC
 from bodyplan.learn.run import Run
 from bodyplan.learn.train import TrainConfig
@@ -35,15 +35,15 @@ def plan(tmp_path_factory):
         checkpoint_every=8,
         bc=BC(actor_decay=16),
     )
-    trial = Trial(episodes=1, threads=1)
-    return TransferPlan(
-        training, seeds=2, leave_out=("unitree_a1",), finetune_updates=4, trial=trial
+    evaluation = EvaluationConfig(episodes=1, threads=1)
+    return TransferConfig(
+        training, seeds=2, leave_out=("unitree_a1",), finetune_updates=4, evaluation=evaluation
     )
 
 
 @pytest.fixture(scope="module")
 def answer(plan):
-    return transfer(plan)
+    return measure_transfer(plan)
 
 
 def return_of(plan, run, robot):
@@ -96,28 +96,30 @@ def test_alone_is_one_step_an_update_with_a_rate_that_falls_in_them(plan, answer
 
 def test_a_second_call_trains_and_evaluates_nothing(plan, answer):
     told = []
-    assert transfer(plan, lambda *what: told.append(what)) == answer
+    assert measure_transfer(plan, lambda *what: told.append(what)) == answer
     assert told == []
 
 
 def test_an_evaluation_on_another_trial_does_not_count(plan, answer):
     """Nor one that left the robot out."""
     told = []
-    pushed = replace(plan, trial=replace(plan.trial, disturbances=Disturbances(pushes=0.5)))
-    transfer(pushed, lambda *what: told.append(what[0]))
+    pushed = replace(
+        plan, evaluation=replace(plan.evaluation, disturbances=Disturbances(pushes=0.5))
+    )
+    measure_transfer(pushed, lambda *what: told.append(what[0]))
     assert set(told) == {"evaluating"}
     path = plan.training.out / "together/seed0/evaluation.json"
     outcome = read_json(path)
     write_json(path, outcome | {"robots": {"unitree_a1": outcome["robots"]["unitree_a1"]}})
-    assert transfer(plan) == answer
+    assert measure_transfer(plan) == answer
 
 
 def test_what_cannot_be_compared_is_refused(plan):
-    with pytest.raises(BodyplanError, match="badger cannot be left out"):
-        transfer(replace(plan, leave_out=("badger",)))
+    with pytest.raises(BodyplanError, match="badger"):
+        measure_transfer(replace(plan, leave_out=("badger",)))
     alone = replace(plan.training, robots=("unitree_a1",))
-    with pytest.raises(BodyplanError, match="two robots or more"):
-        transfer(replace(plan, training=alone, leave_out=()))
+    with pytest.raises(BodyplanError, match="two robots"):
+        measure_transfer(replace(plan, training=alone, leave_out=()))
 
 
 def test_the_command_draws_what_there_is(plan, answer, tmp_path, capsys):
@@ -131,5 +133,5 @@ def test_the_command_draws_what_there_is(plan, answer, tmp_path, capsys):
     told = capsys.readouterr().out
     assert f"{answer['robots']['unitree_a1']['alone']['mean']:.1f}" in told
     drawing = (tmp_path / "figure.svg").read_text()
-    assert "joining late" in drawing
+    assert "pre-training" in drawing
     assert "unitree_go1" in drawing

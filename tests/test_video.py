@@ -1,4 +1,4 @@
-"""Films of walking robots: recorded poses, and pictures that play at real speed."""
+"""Videos of walking robots: recorded poses, and frames that play at real speed."""
 
 import io
 from itertools import pairwise
@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from bodyplan.envs.environment import Environment
-from bodyplan.evaluation.video import animate, encode, record_video, side_by_side
+from bodyplan.evaluation.video import encode_webp, record_poses, render_video, tile_videos
 
 
 def swinging(robot):
@@ -21,10 +21,10 @@ def swinging(robot):
     return policy
 
 
-def test_the_drawn_film_moves_and_plays_at_real_speed(load):
+def test_the_drawn_video_moves_and_plays_at_real_speed(load):
     robot = load("hexapod")
-    film = animate(Environment(robot), swinging(robot), 0.4, (80, 60), renderer="drawn")
-    image = Image.open(io.BytesIO(film))
+    video = render_video(Environment(robot), swinging(robot), 0.4, (80, 60), renderer="drawn")
+    image = Image.open(io.BytesIO(video))
     assert image.format == "WEBP"
     assert image.size == (80, 60)
     assert image.n_frames == 11
@@ -56,17 +56,17 @@ def test_a_fallen_robot_lies_still_to_the_end():
             down = np.array([self.steps == 5, False])
             return SimpleNamespace(terminated=down, truncated=np.zeros(2, bool))
 
-    poses = record_video(Falls(), lambda observation: np.zeros((2, 1)), 12)
+    poses = record_poses(Falls(), lambda observation: np.zeros((2, 1)), 12)
     np.testing.assert_array_equal(poses[:, 0], [0, 2, 4, 5, 5, 5, 5])
 
 
-def test_equal_pictures_are_one_frame_of_a_small_file():
-    assert len(encode(np.full((50, 24, 32, 3), 128, np.uint8))) < 2000
+def test_equal_frames_are_one_frame_of_a_small_file():
+    assert len(encode_webp(np.full((50, 24, 32, 3), 128, np.uint8))) < 2000
 
 
-def test_films_side_by_side_keep_their_places():
-    films = [np.full((2, 3, 4, 3), shade, np.uint8) for shade in (10, 20, 30)]
-    whole = side_by_side([[films[0], films[1]], [None, films[2]]])
+def test_tiled_videos_keep_their_places():
+    videos = [np.full((2, 3, 4, 3), shade, np.uint8) for shade in (10, 20, 30)]
+    whole = tile_videos([[videos[0], videos[1]], [None, videos[2]]])
     assert whole.shape == (2, 6, 8, 3)
     corners = whole[1, ::5, ::7, 0]
     np.testing.assert_array_equal(corners, [[10, 20], [255, 30]])

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from bodyplan.datasets.io.import_dataset import import_dataset
     from bodyplan.envs.disturbances import Disturbances
     from bodyplan.envs.environment import Environment, make
+    from bodyplan.evaluation.evaluate import evaluate
+    from bodyplan.evaluation.evaluation_result import Evaluation
     from bodyplan.learn.config import TrainConfig
     from bodyplan.learn.policy import Policy as Policy
     from bodyplan.learn.train import train, train_seeds
@@ -31,12 +33,14 @@ __all__ = [
     "Disturbances",
     "Environment",
     "Episodes",
+    "Evaluation",
     "Policy",
     "Robot",
     "TrainConfig",
     "__version__",
     "build_dataset",
     "check_robot",
+    "evaluate",
     "import_dataset",
     "list_robots",
     "make",
@@ -49,11 +53,13 @@ _HOMES = {
     "Environment": ("bodyplan.envs.environment", "Environment"),
     "Dataset": ("bodyplan.datasets.dataset", "Dataset"),
     "Episodes": ("bodyplan.datasets.episodes", "Episodes"),
+    "Evaluation": ("bodyplan.evaluation.evaluation_result", "Evaluation"),
     "Policy": ("bodyplan.learn.policy", "Policy"),
     "Robot": ("bodyplan.robots.robot", "Robot"),
     "TrainConfig": ("bodyplan.learn.config", "TrainConfig"),
     "build_dataset": ("bodyplan.datasets.build", "build_dataset"),
     "check_robot": ("bodyplan.robots.validation.check_robot", "check_robot"),
+    "evaluate": ("bodyplan.evaluation.evaluate", "evaluate"),
     "import_dataset": ("bodyplan.datasets.io.import_dataset", "import_dataset"),
     "list_robots": ("bodyplan.robots.registry", "list_robots"),
     "make": ("bodyplan.envs.environment", "make"),

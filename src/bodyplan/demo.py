@@ -1,9 +1,12 @@
-"""The whole story on one small machine: data, pre-training, evaluation, report.
+"""The demo: data, pre-training, evaluation and report of four robots on one small machine.
 
-Four robots of unlike build, their 70 % suboptimal forward sets rebuilt from the packaged policy
-snapshots, IQL with Embodiment Grouping (M = 2), whole episodes in reference physics, one page.
-The sizes follow the machine's speed, measured once and written down, so that the demo takes about
-the same time anywhere, and an interrupted one continues as it was planned.
+The four robots differ in their bodies. Their forward datasets, 70 % suboptimal, are recorded from
+the packaged policy snapshots. One policy is trained by IQL with Embodiment Grouping (two groups).
+It is evaluated over whole episodes in reference physics.
+
+The number of steps and updates follows the speed of the machine, so that the demo takes about the
+same time everywhere. The speed is measured once and saved, so an interrupted demo continues with
+the same sizes.
 """
 
 import time
@@ -17,86 +20,100 @@ import numpy as np
 from bodyplan.datasets.build import build_dataset
 from bodyplan.envs.environment import Environment
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluation.evaluate import Trial, evaluate
+from bodyplan.evaluation.evaluate import EvaluationConfig, evaluate_policy
+from bodyplan.evaluation.evaluation_result import Evaluation
+from bodyplan.evaluation.video import robot_videos
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.train import TrainConfig, train
 from bodyplan.progress import OnProgress, no_progress
 from bodyplan.report.page import write_report
-from bodyplan.report.run_videos import film
+from bodyplan.robots.robot import Robot
 from bodyplan.storage import read_json, write_json
 
-ROBOTS = ("unitree_go1", "anymal_c", "badger", "hexapod")
+DEMO_ROBOTS = ("unitree_go1", "anymal_c", "badger", "hexapod")
 DEMO_RECIPE = "suboptimal70"
-GROUPS = 2
+DEMO_GROUPS = 2
 INTERVAL = 100
-"""Updates in one dispatch."""
+"""Updates in one compiled dispatch."""
 REFERENCE_SPEED = 18_000.0
-"""Control steps per second of go1 on the machine the sizes were chosen for."""
+"""Control steps per second of the unitree_go1 on the machine that the sizes were chosen for."""
 
 
 @dataclass(frozen=True)
 class DemoPlan:
-    """What the demo will do; written down before it starts."""
+    """The sizes of a demo, saved as plan.json before it starts."""
 
     size: str
+    """small or full."""
     seed: int
+    """Seed of data, training and evaluation."""
     speed: float
-    """Control steps per second measured on this machine."""
+    """Control steps per second that this machine simulates."""
     data_steps: int
-    """For each robot."""
+    """Control steps of data for each robot."""
     updates: int
+    """Updates of the training."""
     episodes: int
+    """Episodes of each robot in the evaluation."""
+    network: Literal["small", "tiny"] = "small"
+    """Size of the networks."""
+    batch_size: int = 256
+    """Transitions of each robot in one update."""
+    video_seconds: float = 4.0
+    """Length of each video."""
 
 
 @dataclass(frozen=True)
-class Demo:
+class DemoResult:
     """A finished demo."""
 
     run: Path
+    """Folder of the run."""
     report: Path
-    evaluation: dict[str, Any]
+    """The HTML page."""
+    evaluation: Evaluation
     seconds: float
+    """Duration of this call."""
 
 
 def demo_plan(size: Literal["small", "full"], seed: int, speed: float) -> DemoPlan:
-    """Sizes for a machine of the given speed; `full` takes four times the clock of `small`."""
-    pace = float(np.clip(speed / REFERENCE_SPEED, 0.25, 2.0))
-    clock = {"small": 1.0, "full": 4.0}[size]
+    """Sizes for a machine with this speed; `full` takes four times as long as `small`."""
+    factor = float(np.clip(speed / REFERENCE_SPEED, 0.25, 2.0))
+    factor *= {"small": 1.0, "full": 4.0}[size]
     return DemoPlan(
         size=size,
         seed=seed,
         speed=round(speed, 1),
-        data_steps=int(130_000 * pace * clock) // 1000 * 1000,
-        updates=int(11_500 * pace * clock) // INTERVAL * INTERVAL,
+        data_steps=int(130_000 * factor) // 1000 * 1000,
+        updates=int(11_500 * factor) // INTERVAL * INTERVAL,
         episodes=16,
     )
 
 
 def run_demo(
     size: Literal["small", "full"],
-    out: Path,
+    out: str | Path,
     seed: int = 0,
     threads: int | None = None,
     progress: OnProgress | None = None,
-) -> Demo:
+) -> DemoResult:
     """Run the demo, or what is left of an interrupted one.
 
     Args:
-        size: `small`, or `full` for four times the clock.
-        out: the run's folder; the data go to `data` in it.
-        seed: decides everything but the sizes.
-        threads: native threads of the physics.
+        size: `small`, or `full` for a demo that takes four times as long.
+        out: folder of the run; the data are in its folder `data`.
+        seed: seed of data, training and evaluation.
+        threads: threads of the simulation; all cores by default.
         progress: called as the work goes on.
 
     Raises:
         BodyplanError: the folder holds a demo of another size or seed, or a step failed.
     """
-    start = time.monotonic()
-    report = progress or no_progress
-    plan = _planned(out, size, seed)
+    start, out, report = time.monotonic(), Path(out), progress or no_progress
+    plan = _saved_plan(out, size, seed)
     dataset = build_dataset(
         out / "data",
-        ROBOTS,
+        DEMO_ROBOTS,
         DEMO_RECIPE,
         "forward",
         plan.data_steps,
@@ -104,46 +121,42 @@ def run_demo(
         progress=report,
         threads=threads,
     )
-    config = train_config(plan, out)
 
     def log(update: int, metrics: Mapping[str, Any]) -> None:
         note = f"{metrics['updates_per_s']:.0f} updates/s"
         report("pre-training (IQL+EG)", update, plan.updates, note)
 
-    run = train(config, log=log)
-    trial = Trial(episodes=plan.episodes, seed=seed + 1, threads=threads)
-    evaluation = evaluate(
+    run = train(train_config(plan, out), log=log)
+    robots = [Robot.load(name) for name in DEMO_ROBOTS]
+    evaluation = evaluate_policy(
         run.policy,
-        ROBOTS,
+        robots,
         "forward",
-        trial,
+        EvaluationConfig(plan.episodes, seed + 1, threads=threads),
         dataset.card,
         report,
     )
-    write_json(out / "evaluation.json", evaluation)
-    films = film(
-        run.policy,
-        ROBOTS,
-        progress=report,
-    )
-    page = write_report(out, dataset, films)
-    return Demo(out, page, evaluation, time.monotonic() - start)
+    evaluation.save(out / "evaluation.json")
+    videos = robot_videos(run.policy, robots, seconds=plan.video_seconds, progress=report)
+    page = write_report(out, dataset, videos)
+    return DemoResult(out, page, evaluation, time.monotonic() - start)
 
 
 def train_config(plan: DemoPlan, out: Path) -> TrainConfig:
-    """IQL with Embodiment Grouping, tuned for minutes on a CPU where the paper has hours on a GPU.
+    """IQL with Embodiment Grouping, tuned for minutes on a CPU instead of hours on a GPU.
 
-    Rewards scaled per robot ask for a lower beta than the paper's 3. Standardised observations and
-    a high rate that falls to nothing let the small network learn in ten thousand updates.
+    Rewards are scaled per robot, which needs a lower beta than the paper's 3. The small network
+    learns in ten thousand updates with standardised observations and a high learning rate that
+    decays to zero.
     """
     return TrainConfig(
         data=out / "data",
         out=out,
         algorithm="iql",
         combine="grouped",
-        groups=GROUPS,
-        network="small",
-        batch_size=256,
+        groups=DEMO_GROUPS,
+        network=plan.network,
+        batch_size=plan.batch_size,
         updates=plan.updates,
         reward_scale="per_robot",
         observation_scale="shared",
@@ -155,29 +168,29 @@ def train_config(plan: DemoPlan, out: Path) -> TrainConfig:
             weight_clip=10.0,
             tau=0.01,
             learning_rate=4e-3,
-            actor_decay=GROUPS * plan.updates,
+            actor_decay=DEMO_GROUPS * plan.updates,
         ),
     )
 
 
-def _planned(out: Path, size: Literal["small", "full"], seed: int) -> DemoPlan:
-    """The plan written down in the folder, or a new one."""
+def _saved_plan(out: Path, size: Literal["small", "full"], seed: int) -> DemoPlan:
+    """The plan of the demo in this folder, or a new plan."""
     path = out / "plan.json"
     if not path.is_file():
-        plan = demo_plan(size, seed, control_steps_per_second())
+        plan = demo_plan(size, seed, simulation_speed())
         write_json(path, asdict(plan))
         return plan
     plan = DemoPlan(**read_json(path))
     if (plan.size, plan.seed) != (size, seed):
         raise BodyplanError(
             f"{out} holds a demo of size {plan.size} and seed {plan.seed}; "
-            "choose another --out or remove the folder"
+            "give another --out or remove the folder"
         )
     return plan
 
 
-def control_steps_per_second(robot: str = "unitree_go1", seconds: float = 1.0) -> float:
-    """How fast this machine simulates, observation and reward included."""
+def simulation_speed(robot: str = "unitree_go1", seconds: float = 1.0) -> float:
+    """Control steps per second that this machine simulates, with observations and rewards."""
     environment = Environment(robot, num_envs=64)
     actions = np.zeros((64, environment.robot.num_joints))
     environment.step(actions)

@@ -1,4 +1,4 @@
-"""How far robots' gradients oppose each other, and whether their bodies foretell it."""
+"""`bodyplan conflicts`: how often gradients of robots conflict, and the relation to bodies."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from bodyplan.cli.output import print_json, print_table, require_picture, say
+from bodyplan.cli.output import print_json, print_line, print_table, require_figure_path
 from bodyplan.storage import atomic_write, read_json
 
 if TYPE_CHECKING:
@@ -17,35 +17,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ShowConflicts:
-    """Cosines between robots' actor gradients, as measured on a run's way or of what it learned.
+    """Show cosines between the actor gradients of robots, measured during or after training.
 
-    Several runs of the same robots count as seeds; figures are then means over them with 95 %
-    confidence intervals. A run measures on its way where it is trained with --conflicts-every.
+    Several runs of the same robots count as seeds: values are means over them with 95 % confidence
+    intervals. A run measures during training if it is trained with --conflicts-every.
     """
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
     """Folders of runs, or one that holds the seeds of `train --seeds`."""
     data: Path | None = None
-    """Measure the finished policy's gradients on this dataset, instead of reading what was measured
-    on the way."""
+    """Dataset on which to measure the gradients of the trained policy; by default the measurements
+    of the training are shown."""
     batch_size: int | None = None
-    """With --data: transitions of each robot; as many as in training where not given."""
+    """With --data: transitions of each robot in a batch; by default as in training."""
     batches: int = 16
-    """With --data: measurements, each on a batch of its own."""
+    """With --data: number of measurements, each on another batch."""
     seed: int = 0
-    """With --data: decides the batches."""
+    """With --data: seed of the batches."""
     transfer: Path | None = None
-    """A file of `bodyplan transfer`, to correlate agreement with what robots gained."""
+    """A transfer.json of `bodyplan transfer`, to correlate cosines with the gains of robots."""
     plot: Path | None = None
-    """The figure (.svg, .png, .pdf), written over what is there."""
+    """A figure to write (.svg, .png, .pdf); an existing file is replaced."""
     json: bool = False
-    """Answer in JSON."""
+    """Print JSON."""
 
     def run(self) -> None:
         """Measure or read, summarise, print."""
         if self.plot is not None:
-            require_picture(self.plot, "--plot")
-        from bodyplan.evaluation.conflict_summary import summarise
+            require_figure_path(self.plot, "--plot")
+        from bodyplan.evaluation.conflict_summary import summarise_conflicts
         from bodyplan.grouping.robot_groups import embodiment_distances
         from bodyplan.learn.run import seeds_of
         from bodyplan.robots.robot import Robot
@@ -56,15 +56,18 @@ class ShowConflicts:
             [Robot.load(robot, runs[0].models) for robot in measured[0].robots]
         )
         gains = None if self.transfer is None else _gains(self.transfer)
-        answer = {"runs": [str(run.path) for run in runs], **summarise(measured, distances, gains)}
+        answer = {
+            "runs": [str(run.path) for run in runs],
+            **summarise_conflicts(measured, distances, gains),
+        }
         if self.plot is not None:
             self._draw(answer, measured)
         if self.json:
             print_json(answer)
         else:
-            _tell(answer)
+            _print(answer)
         if self.plot is not None and not self.json:
-            say(f"drawn in {self.plot}")
+            print_line(f"figure written to {self.plot}")
 
     def _measured(self, run: "Run") -> "Conflicts":
         from bodyplan.learn.compilation import enable_compilation_cache
@@ -85,45 +88,45 @@ class ShowConflicts:
 
 
 def _gains(path: Path) -> dict[str, float]:
-    """What each robot gained, from a file of `bodyplan transfer`."""
+    """The gain of each robot, from a file of `bodyplan transfer`."""
     from bodyplan.errors import BodyplanError
 
     try:
         return {name: float(row["gain"]["mean"]) for name, row in read_json(path)["robots"].items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BodyplanError(
-            f"{path} tells no robots' gains ({error}); give a transfer.json of `bodyplan transfer`"
+            f"{path} has no gains of robots ({error}); give a transfer.json of `bodyplan transfer`"
         ) from error
 
 
-def _tell(answer: Mapping[str, Any]) -> None:
+def _print(answer: Mapping[str, Any]) -> None:
     rows = [
         {
             "robot": robot,
-            "in conflict with": _percent(figures["negative_share"]),
-            "mean cosine": _estimate(figures["mean_cosine"]),
+            "negative cosines": _percent(scores["negative_share"]),
+            "mean cosine": _estimate(scores["mean_cosine"]),
         }
-        for robot, figures in answer["per_robot"].items()
+        for robot, scores in answer["per_robot"].items()
     ]
-    print_table("Robots' gradients against the others'", rows)
+    print_table("Gradients of each robot against those of the others", rows)
     seeds = len(answer["runs"])
     over = f"{sum(answer['measurements'])} measurements of {seeds} run{'s' * (seeds > 1)}"
-    say(
+    print_line(
         f"{_percent(answer['negative_share'])} of cosines are negative, and "
-        f"{_percent(answer['opposed_share'])} of pairs are opposed on average; "
+        f"{_percent(answer['opposed_share'])} of pairs have a negative mean cosine; "
         f"the mean cosine is {_estimate(answer['mean_cosine'])} ({over})."
     )
     if bodies := answer.get("embodiment"):
-        say(
-            f"Bodies alike, gradients alike: r = {bodies['r']:.2f} over {bodies['points']} pairs, "
-            f"p = {bodies['p']:.2g}; by Mantel's test p = {bodies['mantel_p']:.2g}."
+        print_line(
+            f"Similarity of bodies and cosine: r = {bodies['r']:.2f}, {bodies['points']} pairs, "
+            f"p = {bodies['p']:.2g}, and p = {bodies['mantel_p']:.2g} by Mantel's test."
         )
     if transfer := answer.get("transfer"):
         rows = [
             {"gain or loss of at least": float(threshold), **row}
             for threshold, row in transfer["by_threshold"].items()
         ]
-        print_table("Agreement against transfer", rows)
+        print_table("Correlation of mean cosine and gain", rows)
 
 
 def _percent(estimate: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import tyro
 
 from bodyplan.cli.data_inspect import say_contents
-from bodyplan.cli.output import comma_list, say
+from bodyplan.cli.output import comma_list, print_line
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.io.paper_release import SLOTS, ArrayNames, import_release
 from bodyplan.progress import progress
@@ -82,11 +82,11 @@ def _say(dataset: Dataset, as_json: bool) -> None:
         if given_up := entry.get("given_up"):
             one = "1 step had no observation after it and was left out"
             many = f"{given_up:,} steps had no observation after them and were left out"
-            say(f"{name}: {one if given_up == 1 else many}")
+            print_line(f"{name}: {one if given_up == 1 else many}")
         if cut := entry.get("cut"):
             episodes = "episode was" if cut == 1 else "episodes were"
-            say(f"{name}: {cut:,} {episodes} cut where one row does not lead to the next")
+            print_line(f"{name}: {cut:,} {episodes} cut where one row does not lead to the next")
         if unknown := entry.get("unknown"):
-            say(f"{name}: {', '.join(unknown)} unknown; only critics would have seen it")
+            print_line(f"{name}: {', '.join(unknown)} unknown; only critics would have seen it")
         for note in entry.get("notes", ()):
-            say(f"{name}: {note}")
+            print_line(f"{name}: {note}")

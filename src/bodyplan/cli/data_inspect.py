@@ -7,7 +7,7 @@ from typing import Any
 
 import tyro
 
-from bodyplan.cli.output import print_json, print_table, require_picture, say
+from bodyplan.cli.output import print_json, print_line, print_table, require_figure_path
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.duplicates import duplicate_steps
 from bodyplan.datasets.statistics import RobotStatistics, robot_statistics
@@ -58,9 +58,9 @@ class VerifyData:
             raise BodyplanError("\n       ".join(faults))
         if not self.json:
             for path in self.data:
-                say(f"{path} is whole: checksums, shapes, bounds and episodes are right")
+                print_line(f"{path} is whole: checksums, shapes, bounds and episodes are right")
             if len(datasets) > 1:
-                say("no two of them share data")
+                print_line("no two of them share data")
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class PlotData:
 
     def run(self) -> None:
         """Draw, write, and tell where the figure is."""
-        require_picture(self.out)
+        require_figure_path(self.out)
         from bodyplan.report.return_histograms import draw_return_histograms
 
         labels = [path.resolve().name for path in self.data]
@@ -92,7 +92,7 @@ class PlotData:
             sets = {label: _histograms(own) for label, own in rows.items()}
             print_json({"figure": str(self.out), "sets": sets})
         else:
-            say(str(self.out))
+            print_line(str(self.out))
 
 
 def contents(dataset: Dataset) -> dict[str, Any]:
@@ -113,12 +113,12 @@ def say_contents(dataset: Dataset, as_json: bool) -> None:
     title = f"{dataset.path}: {card.get('recipe', 'no recipe')}, {command}"
     print_table(f"{title}, seed {card.get('seed', '-')}", [_amounts(row) for row in rows])
     print_table("Shares of steps by the full return of their episodes", [_worth(r) for r in rows])
-    say(
+    print_line(
         f"Full return: of an episode cut short, as if it had gone on to {HORIZON} steps at its "
         "pace. Spread: from 0 to 1.2 references. Reference: the packaged expert's return"
         + ("; * the best tenth of the steps, without an expert." if _guessed(rows) else ".")
     )
-    say(f"{_circumstances(card)}; {sum(row.bytes for row in rows) / 1e6:,.1f} MB in all")
+    print_line(f"{_circumstances(card)}; {sum(row.bytes for row in rows) / 1e6:,.1f} MB in all")
 
 
 def _open(paths: Sequence[Path]) -> list[Dataset]:

@@ -1,33 +1,33 @@
-"""Four robots, end to end: data, pre-training, evaluation, report."""
+"""`bodyplan demo`: four robots from data to report."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bodyplan.cli.output import print_json, say, say_returns
+from bodyplan.cli.output import print_evaluation, print_json, print_line
 from bodyplan.progress import progress
 
 
 @dataclass(frozen=True)
 class RunDemo:
-    """Build four robots' data, pre-train one policy with IQL+EG, evaluate it, write the report.
+    """Build the data of four robots, pre-train one policy with IQL+EG, evaluate it, and report.
 
     The same command continues an interrupted demo.
     """
 
     size: Literal["small", "full"] = "small"
-    """small takes four to five minutes on two cores, full four times as long."""
+    """small takes about five minutes on two cores, full four times as long."""
     out: Path | None = None
-    """Folder of the run; runs/demo, or runs/demo-full, where not given."""
+    """Folder of the run; by default runs/demo, or runs/demo-full for --size full."""
     seed: int = 0
-    """Decides everything but the sizes, which follow the machine's speed."""
+    """Seed of data, training and evaluation."""
     threads: int | None = None
-    """Native threads of the physics; all cores where not given."""
+    """Threads of the simulation; by default all cores."""
     json: bool = False
-    """Answer in JSON."""
+    """Print JSON."""
 
     def run(self) -> None:
-        """Run it, then say where the report is."""
+        """Run the demo, and print the path of the report."""
         from bodyplan.demo import run_demo
         from bodyplan.learn.compilation import enable_compilation_cache
 
@@ -36,7 +36,9 @@ class RunDemo:
         with progress() as report:
             demo = run_demo(self.size, out, self.seed, self.threads, report)
         if self.json:
-            print_json({"report": str(demo.report), "seconds": demo.seconds} | demo.evaluation)
+            print_json(
+                {"report": str(demo.report), "seconds": demo.seconds} | demo.evaluation.document
+            )
             return
-        say_returns(demo.evaluation)
-        say(f"{demo.seconds:.0f} s in all. The report: {demo.report}")
+        print_evaluation(demo.evaluation)
+        print_line(f"{demo.seconds:.0f} s in all; the report is {demo.report}")

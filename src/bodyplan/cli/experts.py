@@ -10,10 +10,10 @@ import tyro
 from bodyplan.cli.output import (
     comma_list,
     print_json,
+    print_line,
     print_table,
-    require_picture,
-    require_size,
-    say,
+    require_figure_path,
+    require_image_size,
 )
 from bodyplan.datasets.policy_snapshots import PACKAGED_SNAPSHOTS, Snapshots, snapshot_path
 from bodyplan.datasets.replay_log import replay_path
@@ -101,7 +101,7 @@ class TrainExpert:
             replay = replay_path(robot.name, commands.graded[0], self.out) if asked else None
             folder = self.out / robot.name / f"{commands.name}.run"
             snapshots = train_expert(config, folder, log, replay)
-        say("grading the snapshots in reference physics ...")
+        print_line("grading the snapshots in reference physics ...")
         answers = []
         for command in commands.graded:
             graded = grade_expert(snapshots.under(command), robot, self.episodes, self.seed)
@@ -149,7 +149,7 @@ class PlotExperts:
 
     def run(self) -> None:
         """Draw, write, and tell where the figure is."""
-        require_picture(self.out)
+        require_figure_path(self.out)
         from bodyplan.report.expert_curves import draw_expert_curves
 
         wanted = [parse_command(command) for command in self.commands]
@@ -171,7 +171,7 @@ class PlotExperts:
             ]
             print_json({"figure": str(self.out), "runs": curves})
         else:
-            say(str(self.out))
+            print_line(str(self.out))
 
     def _names(self, commands: Sequence[Command]) -> Sequence[str]:
         if self.robots != ("all",):
@@ -213,8 +213,8 @@ class FilmExperts:
             raise BodyplanError(f"--out {self.out} must end in .webp, the format of the film")
         if not 0.0 < self.seconds <= LONGEST:
             raise BodyplanError(f"--seconds {self.seconds:g} must be above 0, at most {LONGEST:g}")
-        require_size(*self.size)
-        from bodyplan.evaluation.video import encode, side_by_side
+        require_image_size(*self.size)
+        from bodyplan.evaluation.video import encode_webp, tile_videos
 
         wanted = [parse_command(command) for command in self.commands]
         robots = [Robot.load(name) for name in comma_list(self.robots)]
@@ -222,17 +222,17 @@ class FilmExperts:
         if all(film is None for row in films for film in row):
             raise BodyplanError(_NO_RUN)
         with atomic_write(self.out) as temporary:
-            temporary.write_bytes(encode(side_by_side(films)))
+            temporary.write_bytes(encode_webp(tile_videos(films)))
         if self.json:
             names = [command_name(command) for command in wanted]
             shown = [robot.name for robot in robots]
             print_json({"film": str(self.out), "robots": shown, "commands": names})
         else:
-            say(str(self.out))
+            print_line(str(self.out))
 
     def _film(self, robot: Robot, command: Command) -> RGBFrames | None:
         from bodyplan.envs.environment import Environment
-        from bodyplan.evaluation.video import record_video
+        from bodyplan.evaluation.video import record_poses
         from bodyplan.rendering.renderer import render_poses
 
         if not snapshot_path(robot.name, command, self.snapshots).is_file():
@@ -242,7 +242,7 @@ class FilmExperts:
             raise BodyplanError(f"--snapshot {self.snapshot}: the run has {len(run)} snapshots")
         environment = Environment(robot, command, initial_state="random", seed=self.seed)
         steps = round(self.seconds / CONTROL_STEP)
-        poses = record_video(environment, run.policy(self.snapshot).mean, steps)
+        poses = record_poses(environment, run.policy(self.snapshot).mean, steps)
         return render_poses(robot, poses, self.size, "auto")
 
 
@@ -261,4 +261,4 @@ def _answer(answers: Sequence[tuple[Snapshots, Path]], as_json: bool) -> None:
         title = f"{snapshots.robot}, {command_name(snapshots.command)}: sampled actions"
         print_table(title, rows)
         print_table("The expert: last snapshot, mean action", [card["expert"]])
-        say(str(path))
+        print_line(str(path))

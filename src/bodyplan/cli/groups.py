@@ -9,7 +9,7 @@ import numpy as np
 import tyro
 from jaxtyping import Float
 
-from bodyplan.cli.output import comma_list, print_json, print_table, require_picture, say
+from bodyplan.cli.output import comma_list, print_json, print_line, print_table, require_figure_path
 from bodyplan.errors import BodyplanError
 from bodyplan.grouping.body_metric import DEFAULT, BodyMetric
 from bodyplan.machine import cache_folder
@@ -56,7 +56,7 @@ class ShowGroups:
         from bodyplan.grouping.robot_groups import cluster, embodiment_distances
 
         if self.plot is not None:
-            require_picture(self.plot, "--plot")
+            require_figure_path(self.plot, "--plot")
         chosen = list_robots() if self.robots == ("all",) else comma_list(self.robots)
         robots = [Robot.load(robot) for robot in chosen]
         names = [robot.name for robot in robots]
@@ -80,7 +80,7 @@ class ShowGroups:
             return
         _print(names, distances, groups, found)
         if self.plot is not None:
-            say(str(self.plot))
+            print_line(str(self.plot))
 
     def _draw(
         self,
@@ -147,7 +147,7 @@ def _print(
             for each in found
         ]
         print_table("How well so many groups are set apart", rows)
-        say(
+        print_line(
             f"suggested: {suggested_by_silhouette(found)} groups by silhouettes, "
             f"{suggested_by_gap(found)} by the gap statistic; --count cuts to any other number"
         )

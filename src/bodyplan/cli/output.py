@@ -1,10 +1,10 @@
-"""What commands print: tables, JSON and sentences; and what several of them check of arguments."""
+"""Output of commands, as tables, lines or JSON; and checks of arguments that several share."""
 
 import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
@@ -13,40 +13,44 @@ from rich.text import Text
 
 from bodyplan.errors import BodyplanError
 
+if TYPE_CHECKING:
+    from bodyplan.evaluation.evaluation_result import Evaluation
+
 PIPED_WIDTH = 160
-PICTURES = (".svg", ".png", ".pdf")
-SMALLEST, LARGEST = 16, 8192
-"""Edges of a picture in pixels."""
+"""Columns of a table that is piped into another program."""
+FIGURE_SUFFIXES = (".svg", ".png", ".pdf")
+MIN_IMAGE_EDGE, MAX_IMAGE_EDGE = 16, 8192
+"""Pixels."""
 
 
 def comma_list(names: Sequence[str]) -> tuple[str, ...]:
-    """Names given one by one, or several with commas between."""
+    """Names that were given one by one, or several in one argument with commas."""
     return tuple(part for name in names for part in name.split(",") if part)
 
 
-def require_picture(path: Path, option: str = "--out") -> None:
-    """Refuses a name that is not of a figure.
+def require_figure_path(path: Path, option: str = "--out") -> None:
+    """Check that a figure can be written in the format of the path's suffix.
 
     Raises:
-        BodyplanError: its suffix is none of `PICTURES`.
+        BodyplanError: the suffix is not one of `FIGURE_SUFFIXES`.
     """
-    if path.suffix not in PICTURES:
+    if path.suffix not in FIGURE_SUFFIXES:
         raise BodyplanError(
-            f"{option} {path} is no figure that can be written; let its name end in "
-            f"{', '.join(PICTURES)}"
+            f"{option} {path} cannot be written; give a path that ends in "
+            f"{', '.join(FIGURE_SUFFIXES)}"
         )
 
 
-def require_size(width: int, height: int) -> None:
-    """Refuses what is no size of a picture.
+def require_image_size(width: int, height: int) -> None:
+    """Check the size of an image in pixels.
 
     Raises:
         BodyplanError: an edge is too short or too long.
     """
-    if not SMALLEST <= min(width, height) <= max(width, height) <= LARGEST:
+    if not MIN_IMAGE_EDGE <= min(width, height) <= max(width, height) <= MAX_IMAGE_EDGE:
         raise BodyplanError(
-            f"--size {width} {height} is no size of a picture; give a width and a height of "
-            f"{SMALLEST} to {LARGEST} pixels"
+            f"--size {width} {height} is out of range; give a width and a height from "
+            f"{MIN_IMAGE_EDGE} to {MAX_IMAGE_EDGE} pixels"
         )
 
 
@@ -57,7 +61,7 @@ def print_json(answer: Any) -> None:
 
 
 def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print rows of equal keys, numbers to the right."""
+    """Print rows with equal keys as a table; numbers are aligned to the right."""
     if not rows:
         return
     table = Table(title=Text(title), title_justify="left", header_style="bold")
@@ -68,17 +72,24 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
         table.add_row(*(Text(_text(value)) for value in row.values()))
     console = Console()
     if not console.is_terminal:
-        console.width = PIPED_WIDTH  # piped output has no width; columns must not be cut short
+        console.width = PIPED_WIDTH  # piped output has no width, and no column may be cut
     console.print(table)
 
 
-def say(sentence: str) -> None:
-    """Print one line for the reader, whatever its width."""
+def print_evaluation(evaluation: "Evaluation") -> None:
+    """Print an evaluation as a table: the robots, then their mean."""
+    rows = evaluation.rows()
+    means = {name: "mean" if name == "robot" else evaluation.mean.get(name) for name in rows[0]}
+    print_table("Returns of whole episodes", [*rows, means])
+
+
+def print_line(sentence: str) -> None:
+    """Print one line as it is, without wrapping or markup."""
     Console(soft_wrap=True, highlight=False, markup=False, emoji=False).print(sentence)
 
 
 def _is_numeric(value: Any) -> bool:
-    """Of a number, or of one in words: 71 %, 1,000."""
+    """Whether a value is a number, or text such as 71 % or 1,000."""
     if isinstance(value, str):
         value = value.rstrip(" %").replace(",", "")
         return value.replace(".", "", 1).isdigit()
@@ -99,16 +110,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     return str(value)
-
-
-def say_returns(evaluation: Mapping[str, Any]) -> None:
-    """Print an evaluation as a table, robots first, their mean last."""
-    names = ["return_mean", "return_se", "data_return", "expert_return", "normalised_return"]
-    names += ["length_mean", "velocity_error"]
-    rows = [
-        {"robot": robot, **{name: score.get(name) for name in names}}
-        for robot, score in evaluation["robots"].items()
-    ]
-    mean = evaluation["mean"]
-    rows.append({"robot": "mean", **{name: mean.get(name) for name in names}})
-    print_table("Returns of whole episodes", rows)

@@ -1,55 +1,51 @@
-"""A run as one self-contained page."""
+"""`bodyplan report`: write a run as one self-contained HTML page."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
-from bodyplan.cli.output import print_json, say
+from bodyplan.cli.output import print_json, print_line
 from bodyplan.progress import progress
 
 
 @dataclass(frozen=True)
 class WriteReport:
-    """Write report.html: returns, curves, distances, histograms, and each robot walking."""
+    """Write report.html: returns, learning curves, body distances, histograms and videos."""
 
     run_folder: tyro.conf.Positional[Path]
     """Folder of a run."""
     out: Path | None = None
-    """The page; report.html in the run's folder where not given."""
-    films: bool = True
-    """Film each robot walking under the policy."""
+    """The page; by default report.html in the folder of the run."""
+    videos: Annotated[bool, tyro.conf.arg(name="films")] = True
+    """Render a video of each robot under the policy."""
     json: bool = False
-    """Answer in JSON."""
+    """Print JSON."""
 
     def run(self) -> None:
-        """Film, draw, write."""
+        """Render the videos, write the page, print its path."""
         from bodyplan.datasets.dataset import Dataset
         from bodyplan.envs.walking_task import parse_command
-        from bodyplan.learn.policy import Policy
+        from bodyplan.evaluation.video import robot_videos
+        from bodyplan.learn.policy import POLICY_FOLDER, Policy
         from bodyplan.report.page import write_report
         from bodyplan.report.run_record import RunRecord
-        from bodyplan.report.run_videos import film
         from bodyplan.robots.robot import Robot
 
         record = RunRecord.read(self.run_folder)
-        policy = None
-        if (self.run_folder / "policy").is_dir():
-            policy = Policy.load(self.run_folder)
+        has_policy = (self.run_folder / POLICY_FOLDER).is_dir()
+        policy = Policy.load(self.run_folder) if has_policy else None
         data = Path(record.config["data"])
         dataset = Dataset.open(data) if data.is_dir() else None
-        films: dict[str, bytes] = {}
-        if self.films and policy:
-            asked = record.evaluation.get("command") or policy.card.get("command") or "forward"
+        videos: dict[str, bytes] = {}
+        if self.videos and policy:
+            command = record.evaluation.get("command") or policy.card.get("command") or "forward"
+            robots = [Robot.load(robot, record.models) for robot in record.robots]
             with progress() as report:
-                films = film(
-                    policy,
-                    [Robot.load(robot, record.models) for robot in record.robots],
-                    parse_command(asked),
-                    report,
-                )
-        page = write_report(self.run_folder, dataset, films, self.out)
+                videos = robot_videos(policy, robots, parse_command(command), report)
+        page = write_report(self.run_folder, dataset, videos, self.out)
         if self.json:
             print_json({"report": str(page)})
         else:
-            say(str(page))
+            print_line(str(page))

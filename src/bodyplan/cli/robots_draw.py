@@ -6,7 +6,7 @@ from typing import Literal
 
 import tyro
 
-from bodyplan.cli.output import print_json, require_size, say
+from bodyplan.cli.output import print_json, print_line, require_image_size
 from bodyplan.errors import BodyplanError
 
 
@@ -40,7 +40,7 @@ class DrawRobots:
         robot_images.check_image_suffix(out)
         size = robot_images.LINEUP_SIZE if len(names) > 1 else robot_images.ROBOT_IMAGE_SIZE
         width, height = self.size or size
-        require_size(width, height)
+        require_image_size(width, height)
         robots = [Robot.load(name) for name in names]
         if len(robots) > 1:
             picture = robot_images.render_lineup(robots, (width, height), self.renderer)
@@ -51,7 +51,7 @@ class DrawRobots:
             shown = [robot.name for robot in robots]
             print_json({"picture": str(out), "size": [width, height], "robots": shown})
         else:
-            say(f"{out}: {len(robots)} robots" if len(robots) > 1 else str(out))
+            print_line(f"{out}: {len(robots)} robots" if len(robots) > 1 else str(out))
 
     def _names(self, known: tuple[str, ...]) -> tuple[str, ...]:
         if self.all and self.robots:

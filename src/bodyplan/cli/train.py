@@ -1,13 +1,13 @@
 """Pre-train one policy on many robots' data."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import tyro
 
-from bodyplan.cli.output import comma_list, print_json, say
+from bodyplan.cli.output import comma_list, print_json, print_line
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.run import Run
 from bodyplan.learn.train import TrainConfig, TrainingDiverged, train, train_seeds
@@ -66,6 +66,7 @@ class Train:
 
 def pursue(config: TrainConfig, seeds: int, episodes: int, json: bool) -> int:
     """Train with a bar, say what came of it; 1 where it diverged."""
+    from bodyplan.evaluation.evaluate import evaluation_callback
     from bodyplan.learn.compilation import enable_compilation_cache
 
     enable_compilation_cache()
@@ -75,7 +76,7 @@ def pursue(config: TrainConfig, seeds: int, episodes: int, json: bool) -> int:
             note = f"{metrics['updates_per_s']:.1f} updates/s"
             report(f"{config.algorithm} {config.combine}", update, config.updates, note)
 
-        on_interval = evaluator(config, episodes)
+        on_interval = evaluation_callback(config, episodes)
         try:
             if seeds == 1:
                 runs: tuple[Run, ...] = (train(config, log, on_interval),)
@@ -89,22 +90,5 @@ def pursue(config: TrainConfig, seeds: int, episodes: int, json: bool) -> int:
         print_json(answers[0] if seeds == 1 else answers)
         return 0
     for run in runs:
-        say(f"trained; look at it with `bodyplan evaluate {run.path}`")
+        print_line(f"trained; look at it with `bodyplan evaluate {run.path}`")
     return 0
-
-
-def evaluator(config: TrainConfig, episodes: int) -> Callable[[int, Any], Mapping[str, Any]]:
-    """What is called every `evaluate_every` updates."""
-
-    def on_interval(update: int, policy: Any) -> Mapping[str, Any]:
-        from bodyplan.datasets.dataset import Dataset
-        from bodyplan.evaluation.evaluate import Trial, evaluate
-        from bodyplan.robots.robot import Robot
-
-        card = Dataset.open(config.data).card
-        names = config.robots or tuple(card["robots"])
-        robots = [Robot.load(name, card.get("models")) for name in names]
-        trial = Trial(episodes, config.seed)
-        return evaluate(policy, robots, card["command"], trial, card)["robots"]
-
-    return on_interval

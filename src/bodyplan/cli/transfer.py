@@ -1,4 +1,4 @@
-"""What robots gain by learning together: alone, together, and joining late."""
+"""`bodyplan transfer`: compare training together with training alone, and fine-tuning."""
 
 import sys
 from collections.abc import Mapping
@@ -8,41 +8,51 @@ from typing import Annotated, Any
 
 import tyro
 
-from bodyplan.cli.output import comma_list, print_json, print_table, require_picture, say
-from bodyplan.evaluation.evaluate import Trial
+from bodyplan.cli.output import comma_list, print_json, print_line, print_table, require_figure_path
+from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
+from bodyplan.evaluation.evaluate import EvaluationConfig
 from bodyplan.learn.train import TrainConfig, TrainingDiverged
 from bodyplan.progress import progress
 from bodyplan.storage import atomic_write
 
 
 @dataclass(frozen=True)
-class Transfer:
-    """Train every robot alone and all of them together; writes transfer.json into --out.
+class TransferEvaluation(EvaluationConfig):
+    """How every policy is evaluated."""
 
-    With --leave-out, also pre-train without each of these robots and fine-tune on it, beside a run
-    from scratch with as many updates. The same command continues what was interrupted.
+    disturbances: Annotated[Disturbances, tyro.conf.arg(name="conditions")] = NO_DISTURBANCES
+    """What disturbs the robots."""
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Train every robot alone and all robots together; write transfer.json into --out.
+
+    With --leave-out, also pre-train without each of these robots, and fine-tune on it. A run from
+    scratch with as many updates is trained for comparison. The same command continues interrupted
+    runs.
     """
 
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     seeds: int = 3
     """Seeds of every run, from --seed on."""
     leave_out: tuple[str, ...] = ()
-    """Robots to join late; `all` for each in turn."""
+    """Robots to fine-tune on after a pre-training without them; `all` for each in turn."""
     finetune_updates: int = 2000
-    """Updates of fine-tuning, and of the run from scratch beside it."""
-    trial: Annotated[Trial, tyro.conf.arg(name="trial")] = field(default_factory=Trial)
+    """Updates of fine-tuning, and of the run from scratch that it is compared with."""
+    trial: TransferEvaluation = field(default_factory=TransferEvaluation)
     """How every policy is evaluated."""
     plot: Path | None = None
-    """The figure (.svg, .png, .pdf), written over what is there."""
+    """A figure to write (.svg, .png, .pdf); an existing file is replaced."""
     json: bool = False
-    """Answer in JSON."""
+    """Print JSON."""
 
     def run(self) -> int:
-        """Train, evaluate, print; 1 where a run diverged."""
+        """Train, evaluate, print; returns 1 if a run diverged."""
         if self.plot is not None:
-            require_picture(self.plot, "--plot")
+            require_figure_path(self.plot, "--plot")
         from bodyplan.datasets.dataset import Dataset
-        from bodyplan.experiments.transfer import TransferPlan, transfer
+        from bodyplan.experiments.transfer import TransferConfig, measure_transfer
         from bodyplan.learn.compilation import enable_compilation_cache
 
         enable_compilation_cache()
@@ -51,10 +61,12 @@ class Transfer:
         left_out = comma_list(self.leave_out)
         if left_out == ("all",):
             left_out = config.robots or Dataset.open(config.data).robots
-        plan = TransferPlan(config, self.seeds, left_out, self.finetune_updates, self.trial)
+        transfer_config = TransferConfig(
+            config, self.seeds, left_out, self.finetune_updates, self.trial
+        )
         try:
             with progress() as report:
-                answer = transfer(plan, report)
+                answer = measure_transfer(transfer_config, report)
         except TrainingDiverged as diverged:
             sys.stderr.write(f"failed: {diverged}\n")
             return 1
@@ -66,25 +78,25 @@ class Transfer:
         if self.json:
             print_json(answer)
             return 0
-        _tell(answer)
-        say(f"written to {config.out / 'transfer.json'}")
+        _print(answer)
+        print_line(f"written to {config.out / 'transfer.json'}")
         return 0
 
 
-def _tell(answer: Mapping[str, Any]) -> None:
+def _print(answer: Mapping[str, Any]) -> None:
     names = [
         name
         for name in ("alone", "together", "gain", "finetuned", "scratch", "head_start")
         if any(name in row for row in answer["robots"].values())
     ]
     rows = [
-        {"robot": robot, **{name: _text(row.get(name)) for name in names}}
+        {"robot": robot, **{name: _interval(row.get(name)) for name in names}}
         for robot, row in (*answer["robots"].items(), ("mean", answer["mean"]))
     ]
     print_table(f"Mean returns, {answer['seeds']} seeds (± 95 %)", rows)
 
 
-def _text(estimate: Mapping[str, Any] | None) -> str | None:
+def _interval(estimate: Mapping[str, Any] | None) -> str | None:
     if estimate is None:
         return None
     interval = estimate["interval"]

@@ -1,1 +1,1 @@
-"""How well it went: whole episodes in the reference physics, and their scores."""
+"""Evaluation: whole episodes in the reference physics, their scores, videos and statistics."""

@@ -1,8 +1,8 @@
-"""What measurements of gradient conflict come to, beside the robots' bodies and what they gained.
+"""Summary of gradient conflict: how often gradients oppose, and its relation to bodies and gains.
 
-The paper's three questions (Abe et al., arXiv 2602.18025, section 5): how often robots' gradients
-oppose each other; whether they agree the more, the more alike two bodies are; and whether a robot
-that agrees with the others gains by learning together with them.
+These are three questions of the paper (Abe et al., arXiv 2602.18025, section 5). How often do the
+gradients of two robots oppose each other? Do gradients agree more where bodies are more similar?
+Does a robot gain more by learning with the others if its gradients agree with theirs?
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,72 +12,71 @@ import numpy as np
 from jaxtyping import Float
 
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluation.confidence_intervals import estimate
-from bodyplan.evaluation.correlation import mantel, pearson
+from bodyplan.evaluation.significance import mantel, pearson, seed_mean
 from bodyplan.grouping.robot_groups import merge_tree
 from bodyplan.learn.gradient_conflict import Conflicts
 
-SUBSTANTIAL = 5.0
-"""Return by which a robot must gain or lose for its transfer to count; the paper does not say."""
-THRESHOLDS = (0.0, 2.5, 5.0, 10.0)
-"""Others, to see how much the answer depends on it."""
+SUBSTANTIAL_GAIN = 5.0
+"""Least gain or loss in return for a robot to count; the paper does not state its threshold."""
+GAIN_THRESHOLDS = (0.0, 2.5, 5.0, 10.0)
+"""Other thresholds, which show how much the correlation depends on the choice."""
 
 
 def similarity(distances: Float[np.ndarray, "R R"]) -> Float[np.ndarray, "R R"]:
-    """1 for the two bodies most alike, 0 for the two most unlike, linear in between.
+    """Similarities of bodies: 1 for the closest pair, 0 for the farthest, linear in between.
 
     Raises:
-        BodyplanError: there are fewer than three robots, or all pairs are as unlike.
+        BodyplanError: there are fewer than three robots, or all distances are equal.
     """
     pairs = distances[np.triu_indices(len(distances), 1)]
     if len(pairs) < 3 or np.ptp(pairs) == 0.0:
-        raise BodyplanError("similarity takes three robots or more, not all as unlike")
+        raise BodyplanError("similarity needs three robots or more, with different distances")
     scaled = 1.0 - (distances - pairs.min()) / np.ptp(pairs)
     np.fill_diagonal(scaled, 1.0)
     return scaled
 
 
-def summarise(
+def summarise_conflicts(
     runs: Sequence[Conflicts],
     distances: Float[np.ndarray, "R R"],
     gains: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
-    """All figures of one or more runs that differ in their seeds.
+    """Summarise the measurements of one or more runs that differ in their seeds.
 
     Args:
         runs: measurements of the same robots.
-        distances: between their bodies.
-        gains: each robot's return from learning together, less that from learning alone.
+        distances: distances between their bodies.
+        gains: for each robot, its return from learning together minus that from learning alone.
 
     Raises:
-        BodyplanError: the runs are of different robots, or there is but one robot.
+        BodyplanError: the runs have different robots, or there is only one robot.
     """
     robots = runs[0].robots
     if len(robots) < 2:
-        raise BodyplanError("conflict takes two robots; train on more than one")
+        raise BodyplanError("conflict needs two robots or more; train on more than one robot")
     if any(run.robots != robots for run in runs):
-        raise BodyplanError("these runs are of different robots; compare runs of the same ones")
+        raise BodyplanError("these runs have different robots; compare runs of the same robots")
     cosines = np.mean([run.mean_cosines for run in runs], axis=0)
-    answer: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "robots": list(robots),
-        "order": _dendrogram(robots, distances),
+        "order": _dendrogram_order(robots, distances),
         "measurements": [len(run.updates) for run in runs],
-        "negative_share": estimate([run.negative_share for run in runs]),
-        "opposed_share": estimate([run.opposed_share for run in runs]),
-        "mean_cosine": estimate([float(run.pairs.mean()) for run in runs]),
+        "negative_share": seed_mean([run.negative_share for run in runs]),
+        "opposed_share": seed_mean([run.opposed_share for run in runs]),
+        "mean_cosine": seed_mean([float(run.pairs.mean()) for run in runs]),
         "per_robot": _per_robot(runs),
         "cosines": cosines.round(6).tolist(),
     }
     if len(robots) > 2:
-        answer["embodiment"] = _with_bodies(runs, cosines, similarity(distances))
+        summary["embodiment"] = _against_similarity(runs, cosines, similarity(distances))
     if gains is not None:
-        agreement = np.mean([run.robot_cosines for run in runs], axis=0)
-        answer["transfer"] = _with_transfer(robots, agreement, gains)
-    return answer
+        robot_cosines = np.mean([run.robot_cosines for run in runs], axis=0)
+        summary["transfer"] = _against_gains(robots, robot_cosines, gains)
+    return summary
 
 
-def _dendrogram(robots: Sequence[str], distances: Float[np.ndarray, "R R"]) -> list[str]:
-    """Robots in the order of their bodies' tree, so that alike ones are side by side."""
+def _dendrogram_order(robots: Sequence[str], distances: Float[np.ndarray, "R R"]) -> list[str]:
+    """Robots in the order of the dendrogram, in which similar robots are neighbours."""
     from scipy.cluster.hierarchy import leaves_list
 
     leaves: list[int] = leaves_list(merge_tree(distances, robots)).tolist()
@@ -85,50 +84,58 @@ def _dendrogram(robots: Sequence[str], distances: Float[np.ndarray, "R R"]) -> l
 
 
 def _per_robot(runs: Sequence[Conflicts]) -> dict[str, Any]:
-    shares = np.stack([run.robot_shares for run in runs])
-    agreement = np.stack([run.robot_cosines for run in runs])
+    negative = np.stack([run.robot_shares for run in runs])
+    opposed = np.stack([_opposed_shares(run.mean_cosines) for run in runs])
+    cosines = np.stack([run.robot_cosines for run in runs])
     return {
         robot: {
-            "negative_share": estimate(shares[:, place].tolist()),
-            "opposed_share": estimate([run.opposed_share for run in runs]),
-            "mean_cosine": estimate(agreement[:, place].tolist()),
+            "negative_share": seed_mean(negative[:, index].tolist()),
+            "opposed_share": seed_mean(opposed[:, index].tolist()),
+            "mean_cosine": seed_mean(cosines[:, index].tolist()),
         }
-        for place, robot in enumerate(runs[0].robots)
+        for index, robot in enumerate(runs[0].robots)
     }
 
 
-def _with_bodies(
+def _opposed_shares(mean_cosines: Float[np.ndarray, "R R"]) -> Float[np.ndarray, "R"]:
+    """For each robot, the share of its pairs whose mean cosine is negative."""
+    return (mean_cosines < 0.0).sum(axis=1) / (len(mean_cosines) - 1)  # the diagonal is 1
+
+
+def _against_similarity(
     runs: Sequence[Conflicts],
     cosines: Float[np.ndarray, "R R"],
-    alike: Float[np.ndarray, "R R"],
+    similarities: Float[np.ndarray, "R R"],
 ) -> dict[str, Any]:
-    """Of the mean over seeds, and each seed's own r."""
-    each = [mantel(alike, run.mean_cosines).r for run in runs]
+    """Correlation of mean cosines with the similarity of bodies; also the r of each seed alone."""
+    each = [mantel(similarities, run.mean_cosines).r for run in runs]
     return {
-        "similarity": alike.round(6).tolist(),
-        **mantel(alike, cosines)._asdict(),
-        "r_of_seeds": estimate(each),
+        "similarity": similarities.round(6).tolist(),
+        **mantel(similarities, cosines)._asdict(),
+        "r_of_seeds": seed_mean(each),
     }
 
 
-def _with_transfer(
-    robots: Sequence[str], agreement: Float[np.ndarray, "R"], gains: Mapping[str, float]
+def _against_gains(
+    robots: Sequence[str], robot_cosines: Float[np.ndarray, "R"], gains: Mapping[str, float]
 ) -> dict[str, Any]:
-    """Of robots that gain or lose substantially, as in the paper; and with other thresholds."""
+    """Correlation of mean cosines with gains, over robots with a gain or loss above a threshold."""
     missing = [robot for robot in robots if robot not in gains]
     if missing:
-        raise BodyplanError(f"no transfer is known of {', '.join(missing)}; measure it too")
+        raise BodyplanError(
+            f"the transfer of {', '.join(missing)} is missing; run `bodyplan transfer` with it"
+        )
     gained = np.array([gains[robot] for robot in robots])
     by_threshold = {}
-    for threshold in sorted({*THRESHOLDS, SUBSTANTIAL}):
+    for threshold in sorted({*GAIN_THRESHOLDS, SUBSTANTIAL_GAIN}):
         counted = np.abs(gained) >= threshold
         row: dict[str, Any] = {"robots": int(counted.sum()), "r": None, "p": None}
         if counted.sum() > 2:
-            found = pearson(agreement[counted], gained[counted])
+            found = pearson(robot_cosines[counted], gained[counted])
             row |= {"r": found.r, "p": found.p}
         by_threshold[str(threshold)] = row
     return {
         "gains": dict(zip(robots, gained.tolist(), strict=True)),
-        "threshold": SUBSTANTIAL,
+        "threshold": SUBSTANTIAL_GAIN,
         "by_threshold": by_threshold,
     }

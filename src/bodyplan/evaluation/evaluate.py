@@ -1,97 +1,167 @@
-"""A policy on trial: every robot walks its episodes, and the outcome is one JSON document.
+"""Evaluate a policy: every robot walks whole episodes in the reference physics.
 
-Reference physics, full penalties, mean actions. Robots start from random states by default, so
-that the episodes of a robot differ and their standard error means something; `nominal` is the
-original task's test mode, in which all episodes of a robot are the same.
+Penalties are at full strength, and actions are the policy's mean actions. Robots start from random
+states by default, so that the episodes of a robot differ. From the `nominal` state, as in the test
+mode of the original task, all episodes of a robot are the same.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
+from bodyplan.datasets.dataset import Dataset
+from bodyplan.datasets.format import CARD
 from bodyplan.datasets.policy_snapshots import Snapshots, snapshot_path
 from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
 from bodyplan.envs.environment import Environment
-from bodyplan.envs.walking_task import Command, Observation, parse_command
+from bodyplan.envs.walking_task import Command, parse_command
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluation.rollout import rollout, score
-from bodyplan.progress import OnProgress
-from bodyplan.robots.descriptors import RobotDescriptor
+from bodyplan.evaluation.evaluation_result import Evaluation
+from bodyplan.evaluation.rollout import CrossEmbodimentPolicy, rollout, score
+from bodyplan.learn.config import TrainConfig
+from bodyplan.learn.policy import Policy
+from bodyplan.learn.run import BEST, CONFIG, Run
+from bodyplan.progress import OnProgress, no_progress
 from bodyplan.robots.robot import Robot
-
-
-@runtime_checkable
-class ActsOnAnyRobot(Protocol):
-    """A policy that reads the body it drives."""
-
-    def act(
-        self, observation: Observation, descriptor: RobotDescriptor
-    ) -> Float[np.ndarray, "N J"]:
-        """Mean actions; the descriptor has a leading axis of N where the N bodies differ."""
-        ...
+from bodyplan.storage import read_json
 
 
 @dataclass(frozen=True)
-class Trial:
+class EvaluationConfig:
     """How a policy is evaluated."""
 
     episodes: int = 32
-    """Whole episodes for each robot."""
+    """Episodes of each robot."""
     seed: int = 0
-    """Decides the initial states."""
+    """Seed of the initial states and disturbances."""
     initial_state: str = "random"
-    """random or nominal."""
+    """State in which episodes start: random or nominal."""
     threads: int | None = None
-    """Native threads of the physics; the outcome does not depend on it."""
+    """Threads of the simulation, all cores by default; results do not depend on it."""
     disturbances: Disturbances = NO_DISTURBANCES
     """What disturbs the robots."""
 
+    def __post_init__(self) -> None:
+        if self.episodes < 1:
+            raise BodyplanError(f"episodes = {self.episodes} must be at least 1")
+
 
 def evaluate(
-    policy: ActsOnAnyRobot,
-    robots: Sequence[Robot | str],
-    command: str | Command = "forward",
-    trial: Trial | None = None,
-    card: Mapping[str, Any] | None = None,
+    policy: CrossEmbodimentPolicy | Run | str | Path,
+    robots: Robot | str | Path | Sequence[Robot | str | Path] | None = None,
+    command: str | Command | None = None,
+    *,
+    episodes: int = 32,
+    seed: int = 0,
+    initial_state: str = "random",
+    threads: int | None = None,
+    disturbances: Disturbances = NO_DISTURBANCES,
+    best: bool = False,
     progress: OnProgress | None = None,
-) -> dict[str, Any]:
-    """Let a policy drive each robot; returns what `evaluation.json` holds.
+) -> Evaluation:
+    """Evaluate a policy on each robot.
+
+    Args:
+        policy: a run, a policy, or the folder of either; or any object with the method `act` of
+            `CrossEmbodimentPolicy`.
+        robots: robots, packaged names or paths of MJCFs; by default those of the training.
+        command: `forward`, `backward`, "vx,vy,wz" or three numbers (m/s, m/s, rad/s); by default
+            that of the training, and `forward` for an object of your own.
+        episodes: episodes of each robot.
+        seed: seed of the initial states and disturbances.
+        initial_state: `random` or `nominal`.
+        threads: threads of the simulation, all cores by default; results do not depend on it.
+        disturbances: what disturbs the robots; nothing by default.
+        best: evaluate the policy that did best during the training of a run, not the last one.
+        progress: called as robots finish.
+
+    Returns:
+        The scores by robot. Nothing is written; see `Evaluation.save`.
+
+    Raises:
+        BodyplanError: there is no policy, a robot or the command is unknown, or an argument is
+            outside its range.
+    """
+    trained = _trained_policy(policy, best)
+    sources = trained.robots if robots is None else robots
+    if isinstance(sources, Robot | str | Path):
+        sources = (sources,)
+    chosen = [_load(source, trained.models) for source in sources]
+    if not chosen:
+        raise BodyplanError("there is no robot to evaluate the policy on; give robots")
+    asked = trained.command if command is None else command
+    if asked is None:
+        raise BodyplanError("the policy does not name the command of its training; give --command")
+    config = EvaluationConfig(episodes, seed, initial_state, threads, disturbances)
+    return evaluate_policy(trained.policy, chosen, asked, config, trained.data_card, progress)
+
+
+def evaluate_policy(
+    policy: CrossEmbodimentPolicy,
+    robots: Sequence[Robot],
+    command: str | Sequence[float] = "forward",
+    config: EvaluationConfig = EvaluationConfig(),
+    data_card: Mapping[str, Any] | None = None,
+    progress: OnProgress | None = None,
+) -> Evaluation:
+    """Evaluate an object with the method `act`; `evaluate` also takes runs and folders.
 
     Args:
         policy: acts on any robot.
-        robots: bodies, packaged names or paths of MJCFs.
-        command: what the robots are asked to do.
-        trial: how many episodes, from which states.
-        card: of the dataset the policy was trained on, for the data's average beside each return.
+        robots: the robots.
+        command: as for `evaluate`.
+        config: how to evaluate.
+        data_card: card of the dataset the policy was trained on; `data_return` is from there.
         progress: called as robots finish.
 
     Raises:
-        BodyplanError: unknown robot or command, or no episode asked for.
+        BodyplanError: the command is unknown.
     """
-    trial = trial or Trial()
-    if trial.episodes < 1:
-        raise BodyplanError("--episodes must be at least 1")
-    asked = parse_command(command)
+    report = progress or no_progress
+    wanted = parse_command(command)
     scores: dict[str, dict[str, Any]] = {}
-    for done, source in enumerate(robots):
-        robot = source if isinstance(source, Robot) else Robot.load(source)
-        if progress:
-            progress("evaluating", done, len(robots), robot.name)
-        scores[robot.name] = _one(policy, robot, asked, trial, card or {})
-    if progress and robots:
-        progress("evaluating", len(robots), len(robots), robot.name)
-    return {
-        "command": list(asked),
-        "episodes": trial.episodes,
-        "seed": trial.seed,
-        "initial_state": trial.initial_state,
-        "conditions": asdict(trial.disturbances),
-        "robots": scores,
-        "mean": _mean(list(scores.values())),
-    }
+    for done, robot in enumerate(robots):
+        report("evaluating", done, len(robots), robot.name)
+        scores[robot.name] = _robot_scores(policy, robot, wanted, config, data_card or {})
+    report("evaluating", len(robots), len(robots))
+    return Evaluation(
+        {
+            "command": list(wanted),
+            "episodes": config.episodes,
+            "seed": config.seed,
+            "initial_state": config.initial_state,
+            "conditions": asdict(config.disturbances),
+            "robots": scores,
+            "mean": _mean(list(scores.values())),
+        }
+    )
+
+
+def evaluation_callback(
+    config: TrainConfig, episodes: int = 8, data_card: Mapping[str, Any] | None = None
+) -> Callable[[int, CrossEmbodimentPolicy], dict[str, dict[str, Any]]]:
+    """The callback that evaluates a policy every `config.evaluate_every` updates of its training.
+
+    Args:
+        config: the training, whose data, robots and seed the evaluations have too.
+        episodes: episodes of each robot.
+        data_card: card of the dataset; read from `config.data` by default.
+
+    Returns:
+        A function of the number of updates and the policy, which returns each robot's scores.
+    """
+    evaluation = EvaluationConfig(episodes, config.seed)
+
+    def on_interval(update: int, policy: CrossEmbodimentPolicy) -> dict[str, dict[str, Any]]:
+        card = Dataset.open(config.data).card if data_card is None else data_card
+        names = config.robots or tuple(card["robots"])
+        robots = [Robot.load(name, card.get("models")) for name in names]
+        return evaluate_policy(policy, robots, card["command"], evaluation, card).scores
+
+    return on_interval
 
 
 def expert_return(robot: str, command: Command) -> float | None:
@@ -101,35 +171,77 @@ def expert_return(robot: str, command: Command) -> float | None:
     return float(Snapshots.load(robot, command).card["expert"]["return_mean"])
 
 
-def _one(
-    policy: ActsOnAnyRobot, robot: Robot, command: Command, trial: Trial, card: Mapping[str, Any]
+@dataclass(frozen=True)
+class _TrainedPolicy:
+    """A policy, and what is known of its training."""
+
+    policy: CrossEmbodimentPolicy
+    robots: Sequence[Robot | str | Path] = ()
+    models: Mapping[str, str] = field(default_factory=dict)
+    """Paths of the user's own robots by name."""
+    command: str | Sequence[float] | None = "forward"
+    data_card: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _trained_policy(source: CrossEmbodimentPolicy | Run | str | Path, best: bool) -> _TrainedPolicy:
+    """Read the policy, and find the robots, the command and the data of its training."""
+    if isinstance(source, str | Path):
+        folder = Path(source)
+        source = Run(folder) if (folder / CONFIG).is_file() else Policy.load(folder)
+    run = source if isinstance(source, Run) else None
+    if best and run is None:
+        raise BodyplanError("only a run keeps the best policy of its training; give the run")
+    if run is not None:
+        source = Policy.load(run.path / BEST) if best else run.policy
+    assert not isinstance(source, Run)
+    if not isinstance(source, Policy):
+        return _TrainedPolicy(source)
+    card, data_card = source.card, {}
+    robots = card.get("robots", ())
+    if run is not None:
+        robots = run.config["robots"]
+        path = Path(run.config["data"]) / CARD
+        data_card = read_json(path) if path.is_file() else {}
+    models = card.get("models") or {}
+    return _TrainedPolicy(source, robots, models, card.get("command"), data_card)
+
+
+def _load(source: Robot | str | Path, models: Mapping[str, str]) -> Robot:
+    return source if isinstance(source, Robot) else Robot.load(source, models)
+
+
+def _robot_scores(
+    policy: CrossEmbodimentPolicy,
+    robot: Robot,
+    command: Command,
+    config: EvaluationConfig,
+    data_card: Mapping[str, Any],
 ) -> dict[str, Any]:
+    """The episodes of one robot, beside the returns of its data and its expert."""
     environment = Environment(
         robot,
         command,
-        trial.episodes,
-        initial_state=trial.initial_state,
-        seed=trial.seed,
-        threads=trial.threads,
-        disturbances=trial.disturbances,
+        config.episodes,
+        initial_state=config.initial_state,
+        seed=config.seed,
+        threads=config.threads,
+        disturbances=config.disturbances,
     )
-    own = score(
-        rollout(environment, lambda observation: policy.act(observation, environment.descriptor))
-    )
-    best = expert_return(robot.name, command)
-    data = card.get("robots", {}).get(robot.name, {}).get("return_mean")
-    normalised = None if not best else own["return_mean"] / best
-    return dict(own) | {
-        "normalised_return": normalised,
-        "expert_return": best,
-        "data_return": data,
+    outcome = rollout(environment, lambda seen: policy.act(seen, environment.descriptor))
+    scores = score(outcome)
+    expert = expert_return(robot.name, command)
+    return {
+        **scores,
+        "normalised_return": scores["return_mean"] / expert if expert else None,
+        "expert_return": expert,
+        "data_return": data_card.get("robots", {}).get(robot.name, {}).get("return_mean"),
     }
 
 
 def _mean(scores: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
-    """Over robots, each counting once; None where a figure is not known of every robot."""
+    """Means over robots, each counting once; None where a robot lacks that score."""
     names = ("return_mean", "normalised_return", "data_return", "expert_return", "velocity_error")
-    columns = {name: [score[name] for score in scores] for name in names}
+    columns = {name: [own[name] for own in scores] for name in names}
     return {
         name: None if None in values else float(np.mean(values)) for name, values in columns.items()
     }

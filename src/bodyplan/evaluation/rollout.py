@@ -1,32 +1,47 @@
-"""Whole episodes under a policy, all of a robot's side by side.
+"""Rollouts: whole episodes under a policy, side by side, and their scores.
 
-A fixed number of episodes, one for each simulated robot, each lived to its own end: nothing is
-reset on the way, so short and long episodes count alike.
+There is one episode for each simulated robot, and each runs to its own end. Nothing is reset in
+between, so short and long episodes count alike.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple, Protocol, TypedDict, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from bodyplan.envs.environment import Environment
 from bodyplan.envs.walking_task import Observation
+from bodyplan.robots.descriptors import RobotDescriptor
 
 ActFunction = Callable[[Observation], Float[np.ndarray, "N J"]]
+"""From an observation of all N robots to their actions."""
 
 
-class Outcome(NamedTuple):
+@runtime_checkable
+class CrossEmbodimentPolicy(Protocol):
+    """A policy that acts on any robot, given the robot's descriptor."""
+
+    def act(
+        self, observation: Observation, descriptor: RobotDescriptor
+    ) -> Float[np.ndarray, "N J"]:
+        """Mean actions; the descriptor has a leading axis of N where the N bodies differ."""
+        ...
+
+
+class RolloutOutcome(NamedTuple):
     """E finished episodes."""
 
     returns: Float[np.ndarray, "E"]
+    """Sum of rewards."""
     lengths: Int[np.ndarray, "E"]
+    """Control steps."""
     velocity_errors: Float[np.ndarray, "E"]
     """Mean distance between wanted and actual (vx, vy) over the episode, m/s."""
 
 
-def rollout(environment: Environment, policy: ActFunction) -> Outcome:
-    """Live one episode with each robot of the environment, from a fresh reset."""
+def rollout(environment: Environment, policy: ActFunction) -> RolloutOutcome:
+    """Run one episode of each robot of the environment, from a fresh reset."""
     count = environment.num_envs
     returns, errors = np.zeros(count), np.zeros(count)
     lengths, alive = np.zeros(count, np.int64), np.ones(count, bool)
@@ -35,31 +50,33 @@ def rollout(environment: Environment, policy: ActFunction) -> Outcome:
     while alive.any():
         step = environment.step(policy(observation))
         observation = step.observation
+        # What follows the end of an episode does not count.
         returns += np.where(alive, step.reward, 0.0)
         errors += np.where(alive, np.linalg.norm(step.velocity[:, :2] - wanted, axis=1), 0.0)
         lengths += alive
         alive &= ~(step.terminated | step.truncated)
-    return Outcome(returns, lengths, errors / lengths)
+    return RolloutOutcome(returns, lengths, errors / lengths)
 
 
-class Score(TypedDict):
-    """One robot's evaluation."""
+class RolloutScore(TypedDict):
+    """The scores of one robot's episodes."""
 
     return_mean: float
     return_se: float | None
-    """Standard error over episodes; None of a single one."""
+    """Standard error over episodes; None for a single episode."""
     length_mean: float
     """Control steps."""
     velocity_error: float
     """m/s."""
     returns: list[float]
+    """The return of each episode."""
 
 
-def score(outcome: Outcome) -> Score:
-    """Means and the standard error over the episodes of one robot."""
+def score(outcome: RolloutOutcome) -> RolloutScore:
+    """Means over the episodes of one robot, and the standard error of the return."""
     returns = outcome.returns
     several = len(returns) > 1
-    return Score(
+    return RolloutScore(
         return_mean=float(returns.mean()),
         return_se=float(returns.std(ddof=1) / np.sqrt(len(returns))) if several else None,
         length_mean=float(outcome.lengths.mean()),

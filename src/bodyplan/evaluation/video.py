@@ -1,67 +1,88 @@
-"""A short film of a robot walking under a policy, as an animated WebP.
-
-Recording poses, rendering them (`rendering/renderer.py`) and encoding the film are apart.
-"""
+"""Videos of robots walking under a policy, as animated WebP."""
 
 import io
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from bodyplan.envs.environment import Environment
-from bodyplan.envs.walking_task import Observation
+from bodyplan.envs.walking_task import Command
+from bodyplan.evaluation.rollout import ActFunction, CrossEmbodimentPolicy
+from bodyplan.progress import OnProgress, no_progress
 from bodyplan.rendering.camera import RGBFrames
 from bodyplan.rendering.renderer import FRAME_SIZE, render_poses
+from bodyplan.robots.robot import Robot
+from bodyplan.robots.task_config import CONTROL_STEP
 
 STEPS_PER_FRAME = 2
-"""Control steps of 20 ms from one picture to the next: 25 pictures a second."""
+"""Control steps from one frame to the next: 25 frames a second."""
+VIDEO_SECONDS = 4.0
+WEBP_QUALITY = 60
+"""From 0 to 100."""
 
-_MILLISECONDS_PER_STEP = 20
 
-RecordedPolicy = Callable[[Observation], Any]
+def robot_videos(
+    policy: CrossEmbodimentPolicy,
+    robots: Sequence[Robot],
+    command: str | Command = "forward",
+    progress: OnProgress | None = None,
+    seconds: float = VIDEO_SECONDS,
+) -> dict[str, bytes]:
+    """Render one video of each robot under a policy, from the nominal state.
+
+    Args:
+        policy: acts on any robot.
+        robots: the robots.
+        command: `forward`, `backward`, "vx,vy,wz" or three numbers (m/s, m/s, rad/s).
+        progress: called as videos are finished.
+        seconds: length of each video.
+
+    Returns:
+        An animated WebP for each robot's name.
+
+    Raises:
+        BodyplanError: the command is unknown.
+    """
+    report, videos = progress or no_progress, {}
+    for done, robot in enumerate(robots):
+        report("rendering videos", done, len(robots), robot.name)
+        act = partial(policy.act, descriptor=robot.descriptor)
+        videos[robot.name] = render_video(Environment(robot, command), act, seconds)
+    report("rendering videos", len(robots), len(robots))
+    return videos
 
 
-def animate(
+def render_video(
     environment: Environment,
-    policy: RecordedPolicy,
-    seconds: float = 4.0,
+    policy: ActFunction,
+    seconds: float = VIDEO_SECONDS,
     size: tuple[int, int] = FRAME_SIZE,
     renderer: str = "auto",
 ) -> bytes:
-    """Film the first robot of an environment from a fresh start, as WebP bytes.
+    """Reset an environment and render a video of its first robot, as WebP bytes.
 
     Args:
-        environment: is reset, and stepped under the policy.
+        environment: stepped under the policy.
         policy: maps an observation of all N robots to their actions [N, J].
-        seconds: length of the film.
+        seconds: length of the video.
         size: width and height in pixels.
         renderer: `mujoco`, `drawn`, or `auto` for the first of them that works here.
 
     Raises:
         BodyplanError: `renderer` is unknown, or is `mujoco` and no graphics library works.
     """
-    poses = record_video(environment, policy, round(1000.0 * seconds / _MILLISECONDS_PER_STEP))
-    return encode(render_poses(environment.robot, poses, size, renderer))
+    poses = record_poses(environment, policy, round(seconds / CONTROL_STEP))
+    return encode_webp(render_poses(environment.robot, poses, size, renderer))
 
 
-def side_by_side(
-    films: Sequence[Sequence[RGBFrames | None]],
-) -> UInt8[np.ndarray, "T rows columns 3"]:
-    """Films of one size, in rows, as one; None leaves a white gap."""
-    shape = next(film.shape for row in films for film in row if film is not None)
-    gap = np.full(shape, 255, np.uint8)
-    rows = [np.concatenate([gap if f is None else f for f in row], axis=2) for row in films]
-    return np.concatenate(rows, axis=1)
-
-
-def record_video(
-    environment: Environment, policy: RecordedPolicy, steps: int
+def record_poses(
+    environment: Environment, policy: ActFunction, steps: int
 ) -> Float[np.ndarray, "T nq"]:
-    """Positions of the first robot at the start and after every second control step.
+    """Reset an environment; return the first robot's qpos at the start and at every frame.
 
-    Once the robot has fallen it stays as it fell until the end.
+    A robot that has fallen keeps its last pose until the end.
     """
     environment.reset()
     poses = [environment.qpos[0].copy()]
@@ -75,18 +96,28 @@ def record_video(
     return np.array(poses + missing * [environment.qpos[0].copy()])
 
 
-def encode(pictures: RGBFrames, quality: int = 60) -> bytes:
-    """An endless animated WebP at real speed."""
+def tile_videos(
+    videos: Sequence[Sequence[RGBFrames | None]],
+) -> UInt8[np.ndarray, "T rows columns 3"]:
+    """Join the frames of several videos of one size in rows; None leaves a white gap."""
+    shape = next(video.shape for row in videos for video in row if video is not None)
+    gap = np.full(shape, 255, np.uint8)
+    rows = [np.concatenate([gap if v is None else v for v in row], axis=2) for row in videos]
+    return np.concatenate(rows, axis=1)
+
+
+def encode_webp(frames: RGBFrames, quality: int = WEBP_QUALITY) -> bytes:
+    """Encode frames as an animated WebP that loops at real speed."""
     from PIL import Image
 
-    first, *rest = (Image.fromarray(picture) for picture in pictures)
+    first, *rest = (Image.fromarray(frame) for frame in frames)
     target = io.BytesIO()
     first.save(
         target,
         format="WEBP",
         save_all=True,
         append_images=rest,
-        duration=STEPS_PER_FRAME * _MILLISECONDS_PER_STEP,
+        duration=round(1000.0 * STEPS_PER_FRAME * CONTROL_STEP),
         loop=0,
         quality=quality,
         method=3,

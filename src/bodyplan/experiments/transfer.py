@@ -1,17 +1,17 @@
-"""What robots gain by learning together: each alone, all together, and one joining the others late.
+"""Transfer between robots: each trained alone, all trained together, and fine-tuned on a new one.
 
-The paper's Table 2 and Figure 1 (Abe et al., arXiv 2602.18025): the return of a robot's own policy,
-that of the one policy of all robots, and, where robots are left out, that of a policy pre-trained
-without the robot and fine-tuned on its data, beside one from scratch with as many updates.
+The experiments of Table 2 and Figure 1 of the paper (Abe et al., arXiv 2602.18025). For every
+robot they compare its own policy with the one policy of all robots. For robots that are left out
+they also compare fine-tuning, after pre-training on the others, with training from scratch.
 
     <out>/together/seed0            all robots
-    <out>/alone/<robot>/seed0       one robot, as many updates with as many of its transitions
-    <out>/without/<robot>/seed0     all but one
-    <out>/finetuned/<robot>/seed0   and then that one
-    <out>/scratch/<robot>/seed0     that one alone, as long as the fine-tuning
-    <out>/transfer.json             what came of it
+    <out>/alone/<robot>/seed0       one robot, with as many updates and as many of its transitions
+    <out>/without/<robot>/seed0     all robots but one
+    <out>/finetuned/<robot>/seed0   then fine-tuned on that one
+    <out>/scratch/<robot>/seed0     that one from scratch, with as many updates as the fine-tuning
+    <out>/transfer.json             the results
 
-Every run is continued where it was interrupted, and taken as it is where it is finished.
+Interrupted runs continue, and finished runs are used as they are.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,209 +20,211 @@ from pathlib import Path
 from typing import Any
 
 from bodyplan.datasets.dataset import Dataset
-from bodyplan.envs.walking_task import Command
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluation.confidence_intervals import estimate
-from bodyplan.evaluation.evaluate import Trial, evaluate
+from bodyplan.evaluation.evaluate import EvaluationConfig, evaluate_policy
+from bodyplan.evaluation.evaluation_result import Evaluation
+from bodyplan.evaluation.significance import seed_mean
 from bodyplan.learn.config import TrainConfig
 from bodyplan.learn.finetune import finetuning, lasting
 from bodyplan.learn.run import Run
 from bodyplan.learn.train import train_seeds
 from bodyplan.progress import OnProgress, no_progress
 from bodyplan.robots.robot import Robot
-from bodyplan.storage import read_json, write_json
+from bodyplan.storage import write_json
 
 CURVE_POINTS = 5
-"""Evaluations on the way of a fine-tuning."""
+"""Evaluations during a fine-tuning."""
+CURVE_EPISODES = 8
+"""Most episodes of each robot in an evaluation during training."""
 
 
 @dataclass(frozen=True)
-class TransferPlan:
-    """What is trained and how it is compared."""
+class TransferConfig:
+    """What is trained, and how it is evaluated."""
 
     training: TrainConfig
-    """Of all robots together; its `out` takes everything."""
+    """Training of all robots together; all runs are in its folder `out`."""
     seeds: int = 3
-    """Of every run, from the training's own on."""
+    """Seeds of every run, from the seed of `training` on."""
     leave_out: tuple[str, ...] = ()
-    """Robots to join late, each after a pre-training without it."""
+    """Robots to fine-tune on, each after a pre-training without it."""
     finetune_updates: int = 2000
-    """Of fine-tuning, and of the run from scratch beside it."""
-    trial: Trial = field(default_factory=Trial)
+    """Updates of fine-tuning, and of the run from scratch that it is compared with."""
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     """How every policy is evaluated."""
 
 
-def transfer(plan: TransferPlan, progress: OnProgress | None = None) -> dict[str, Any]:
-    """Train what is left to be trained, evaluate it, and write transfer.json.
+def measure_transfer(config: TransferConfig, progress: OnProgress | None = None) -> dict[str, Any]:
+    """Train and evaluate what is missing, and write transfer.json.
 
     Args:
-        plan: what to do.
+        config: what to train and how to evaluate it.
         progress: called as the work goes on.
 
+    Returns:
+        The content of transfer.json.
+
     Raises:
-        BodyplanError: there are fewer than two robots, one to be left out is not among them, or a
-            setting does not fit.
-        TrainingDiverged: a loss or a parameter of some run is no longer finite.
+        BodyplanError: there are fewer than two robots, a robot to leave out is not among them, or
+            a setting of the training is wrong.
+        TrainingDiverged: a loss or a parameter of a run is not finite.
     """
-    config = plan.training
-    dataset = Dataset.open(config.data)
-    robots = config.robots or dataset.robots
-    strangers = sorted(set(plan.leave_out) - set(robots))
-    if strangers:
-        raise BodyplanError(f"{strangers[0]} cannot be left out; choose from {', '.join(robots)}")
+    training = config.training
+    dataset = Dataset.open(training.data)
+    robots = training.robots or dataset.robots
+    unknown = sorted(set(config.leave_out) - set(robots))
+    if unknown:
+        raise BodyplanError(f"cannot leave out {unknown[0]}; choose from {', '.join(robots)}")
     if len(robots) < 2:
-        raise BodyplanError("transfer takes two robots or more; name them, or give other data")
-    bench = _Bench(plan, dataset.card, progress or no_progress)
-    together = bench.trained("together", replace(config, robots=robots))
+        raise BodyplanError("transfer needs two robots or more; give more robots or other data")
+    experiment = _Experiment(config, dataset.card, progress or no_progress)
+    together = experiment.train("together", replace(training, robots=robots))
     rows: dict[str, dict[str, Any]] = {}
     for robot in robots:
-        alone = bench.trained(f"alone/{robot}", _alone(config, robot))
-        rows[robot] = _row(
-            together=bench.returns(together, robot), alone=bench.returns(alone, robot)
+        alone = experiment.train(f"alone/{robot}", _alone(training, robot))
+        rows[robot] = _compare(
+            together=experiment.returns(together, robot), alone=experiment.returns(alone, robot)
         )
         rows[robot]["data_return"] = dataset.card["robots"][robot].get("return_mean")
-    for robot in plan.leave_out:
-        rows[robot] |= _late(bench, robot, tuple(name for name in robots if name != robot))
-    answer = {
-        "algorithm": config.algorithm,
-        "combine": config.combine,
-        "updates": config.updates,
-        "finetune_updates": plan.finetune_updates if plan.leave_out else None,
-        "seeds": plan.seeds,
-        "episodes": plan.trial.episodes,
+    for robot in config.leave_out:
+        others = tuple(name for name in robots if name != robot)
+        rows[robot] |= _finetune(experiment, robot, others)
+    results = {
+        "algorithm": training.algorithm,
+        "combine": training.combine,
+        "updates": training.updates,
+        "finetune_updates": config.finetune_updates if config.leave_out else None,
+        "seeds": config.seeds,
+        "episodes": config.evaluation.episodes,
         "robots": rows,
-        "mean": _over_robots(list(rows.values())),
+        "mean": _mean_over_robots(list(rows.values())),
     }
-    write_json(config.out / "transfer.json", answer)
-    return answer
+    write_json(training.out / "transfer.json", results)
+    return results
 
 
 @dataclass(frozen=True, eq=False)
-class _Bench:
-    """Where runs are trained and tried."""
+class _Experiment:
+    """Trains and evaluates the runs of one experiment."""
 
-    plan: TransferPlan
-    card: Mapping[str, Any]
-    """Of the dataset."""
+    config: TransferConfig
+    data_card: Mapping[str, Any]
     progress: OnProgress
 
-    @property
-    def command(self) -> Command:
-        """What the robots of the data were asked to do."""
-        vx, vy, wz = self.card["command"]
-        return (vx, vy, wz)
-
-    def _loaded(self, names: Sequence[str]) -> list[Robot]:
-        return [Robot.load(name, self.card.get("models")) for name in names]
-
-    def trained(
-        self, name: str, config: TrainConfig, begin_with: Sequence[Run] = ()
+    def train(
+        self, name: str, training: TrainConfig, pretrained: Sequence[Run] = ()
     ) -> tuple[Run, ...]:
-        """All seeds of one run; those that begin with another run's networks one by one."""
-        home = self.plan.training.out / name
-        config = replace(config, out=home)
+        """Train all seeds of one run; with pre-trained runs, one seed from each of them."""
+        training = replace(training, out=self.config.training.out / name)
 
         def log(update: int, line: Mapping[str, Any]) -> None:
-            self.progress(name, update, config.updates, f"{line['updates_per_s']:.1f} updates/s")
+            speed = f"{line['updates_per_s']:.1f} updates/s"
+            self.progress(name, update, training.updates, speed)
 
         def on_interval(update: int, policy: Any) -> Mapping[str, Any]:
-            trial = replace(self.plan.trial, episodes=min(8, self.plan.trial.episodes))
-            return evaluate(policy, self._loaded(config.robots), self.command, trial)["robots"]
+            evaluation = self.config.evaluation
+            fewer = replace(evaluation, episodes=min(CURVE_EPISODES, evaluation.episodes))
+            robots, command = self._load(training.robots), self.data_card["command"]
+            return evaluate_policy(policy, robots, command, fewer).scores
 
-        if not begin_with:
-            return train_seeds(config, self.plan.seeds, log, on_interval)
+        if not pretrained:
+            return train_seeds(training, self.config.seeds, log, on_interval)
         runs: list[Run] = []
-        for place, taught in enumerate(begin_with):
-            own = replace(config, begin_with=taught.path, seed=config.seed + place)
-            runs += train_seeds(own, 1, log, on_interval)
+        for index, run in enumerate(pretrained):
+            one_seed = replace(training, begin_with=run.path, seed=training.seed + index)
+            runs += train_seeds(one_seed, 1, log, on_interval)
         return tuple(runs)
 
     def returns(self, runs: Sequence[Run], robot: str) -> list[float]:
-        """A robot's mean return under each seed's policy; evaluates those not evaluated yet."""
-        found = []
+        """A robot's mean return under the policy of each seed; evaluated now if it is missing."""
+        returns = []
         for run in runs:
             path = run.path / "evaluation.json"
-            if not self._evaluated(path, robot):
-                outcome = evaluate(
+            if not self._is_evaluated(path, robot):
+                evaluate_policy(
                     run.policy,
-                    self._loaded(run.config["robots"]),
-                    self.command,
-                    self.plan.trial,
-                    self.card,
+                    self._load(run.config["robots"]),
+                    self.data_card["command"],
+                    self.config.evaluation,
+                    self.data_card,
                     self.progress,
-                )
-                write_json(path, outcome)
-            found.append(float(read_json(path)["robots"][robot]["return_mean"]))
-        return found
+                ).save(path)
+            returns.append(float(Evaluation.load(path)[robot]["return_mean"]))
+        return returns
 
-    def _evaluated(self, path: Path, robot: str) -> bool:
-        """Whether there is an evaluation that had this robot on this very trial."""
+    def _is_evaluated(self, path: Path, robot: str) -> bool:
+        """Whether a file has an evaluation of this robot with the same settings."""
         if not path.is_file():
             return False
-        then, asked = read_json(path), asdict(self.plan.trial)
-        del asked["threads"]  # no outcome depends on them
-        asked["conditions"] = asked.pop("disturbances")  # as evaluation.json calls them
-        return robot in then["robots"] and all(then.get(name) == asked[name] for name in asked)
+        evaluation, wanted = Evaluation.load(path), asdict(self.config.evaluation)
+        del wanted["threads"]  # results do not depend on them
+        wanted["conditions"] = wanted.pop("disturbances")  # their name in evaluation.json
+        same = all(evaluation.document.get(name) == wanted[name] for name in wanted)
+        return robot in evaluation and same
+
+    def _load(self, names: Sequence[str]) -> list[Robot]:
+        return [Robot.load(name, self.data_card.get("models")) for name in names]
 
 
-def _late(bench: _Bench, robot: str, others: tuple[str, ...]) -> dict[str, Any]:
-    """Pre-training on the others, fine-tuning on one; and the same updates from scratch."""
-    plan, config = bench.plan, bench.plan.training
-    taught = bench.trained(f"without/{robot}", _without(config, others))
-    late = finetuning(taught[0], (robot,), config.data, config.out)
-    late = lasting(late, plan.finetune_updates)
-    late = replace(late, evaluate_every=_point(late), begin_with=None)
-    finetuned = bench.trained(f"finetuned/{robot}", late, begin_with=taught)
-    # The scale of observations that pre-training knew of goes with the networks; from scratch it
-    # is the robot's own.
-    scratch = bench.trained(f"scratch/{robot}", late)
-    fine, raw = bench.returns(finetuned, robot), bench.returns(scratch, robot)
+def _finetune(experiment: _Experiment, robot: str, others: tuple[str, ...]) -> dict[str, Any]:
+    """Pre-train on the others and fine-tune on one robot; train as long from scratch."""
+    config, training = experiment.config, experiment.config.training
+    pretrained = experiment.train(f"without/{robot}", _without(training, others))
+    late = finetuning(pretrained[0], (robot,), training.data, training.out)
+    late = lasting(late, config.finetune_updates)
+    late = replace(late, evaluate_every=_evaluation_interval(late), begin_with=None)
+    # Fine-tuning keeps the observation scale of the pre-training; from scratch it is the robot's.
+    finetuned = experiment.train(f"finetuned/{robot}", late, pretrained)
+    scratch = experiment.train(f"scratch/{robot}", late)
+    with_pretraining = experiment.returns(finetuned, robot)
+    without = experiment.returns(scratch, robot)
+    gains = [a - b for a, b in zip(with_pretraining, without, strict=True)]
     return {
-        "finetuned": estimate(fine),
-        "scratch": estimate(raw),
-        "head_start": estimate([f - r for f, r in zip(fine, raw, strict=True)]),
-        "finetuned_curve": _curve(finetuned, robot),
-        "scratch_curve": _curve(scratch, robot),
+        "finetuned": seed_mean(with_pretraining),
+        "scratch": seed_mean(without),
+        "head_start": seed_mean(gains),
+        "finetuned_curve": _learning_curve(finetuned, robot),
+        "scratch_curve": _learning_curve(scratch, robot),
     }
 
 
-def _point(config: TrainConfig) -> int:
-    """Updates between evaluations on the way: whole intervals."""
-    intervals = config.updates // config.log_every
-    return max(1, intervals // CURVE_POINTS) * config.log_every
+def _evaluation_interval(training: TrainConfig) -> int:
+    """Updates between two of the `CURVE_POINTS` evaluations, in whole intervals of the log."""
+    intervals = training.updates // training.log_every
+    return max(1, intervals // CURVE_POINTS) * training.log_every
 
 
-def _without(config: TrainConfig, others: tuple[str, ...]) -> TrainConfig:
-    """The same training of fewer robots, in fewer groups where there were as many as robots."""
-    groups = config.groups
-    most = groups if isinstance(groups, Path) else min(groups, len(others))
-    return replace(config, robots=others, groups=most)
+def _without(training: TrainConfig, others: tuple[str, ...]) -> TrainConfig:
+    """The same training on fewer robots, and with no more groups than robots."""
+    groups = training.groups
+    count = groups if isinstance(groups, Path) else min(groups, len(others))
+    return replace(training, robots=others, groups=count)
 
 
-def _alone(config: TrainConfig, robot: str) -> TrainConfig:
-    """The same training of one robot; where groups took steps of their own, now one does."""
-    config = lasting(config, config.updates)
-    return replace(config, robots=(robot,), combine="pooled", weights=None, conflicts_every=0)
+def _alone(training: TrainConfig, robot: str) -> TrainConfig:
+    """The same training on one robot, whose actor is updated once per critic update."""
+    training = lasting(training, training.updates)
+    return replace(training, robots=(robot,), combine="pooled", weights=None, conflicts_every=0)
 
 
-def _row(together: Sequence[float], alone: Sequence[float]) -> dict[str, Any]:
+def _compare(together: Sequence[float], alone: Sequence[float]) -> dict[str, Any]:
     gains = [t - a for t, a in zip(together, alone, strict=True)]
     return {
-        "alone": estimate(alone),
-        "together": estimate(together),
-        "gain": estimate(gains),
+        "alone": seed_mean(alone),
+        "together": seed_mean(together),
+        "gain": seed_mean(gains),
     }
 
 
-def _over_robots(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Means over robots of every estimate that all of them have, seed by seed."""
+def _mean_over_robots(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Means over robots, seed by seed, of each value that all robots have."""
     names = [
         name
         for name in ("alone", "together", "gain", "finetuned", "scratch", "head_start")
         if all(name in row for row in rows)
     ]
     return {
-        name: estimate(
+        name: seed_mean(
             [
                 sum(values) / len(values)
                 for values in zip(*(row[name]["seeds"] for row in rows), strict=True)
@@ -232,8 +234,8 @@ def _over_robots(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _curve(runs: Sequence[Run], robot: str) -> list[list[float]]:
-    """Mean return over seeds, evaluation by evaluation on the way."""
+def _learning_curve(runs: Sequence[Run], robot: str) -> list[list[float]]:
+    """Pairs of the number of updates and the mean return over seeds in that evaluation."""
     points: dict[int, list[float]] = {}
     for run in runs:
         for line in run.metrics:

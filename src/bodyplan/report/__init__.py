@@ -1,1 +1,1 @@
-"""Telling: figures, and the page that holds them all."""
+"""Reports: figures of runs, datasets, experts and robots, and the HTML page of a run."""

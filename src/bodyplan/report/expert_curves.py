@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 from bodyplan.datasets.policy_snapshots import Snapshots
 from bodyplan.envs.walking_task import HORIZON, command_name
 from bodyplan.report.figure_style import PALETTE
-from bodyplan.report.small_multiples import INK, MUTED, entitle, new_panels
+from bodyplan.report.small_multiples import INK, MUTED, new_panels, set_panel_title
 from bodyplan.robots.robot import Robot
 
 
@@ -35,7 +35,7 @@ def draw_expert_curves(runs: Sequence[tuple[Robot, Snapshots]], path: Path) -> N
             own = [run for body, run in runs if body.name == name]
             for run in own:
                 _draw(axes, run, robot.tracking_ceiling, colours[command_name(run.command)])
-            entitle(axes, name)
+            set_panel_title(axes, name)
             axes.set_xlim(0.0, max(run.steps[-1] for run in own) / 1e6)
             axes.locator_params(axis="x", nbins=4)
         panels.axes[0].set_ylim(0.0, 100.0)

@@ -1,8 +1,8 @@
-"""The one look of all figures: palette, type, and SVG that takes its ink from the page.
+"""The common style of all figures: palette, fonts, sizes, and SVG that adapts to its page.
 
-Figures are drawn narrow, for a phone or half a page, on a transparent ground. Text and axes carry
-two marker colours which become CSS colours in the SVG, as do the colours of the palette, so the
-same figure is right on light and on dark paper, and has colours of its own where there is no CSS.
+Figures are narrow, for a phone or half a page, and have a transparent background. Text and axes
+have two marker colours. In the SVG these and the palette become CSS variables, so one figure is
+legible on light and on dark pages. Without CSS it keeps default colours.
 """
 
 import io
@@ -18,35 +18,35 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's colours for all kinds of colour vision, those that show on white and black."""
+"""Colours of Okabe and Ito for all kinds of colour vision, legible on white and on black."""
 POLICY, DATA, EXPERT = PALETTE[0], "#9a9a94", PALETTE[1]
-INK, MUTED = "#010203", "#040506"
-"""Markers that become the page's text colour and its quieter grey."""
+PAGE_INK, PAGE_MUTED = "#010203", "#040506"
+"""Marker colours, which become the text colour of the page and its grey."""
 WIDTH = 3.9
-"""Inches: half of the page, all of a phone."""
+"""Inches: half a page, or a phone."""
 
-_PAGE_COLOURS = {INK: "currentColor", MUTED: "var(--muted, #6b6b66)"} | {
+_PAGE_COLOURS = {PAGE_INK: "currentColor", PAGE_MUTED: "var(--muted, #6b6b66)"} | {
     colour: f"var(--series-{index}, {colour})" for index, colour in enumerate(PALETTE)
 }
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # comes with Matplotlib; the page puts its own in place
+    "font.sans-serif": ["DejaVu Sans"],  # comes with Matplotlib; the page replaces it
     "font.size": 8.0,
     "axes.titlesize": 8.5,
     "axes.titlelocation": "left",
     "axes.titleweight": "bold",
     "axes.titlepad": 8.0,
     "axes.labelsize": 8.0,
-    "axes.labelcolor": MUTED,
-    "axes.edgecolor": MUTED,
+    "axes.labelcolor": PAGE_MUTED,
+    "axes.edgecolor": PAGE_MUTED,
     "axes.linewidth": 0.6,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "text.color": INK,
-    "axes.titlecolor": INK,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
+    "text.color": PAGE_INK,
+    "axes.titlecolor": PAGE_INK,
+    "xtick.color": PAGE_MUTED,
+    "ytick.color": PAGE_MUTED,
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
     "xtick.major.size": 2.5,
@@ -61,14 +61,14 @@ _STYLE: dict[Any, Any] = {
 
 
 @contextmanager
-def house_style() -> Iterator[None]:
-    """Matplotlib's settings for every figure of the package."""
+def use_figure_style() -> Iterator[None]:
+    """Use the Matplotlib settings of all figures of this package."""
     with rc_context(_STYLE):
         yield
 
 
 def new_figure(height: float, columns: int = 1, **grid: Any) -> tuple[Figure, Sequence[Axes]]:
-    """A figure of the common width with axes side by side, apart from pyplot's global state."""
+    """A figure of the common width with axes side by side; pyplot is not used."""
     layout = ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.04)
     figure = Figure(figsize=(WIDTH, height), layout=layout)
     axes = figure.subplots(1, columns, squeeze=False, **grid)[0]
@@ -76,12 +76,12 @@ def new_figure(height: float, columns: int = 1, **grid: Any) -> tuple[Figure, Se
 
 
 def as_svg(figure: Figure, name: str, description: str) -> str:
-    """The figure as one `<svg>` element that can stand in a page beside others.
+    """The figure as one `<svg>` element for an HTML page.
 
     Args:
-        figure: the drawing.
-        name: made part of every id, which must not repeat within a page.
-        description: what a reader who cannot see the figure is told.
+        figure: the figure.
+        name: different for each figure of a page, because ids are made from it.
+        description: alternative text for readers who cannot see the figure.
     """
     target = io.StringIO()
     with rc_context({**_STYLE, "svg.hashsalt": name}):
@@ -101,19 +101,19 @@ def as_svg(figure: Figure, name: str, description: str) -> str:
 
 
 def page_colour(colour: str) -> str:
-    """The CSS that lets the page adapt a colour of the figures to its ground."""
+    """The CSS variable for a colour of the palette; other colours stay as they are."""
     return _PAGE_COLOURS.get(colour, colour)
 
 
-def spread(positions: Sequence[float], gap: float) -> list[float]:
-    """The positions moved as little as it takes to lie `gap` apart, for labels of line ends."""
+def space_labels(positions: Sequence[float], gap: float) -> list[float]:
+    """Move label positions until they are at least `gap` apart; they keep their order and mean."""
     order = sorted(range(len(positions)), key=lambda i: positions[i])
     clusters: list[list[int]] = []
     centres: list[float] = []
     for index in order:
         clusters.append([index])
         centres.append(positions[index])
-        # Labels that would overlap become one block around their common mean.
+        # Merge overlapping labels into one block around their common mean.
         while (
             len(clusters) > 1
             and centres[-1] - centres[-2] < gap * (len(clusters[-1]) + len(clusters[-2])) / 2.0

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from bodyplan.rendering.robot_images import render_lineup
-from bodyplan.report.figure_style import PALETTE, house_style
+from bodyplan.report.figure_style import PALETTE, use_figure_style
 from bodyplan.report.run_figures import cut_level
-from bodyplan.report.small_multiples import INK, MUTED, without_dates
+from bodyplan.report.small_multiples import INK, MUTED, reproducible_metadata
 from bodyplan.robots.robot import Robot
 
 SHOWN = 12
@@ -57,7 +57,7 @@ def draw_groups(
     group_of = {name: index for index, group in enumerate(groups) for name in group}
     labels = [group_of[names[leaf]] for leaf in order]
     shown = list(dict.fromkeys(labels))
-    with house_style(), rc_context({"svg.hashsalt": "kinship"}):  # equal data, equal bytes
+    with use_figure_style(), rc_context({"svg.hashsalt": "kinship"}):  # equal data, equal bytes
         figure, (left, middle, key, panels) = _layout(len(shown[:GROUPS_SHOWN]))
         _draw_tree(left, tree, labels, len(groups))
         similar = body_similarities(distances)[np.ix_(order, order)]
@@ -65,7 +65,7 @@ def draw_groups(
         _draw_key(key, distances)
         for axes, index in zip(panels, shown, strict=False):
             _draw_group(axes, index, _typical(robots, distances, groups[index]), len(groups[index]))
-        figure.savefig(path, dpi=_DPI, facecolor="white", metadata=without_dates(path))
+        figure.savefig(path, dpi=_DPI, facecolor="white", metadata=reproducible_metadata(path))
 
 
 def body_similarities(distances: Float[np.ndarray, "R R"]) -> Float[np.ndarray, "R R"]:

@@ -1,4 +1,4 @@
-"""The sentences and short facts of a report."""
+"""The text of a report: headline, facts, and the commands that reproduce the run."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -6,32 +6,32 @@ from pathlib import Path
 from typing import Any
 
 from bodyplan.envs.walking_task import command_name, parse_command
-from bodyplan.report.run_record import RunRecord, flatten_metrics, number
+from bodyplan.report.run_record import RunRecord, flatten_settings, number
 
 _COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _DERIVED = ("robots", "groups", "weights", "together", "dataset_card_sha256")
 
 
 def headline(record: RunRecord) -> str:
-    """The outcome in one sentence, with as much of it as is known."""
+    """The result in one sentence, as far as it is known."""
     many = spelled(len(record.robots), "robot")
     mean = record.evaluation.get("mean") or {}
     reached = number(mean.get("return_mean"))
     if reached is None:
         return f"One policy for {many}, not evaluated yet."
-    sentence = f"One policy drives {many} to a mean return of {reached:.1f}"
+    sentence = f"One policy for {many} reaches a mean return of {reached:.1f}"
     data, share = number(mean.get("data_return")), number(mean.get("normalised_return"))
     if data:
         gain = 100.0 * (reached / data - 1.0)
         side = "above" if gain >= 0.0 else "below"
-        sentence += f", {abs(gain):.0f}\u00a0% {side} the data it learned from"
+        sentence += f", {abs(gain):.0f}\u00a0% {side} the data it was trained on"
     if share is not None:
         sentence += f"{' and' if data else ','} {100.0 * share:.0f}\u00a0% of the experts"
     return sentence + "."
 
 
 def facts(record: RunRecord, card: dict[str, Any]) -> list[tuple[str, str]]:
-    """Label and value of what a reader wants to know first."""
+    """Labels and values of the facts below the headline."""
     return list(_facts(record, card))
 
 
@@ -60,37 +60,38 @@ def _facts(record: RunRecord, card: dict[str, Any]) -> Iterator[tuple[str, str]]
 
 
 def commands(record: RunRecord, card: dict[str, Any]) -> list[str]:
-    """Command lines that lead from nothing to this report."""
+    """The command lines that reproduce this report."""
     lines, run = [], shlex.quote(str(record.path))
-    if card and "source" not in card and "data" in record.config:  # else it came from outside
+    imported = "source" in card
+    if card and not imported and "data" in record.config:
         lines.append("bodyplan data build " + _flags(_recipe(record, card)))
-    given = {key: value for key, value in record.config.items() if key not in _DERIVED}
-    settings = dict(flatten_metrics(given))
+    own = {key: value for key, value in record.config.items() if key not in _DERIVED}
+    settings = dict(flatten_settings(own))
     if settings:
         if len(record.groups) > 1:
             settings["groups"] = len(record.groups)
         if weights := record.config.get("weights"):
             settings["weights"] = [part for pair in weights.items() for part in pair]
         if together := record.config.get("together"):
-            first = {"seed": together[0], "out": str(Path(given["out"]).parent)}
+            first = {"seed": together[0], "out": str(Path(own["out"]).parent)}
             settings |= {**first, "seeds": len(together)}
         if list(card.get("robots", record.robots)) != list(record.robots):
             settings["robots"] = list(record.robots)
         lines.append("bodyplan train " + _flags(settings))
-    asked = ("episodes", "seed", "initial_state", "command")
-    trial = {key: record.evaluation.get(key) for key in asked}
-    return [*lines, f"bodyplan evaluate {run} {_flags(trial)}".strip(), f"bodyplan report {run}"]
+    names = ("episodes", "seed", "initial_state", "command")
+    evaluation = _flags({name: record.evaluation.get(name) for name in names})
+    return [*lines, f"bodyplan evaluate {run} {evaluation}".strip(), f"bodyplan report {run}"]
 
 
 def _recipe(record: RunRecord, card: dict[str, Any]) -> dict[str, Any]:
-    """Arguments that build the data again."""
+    """Arguments of `bodyplan data build` that build the data again."""
     robots = card.get("robots", {})
     steps = max((int(entry.get("steps", 0)) for entry in robots.values()), default=0)
-    told = {key: card.get(key) for key in ("recipe", "command", "seed", "initial_state")}
-    told |= card.get("conditions", {})
+    facts = {key: card.get(key) for key in ("recipe", "command", "seed", "initial_state")}
+    facts |= card.get("conditions", {})
     if "replay" in card:
-        told["replay"] = "LOGS"  # a card tells what was in them, not where they lay
-    return {"out": record.config["data"], "robots": list(robots), "steps": steps, **told}
+        facts["replay"] = "LOGS"  # the card does not record the path
+    return {"out": record.config["data"], "robots": list(robots), "steps": steps, **facts}
 
 
 def spelled(count: int, noun: str) -> str:
@@ -123,7 +124,7 @@ def _flags(settings: dict[str, Any]) -> str:
 
 def _flag(key: str, value: Any) -> Iterator[str]:
     name = key.replace("_", "-")
-    if value is None or value is False:  # no switch is on by default
+    if value is None or value is False:  # all switches are off by default
         return
     if value is True:
         yield f"--{name}"

@@ -1,7 +1,7 @@
-"""How robots' steps are spread over returns: one small histogram a robot, datasets overlaid.
+"""Histograms of returns in datasets: one panel per robot, datasets overlaid.
 
-The counterpart of Figure 8 of the paper (arXiv 2602.18025). All robots of a figure share the
-vertical scale, and each has its own expert at the same place, so that panels compare at a glance.
+A bar is the share of steps whose episode has that return, as in Figure 8 of the paper (arXiv
+2602.18025). All panels share the vertical scale, and a line marks the return of the expert.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,17 +14,17 @@ from matplotlib.patches import Patch
 
 from bodyplan.datasets.statistics import RobotStatistics
 from bodyplan.report.figure_style import PALETTE
-from bodyplan.report.small_multiples import INK, MUTED, entitle, new_panels
+from bodyplan.report.small_multiples import INK, MUTED, new_panels, set_panel_title
 
 _DASHES = {"expert": (0, (3, 2)), "best tenth": (0, (1, 2))}
 
 
 def draw_return_histograms(sets: Mapping[str, Sequence[RobotStatistics]], path: Path) -> None:
-    """Writes the figure of one or more datasets; robots need not be in all of them.
+    """Write the figure of one or more datasets; a robot may be missing from some of them.
 
     Args:
-        sets: the statistics of each dataset's robots, by the name the legend gives it.
-        path: its suffix decides the format.
+        sets: by the dataset's name for the legend, the statistics of its robots.
+        path: the file to write; its suffix decides the format.
     """
     colours = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(sets)}
     robots = list(dict.fromkeys(row.robot for rows in sets.values() for row in rows))
@@ -35,19 +35,19 @@ def draw_return_histograms(sets: Mapping[str, Sequence[RobotStatistics]], path: 
             }
             _panel(axes, robot, present, colours)
         shares = [max(row.histogram.steps) / row.steps for rows in sets.values() for row in rows]
-        panels.axes[0].set_ylim(0.0, 106.0 * max(shares))  # and with it that of all
+        panels.axes[0].set_ylim(0.0, 106.0 * max(shares))  # the other panels share it
         panels.legend(_keys(colours, sets))
-        panels.label("full return of the episode a step is in", "share of steps, %")
+        panels.label("return of the episode that a step belongs to", "share of steps, %")
 
 
 def _panel(
     axes: Axes, robot: str, present: Mapping[str, RobotStatistics], colours: Mapping[str, str]
 ) -> None:
-    solid = 0.55 if len(present) > 1 else 0.8
+    alpha = 0.55 if len(present) > 1 else 0.8
     for name, row in present.items():
         shares = 100.0 * np.array(row.histogram.steps) / row.steps
         edges, colour = np.array(row.histogram.edges), colours[name]
-        axes.stairs(shares, edges, fill=True, color=colour, alpha=solid, linewidth=0.0)
+        axes.stairs(shares, edges, fill=True, color=colour, alpha=alpha, linewidth=0.0)
         axes.stairs(shares, edges, color=colour, linewidth=0.8)
     for name, row in present.items():
         axes.plot(
@@ -69,7 +69,7 @@ def _panel(
             linewidth=0.9,
             linestyle=_DASHES[reference.source],
         )
-    entitle(axes, robot)
+    set_panel_title(axes, robot)
     axes.set_xlim(0.0, max(row.histogram.edges[-1] for row in present.values()))
     axes.locator_params(axis="x", nbins=4)
     axes.tick_params(axis="x", pad=4.0)
@@ -78,7 +78,7 @@ def _panel(
 def _keys(
     colours: Mapping[str, str], sets: Mapping[str, Sequence[RobotStatistics]]
 ) -> list[Patch | Line2D]:
-    """What the legend explains."""
+    """Entries of the legend."""
     sources = {row.reference.source for rows in sets.values() for row in rows}
     keys: list[Patch | Line2D] = [
         Patch(facecolor=colour, alpha=0.7, label=name) for name, colour in colours.items()

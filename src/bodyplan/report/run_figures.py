@@ -1,4 +1,4 @@
-"""The figures of a run, each returned as one inline SVG element."""
+"""Figures of a run: curves, returns, body distances and histograms, each as inline SVG."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,26 +12,27 @@ from matplotlib.ticker import MaxNLocator
 from bodyplan.report.figure_style import (
     DATA,
     EXPERT,
-    INK,
-    MUTED,
+    PAGE_INK,
+    PAGE_MUTED,
     PALETTE,
     POLICY,
     as_svg,
-    house_style,
     new_figure,
-    spread,
+    space_labels,
+    use_figure_style,
 )
 
 Curve = tuple[Sequence[float], Sequence[float]]
+"""Updates and values."""
 
 _NEARNESS = LinearSegmentedColormap.from_list("nearness", ["#08406b", "#5b9bc8", "#e9eff3"])
-_POINTS = 300  # more than a curve of this width can show
-_MANY = 8  # matrices above this size go without numbers
+_POINTS = 300  # more cannot be seen at this width
+_MANY = 8  # larger matrices have no numbers in them
 
 
 @dataclass(frozen=True)
 class ReturnRow:
-    """What is known of one robot's returns; None where it is not."""
+    """Returns of one robot; None where one is unknown."""
 
     name: str
     policy: float | None
@@ -41,23 +42,23 @@ class ReturnRow:
     expert: float | None
 
 
-def colours(names: Sequence[str], groups: Sequence[Sequence[str]]) -> dict[str, str]:
-    """One colour a robot where there are enough, else one a group."""
+def robot_colours(names: Sequence[str], groups: Sequence[Sequence[str]]) -> dict[str, str]:
+    """A colour for each robot; with more robots than colours, one for each group."""
     if len(names) <= len(PALETTE):
         return dict(zip(names, PALETTE, strict=False))
     kinds = {name: index for index, group in enumerate(groups) for name in group}
     return {name: PALETTE[kinds.get(name, 0) % len(PALETTE)] for name in names}
 
 
-def curves(
+def plot_curves(
     title: str,
     unit: str,
     series: Mapping[str, Curve],
     palette: Mapping[str, str],
     log: bool = False,
 ) -> str:
-    """Lines over updates, each labelled at its end; `log` where all values are positive."""
-    with house_style():
+    """Lines over updates, each labelled at its end; `log` applies if all values are positive."""
+    with use_figure_style():
         figure, (axes,) = new_figure(2.1)
         shown = {name: _thin(*curve) for name, curve in series.items() if len(curve[0])}
         for index, (name, (x, y)) in enumerate(shown.items()):
@@ -76,9 +77,9 @@ def curves(
         return as_svg(figure, f"curves {title}", f"{title} over updates: {', '.join(shown)}")
 
 
-def returns(rows: Sequence[ReturnRow]) -> str:
-    """Bars of every robot's return beside its data's average and its expert's."""
-    with house_style():
+def plot_returns(rows: Sequence[ReturnRow]) -> str:
+    """Bars of each robot's return, beside the mean of its data and its expert's return."""
+    with use_figure_style():
         figure, (axes,) = new_figure(0.7 + 0.56 * len(rows))
         places = np.arange(len(rows), dtype=float)
         kinds = (("data", DATA, -0.25), ("policy", POLICY, 0.0), ("expert", EXPERT, 0.25))
@@ -102,19 +103,19 @@ def returns(rows: Sequence[ReturnRow]) -> str:
                 whisker = _known(rows[index].interval) if kind == "policy" else 0.0
                 text = f"{value:.1f} {kind}" if index == first else f"{value:.1f}"
                 place = (value + whisker + 0.012 * reach, index + offset)
-                axes.text(*place, text, va="center", fontsize=7.0, color=INK)
+                axes.text(*place, text, va="center", fontsize=7.0, color=PAGE_INK)
         known = [i for i, row in enumerate(rows) if row.policy is not None and row.interval]
         axes.errorbar(
             [_known(rows[i].policy) for i in known],
             places[known],
             xerr=[_known(rows[i].interval) for i in known],
             fmt="none",
-            ecolor=INK,
+            ecolor=PAGE_INK,
             elinewidth=0.9,
             capsize=2.0,
         )
         axes.set_yticks(places, [row.name for row in rows])
-        axes.tick_params(axis="y", length=0, labelcolor=INK)
+        axes.tick_params(axis="y", length=0, labelcolor=PAGE_INK)
         axes.spines["left"].set_visible(False)
         axes.set_xlim(0.0, 1.22 * reach)
         axes.invert_yaxis()
@@ -123,16 +124,16 @@ def returns(rows: Sequence[ReturnRow]) -> str:
         return as_svg(figure, "returns", f"Returns of the policy: {text}")
 
 
-def embodiment(
+def plot_distances(
     names: Sequence[str],
     distances: Float[np.ndarray, "R R"],
     tree: Float[np.ndarray, "merges 4"],
     count: int,
 ) -> str:
-    """Distance matrix in the order of its dendrogram, with the cut that leaves `count` groups."""
+    """Distance matrix in the order of its dendrogram, and the cut of that into `count` groups."""
     from scipy.cluster.hierarchy import leaves_list
 
-    with house_style():
+    with use_figure_style():
         figure, (axes,) = new_figure(3.9)
         order: list[int] = leaves_list(tree).tolist() if len(tree) else [0]
         matrix = np.asarray(distances)[np.ix_(order, order)]
@@ -149,23 +150,23 @@ def embodiment(
         _draw_tree(axes, tree, count, base=-1.0, height=height)
         axes.set_ylim(10.0 * size, -1.0 - 1.08 * height)
         axes.set_yticks(edges[:-1] + 5.0, [names[i] for i in order])
-        turned = {"rotation": 90.0} if size > _MANY else {"rotation": 25.0, "ha": "right"}
-        axes.set_xticks(edges[:-1] + 5.0, [names[i] for i in order], **turned)
-        axes.tick_params(length=0, labelcolor=INK)
+        label_style = {"rotation": 90.0} if size > _MANY else {"rotation": 25.0, "ha": "right"}
+        axes.set_xticks(edges[:-1] + 5.0, [names[i] for i in order], **label_style)
+        axes.tick_params(length=0, labelcolor=PAGE_INK)
         axes.spines[:].set_visible(False)
         text = f"Distances between {', '.join(names)}, and their tree cut to {count} groups"
         return as_svg(figure, "embodiment", text)
 
 
-def data_histograms(
+def plot_histograms(
     name: str,
     episode_returns: Float[np.ndarray, "E"],
     rewards: Float[np.ndarray, "N"],
     policy: float | None,
     expert: float | None,
 ) -> str:
-    """Distributions of one robot's episode returns and step rewards in the data."""
-    with house_style():
+    """Histograms of one robot's episode returns and step rewards in the data."""
+    with use_figure_style():
         figure, (left, right) = new_figure(1.65, columns=2)
         marks = {"policy": (policy, POLICY), "expert": (expert, EXPERT)}
         known = {label: mark for label, mark in marks.items() if mark[0] is not None}
@@ -196,7 +197,7 @@ def _histogram(axes: Axes, values: Float[np.ndarray, "n"], end: float) -> None:
 def _draw_tree(
     axes: Axes, tree: Float[np.ndarray, "merges 4"], count: int, base: float, height: float
 ) -> None:
-    """Merges as brackets above the matrix; those above the cut are dashed."""
+    """Draw the dendrogram above the matrix; merges above the cut are dashed."""
     from scipy.cluster.hierarchy import dendrogram
 
     if not len(tree):
@@ -206,13 +207,13 @@ def _draw_tree(
     level = cut_level(heights, count)
     drawn = dendrogram(tree, no_plot=True)
     for across, up in zip(drawn["icoord"], drawn["dcoord"], strict=True):
-        undone = level is not None and up[1] > level
+        above_cut = level is not None and up[1] > level
         axes.plot(
             across,
             base - scale * np.asarray(up),
-            color=MUTED if undone else INK,
+            color=PAGE_MUTED if above_cut else PAGE_INK,
             linewidth=1.0,
-            linestyle=(0, (2, 2)) if undone else "-",
+            linestyle=(0, (2, 2)) if above_cut else "-",
         )
     if level is None:
         return
@@ -223,7 +224,7 @@ def _draw_tree(
 
 
 def cut_level(heights: Float[np.ndarray, "merges"], count: int) -> float | None:
-    """Height at which a tree is cut to leave `count` groups; None for a single group."""
+    """Height at which a dendrogram is cut into `count` groups; None for a single group."""
     kept = len(heights) + 1 - count
     if kept >= len(heights):
         return None
@@ -233,10 +234,10 @@ def cut_level(heights: Float[np.ndarray, "merges"], count: int) -> float | None:
 def _label_ends(axes: Axes, shown: Mapping[str, Curve], palette: Mapping[str, str]) -> None:
     if len(shown) < 2:
         return
-    axes.autoscale_view()  # limits are otherwise settled only when the figure is drawn
+    axes.autoscale_view()  # else limits are known only after drawing
     to_axes = axes.transScale + axes.transLimits
     ends = [float(to_axes.transform((x[-1], y[-1]))[1]) for x, y in shown.values()]
-    for index, (name, place) in enumerate(zip(shown, spread(ends, 0.085), strict=True)):
+    for index, (name, place) in enumerate(zip(shown, space_labels(ends, 0.085), strict=True)):
         axes.annotate(
             name,
             (1.01, place),
@@ -249,7 +250,7 @@ def _label_ends(axes: Axes, shown: Mapping[str, Curve], palette: Mapping[str, st
 
 
 def _thin(x: Sequence[float], y: Sequence[float]) -> Curve:
-    """Means over equal runs of points, where there are more than can be shown."""
+    """Average neighbouring points if there are more than can be seen."""
     if len(x) <= _POINTS:
         return x, y
     parts = np.array_split(np.arange(len(x)), _POINTS)

@@ -1,4 +1,4 @@
-"""What a run folder says, read without insisting that it is complete."""
+"""The record of a run for its report: config, metrics and evaluation, as far as they exist."""
 
 import math
 from collections.abc import Iterator
@@ -8,21 +8,21 @@ from typing import Any
 
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.metrics_file import read_lines
-from bodyplan.learn.run import Run
+from bodyplan.learn.run import CONFIG, Run
+from bodyplan.report.run_figures import Curve
 from bodyplan.storage import read_json
-
-RecordedCurve = tuple[list[float], list[float]]
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run's files in memory. What has not been written yet is empty."""
+    """The files of a run; what has not been written yet is empty."""
 
     path: Path
     config: dict[str, Any]
     metrics: tuple[dict[str, Any], ...]
     """Lines of metrics.jsonl, in order of updates."""
     evaluation: dict[str, Any]
+    """Content of evaluation.json."""
 
     @classmethod
     def read(cls, path: str | Path) -> "RunRecord":
@@ -32,15 +32,15 @@ class RunRecord:
             BodyplanError: the folder holds no run, or a file in it is damaged.
         """
         path = Path(path)
-        if not (path / "config.json").is_file():
+        if not (path / CONFIG).is_file():
             raise BodyplanError(
-                f"{path} is not a run (it has no config.json); give a folder that "
-                "`bodyplan train` has written"
+                f"{path} is not a run, for it has no config.json; give the folder of a run that "
+                "`bodyplan train` wrote"
             )
         evaluation = path / "evaluation.json"
         return cls(
             path=path,
-            config=read_json(path / "config.json"),
+            config=read_json(path / CONFIG),
             metrics=tuple(
                 sorted(read_lines(path / "metrics.jsonl"), key=lambda line: line["update"])
             ),
@@ -49,7 +49,7 @@ class RunRecord:
 
     @property
     def name(self) -> str:
-        """Of the folder."""
+        """Name of the folder."""
         return self.path.resolve().name
 
     @property
@@ -64,17 +64,18 @@ class RunRecord:
 
     @property
     def groups(self) -> tuple[tuple[str, ...], ...]:
-        """Robots that shared actor steps; one group where the run has none."""
+        """Groups of robots that share an actor update; one group of all robots by default."""
         return tuple(tuple(group) for group in self.config.get("groups") or [self.robots])
 
     @property
     def scores(self) -> dict[str, dict[str, Any]]:
-        """Each robot's entry of the evaluation."""
+        """Scores of each robot in the evaluation."""
         return self.evaluation.get("robots") or {}
 
-    def curve(self, key: str) -> RecordedCurve:
-        """Updates and values of one metric, its mean over the robots where it was logged for each;
-        empty where it was not logged.
+    def curve(self, key: str) -> Curve:
+        """Updates and values of one metric; empty where it was not logged.
+
+        A metric that was logged for each robot is averaged over robots.
         """
         own = [f"{key}/{robot}" for robot in self.robots]
         points = []
@@ -84,13 +85,13 @@ class RunRecord:
             points.append((float(line["update"]), sum(known) / len(known) if known else None))
         return _columns(points)
 
-    def curves(self, key: str) -> dict[str, RecordedCurve]:
-        """The metric of each robot, logged as `<key>/<robot>`."""
+    def curves(self, key: str) -> dict[str, Curve]:
+        """A metric of each robot, logged as `<key>/<robot>`."""
         found = {robot: self.curve(f"{key}/{robot}") for robot in self.robots}
         return {robot: curve for robot, curve in found.items() if curve[0]}
 
-    def evaluations(self) -> dict[str, RecordedCurve]:
-        """Mean return of each robot in the evaluations made during training."""
+    def evaluations(self) -> dict[str, Curve]:
+        """Mean return of each robot in the evaluations during training."""
         lines = [line for line in self.metrics if isinstance(line.get("evaluation"), dict)]
         found = {
             robot: _columns(
@@ -108,21 +109,21 @@ class RunRecord:
 
 
 def number(value: Any) -> float | None:
-    """The value as a finite number, or None."""
+    """The value if it is a finite number, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
 
 
-def flatten_metrics(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Settings of a nested configuration under dotted names."""
+def flatten_settings(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Settings of a nested configuration, under dotted names."""
     for key, value in config.items():
         if isinstance(value, dict):
-            yield from flatten_metrics(value, f"{prefix}{key}.")
+            yield from flatten_settings(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 
 
-def _columns(points: list[tuple[float, float | None]]) -> RecordedCurve:
+def _columns(points: list[tuple[float, float | None]]) -> Curve:
     known = [(x, y) for x, y in points if y is not None]
     return [x for x, _ in known], [y for _, y in known]

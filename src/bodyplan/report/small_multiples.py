@@ -1,4 +1,4 @@
-"""Figures of many small panels, one a robot, and files of them that repeat to the byte."""
+"""Small multiples: figures with one small panel per robot, written with reproducible bytes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,23 +12,23 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from bodyplan.report.figure_style import house_style
+from bodyplan.report.figure_style import use_figure_style
 
 INK, MUTED = "#1a1a1a", "#6b6b66"
-"""Of text and of axes, on white paper."""
+"""Colours of text and of axes on a white background."""
 _COLUMNS = 4
 _PANEL = (1.9, 1.45)
 """Inches."""
 
 
 class Panels(NamedTuple):
-    """A figure and its panels."""
+    """A figure and its panels, one for each robot."""
 
     figure: Figure
     axes: list[Axes]
 
     def legend(self, keys: list[Patch | Line2D]) -> None:
-        """A legend above all panels."""
+        """Draw a legend above all panels."""
         self.figure.legend(
             handles=keys,
             loc="outside upper left",
@@ -40,33 +40,33 @@ class Panels(NamedTuple):
         )
 
     def label(self, x: str, y: str) -> None:
-        """What all panels' axes are."""
+        """Label the axes, once for all panels."""
         self.figure.supxlabel(x, fontsize=8.0, color=MUTED)
         self.figure.supylabel(y, fontsize=8.0, color=MUTED)
 
 
 @contextmanager
 def new_panels(count: int, path: Path) -> Iterator[Panels]:
-    """Yields that many panels of one vertical scale; the figure is written once they are drawn.
+    """Yield panels that share the vertical scale; write the figure when the block ends.
 
     Args:
-        count: panels.
-        path: its suffix decides the format.
+        count: number of panels.
+        path: the file to write; its suffix decides the format.
     """
-    with house_style(), rc_context({"svg.hashsalt": "panels"}):  # equal data, equal bytes
+    with use_figure_style(), rc_context({"svg.hashsalt": "panels"}):  # equal data give equal bytes
         figure, axes = _grid(count)
         yield Panels(figure, axes)
-        figure.savefig(path, dpi=200, facecolor="white", metadata=without_dates(path))
+        figure.savefig(path, dpi=200, facecolor="white", metadata=reproducible_metadata(path))
 
 
-def entitle(axes: Axes, robot: str) -> None:
-    """Names a panel."""
+def set_panel_title(axes: Axes, robot: str) -> None:
+    """Write the name of a robot above its panel."""
     axes.set_title(robot, pad=4.0)
-    quieten(axes)
+    style_axes(axes)
 
 
-def quieten(axes: Axes) -> None:
-    """A panel's title in ink, all that only helps to read it in grey."""
+def style_axes(axes: Axes) -> None:
+    """Draw the title in black, and axes, ticks and labels in grey."""
     axes.title.set_color(INK)
     axes.tick_params(colors=MUTED)
     for label in (axes.xaxis.label, axes.yaxis.label):
@@ -89,6 +89,6 @@ def _grid(count: int) -> tuple[Figure, list[Axes]]:
     return figure, list(panels[:count])
 
 
-def without_dates(path: Path) -> dict[str, None]:
-    """Metadata without anything that changes from one drawing of the same data to the next."""
+def reproducible_metadata(path: Path) -> dict[str, None]:
+    """Arguments for `savefig` that leave out the date, so that equal figures have equal bytes."""
     return {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix, {})

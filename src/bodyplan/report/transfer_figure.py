@@ -1,4 +1,4 @@
-"""The picture of transfer: what each robot returns alone and together, and after joining late."""
+"""Figure of transfer: the return of each robot trained alone, together, and fine-tuned."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from bodyplan.report.figure_style import DATA, EXPERT, POLICY, house_style
-from bodyplan.report.small_multiples import INK, MUTED, quieten, without_dates
+from bodyplan.report.figure_style import DATA, EXPERT, POLICY, use_figure_style
+from bodyplan.report.small_multiples import INK, MUTED, reproducible_metadata, style_axes
 
 _KINDS = {
     "alone": DATA,
@@ -23,32 +23,32 @@ _LABELS = {"scratch": "from scratch", "finetuned": "fine-tuned"}
 
 
 def draw_transfer(answer: Mapping[str, Any], path: Path) -> None:
-    """Writes the figure.
+    """Write the figure.
 
     Args:
-        answer: what `transfer` answers.
-        path: its suffix decides the format.
+        answer: what `transfer` returns.
+        path: the file to write; its suffix decides the format.
     """
     late = {name: row for name, row in answer["robots"].items() if "finetuned" in row}
-    with house_style(), rc_context({"svg.hashsalt": "transfer"}):
+    with use_figure_style(), rc_context({"svg.hashsalt": "transfer"}):
         columns = 2 if late else 1
         height = 1.1 + 0.27 * len(answer["robots"])
         figure = Figure(
             figsize=(4.2 * columns, height), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.05)
         )
         panels = figure.subplots(1, columns, squeeze=False)[0]
-        _compare(panels[0], answer["robots"], ("alone", "together"), "learning together")
+        _compare(panels[0], answer["robots"], ("alone", "together"), "training together")
         if late:
-            _compare(panels[1], late, ("scratch", "finetuned"), "joining late")
+            _compare(panels[1], late, ("scratch", "finetuned"), "pre-training")
         for axes in panels:
-            quieten(axes)
-        figure.savefig(path, dpi=200, facecolor="white", metadata=without_dates(path))
+            style_axes(axes)
+        figure.savefig(path, dpi=200, facecolor="white", metadata=reproducible_metadata(path))
 
 
 def _compare(
     axes: Axes, rows: Mapping[str, Mapping[str, Any]], kinds: Sequence[str], title: str
 ) -> None:
-    """From one kind of run to the other, robot by robot."""
+    """Draw two kinds of run for each robot, joined by a line."""
     first, second = kinds
     places = np.arange(len(rows))
     for place, row in enumerate(rows.values()):

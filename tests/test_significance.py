@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluation.confidence_intervals import estimate, half_width
-from bodyplan.evaluation.correlation import mantel, pearson
+from bodyplan.evaluation.significance import half_width, mantel, pearson, seed_mean
 
 
 def symmetric(seed, robots):
@@ -59,16 +58,16 @@ def test_pairs_that_share_a_robot_are_not_taken_for_independent():
 
 
 def test_what_leaves_no_correlation_is_refused():
-    with pytest.raises(BodyplanError, match="2 points leave no correlation"):
+    with pytest.raises(BodyplanError, match="2 points"):
         pearson(np.array([1.0, 2.0]), np.array([1.0, 3.0]))
-    with pytest.raises(BodyplanError, match="not all alike"):
+    with pytest.raises(BodyplanError, match="not all equal"):
         mantel(np.ones((4, 4)), symmetric(0, 4))
 
 
 def test_intervals_cover_the_truth_as_often_as_they_say():
     draws = np.random.default_rng(0).normal(3.0, 2.0, (4000, 4))
-    found = [estimate(row) for row in draws.tolist()]
+    found = [seed_mean(row) for row in draws.tolist()]
     covered = [abs(own["mean"] - 3.0) <= own["interval"] for own in found]
     assert np.mean(covered) == pytest.approx(0.95, abs=0.012)
-    assert estimate([1.0])["interval"] is None
+    assert seed_mean([1.0])["interval"] is None
     assert half_width(1.0, 0) == pytest.approx(1.96)

@@ -1,0 +1,123 @@
+"""The result of an evaluation: scores by robot, as a mapping, a table or a JSON file."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bodyplan.dataframes import dataframe
+from bodyplan.envs.walking_task import Command, command_name, parse_command
+from bodyplan.notebook_html import html_table
+from bodyplan.storage import read_json, write_json
+
+if TYPE_CHECKING:
+    import pandas
+
+SCORE_COLUMNS = (
+    "return_mean",
+    "return_se",
+    "data_return",
+    "expert_return",
+    "normalised_return",
+    "length_mean",
+    "velocity_error",
+)
+"""The scores of a robot that tables show, in their order."""
+
+
+@dataclass(frozen=True, repr=False)
+class Evaluation(Mapping[str, Mapping[str, Any]]):
+    """Scores of a policy on several robots; `evaluation["hexapod"]["return_mean"]` is one.
+
+    For each robot:
+
+    - `return_mean`, `return_se`: mean return of its episodes and the standard error of that mean,
+      which is None for a single episode; `returns` has each episode's return.
+    - `length_mean`: control steps of an episode.
+    - `velocity_error`: mean distance between wanted and actual (vx, vy), m/s.
+    - `expert_return`: return of the packaged expert; None where there is none.
+    - `normalised_return`: `return_mean` divided by `expert_return`.
+    - `data_return`: mean return in the data that the policy was trained on; None if unknown.
+    """
+
+    document: dict[str, Any]
+    """The content of evaluation.json."""
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Evaluation":
+        """Read an `evaluation.json`.
+
+        Raises:
+            BodyplanError: the file is missing or damaged.
+        """
+        return cls(read_json(Path(path)))
+
+    def save(self, path: str | Path) -> None:
+        """Write it as JSON.
+
+        Raises:
+            BodyplanError: the disk is full, or the place cannot be written to.
+        """
+        write_json(Path(path), self.document)
+
+    @property
+    def scores(self) -> dict[str, dict[str, Any]]:
+        """The scores of each robot."""
+        return self.document["robots"]
+
+    @property
+    def mean(self) -> dict[str, float | None]:
+        """Means over robots, each robot counting once; None where a robot lacks that score."""
+        return self.document["mean"]
+
+    @property
+    def episodes(self) -> int:
+        """Episodes of each robot."""
+        return self.document["episodes"]
+
+    @property
+    def command(self) -> Command:
+        """Wanted vx, vy (m/s) and yaw rate (rad/s)."""
+        return parse_command(self.document["command"])
+
+    def __getitem__(self, robot: str) -> dict[str, Any]:
+        return self.scores[robot]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.scores)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row for each robot, with the columns `robot` and `SCORE_COLUMNS`."""
+        return [
+            {"robot": robot, **{name: own.get(name) for name in SCORE_COLUMNS}}
+            for robot, own in self.scores.items()
+        ]
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """A pandas data frame with one row for each robot.
+
+        Raises:
+            BodyplanError: pandas is not installed.
+        """
+        return dataframe(self.rows(), index="robot")
+
+    def __repr__(self) -> str:
+        return f"Evaluation({self._headline()})"
+
+    def _repr_html_(self) -> str:
+        means = {"robot": "mean", **{name: self.mean.get(name) for name in SCORE_COLUMNS}}
+        rows = [
+            {name: "" if value is None else value for name, value in row.items()}
+            for row in [*self.rows(), means]
+        ]
+        return html_table(self._headline(), rows, ["robot", *SCORE_COLUMNS])
+
+    def _headline(self) -> str:
+        robots = f"{len(self)} robot{'' if len(self) == 1 else 's'}"
+        episodes = f"{self.episodes} episode{'' if self.episodes == 1 else 's'} each"
+        value = self.mean.get("return_mean")
+        mean = "" if value is None else f", mean return {value:.1f}"
+        return f"{robots}, {episodes}, {command_name(self.command)}{mean}"
