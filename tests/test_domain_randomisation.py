@@ -1,7 +1,7 @@
 """Specimens of robots: within their ranges, and as MuJoCo would compile the same parameters."""
 
 from copy import copy
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import mujoco
 import numpy as np
@@ -11,7 +11,7 @@ from bodyplan.envs.domain_randomisation import apply_randomised_model, sample_ra
 from bodyplan.envs.simulator import Simulator
 from bodyplan.robots.contact_sensors import add_contact_sensors
 from bodyplan.robots.descriptors import describe
-from bodyplan.robots.randomisation_ranges import JointRandomisation, RandomisationRanges
+from bodyplan.robots.randomisation_ranges import RandomisationRanges
 from bodyplan.robots.registry import MODELS
 
 MANY = 300
@@ -225,16 +225,3 @@ def test_descriptors_tell_a_specimens_parameters_and_not_its_errors(load):
     np.testing.assert_allclose(alone.joints[:, 8] * 500 + 500, parameters.torque_limit, rtol=1e-5)
     np.testing.assert_allclose(alone.context[3] * 85 + 85, parameters.mass, rtol=1e-5)
     np.testing.assert_allclose(alone.context[0] * 50 + 50, parameters.kp, rtol=1e-5)
-
-
-def test_ranges_are_read_from_toml_and_what_is_none_is_refused():
-    ranges = RandomisationRanges.read(
-        {"damping": [0, 0.2], "armature": {"factor": 0.1}, "friction": [1, 2], "kp": 3}
-    )
-    assert ranges.damping == JointRandomisation(between=(0.0, 0.2))
-    assert ranges.armature == JointRandomisation(factor=0.1)
-    assert (ranges.friction, ranges.kp) == ((1.0, 2.0), 3.0)
-    assert len(fields(ranges)) > 30
-    for wrong in ({"glue": 1}, {"friction": 3}, {"damping": {"share": 1}}, {"kp": "stiff"}):
-        with pytest.raises((TypeError, ValueError)):
-            RandomisationRanges.read(wrong)

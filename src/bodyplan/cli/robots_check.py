@@ -9,7 +9,7 @@ import tyro
 
 from bodyplan.cli.output import print_json
 from bodyplan.errors import BodyplanError
-from bodyplan.robots.validation.problem import Problem, errors
+from bodyplan.robots.validation.problem import Problem, only_errors
 from bodyplan.storage import atomic_write
 
 UNUSABLE = 2
@@ -54,7 +54,7 @@ class CheckRobot:
             _say(_verdict(mjcf, problems))
             if self.write:
                 _say(f"wrote {toml}" if found.toml else "no TOML written: mend the errors first")
-        return UNUSABLE if errors(problems) else 0
+        return UNUSABLE if only_errors(problems) else 0
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class AdaptRobot:
                     _say(f"{word:<8} {line}")
             _answer(problems, False)
             _say(_verdict(self.out, problems))
-        return UNUSABLE if errors(problems) else 0
+        return UNUSABLE if only_errors(problems) else 0
 
 
 def _write(path: Path, text: str) -> None:
@@ -113,7 +113,7 @@ def _answer(problems: Sequence[Problem], as_json: bool) -> None:
 
 
 def _verdict(file: Path, problems: Sequence[Problem]) -> str:
-    wrong = len(errors(problems))
+    wrong = len(only_errors(problems))
     if wrong:
         return f"{file} cannot be used yet: {wrong} {'error' if wrong == 1 else 'errors'}"
     return f"{file} can be used"

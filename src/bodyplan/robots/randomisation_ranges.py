@@ -1,33 +1,28 @@
-"""How far a robot's figures may be from the truth: the ranges of domain randomisation.
+"""Ranges of domain randomisation: how far a robot's parameters may be from their true values.
 
-They come from the table `randomisation` of the robot's TOML (reference task, section 6). What is
-not given there has the narrow ranges that the original gives its bipeds, and what depends on a
-robot's size (masses, lengths, gains) is left alone.
+They come from the table `[randomisation]` of the robot's TOML (reference task, section 6). The
+defaults are the narrow ranges that the original gives its bipeds. What depends on a robot's size
+(masses, lengths, gains) is not randomised by default.
 """
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class JointRandomisation:
-    """How one figure of a joint is drawn anew: from a range, or by a change to its own value."""
+    """How one parameter of a joint is randomised: drawn from a range, or changed.
+
+    In TOML two numbers are the range, and a table has `add` or `factor`.
+    """
 
     between: Range | None = None
+    """Drawn uniformly between these."""
     add: float = 0.0
-    """Plus or minus."""
+    """Added, plus or minus."""
     factor: float = 0.0
-    """Plus or minus, as a share."""
-
-    @classmethod
-    def read(cls, value: Any) -> "JointRandomisation":
-        """From TOML: two numbers are the range; a table has `add` or `factor`."""
-        if isinstance(value, dict):
-            return cls(**value)
-        low, high = map(float, value)
-        return cls(between=(low, high))
+    """Changed by this share, plus or minus."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +76,7 @@ class RandomisationRanges:
     foot_rolling: Range = (8e-5, 1.2e-4)
     """m."""
     contact_stiffness: Range = (900.0, 1100.0)
-    """1/s^2: the first figure of every geom's direct `solref`."""
+    """1/s^2: the first number of every geom's direct `solref`."""
     contact_damping: Range = (72.0, 88.0)
     """1/s: the second."""
     gravity: Range = (9.51, 10.11)
@@ -102,20 +97,3 @@ class RandomisationRanges:
     """Of the unit vector."""
     dropout: float = 0.001
     """Probability that a joint or a foot is not sensed in a control step."""
-
-    @classmethod
-    def read(cls, table: dict[str, Any]) -> "RandomisationRanges":
-        """From the TOML's table `randomisation`."""
-        kinds = {field.name: field.type for field in fields(cls)}
-        return cls(**{key: _read(kinds.get(key), value) for key, value in table.items()})
-
-
-def _read(kind: Any, value: Any) -> Any:
-    if kind is JointRandomisation:
-        return JointRandomisation.read(value)
-    if kind is float:
-        return float(value)
-    if kind is None:
-        return value  # no such range: the constructor says so
-    low, high = map(float, value)
-    return low, high

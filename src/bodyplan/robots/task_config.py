@@ -1,24 +1,74 @@
-"""The constants of a robot's walk: its feet, its pay, when it has fallen, how it starts.
+"""The task config: what a robot's TOML says, each table a record and each key a field.
 
-They come from the TOML beside the robot's MJCF; the defaults are those most robots share.
+The defaults are the values that most robots share.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from msgspec import Meta
+
+from bodyplan.robots.randomisation_ranges import RandomisationRanges
 
 CONTROL_STEP = 0.02
 """Seconds; a policy acts at 50 Hz."""
 RETIRED_REWARD_KEYS = ("curriculum_steps",)
 """Keys of a TOML's `[reward]` table that earlier versions had and nothing reads; ignored."""
+KIND_BY_LEGS = {1: "monopod", 2: "biped", 3: "triped", 4: "quadruped", 5: "pentapod"}
+KIND_BY_LEGS |= {6: "hexapod", 7: "heptapod", 8: "octopod"}
+
+Positive = Annotated[float, Meta(gt=0)]
+PositiveInteger = Annotated[int, Meta(gt=0)]
+Names = tuple[str, ...]
+Point = tuple[float, float, float]
+PositivePoint = tuple[Positive, Positive, Positive]
+ValuePerJoint = float | tuple[float, ...]
+"""One value for each joint in task order, or one for all."""
+PositivePerJoint = Positive | tuple[Positive, ...]
+
+
+@dataclass(frozen=True)
+class ControlConfig:
+    """The table `[control]`: the PD law around nominal + action_scale * action."""
+
+    kp: Positive
+    """N m / rad."""
+    kd: float
+    """N m s / rad."""
+    action_scale: Positive
+    """rad."""
+
+
+@dataclass(frozen=True)
+class JointsConfig:
+    """The table `[joints]`: the joints that the policy drives, in task order."""
+
+    names: Names
+    nominal: ValuePerJoint
+    """rad."""
+    max_velocity: PositivePerJoint
+    """rad/s."""
+    children: ValuePerJoint | None = None
+    """How many driven joints hang directly below each; counted where not given."""
+
+
+@dataclass(frozen=True)
+class FootConfig:
+    """An entry of the table `[feet]`: the geoms of a foot."""
+
+    geoms: Names
+    point: Point | None = None
+    """Metres in the frame of the body: the foot's place; the first geom's centre by default."""
 
 
 @dataclass(frozen=True)
 class Foot:
-    """One foot: the geoms that count as it, and the point its descriptor speaks of."""
+    """One foot of a robot: its name, and what its entry in the table `[feet]` says."""
 
     name: str
-    geoms: tuple[str, ...]
-    point: tuple[float, float, float] | None = None
-    """Metres in the frame of the body; the first geom's centre where not given."""
+    geoms: Names
+    point: Point | None = None
+    """Metres in the frame of the body: the foot's place; the first geom's centre by default."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +153,35 @@ class ExpertSettings:
     """The help also pulls the robot along at the commanded velocity, so that it must step."""
     poised: bool = False
     """Half of the starts in training are near the nominal pose."""
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """The whole TOML of a robot."""
+
+    description: str
+    kind: str
+    """biped, quadruped ..."""
+    legs: PositiveInteger
+    trunk: str
+    """Name of the root body."""
+    drop_height: Positive
+    """m: trunk height at reset, and the height that the reward asks for."""
+    box_min: Point
+    """m: lowest corner of the robot's box in the trunk frame at the nominal pose."""
+    box_size: PositivePoint
+    """m."""
+    control: ControlConfig
+    joints: JointsConfig
+    feet: dict[str, FootConfig]
+    reward: RewardCoefficients
+    termination: Termination
+    provenance: str = ""
+    """Where the values come from."""
+    senses_feet: bool = True
+    initial_state: InitialState = field(default_factory=InitialState)
+    randomisation: RandomisationRanges = field(default_factory=RandomisationRanges)
+    expert: ExpertSettings = field(default_factory=ExpertSettings)
 
 
 def task_contact_geoms(reward: RewardCoefficients, termination: Termination) -> tuple[str, ...]:

@@ -1,8 +1,11 @@
-"""The TOML of a robot's walk, written so that a person can read and edit it."""
+"""TOML writer: a robot's task config as text that a person can read and edit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from numbers import Integral
 from typing import Any
+
+import tomlkit
+from tomlkit.items import Item
 
 UNITS = {
     "drop_height": "m: trunk height at reset, and the height the reward asks for",
@@ -26,68 +29,72 @@ UNITS = {
 _WIDTH = 98
 
 
-def to_toml(config: Mapping[str, Any], notes: Mapping[str, str] | None = None) -> str:
+def to_toml(content: Mapping[str, Any], notes: Mapping[str, str] | None = None) -> str:
     """A robot's config as TOML: plain entries first, then one section for each table.
 
     Args:
-        config: text, numbers, booleans, sequences of them, and tables of those; tables within
+        content: text, numbers, booleans, sequences of them, and tables of those. Tables within
             tables are written on one line.
-        notes: a comment for each key that should have one, besides those of `UNITS`.
+        notes: a comment for each key or [table] that should have one, besides those of `UNITS`.
     """
     comments = UNITS | dict(notes or {})
-    plain = {key: value for key, value in config.items() if not isinstance(value, Mapping)}
-    tables = {key: value for key, value in config.items() if isinstance(value, Mapping)}
-    lines = _entries(plain, comments)
-    for name, table in tables.items():
-        note = comments.get(f"[{name}]")
-        lines += [
-            "",
-            f"[{_key(name)}]" + (f"  # {note}" if note else ""),
-            *_entries(table, comments),
-        ]
-    return "\n".join(lines) + "\n"
+    document = tomlkit.document()
+    for key, value in content.items():
+        if not isinstance(value, Mapping):
+            document.add(key, _item(key, value, comments))
+    for name, entries in content.items():
+        if isinstance(entries, Mapping):
+            table = tomlkit.table()
+            for key, value in entries.items():
+                table.add(key, _item(key, value, comments))
+            if len(document):
+                document.add(tomlkit.nl())
+            document.add(name, _commented(table, comments.get(f"[{name}]")))
+    return tomlkit.dumps(document)
 
 
-def _entries(table: Mapping[str, Any], comments: Mapping[str, str]) -> list[str]:
-    lines = []
-    for key, value in table.items():
-        note = f"  # {comments[key]}" if key in comments else ""
-        line = f"{_key(key)} = {_value(value)}"
-        if len(line) <= _WIDTH or not isinstance(value, Sequence) or isinstance(value, str):
-            lines.append(line + note)
-            continue
-        lines.append(f"{_key(key)} = [{note}")
-        lines += [*_wrapped(value), "]"]
-    return lines
+def _item(key: str, value: Any, comments: Mapping[str, str]) -> Item:
+    item = _plain(value)
+    if isinstance(value, Sequence) and len(f"{key} = {item.as_string()}") > _WIDTH:
+        item = tomlkit.array()
+        for line in _wrapped([_plain(own) for own in value]):
+            item.add_line(*line, indent="  ")
+        item.add_line(indent="")
+    return _commented(item, comments.get(key))
 
 
-def _wrapped(values: Sequence[Any]) -> list[str]:
-    lines: list[str] = []
-    line = " "
-    for value in values:
-        item = f" {_value(value)},"
-        if len(line + item) > _WIDTH:
-            lines, line = [*lines, line], " "
-        line += item
-    return [*lines, line]
-
-
-def _key(key: str) -> str:
-    bare = key.isascii() and key.replace("_", "").replace("-", "").isalnum()
-    return key if bare else _value(key)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        escaped = "".join(
-            f"\\u{ord(letter):04x}" if ord(letter) < 0x20 or ord(letter) == 0x7F else letter
-            for letter in value.replace("\\", "\\\\").replace('"', '\\"')
-        )
-        return f'"{escaped}"'
+def _plain(value: Any) -> Any:
+    """A value as an item of TOML on one line."""
+    if isinstance(value, bool | str):
+        return tomlkit.item(value)
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items()) + " }"
+        table = tomlkit.inline_table()
+        table.update({key: _plain(own) for key, own in value.items()})
+        return table
     if isinstance(value, Sequence):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    return repr(int(value) if isinstance(value, Integral) else float(value))
+        array = tomlkit.array()
+        array.extend(map(_plain, value))
+        return array
+    return tomlkit.item(int(value) if isinstance(value, Integral) else float(value))
+
+
+def _wrapped(items: Sequence[Item]) -> Iterator[list[Item]]:
+    """The items of a long list, as many to a line as fit."""
+    line: list[Item] = []
+    width = 2
+    for item in items:
+        size = len(item.as_string()) + 2
+        if line and width + size > _WIDTH:
+            yield line
+            line, width = [], 2
+        line.append(item)
+        width += size
+    if line:
+        yield line
+
+
+def _commented(item: Any, comment: str | None) -> Any:
+    if comment:
+        item.comment(comment)
+        item.trivia.comment_ws = "  "
+    return item

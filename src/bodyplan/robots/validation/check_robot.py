@@ -4,7 +4,6 @@ The stages are: the MJCF (is it one, are its meshes there, does it compile), the
 whether it fits the model, and the nominal pose in physics. Each stage needs the ones before it.
 """
 
-import tomllib
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -22,11 +21,11 @@ from bodyplan.robots.inference.infer_config import config_text, infer
 from bodyplan.robots.inference.missing_names import Nameless, readable
 from bodyplan.robots.model_files import is_urdf, missing_files, read_model
 from bodyplan.robots.robot import Robot
+from bodyplan.robots.toml_reader import parse_config, read_toml
 from bodyplan.robots.validation.model_checks import model_problems
 from bodyplan.robots.validation.name_checks import fit_problems, name_problems
 from bodyplan.robots.validation.pose_checks import pose_problems
-from bodyplan.robots.validation.problem import Problem, errors
-from bodyplan.robots.validation.toml_schema import schema_problems
+from bodyplan.robots.validation.problem import Problem, only_errors
 
 HINTS = {
     "mass and inertia of moving": (
@@ -57,7 +56,7 @@ class RobotCheck(NamedTuple):
     @property
     def usable(self) -> bool:
         """Whether `Robot.load` takes the robot: there is no error."""
-        return not errors(self.problems)
+        return not only_errors(self.problems)
 
     def __repr__(self) -> str:
         counts = Counter(problem.severity for problem in self.problems)
@@ -96,7 +95,7 @@ def _check(mjcf: Path) -> RobotCheck:
     try:
         spec = read_model(mjcf)
     except BodyplanError as error:
-        return RobotCheck([_parted(mjcf, error)])
+        return RobotCheck([_as_problem(mjcf, error)])
     if is_urdf(mjcf):
         fix = f"`bodyplan robots adapt {mjcf} --out {mjcf.with_suffix('.xml').name}` makes an MJCF"
         return RobotCheck([Problem("error", str(mjcf), "this is a URDF", fix)])
@@ -106,7 +105,7 @@ def _check(mjcf: Path) -> RobotCheck:
     try:
         model = spec.copy().compile()
     except ValueError as error:
-        return RobotCheck([_parted(mjcf, loader.compile_error(mjcf, error))])
+        return RobotCheck([_as_problem(mjcf, loader.compile_error(mjcf, error))])
     return _check_with_config(mjcf, spec, model)
 
 
@@ -115,33 +114,32 @@ def _check_with_config(mjcf: Path, spec: mujoco.MjSpec, model: mujoco.MjModel) -
     if not toml.is_file():
         return _check_without_config(mjcf, spec, model)
     try:
-        config = tomllib.loads(toml.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        wrong = Problem("error", str(toml), f"this is not valid TOML: {error}", "correct the line")
-        return RobotCheck([*model_problems(str(mjcf), model), wrong])
-    return RobotCheck(config_problems(mjcf, spec, model, config))
+        content = read_toml(toml)
+    except BodyplanError as error:
+        return RobotCheck([*model_problems(str(mjcf), model), _as_problem(toml, error)])
+    return RobotCheck(config_problems(mjcf, spec, model, content))
 
 
 def config_problems(
-    mjcf: Path, spec: mujoco.MjSpec, model: mujoco.MjModel, config: dict[str, Any]
+    mjcf: Path, spec: mujoco.MjSpec, model: mujoco.MjModel, content: dict[str, Any]
 ) -> list[Problem]:
     """Everything that is wrong with a body and its TOML."""
     where, toml = str(mjcf), str(mjcf.with_suffix(".toml"))
-    found = schema_problems(toml, config)
-    joints = config.get("joints")
+    _, found = parse_config(toml, content)
+    joints = content.get("joints")
     named = joints.get("names") if isinstance(joints, dict) else None
     try:
         found += model_problems(where, model, named)
-        found += name_problems(where, toml, spec, config)
-        found += fit_problems(where, toml, _with_floor(spec, model), config)
+        found += name_problems(where, toml, spec, content)
+        found += fit_problems(where, toml, _with_floor(spec, model), content)
     except (KeyError, TypeError, AttributeError):
         return found  # an entry is missing or of a wrong kind, which is told already
-    if errors(found):
+    if only_errors(found):
         return found
     try:
-        robot = Robot.build(mjcf, spec.copy(), config)
+        robot = Robot.build(mjcf, spec.copy(), content)
     except BodyplanError as error:
-        return [*found, _parted(mjcf, error)]
+        return [*found, _as_problem(mjcf, error)]
     return [*found, *pose_problems(toml, robot)]
 
 
@@ -153,7 +151,7 @@ def _check_without_config(mjcf: Path, spec: mujoco.MjSpec, model: mujoco.MjModel
     inferred = infer(mjcf.stem, model)
     if isinstance(inferred, list):
         return RobotCheck([*problems, *_unread(where, inferred)])
-    if not errors(problems):
+    if not only_errors(problems):
         with suppress(BodyplanError):  # a config that makes no robot is told of below
             inferred = tune_gains(inferred, lambda own: Robot.build(mjcf, spec.copy(), own))
         problems = config_problems(mjcf, spec, model, inferred.config)
@@ -184,9 +182,9 @@ def _with_floor(spec: mujoco.MjSpec, model: mujoco.MjModel) -> mujoco.MjModel:
     return own.compile()
 
 
-def _parted(mjcf: Path, error: BodyplanError) -> Problem:
+def _as_problem(file: Path, error: BodyplanError) -> Problem:
     """An error's sentence as a problem and its fix."""
-    text = str(error).removeprefix(f"{mjcf}: ")
+    text = str(error).removeprefix(f"{file}: ").removeprefix(f"{file} ")
     hint = next((fix for word, fix in HINTS.items() if word in text), None)
     problem, _, fix = text.partition("; ")
-    return Problem("error", str(mjcf), text if hint else problem, hint or fix or "correct that")
+    return Problem("error", str(file), text if hint else problem, hint or fix or "correct that")

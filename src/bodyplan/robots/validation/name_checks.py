@@ -16,7 +16,7 @@ GEOM_LISTS = (
 
 
 def name_problems(
-    mjcf: str, toml: str, spec: mujoco.MjSpec, config: Mapping[str, Any]
+    mjcf: str, toml: str, spec: mujoco.MjSpec, content: Mapping[str, Any]
 ) -> list[Problem]:
     """Names in a TOML that its MJCF does not have.
 
@@ -24,17 +24,17 @@ def name_problems(
         mjcf: the body's file.
         toml: the path of the TOML.
         spec: the body.
-        config: the TOML's content, without a problem in itself.
+        content: the TOML's content, without a problem in itself.
     """
-    joints = config["joints"]["names"]
-    wanted = [("body", spec.bodies, [config["trunk"]]), ("joint", spec.joints, joints)]
-    geoms = [geom for foot in config["feet"].values() for geom in foot["geoms"]]
-    geoms += [name for table, key in GEOM_LISTS for name in config[table].get(key, [])]
+    joints = content["joints"]["names"]
+    wanted = [("body", spec.bodies, [content["trunk"]]), ("joint", spec.joints, joints)]
+    geoms = [geom for foot in content["feet"].values() for geom in foot["geoms"]]
+    geoms += [name for table, key in GEOM_LISTS for name in content[table].get(key, [])]
     wanted.append(("geom", spec.geoms, geoms))
     found = [_missing(mjcf, toml, *part) for part in wanted]
-    feet = {foot for pair in config["reward"].get("symmetry_pairs", []) for foot in pair}
-    posed = config["reward"].get("nominal_pose_joints", [])
-    found.append(_unknown(toml, "symmetry_pairs", "foot", feet, config["feet"]))
+    feet = {foot for pair in content["reward"].get("symmetry_pairs", []) for foot in pair}
+    posed = content["reward"].get("nominal_pose_joints", [])
+    found.append(_unknown(toml, "symmetry_pairs", "foot", feet, content["feet"]))
     found.append(_unknown(toml, "nominal_pose_joints", "driven joint", posed, joints))
     return [problem for part in found for problem in part]
 
@@ -59,13 +59,13 @@ def _unknown(
 
 
 def fit_problems(
-    mjcf: str, toml: str, model: mujoco.MjModel, config: Mapping[str, Any]
+    mjcf: str, toml: str, model: mujoco.MjModel, content: Mapping[str, Any]
 ) -> list[Problem]:
     """What a TOML asks of parts that exist but cannot do it."""
     return [
-        *_trunk(toml, model, config),
-        *_driven(mjcf, model, config),
-        *_feet(mjcf, toml, model, config),
+        *_trunk(toml, model, content),
+        *_driven(mjcf, model, content),
+        *_feet(mjcf, toml, model, content),
     ]
 
 
@@ -75,17 +75,17 @@ def _ids(model: mujoco.MjModel, kind: mujoco.mjtObj, names: Iterable[str]) -> di
     return {name: own for name, own in ids.items() if own >= 0}
 
 
-def _trunk(toml: str, model: mujoco.MjModel, config: Mapping[str, Any]) -> Iterator[Problem]:
+def _trunk(toml: str, model: mujoco.MjModel, content: Mapping[str, Any]) -> Iterator[Problem]:
     free = free_bodies(model)
-    for name, body in _ids(model, mujoco.mjtObj.mjOBJ_BODY, [config["trunk"]]).items():
+    for name, body in _ids(model, mujoco.mjtObj.mjOBJ_BODY, [content["trunk"]]).items():
         if free and body != free[0]:
             fix = f"write trunk = '{model.body(free[0]).name}'"
             yield Problem("error", toml, f"trunk = '{name}' is not the root body", fix)
 
 
-def _driven(mjcf: str, model: mujoco.MjModel, config: Mapping[str, Any]) -> Iterator[Problem]:
+def _driven(mjcf: str, model: mujoco.MjModel, content: Mapping[str, Any]) -> Iterator[Problem]:
     driven = {driven_joint(model, actuator) for actuator in range(model.nu)}
-    joints = _ids(model, mujoco.mjtObj.mjOBJ_JOINT, config["joints"]["names"])
+    joints = _ids(model, mujoco.mjtObj.mjOBJ_JOINT, content["joints"]["names"])
     for name, joint in joints.items():
         if model.jnt_type[joint] != mujoco.mjtJoint.mjJNT_HINGE.value:
             kind = ("free", "ball", "slide")[model.jnt_type[joint]]
@@ -97,9 +97,9 @@ def _driven(mjcf: str, model: mujoco.MjModel, config: Mapping[str, Any]) -> Iter
 
 
 def _feet(
-    mjcf: str, toml: str, model: mujoco.MjModel, config: Mapping[str, Any]
+    mjcf: str, toml: str, model: mujoco.MjModel, content: Mapping[str, Any]
 ) -> Iterator[Problem]:
-    for name, foot in config["feet"].items():
+    for name, foot in content["feet"].items():
         geoms = _ids(model, mujoco.mjtObj.mjOBJ_GEOM, foot["geoms"])
         for geom, own in geoms.items():
             if not can_touch_floor(model, own):

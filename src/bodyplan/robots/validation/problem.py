@@ -26,7 +26,7 @@ class Problem:
         return f"{self.where}: {self.problem}; {self.fix}"
 
 
-def errors(problems: Iterable[Problem]) -> list[Problem]:
+def only_errors(problems: Iterable[Problem]) -> list[Problem]:
     """Those that make a robot unusable."""
     return [problem for problem in problems if problem.severity == "error"]
 
