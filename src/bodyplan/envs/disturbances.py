@@ -88,23 +88,25 @@ def apply_sensor_noise(
     if not (disturbances.noise or disturbances.dropout):
         return observation
     joints, feet, general = (part.copy() for part in observation)
-
-    def noise(size: float, shape: tuple[int, ...]) -> Float[np.ndarray, "..."]:
-        return rng.uniform(-size, size, shape)
-
     if disturbances.noise:
         count = joints.shape[:2]
-        joints[..., 0] += noise(ranges.joint_position_noise / ANGLE_SCALE, count)
-        joints[..., 1] += noise(ranges.joint_velocity_noise / VELOCITY_SCALE, count)
-        rates = general[:, ANGULAR_VELOCITY_COLUMNS] + noise(
-            ranges.angular_velocity_noise / ANGULAR_VELOCITY_SCALE, (len(general), 3)
+        joints[..., 0] += _noise(rng, ranges.joint_position_noise / ANGLE_SCALE, count)
+        joints[..., 1] += _noise(rng, ranges.joint_velocity_noise / VELOCITY_SCALE, count)
+        rates = general[:, ANGULAR_VELOCITY_COLUMNS] + _noise(
+            rng, ranges.angular_velocity_noise / ANGULAR_VELOCITY_SCALE, (len(general), 3)
         )
         general[:, ANGULAR_VELOCITY_COLUMNS] = np.clip(rates, -1.0, 1.0)
-        general[:, GRAVITY_COLUMNS] += noise(ranges.gravity_noise, (len(general), 3))
+        general[:, GRAVITY_COLUMNS] += _noise(rng, ranges.gravity_noise, (len(general), 3))
     if disturbances.dropout:
         joints[_missing(rng, ranges.dropout, joints.shape[:2])] = 0.0
         feet[_missing(rng, ranges.dropout, feet.shape[:2])] = -1.0
     return Observation(joints, feet, general)
+
+
+def _noise(
+    rng: np.random.Generator, size: float, shape: tuple[int, ...]
+) -> Float[np.ndarray, "..."]:
+    return rng.uniform(-size, size, shape)
 
 
 def _missing(

@@ -68,48 +68,39 @@ def sample_randomised_model(robot: Robot, seed: int) -> RandomisedModel:
     """The randomised model of a seed, within the robot's own randomisation ranges."""
     rng, ranges, own = np.random.default_rng(seed), robot.randomisation, robot.parameters
     count = robot.num_joints
-
-    def around(value: Float[np.ndarray, "..."], size: float) -> Float[np.ndarray, "..."]:
-        return np.asarray(value + rng.uniform(-size, size, value.shape))
-
-    def joint_factors(size: float) -> Float[np.ndarray, "J"]:
-        return rng.uniform(1.0 - size, 1.0 + size, count)
-
-    def factor(size: float) -> float:
-        return float(rng.uniform(1.0 - size, 1.0 + size))
-
     mass_change = float(rng.uniform(-ranges.trunk_mass, ranges.trunk_mass))
     parameters = ModelParameters(
         mass=np.asarray(own.mass + mass_change),
-        nominal=around(own.nominal, ranges.nominal),
-        joint_range=_ordered(around(own.joint_range, ranges.joint_range)),
-        torque_limit=own.torque_limit * joint_factors(ranges.torque_limit),
-        max_velocity=own.max_velocity * joint_factors(ranges.max_velocity),
+        nominal=_around(rng, own.nominal, ranges.nominal),
+        joint_range=_ordered(_around(rng, own.joint_range, ranges.joint_range)),
+        torque_limit=own.torque_limit * _factors(rng, ranges.torque_limit, count),
+        max_velocity=own.max_velocity * _factors(rng, ranges.max_velocity, count),
         damping=_resample(rng, ranges.damping, own.damping),
         armature=_resample(rng, ranges.armature, own.armature),
         stiffness=_resample(rng, ranges.stiffness, own.stiffness),
         friction_loss=_resample(rng, ranges.friction_loss, own.friction_loss),
-        kp=around(own.kp, ranges.kp),
-        kd=around(own.kd, ranges.kd),
-        action_scale=around(own.action_scale, ranges.action_scale),
+        kp=_around(rng, own.kp, ranges.kp),
+        kd=_around(rng, own.kd, ranges.kd),
+        action_scale=_around(rng, own.action_scale, ranges.action_scale),
     )
     hidden, hidden_joint = ranges.hidden_share, ranges.hidden_joint_share
     trunk_mass = float(robot.model.body(robot.trunk).mass[0])
     return RandomisedModel(
         parameters=parameters,
         motor_errors=MotorErrors(
-            joint_factors(hidden),
-            joint_factors(hidden),
-            joint_factors(hidden),
-            around(np.zeros(count), ranges.hidden_offset),
+            _factors(rng, hidden, count),
+            _factors(rng, hidden, count),
+            _factors(rng, hidden, count),
+            _around(rng, np.zeros(count), ranges.hidden_offset),
         ),
-        damping=parameters.damping * joint_factors(hidden_joint),
-        armature=parameters.armature * joint_factors(hidden_joint),
-        stiffness=parameters.stiffness * joint_factors(hidden_joint),
-        friction_loss=parameters.friction_loss * joint_factors(hidden_joint),
-        trunk_mass=max((trunk_mass + mass_change) * factor(hidden), 0.1 * trunk_mass),
-        com_shift=float(rng.uniform(-ranges.com, ranges.com)) * factor(hidden),
-        foot_size_factor=_size_factor(rng, ranges.foot_size) * factor(ranges.hidden_foot_share),
+        damping=parameters.damping * _factors(rng, hidden_joint, count),
+        armature=parameters.armature * _factors(rng, hidden_joint, count),
+        stiffness=parameters.stiffness * _factors(rng, hidden_joint, count),
+        friction_loss=parameters.friction_loss * _factors(rng, hidden_joint, count),
+        trunk_mass=max((trunk_mass + mass_change) * _factor(rng, hidden), 0.1 * trunk_mass),
+        com_shift=float(rng.uniform(-ranges.com, ranges.com)) * _factor(rng, hidden),
+        foot_size_factor=_size_factor(rng, ranges.foot_size)
+        * _factor(rng, ranges.hidden_foot_share),
         world=WorldParameters(
             *(
                 _between(rng, limits)
@@ -179,6 +170,20 @@ def _scale_feet(robot: Robot, factor: float, model: mujoco.MjModel) -> None:
 
 def _foot_geoms(robot: Robot) -> list[int]:
     return [robot.model.geom(geom).id for foot in robot.feet for geom in foot.geoms]
+
+
+def _around(
+    rng: np.random.Generator, value: Float[np.ndarray, "..."], size: float
+) -> Float[np.ndarray, "..."]:
+    return np.asarray(value + rng.uniform(-size, size, value.shape))
+
+
+def _factors(rng: np.random.Generator, size: float, count: int) -> Float[np.ndarray, "count"]:
+    return rng.uniform(1.0 - size, 1.0 + size, count)
+
+
+def _factor(rng: np.random.Generator, size: float) -> float:
+    return float(rng.uniform(1.0 - size, 1.0 + size))
 
 
 def _resample(
