@@ -1,4 +1,4 @@
-"""Environments: episodes, resets, seeds, and a future that depends on nothing else."""
+"""Environment: episodes, resets, seeds, copies; nothing else decides what happens next."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ MANY = 1500
 
 @pytest.fixture
 def environment(load):
-    """Builds one, with the robot read once for all tests."""
+    """Creates an environment; the robot is read once for all tests."""
 
     def build(name="unitree_go1", command="forward", num_envs=3, **others):
         return Environment(load(name), command, num_envs, **({"threads": 1} | others))
@@ -22,29 +22,24 @@ def environment(load):
     return build
 
 
-def moves(environment, seed=0, scale=0.5):
+def random_actions(environment, seed=0, scale=0.5):
     rng = np.random.default_rng(seed)
     shape = (environment.num_envs, environment.robot.num_joints)
     while True:
         yield scale * rng.normal(size=shape)
 
 
-def live(environment, steps, seed=0, scale=0.5):
-    """Step with random actions and no resets; all steps."""
-    actions = moves(environment, seed, scale)
+def roll_out(environment, steps, seed=0, scale=0.5):
+    """All steps under random actions, without resets."""
+    actions = random_actions(environment, seed, scale)
     return [environment.step(next(actions)) for _ in range(steps)]
 
 
 def assert_same(first, second, rows=slice(None)):
-    """The same bits in two lists of steps, for some of the robots."""
+    """Two lists of steps have the same bits, for some of the robots."""
     for one, two in zip(first, second, strict=True):
-        parts = ([*step.observation, *step[1:-1]] for step in (one, two))
-        for a, b in zip(*parts, strict=True):
+        for a, b in zip([*one.observation, *one[1:]], [*two.observation, *two[1:]], strict=True):
             np.testing.assert_array_equal(a[rows], b[rows])
-        # Single terms are not rounded; sums of squares depend on where an array lies in memory.
-        np.testing.assert_allclose(
-            one.reward_terms[rows], two.reward_terms[rows], rtol=1e-12, atol=1e-15
-        )
 
 
 @pytest.mark.parametrize("name", ["unitree_go1", "hexapod"])
@@ -61,7 +56,7 @@ def test_the_first_observation_is_the_recorded_one(environment, recorded, name):
         np.testing.assert_allclose(observation.general[0], flat[-20:-7], atol=1e-5)
 
 
-def test_a_recorded_episode_is_lived_again(environment, recorded):
+def test_a_recorded_episode_is_reproduced(environment, recorded):
     golden = recorded("unitree_go1")
     rows = np.flatnonzero(golden["episode"] == 0)  # the calm one, from a nominal reset
     env = environment(num_envs=1, horizon=len(rows))
@@ -78,7 +73,7 @@ def test_a_recorded_episode_is_lived_again(environment, recorded):
 
 def test_episodes_end_at_the_horizon_as_truncated_and_are_not_reset(environment):
     env = environment(num_envs=2, horizon=4)
-    steps = live(env, 6, scale=0.1)
+    steps = roll_out(env, 6, scale=0.1)
     assert [step.truncated.tolist() for step in steps] == [[False] * 2] * 3 + [[True] * 2] * 3
     assert not any(step.terminated.any() for step in steps)
     assert env.elapsed_steps.tolist() == [6, 6]
@@ -90,7 +85,7 @@ def test_episodes_end_at_the_horizon_as_truncated_and_are_not_reset(environment)
 def test_the_horizon_is_twenty_seconds(environment):
     env = environment(num_envs=1)
     env.elapsed_steps[:] = 998
-    assert [step.truncated[0] for step in live(env, 2, scale=0.1)] == [False, True]
+    assert [step.truncated[0] for step in roll_out(env, 2, scale=0.1)] == [False, True]
     assert env.qpos.shape == (1, 19)
 
 
@@ -106,28 +101,28 @@ def test_a_fall_terminates_and_is_not_reset(environment):
 
 def test_velocity_is_that_of_the_trunk_in_its_own_frame(environment):
     env = environment(num_envs=4, initial_state="random")
-    step = live(env, 5)[-1]
-    turn = Rotation.from_quat(env.qpos[:, 3:7], scalar_first=True)
-    planar = turn.inv().apply(env.simulator.qvel[:, :3])[:, :2]
+    step = roll_out(env, 5)[-1]
+    rotation = Rotation.from_quat(env.qpos[:, 3:7], scalar_first=True)
+    planar = rotation.inv().apply(env.simulator.qvel[:, :3])[:, :2]
     np.testing.assert_allclose(step.velocity[:, :2], planar, atol=1e-9)
     np.testing.assert_array_equal(step.velocity[:, 2], env.simulator.qvel[:, 5])
 
 
-def test_commands_are_observed_and_paid(environment):
-    ahead, back, turn = (
+def test_commands_are_observed_and_rewarded(environment):
+    ahead, back, yawing = (
         environment(command=command, num_envs=1) for command in ("forward", "backward", "0,0,0.5")
     )
     assert back.observation.general[0, 6:9].tolist() == [-1.0, 0.0, 0.0]
-    assert turn.observation.general[0, 6:9].tolist() == [0.0, 0.0, 0.5]
+    assert yawing.observation.general[0, 6:9].tolist() == [0.0, 0.0, 0.5]
     for env in (ahead, back):
         env.simulator.qvel[:, 0] = -1.0
-    paid = [env.step(np.zeros((1, 12))).reward[0] for env in (ahead, back)]
-    assert paid[1] > paid[0] + 0.01
+    rewards = [env.step(np.zeros((1, 12))).reward[0] for env in (ahead, back)]
+    assert rewards[1] > rewards[0] + 0.01
 
 
 def test_a_nominal_reset_is_upright_at_rest_at_the_drop_height(environment):
     env = environment("badger", num_envs=2)
-    live(env, 3)
+    roll_out(env, 3)
     env.reset()
     expected = [0.0, 0.0, 0.316, 1.0, 0.0, 0.0, 0.0, *env.robot.nominal]
     np.testing.assert_array_equal(env.qpos, [expected] * 2)
@@ -165,7 +160,7 @@ def test_a_random_reset_keeps_to_its_ranges_and_fills_them(environment, name):
     spans(qvel[:, 3:6], -ranges.angular_velocity, ranges.angular_velocity)
 
 
-def test_seeds_decide_random_resets_and_nothing_else_does(environment):
+def test_seeds_alone_determine_random_resets(environment):
     random = {"num_envs": 2, "initial_state": "random"}
     first, again, other = (environment(seed=seed, **random) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.qpos, again.qpos)
@@ -175,58 +170,58 @@ def test_seeds_decide_random_resets_and_nothing_else_does(environment):
         env.reset()
     np.testing.assert_array_equal(first.qpos, again.qpos)
     assert not np.array_equal(first.qpos, start)
-    assert_same(live(first, 5), live(again, 5))
+    assert_same(roll_out(first, 5), roll_out(again, 5))
 
 
 def test_the_penalty_scale_weighs_penalties_and_not_tracking(environment):
     envs = [environment(num_envs=1, penalty_scale=scale) for scale in (0.0, 0.05, 0.1)]
-    none, half, full = (np.array([s.reward[0] for s in live(env, 10)]) for env in envs)
+    none, half, full = (np.array([s.reward[0] for s in roll_out(env, 10)]) for env in envs)
     assert (none > half).all()
     assert (half > full).all()
-    assert (full > 0.0).all()  # so the clip at zero played no part
+    assert (full > 0.0).all()  # so nothing was clipped at zero
     np.testing.assert_allclose(none - half, half - full, rtol=1e-3)
-    state, wanted = envs[0].simulator.robot_state(), np.array([1.0, 0.0])
+    state, command = envs[0].simulator.robot_state(), np.array([1.0, 0.0])
     yaw = np.exp(-(state.angular_velocity[0, 2] ** 2) / 0.25)
-    turn = Rotation.from_quat(envs[0].qpos[0, 3:7], scalar_first=True)
-    velocity = turn.inv().apply(envs[0].simulator.qvel[0, :3])[:2]
-    tracking = 0.02 * (2.0 * np.exp(-np.square(velocity - wanted).sum() / 0.25) + 1.0 * yaw)
+    rotation = Rotation.from_quat(envs[0].qpos[0, 3:7], scalar_first=True)
+    velocity = rotation.inv().apply(envs[0].simulator.qvel[0, :3])[:2]
+    tracking = 0.02 * (2.0 * np.exp(-np.square(velocity - command).sum() / 0.25) + 1.0 * yaw)
     assert none[-1] == pytest.approx(tracking, rel=1e-5)
 
 
 def test_badger_senses_no_feet(environment):
     env = environment("badger", initial_state="random")
     assert (env.observation.feet == -1.0).all()
-    for step in live(env, 30):
+    for step in roll_out(env, 30):
         assert (step.observation.feet == -1.0).all()
     assert env.simulator.robot_state().foot_contact.any()
 
 
-def test_restoring_a_snapshot_goes_on_to_the_same_bits(environment):
+def test_a_loaded_state_dict_continues_to_the_same_bits(environment):
     original = environment(initial_state="random")
-    live(original, 20)
+    roll_out(original, 20)
     saved = original.state_dict()
     rng = original.rng.bit_generator.state
-    first = live(original, 20, seed=1)
+    first = roll_out(original, 20, seed=1)
     other = environment(initial_state="random", seed=9)
     for env in (original, other):
         env.load_state_dict(saved)
         env.rng.bit_generator.state = rng
-        assert_same(first, live(env, 20, seed=1))
+        assert_same(first, roll_out(env, 20, seed=1))
 
 
-def test_a_copy_goes_on_to_the_same_bits_and_shares_nothing(environment, copied):
+def test_a_copy_continues_to_the_same_bits_and_shares_nothing(environment, copied):
     original = environment("cassie", initial_state="random", num_envs=2)
-    live(original, 5)
+    roll_out(original, 5)
     other = copied(original)
     assert other.robot.name == "cassie"
-    first = live(original, 10, seed=1)
+    first = roll_out(original, 10, seed=1)
     some = np.array([True, False])
     fresh = original.reset(some)
-    first += live(original, 5, seed=2)
-    assert_same(first[:10], live(other, 10, seed=1))
+    first += roll_out(original, 5, seed=2)
+    assert_same(first[:10], roll_out(other, 10, seed=1))
     for part, expected in zip(other.reset(some), fresh, strict=True):
         np.testing.assert_array_equal(part, expected)
-    assert_same(first[10:], live(other, 5, seed=2))
+    assert_same(first[10:], roll_out(other, 5, seed=2))
 
 
 def test_a_copy_of_a_robot_is_the_same_body(load, copied):
@@ -236,7 +231,7 @@ def test_a_copy_of_a_robot_is_the_same_body(load, copied):
     for part, own in zip(other.descriptor, robot.descriptor, strict=True):
         np.testing.assert_array_equal(part, own)
     assert repr(other) == repr(robot)
-    assert_same(*(live(Environment(each, threads=1), 5) for each in (robot, other)))
+    assert_same(*(roll_out(Environment(each, threads=1), 5) for each in (robot, other)))
 
 
 def test_reprs_are_short_and_show_arrays_as_shapes(environment):
@@ -251,38 +246,38 @@ def test_reprs_are_short_and_show_arrays_as_shapes(environment):
     assert "[2,12,3]" in repr(step)
 
 
-def test_a_reset_after_restoring_shows_the_others_what_they_saw(environment):
+def test_a_reset_after_loading_keeps_the_observations_of_other_robots(environment):
     original, other = environment(), environment()
-    seen = live(original, 20)[-1].observation
+    seen = roll_out(original, 20)[-1].observation
     other.load_state_dict(original.state_dict())
     for part, kept in zip(other.reset(np.array([False, True, False])), seen, strict=True):
         np.testing.assert_array_equal(part[[0, 2]], kept[[0, 2]])
 
 
-def test_resetting_some_robots_leaves_the_others_alone(environment):
-    undisturbed, disturbed = environment(), environment()
-    for env in (undisturbed, disturbed):
-        seen = live(env, 30)[-1].observation  # long enough for feet to have been in the air
+def test_resetting_some_robots_does_not_change_the_others(environment):
+    one, two = environment(), environment()
+    for env in (one, two):
+        seen = roll_out(env, 30)[-1].observation  # long enough for feet to leave the floor
     before = [part.copy() for part in seen]
-    after = disturbed.reset(np.array([False, True, False]))
+    after = two.reset(np.array([False, True, False]))
     for part, kept in zip(after, before, strict=True):
         np.testing.assert_array_equal(part[[0, 2]], kept[[0, 2]])
     assert not after.joints[1].any()
-    for part, kept in zip(seen, before, strict=True):  # nor is what was handed out changed
+    for part, kept in zip(seen, before, strict=True):  # returned arrays stay as they were
         np.testing.assert_array_equal(part, kept)
-    assert_same(live(undisturbed, 20, 1), live(disturbed, 20, 1), rows=[0, 2])
+    assert_same(roll_out(one, 20, 1), roll_out(two, 20, 1), rows=[0, 2])
 
 
-def test_a_reset_robot_forgets(environment):
+def test_a_reset_robot_is_as_new(environment):
     old, new = environment(), environment()
-    live(old, 30)
+    roll_out(old, 30)
     old.reset()
     for a, b in zip(old.observation, new.observation, strict=True):
         np.testing.assert_array_equal(a, b)
-    assert_same(live(old, 10), live(new, 10))
+    assert_same(roll_out(old, 10), roll_out(new, 10))
 
 
-def test_the_callers_actions_are_left_alone_and_may_be_changed(environment):
+def test_the_callers_actions_are_copied(environment):
     careful, careless = environment(), environment()
     action = np.full((3, 12), 0.3, np.float32)
     own = action.copy()
@@ -292,12 +287,14 @@ def test_the_callers_actions_are_left_alone_and_may_be_changed(environment):
     own[:] = 7.0
     careful.step(action)
     careful.reset(np.array([True, False, False]))
-    assert_same(live(careful, 2), live(careless, 2))
+    assert_same(roll_out(careful, 2), roll_out(careless, 2))
 
 
-def test_actions_of_single_precision_count_in_double(environment):
+def test_actions_of_single_precision_are_computed_with_in_double(environment):
     single, double = environment(), environment()
-    actions = [move.astype(np.float32) for move, _ in zip(moves(single), range(5), strict=False)]
+    actions = [
+        move.astype(np.float32) for move, _ in zip(random_actions(single), range(5), strict=False)
+    ]
     assert_same(
         [single.step(action) for action in actions],
         [double.step(action.astype(np.float64)) for action in actions],
@@ -323,14 +320,14 @@ def test_make_is_the_clean_task():
     assert env.simulator.states[0, 0] == pytest.approx(0.02)
 
 
-def test_arguments_that_name_nothing_are_refused(environment):
-    with pytest.raises(BodyplanError, match=r"'upside_down'.*nominal.*random"):
+def test_unknown_and_impossible_arguments_are_refused(environment):
+    with pytest.raises(BodyplanError, match="upside_down"):
         environment(initial_state="upside_down")
-    with pytest.raises(BodyplanError, match="'sideways' is no command"):
+    with pytest.raises(BodyplanError, match="sideways"):
         environment(command="sideways")
-    with pytest.raises(BodyplanError, match="seed -1"):
+    with pytest.raises(BodyplanError, match="seed"):
         environment(seed=-1)
-    with pytest.raises(BodyplanError, match="num_envs is 0"):
+    with pytest.raises(BodyplanError, match="num_envs"):
         environment(num_envs=0)
-    with pytest.raises(BodyplanError, match="no robot is called 'cat'"):
+    with pytest.raises(BodyplanError, match="cat"):
         Environment("cat")

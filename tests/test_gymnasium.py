@@ -1,4 +1,4 @@
-"""Gymnasium's environments: its checkers and its vectorisation, and a learner of other people."""
+"""Gymnasium environments: its checker, its vectorisation, and PPO of Stable-Baselines3."""
 
 import copy
 import shutil
@@ -22,11 +22,12 @@ from bodyplan.robots import registry
 
 GO1 = "bodyplan/UnitreeGo1-Forward-v0"
 IDS = [name for name in gymnasium.registry if name.startswith("bodyplan/")]
-ROBOTS = [name for name in IDS if "Walk" not in name]
+CHECKED = [name for name in IDS if "Forward" in name]
+CHECKED += ["bodyplan/Bittle-Backward-v0", "bodyplan/Bittle-Command-v0", "bodyplan/Walk-v0"]
 SMALL = (32, 24)
 
-# What Gymnasium's checker says of every space that is not from -1 to 1. Observations are bounded
-# where the task clips them, and actions are as the task's policies give them.
+# Gymnasium's checker warns of every space that is not from -1 to 1. Our observations are bounded
+# where the task clips them, and our actions as valid datasets are.
 unbounded = pytest.mark.filterwarnings(
     "ignore:.*A Box observation space m..imum value is -?infinity:UserWarning",
     "ignore:.*For Box action spaces, we recommend using a symmetric and normalized:UserWarning",
@@ -34,22 +35,22 @@ unbounded = pytest.mark.filterwarnings(
 
 
 def run(program, **settings):
-    """What a program prints in an interpreter of its own."""
+    """What a program prints in a new interpreter."""
     command = [sys.executable, "-W", "error", "-c", program]
     result = subprocess.run(command, capture_output=True, text=True, **settings)
     assert result.returncode == 0, result.stderr
     return result.stdout.split()
 
 
-def live(env, steps, seed=0, scale=0.3):
-    """Step a vector environment with random actions; all that it gave."""
+def roll_out(env, steps, seed=0, scale=0.3):
+    """All that an environment returns under random actions."""
     rng = np.random.default_rng(seed)
     shape = env.action_space.shape
     return [env.step(rng.normal(0.0, scale, shape).astype(np.float32)) for _ in range(steps)]
 
 
 def overwrite(given):
-    """Put other values into every array of what an environment gave."""
+    """Overwrite every array in what an environment returned."""
     if isinstance(given, np.ndarray) and given.dtype != object:
         given[...] = 7
     elif isinstance(given, dict):
@@ -71,7 +72,7 @@ class TestIds:
         }
 
     @pytest.mark.parametrize("order", ["gymnasium, bodyplan", "bodyplan, gymnasium"])
-    def test_they_are_there_after_both_imports_and_no_robot_is_read(self, order):
+    def test_they_are_registered_after_both_imports_and_no_robot_is_read(self, order):
         program = (
             f"import {order}, sys; print('{GO1}' in gymnasium.registry, 'mujoco' in sys.modules)"
         )
@@ -84,13 +85,13 @@ class TestIds:
         look = "import bodyplan, importlib.util, sys; importlib.util.find_spec('gymnasium')"
         assert run(f"{look}; import gymnasium; print('{GO1}' in gymnasium.registry)") == ["True"]
 
-    def test_importing_the_package_anew_is_no_second_registration(self):
+    def test_importing_the_package_twice_registers_once(self):
         program = (
             "import gymnasium, bodyplan, importlib; importlib.reload(bodyplan); print('quiet')"
         )
         assert run(program) == ["quiet"]
 
-    def test_robots_of_other_packages_have_them_and_their_packages_stay_unimported(self, tmp_path):
+    def test_robots_of_other_packages_have_them_without_importing_these(self, tmp_path):
         (tmp_path / "spots-1.0.dist-info").mkdir()
         offer = f"[{registry.GROUP}]\nspot.mini_2 = absent_module:path\n"
         (tmp_path / "spots-1.0.dist-info" / "entry_points.txt").write_text(offer)
@@ -102,7 +103,7 @@ class TestIds:
         assert run(program, cwd=tmp_path) == expected
         assert [environment_id("spot.mini_2", word) for word in words] == expected
 
-    @pytest.mark.parametrize("name", IDS)
+    @pytest.mark.parametrize("name", CHECKED)
     @unbounded
     def test_gymnasium_finds_no_fault(self, name):
         own = {"robot": "bittle"} if name == "bodyplan/Walk-v0" else {}
@@ -127,7 +128,7 @@ class TestSpecs:
         assert spec.entry_point == "bodyplan.envs.gymnasium:WalkingEnv"
         assert spec.vector_entry_point == "bodyplan.envs.gymnasium:WalkingVectorEnv"
 
-    def test_metadata_tells_the_control_step(self):
+    def test_metadata_has_the_control_rate(self):
         env = gymnasium.make(GO1)
         assert env.metadata == {"render_modes": ["rgb_array"], "render_fps": 50}
 
@@ -138,10 +139,10 @@ class TestSpecs:
         one, other = (env.step(np.zeros(12, np.float32))[0] for env in (plain, fast))
         assert not np.array_equal(one, other)
         np.testing.assert_allclose(one[44:], other[44:], atol=0.1)
-        unpaid = gymnasium.make(GO1, penalty_scale=0.5).unwrapped
-        assert unpaid.environment.penalty_scale == 0.5
+        scaled = gymnasium.make(GO1, penalty_scale=0.5).unwrapped
+        assert scaled.environment.penalty_scale == 0.5
 
-    def test_your_own_robot_walks_by_its_path(self, tmp_path):
+    def test_a_robot_may_be_given_by_its_path(self, tmp_path):
         for kind in ("xml", "toml"):
             shutil.copy(registry.MODELS / f"hexapod.{kind}", tmp_path / f"mine.{kind}")
         mine = gymnasium.make(
@@ -154,15 +155,15 @@ class TestSpecs:
     @pytest.mark.parametrize(
         ("wrong", "message"),
         [
-            ({"observation": "pixels"}, "observation 'pixels' is unknown.*flat.*dict.*paper"),
-            ({"render_mode": "ansi"}, "render_mode 'ansi' is unknown; give rgb_array"),
-            ({"initial_state": "upside_down"}, "'upside_down' is unknown"),
-            ({"command": "sideways"}, "'sideways' is no command"),
-            ({"robot": "cat"}, "no robot is called 'cat'"),
+            ({"observation": "pixels"}, "observation.*pixels"),
+            ({"render_mode": "ansi"}, "render_mode.*ansi"),
+            ({"initial_state": "upside_down"}, "upside_down"),
+            ({"command": "sideways"}, "sideways"),
+            ({"robot": "cat"}, "cat"),
         ],
     )
     @pytest.mark.filterwarnings("ignore:.*that is not in the possible render_modes:UserWarning")
-    def test_arguments_that_name_nothing_are_refused(self, wrong, message):
+    def test_unknown_arguments_are_refused(self, wrong, message):
         with pytest.raises(BodyplanError, match=message):
             gymnasium.make(GO1, **wrong)
         with pytest.raises(BodyplanError, match=message):
@@ -171,7 +172,7 @@ class TestSpecs:
 
 class TestObservations:
     @pytest.mark.parametrize("name", ["unitree_go1", "hexapod"])
-    def test_the_papers_is_the_recorded_one(self, recorded, name):
+    def test_the_layout_paper_is_the_recorded_one(self, recorded, name):
         golden = recorded(name)
         for episode, word in ((0, "Forward"), (1, "Backward")):
             env = gymnasium.make(
@@ -208,7 +209,7 @@ class TestObservations:
             edges = space.low if edge < 0 else space.high
             assert (edges[bounded] == edge).all()
 
-    def test_specimens_are_described_as_they_are(self):
+    def test_randomised_robots_have_their_own_descriptors(self):
         env = gymnasium.make_vec(
             GO1, num_envs=3, observation="paper", disturbances=TRAINING_DISTURBANCES
         )
@@ -219,10 +220,10 @@ class TestObservations:
 
 
 class TestEpisodes:
-    def test_a_seed_decides_this_episode_and_the_next_ones(self):
+    def test_a_seed_determines_this_episode_and_the_next_ones(self):
         first, again = (gymnasium.make("bodyplan/Badger-Command-v0") for _ in range(2))
 
-        def lives(env, seed):
+        def rollouts(env, seed):
             env.action_space.seed(0)
             seen = []
             for reseed in (seed, None):
@@ -230,13 +231,13 @@ class TestEpisodes:
                 seen += [env.step(env.action_space.sample() / 10)[0] for _ in range(5)]
             return np.array(seen)
 
-        one = lives(first, 1)
+        one = rollouts(first, 1)
         again.reset(seed=77)
-        assert lives(again, 1).tobytes() == one.tobytes()
+        assert rollouts(again, 1).tobytes() == one.tobytes()
         assert not np.array_equal(one[0], one[6])
-        assert not np.array_equal(lives(first, 2)[0], one[0])
+        assert not np.array_equal(rollouts(first, 2)[0], one[0])
 
-    def test_time_that_is_up_truncates_and_does_not_terminate(self):
+    def test_the_horizon_truncates_and_does_not_terminate(self):
         env = gymnasium.make(GO1, horizon=4)
         env.reset(seed=0)
         ends = [env.step(np.zeros(12, np.float32))[2:4] for _ in range(4)]
@@ -254,13 +255,13 @@ class TestEpisodes:
         assert [env.step(np.zeros(12, np.float32))[3] for _ in range(2)] == [False, True]
 
     @pytest.mark.parametrize("horizon", [1, 2])
-    def test_a_fall_terminates_whether_or_not_time_is_up(self, horizon):
+    def test_a_fall_terminates_at_the_horizon_and_before(self, horizon):
         env = gymnasium.make(GO1, horizon=horizon, initial_state="nominal")
         env.reset()
         env.unwrapped.environment.simulator.qpos[0, 2] = 0.03
         assert env.step(np.zeros(12, np.float32))[2:4] == (True, horizon == 1)
 
-    def test_velocity_is_told(self):
+    def test_info_has_the_velocity(self):
         env = gymnasium.make(GO1)
         env.reset(seed=0)
         observation, *_, info = env.step(np.zeros(12, np.float32))
@@ -269,34 +270,34 @@ class TestEpisodes:
 
 
 class TestCopies:
-    def test_they_go_on_to_the_same_bits(self, copied):
+    def test_they_continue_to_the_same_bits(self, copied):
         single = gymnasium.make("bodyplan/Bittle-Command-v0", horizon=9)
         many = gymnasium.make_vec("bodyplan/Bittle-Command-v0", num_envs=3, horizon=9)
         for env in (single, many):
             env.reset(seed=3)
-            live(env, 3)
+            roll_out(env, 3)
             other = copied(env)
-            for one, two in zip(live(env, 6), live(other, 6), strict=True):
+            for one, two in zip(roll_out(env, 6), roll_out(other, 6), strict=True):
                 assert data_equivalence(one, two, exact=True)
             assert data_equivalence(env.reset(), other.reset(), exact=True)
-            for one, two in zip(live(env, 3), live(other, 3), strict=True):
+            for one, two in zip(roll_out(env, 3), roll_out(other, 3), strict=True):
                 assert data_equivalence(one, two, exact=True)
 
 
 class TestCommands:
-    def test_drawn_ones_differ_from_reset_to_reset_and_fill_their_range(self):
+    def test_random_ones_differ_at_each_reset_and_fill_their_range(self):
         env = gymnasium.make("bodyplan/Bittle-Command-v0")
         own = env.unwrapped.environment
-        seen = [env.reset(seed=0)[0]] + [env.reset()[0] for _ in range(299)]
+        seen = [env.reset(seed=0)[0]] + [env.reset()[0] for _ in range(149)]
         commands = np.array(seen)[:, -7:-4]
         np.testing.assert_allclose(commands[-1], own.command[0], rtol=1e-6)
-        assert np.unique(commands, axis=0).shape == (300, 3)
+        assert np.unique(commands, axis=0).shape == (150, 3)
         assert (np.abs(commands) <= 1.0).all()
         assert (commands.min(axis=0) < -0.95).all()
         assert (commands.max(axis=0) > 0.95).all()
 
     @pytest.mark.parametrize("word", ["Forward", "Command"])
-    def test_one_in_the_options_holds_for_one_episode(self, word):
+    def test_one_in_the_options_is_for_one_episode(self, word):
         env = gymnasium.make(f"bodyplan/UnitreeGo1-{word}-v0")
         observation, _ = env.reset(seed=1, options={"command": (0.5, 0, -0.25)})
         stepped, *_ = env.step(np.zeros(12, np.float32))
@@ -315,13 +316,13 @@ class TestCommands:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"commands": (1, 0, 0)}, "no option 'commands'; give command"),
-            ({"command": (1, 0)}, "is no command; give forward, backward"),
-            ({"command": 1.0}, "is no command; give forward, backward"),
-            ({"command": np.zeros((3, 3))}, "3 commands were given; give one"),
+            ({"commands": (1, 0, 0)}, "no option 'commands'"),
+            ({"command": (1, 0)}, "is no command"),
+            ({"command": 1.0}, "is no command"),
+            ({"command": np.zeros((3, 3))}, "3 commands"),
         ],
     )
-    def test_what_is_none_is_refused(self, options, message):
+    def test_wrong_ones_are_refused(self, options, message):
         with pytest.raises(BodyplanError, match=message):
             gymnasium.make(GO1).reset(options=options)
         with pytest.raises(BodyplanError, match=message):
@@ -339,30 +340,30 @@ class TestActions:
     @pytest.mark.parametrize(
         ("action", "message"),
         [
-            (np.zeros(11), r"unitree_go1 has shape \(1, 11\); give \(1, 12\)"),
-            ([*[0.0] * 4, np.nan, *[0.0] * 7], "for joint '{}' of unitree_go1 is nan"),
-            ([*[0.0] * 4, -np.inf, *[0.0] * 7], "for joint '{}' of unitree_go1 is -inf"),
-            (["left"] * 12, "unitree_go1 is no array of numbers"),
-            ([[0.0], [0.0, 1.0]], "unitree_go1 is no array of numbers"),
+            (np.zeros(11), r"shape \(1, 11\)"),
+            ([*[0.0] * 4, np.nan, *[0.0] * 7], "{}.*is nan"),
+            ([*[0.0] * 4, -np.inf, *[0.0] * 7], "{}.*is -inf"),
+            (["left"] * 12, "no array of numbers"),
+            ([[0.0], [0.0, 1.0]], "no array of numbers"),
         ],
     )
-    def test_what_cannot_be_meant_is_refused(self, load, action, message):
+    def test_impossible_ones_are_refused(self, load, action, message):
         env = gymnasium.make(GO1)
         env.reset(seed=0)
         with pytest.raises(BodyplanError, match=message.format(load("unitree_go1").joints[4])):
             env.step(action)
 
-    def test_the_robot_among_many_is_told(self):
+    def test_the_message_names_the_robot_among_many(self):
         envs = gymnasium.make_vec(GO1, num_envs=3)
         envs.reset(seed=0)
         actions = np.zeros((3, 12), np.float32)
         actions[2, 0] = np.nan
-        with pytest.raises(BodyplanError, match=r"is nan \(robot 2 of 3\)"):
+        with pytest.raises(BodyplanError, match="robot 2 of 3"):
             envs.step(actions)
-        with pytest.raises(BodyplanError, match=r"has shape \(2, 12\); give \(3, 12\)"):
+        with pytest.raises(BodyplanError, match=r"shape \(2, 12\)"):
             envs.step(actions[:2])
 
-    def test_what_is_let_through_is_a_copy_in_double_precision(self, load):
+    def test_checked_ones_are_copies_in_double_precision(self, load):
         action = np.full((2, 12), 0.1, np.float32)
         checked = check_action(load("unitree_go1"), 2, action)
         assert checked.dtype == np.float64
@@ -380,8 +381,8 @@ class TestVectorEnvironment:
             ("UnitreeH1-Backward", "paper"),
         ],
     )
-    def test_it_is_single_environments_side_by_side(self, name, layout, mode):
-        settings = {"num_envs": 4, "observation": layout, "horizon": 13}
+    def test_it_equals_single_environments_side_by_side(self, name, layout, mode):
+        settings = {"num_envs": 4, "observation": layout, "horizon": 9}
         own = gymnasium.make_vec(f"bodyplan/{name}-v0", autoreset_mode=mode.value, **settings)
         sync = gymnasium.make_vec(
             f"bodyplan/{name}-v0",
@@ -396,40 +397,40 @@ class TestVectorEnvironment:
         assert data_equivalence(own.reset(seed=7), sync.reset(seed=7), exact=True)
         sync.envs[1].unwrapped.environment.simulator.qpos[0, 2] = 0.03  # one falls before the rest
         own.environment.simulator.qpos[1, 2] = 0.03
-        steps = list(zip(live(own, 30), live(sync, 30), strict=True))
+        steps = list(zip(roll_out(own, 20), roll_out(sync, 20), strict=True))
         for one, other in steps:
             assert data_equivalence(one, other, exact=True)
         assert sum(step[2].sum() for step, _ in steps) > 0
         assert sum(step[3].sum() for step, _ in steps) > 3
 
     @pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
-    def test_a_seed_decides_everything_under_any_disturbances(self, mode):
+    def test_a_seed_determines_everything_under_all_disturbances(self, mode):
         first, again = (
             gymnasium.make_vec(
                 "bodyplan/UnitreeGo1-Command-v0",
                 num_envs=3,
                 autoreset_mode=mode,
-                horizon=6,
+                horizon=5,
                 disturbances=TRAINING_DISTURBANCES,
                 threads=threads,
             )
             for threads in (1, 2)
         )
         again.reset(seed=5)
-        live(again, 3, seed=9)
+        roll_out(again, 3, seed=9)
         starts = first.reset(seed=4), again.reset(seed=4)
         assert data_equivalence(*starts, exact=True)
-        for one, two in zip(live(first, 20), live(again, 20), strict=True):
+        for one, two in zip(roll_out(first, 12), roll_out(again, 12), strict=True):
             assert data_equivalence(one, two, exact=True)
 
-    def test_without_automatic_resets_the_caller_says_who_begins(self):
+    def test_without_automatic_resets_the_caller_resets(self):
         envs = gymnasium.make_vec(GO1, num_envs=3, autoreset_mode="Disabled", horizon=5)
         envs.reset(seed=[1, None, 3])
         envs.unwrapped.environment.elapsed_steps[:2] = 3
-        seen, _, _, truncated, _ = live(envs, 2)[-1]
+        seen, _, _, truncated, _ = roll_out(envs, 2)[-1]
         assert truncated.tolist() == [True, True, False]
-        with pytest.raises(BodyplanError, match=r"robots \[0, 1\] have ended; reset them"):
-            live(envs, 1)
+        with pytest.raises(BodyplanError, match=r"robots \[0, 1\] have ended"):
+            roll_out(envs, 1)
         options = {"reset_mask": truncated}
         fresh, info = envs.reset(seed=[1, 2, 3], options=options)
         assert options == {"reset_mask": truncated}
@@ -438,37 +439,37 @@ class TestVectorEnvironment:
         alone = gymnasium.make(GO1)
         for index, seed in ((0, 1), (1, 2)):
             np.testing.assert_array_equal(fresh[index], alone.reset(seed=seed)[0])
-        assert live(envs, 1)[0][3].tolist() == [False] * 3
+        assert roll_out(envs, 1)[0][3].tolist() == [False] * 3
 
     @pytest.mark.parametrize("mode", ["NextStep", "SameStep", "Disabled"])
     @pytest.mark.parametrize("layout", ["flat", "dict"])
-    def test_what_is_handed_out_is_the_callers(self, layout, mode):
-        def lives(careless):
+    def test_returned_arrays_may_be_changed(self, layout, mode):
+        def rollout(careless):
             settings = {"observation": layout, "autoreset_mode": mode, "horizon": 4}
             envs = gymnasium.make_vec(GO1, num_envs=3, **settings)
             seen = []
 
-            def hand_out(given):
+            def keep(given):
                 seen.append(copy.deepcopy(given))
                 if careless:
                     overwrite(given)
 
-            hand_out(envs.reset(seed=0))
+            keep(envs.reset(seed=0))
             envs.environment.elapsed_steps[1] = 2
             for _ in range(6):
-                hand_out(live(envs, 1)[0])
+                keep(roll_out(envs, 1)[0])
                 ended = seen[-1][2] | seen[-1][3]
                 if mode == "Disabled" and ended.any():
-                    hand_out(envs.reset(options={"reset_mask": ended}))
+                    keep(envs.reset(options={"reset_mask": ended}))
             return seen
 
-        assert data_equivalence(lives(careless=False), lives(careless=True), exact=True)
+        assert data_equivalence(rollout(careless=False), rollout(careless=True), exact=True)
 
     def test_gymnasiums_wrappers_and_name_of_the_horizon_work(self):
         settings = {"initial_state": "nominal", "max_episode_steps": 5}
         envs = RecordEpisodeStatistics(gymnasium.make_vec(GO1, num_envs=2, **settings))
         envs.reset(seed=0)
-        steps = live(envs, 5, scale=0.0)
+        steps = roll_out(envs, 5, scale=0.0)
         episode = steps[-1][4]["episode"]
         assert episode["l"].tolist() == [5, 5]
         np.testing.assert_allclose(episode["r"], sum(step[1] for step in steps), rtol=1e-6)
@@ -477,22 +478,22 @@ class TestVectorEnvironment:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ({"seed": [1, 2]}, "2 seeds were given; give one, or one for each of the 3 robots"),
-            ({"options": {"reset_mask": [1, 0, 1]}}, "reset_mask has type int.*one boolean"),
-            ({"options": {"reset_mask": [True]}}, r"shape \(1,\); give one boolean for each"),
+            ({"seed": [1, 2]}, "2 seeds"),
+            ({"options": {"reset_mask": [1, 0, 1]}}, "reset_mask has type int"),
+            ({"options": {"reset_mask": [True]}}, r"reset_mask.*shape \(1,\)"),
         ],
     )
-    def test_resets_that_do_not_fit_are_refused(self, arguments, message):
+    def test_wrong_resets_are_refused(self, arguments, message):
         with pytest.raises(BodyplanError, match=message):
             gymnasium.make_vec(GO1, num_envs=3).reset(**arguments)
 
     def test_an_unknown_reset_mode_is_refused(self):
-        with pytest.raises(BodyplanError, match="'Never' is unknown.*NextStep.*SameStep.*Disabled"):
+        with pytest.raises(BodyplanError, match="autoreset_mode.*Never"):
             gymnasium.make_vec(GO1, num_envs=3, autoreset_mode="Never")
 
 
-class TestPictures:
-    def test_they_show_the_robot_in_its_pose(self):
+class TestRendering:
+    def test_an_image_shows_the_robot_in_its_pose(self):
         env = gymnasium.make(GO1, render_mode="rgb_array", render_size=(96, 72))
         env.reset(seed=0)
         own = env.unwrapped.environment
@@ -509,21 +510,21 @@ class TestPictures:
         own.simulator.qpos[0, own.robot.qpos_index] += 0.5
         assert (np.abs(env.render().astype(int) - standing) > 30).sum() > 100
 
-    def test_there_are_none_unless_asked_for(self):
+    def test_there_is_no_image_without_a_render_mode(self):
         single = gymnasium.make(GO1)
         single.reset(seed=0)
         assert single.unwrapped.render() is None
         assert gymnasium.make_vec(GO1, num_envs=2).render() is None
 
-    def test_many_robots_have_one_each(self):
+    def test_many_robots_have_an_image_each(self):
         envs = gymnasium.make_vec(GO1, num_envs=3, render_mode="rgb_array", render_size=SMALL)
         envs.reset(seed=0)
-        pictures = envs.render()
-        assert [picture.shape for picture in pictures] == [(24, 32, 3)] * 3
+        images = envs.render()
+        assert [picture.shape for picture in images] == [(24, 32, 3)] * 3
         single = gymnasium.make(GO1, render_mode="rgb_array", render_size=SMALL)
         single.reset(seed=2)
-        np.testing.assert_array_equal(pictures[2], single.render())
-        assert not np.array_equal(pictures[0], pictures[2])
+        np.testing.assert_array_equal(images[2], single.render())
+        assert not np.array_equal(images[0], images[2])
 
 
 @unbounded
@@ -536,15 +537,15 @@ def test_stable_baselines_trains_on_it():
     from stable_baselines3.common.env_checker import check_env as check
     from stable_baselines3.common.env_util import make_vec_env
 
-    torch.set_num_threads(1)  # of which nets this small need no more, and more get in the way
+    torch.set_num_threads(1)  # networks this small are fastest so
     check(gymnasium.make(GO1).unwrapped)
-    envs = make_vec_env(GO1, n_envs=2, seed=0, env_kwargs={"horizon": 100})
-    model = PPO("MlpPolicy", envs, n_steps=128, batch_size=128, seed=0, device="cpu")
+    envs = make_vec_env(GO1, n_envs=2, seed=0, env_kwargs={"horizon": 20})
+    model = PPO("MlpPolicy", envs, n_steps=32, batch_size=64, seed=0, device="cpu")
     resting = np.zeros(57, np.float32)
     untrained = model.predict(resting, deterministic=True)[0]
-    model.learn(1024)
-    assert model.num_timesteps == 1024
-    assert max(episode["l"] for episode in model.ep_info_buffer) == 100
+    model.learn(128)
+    assert model.num_timesteps == 128
+    assert max(episode["l"] for episode in model.ep_info_buffer) == 20
     assert all(episode["r"] >= 0.0 for episode in model.ep_info_buffer)
     trained = model.predict(resting, deterministic=True)[0]
     assert trained.shape == (12,)

@@ -1,4 +1,4 @@
-"""The walking task's formulas, fed with the states that the original environment recorded."""
+"""The walking task's formulas, on states that were recorded in the original environment."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ TOLERANCE = {"rtol": 0.0, "atol": 1e-5}
 
 
 def state_after(robot, golden):
-    """The recorded states after each step; whatever touches whatever is not recorded."""
+    """The recorded states after each step; geom contacts were not recorded."""
     qpos, qvel = golden["next_qpos"], golden["next_qvel"]
     before = golden["qpos"][:, robot.qpos_index], golden["qvel"][:, robot.qvel_index]
     target = robot.nominal + robot.action_scale * golden["action"]
@@ -30,7 +30,7 @@ def state_after(robot, golden):
     )
 
 
-def memory_before(golden):
+def history_before(golden):
     return StepHistory(golden["last_action"], golden["prev_joint_vel"], golden["foot_timers"])
 
 
@@ -69,9 +69,9 @@ def test_observations_are_the_recorded_ones(load, recorded, name):
 @RECORDED
 def test_every_reward_term_is_the_recorded_one(load, recorded, name):
     robot, golden = load(name), recorded(name)
-    command, memory = golden["command"], memory_before(golden)
+    command, history = golden["command"], history_before(golden)
     state = state_after(robot, golden)
-    terms = walking_task.reward_terms(robot, state, golden["action"], memory, command)
+    terms = walking_task.reward_terms(robot, state, golden["action"], history, command)
     for index, term in enumerate(REWARD_TERMS):
         if index != COLLISION:
             expected = golden["reward_terms"][:, index]
@@ -86,7 +86,7 @@ def test_every_reward_term_is_the_recorded_one(load, recorded, name):
 
 
 @RECORDED
-def test_the_names_of_the_terms_stand_for_the_recorded_ones(recorded, name):
+def test_the_terms_are_named_in_the_recorded_order(recorded, name):
     by_original = {
         "tracking_xy_velocity_command": "tracking_xy",
         "tracking_yaw_velocity_command": "tracking_yaw",
@@ -104,16 +104,16 @@ def test_the_names_of_the_terms_stand_for_the_recorded_ones(recorded, name):
 
 
 @RECORDED
-def test_foot_timers_go_on_as_recorded(load, recorded, name):
+def test_foot_timers_are_updated_as_recorded(load, recorded, name):
     golden = recorded(name)
     state = state_after(load(name), golden)
-    memory = walking_task.update_history(state, golden["action"], golden["foot_timers"])
-    np.testing.assert_allclose(memory.foot_timers, golden["next_foot_timers"], **TOLERANCE)
-    assert (memory.foot_timers == 0.0).any()
-    assert (memory.foot_timers > 0.1).any()
-    # What is remembered of one recorded step is what the next one of that episode starts from.
+    history = walking_task.update_history(state, golden["action"], golden["foot_timers"])
+    np.testing.assert_allclose(history.foot_timers, golden["next_foot_timers"], **TOLERANCE)
+    assert (history.foot_timers == 0.0).any()
+    assert (history.foot_timers > 0.1).any()
+    # The history after a recorded step is the one that the next recorded step starts from.
     follows = np.flatnonzero(golden["episode"][1:] == golden["episode"][:-1])
-    for kept, before in zip(memory, memory_before(golden), strict=True):
+    for kept, before in zip(history, history_before(golden), strict=True):
         np.testing.assert_allclose(kept[follows], before[follows + 1], **TOLERANCE)
 
 
@@ -123,8 +123,8 @@ def test_collisions_count_single_geoms_and_the_trunk_once(load):
     touching += [["trunk_2", "FL_calf1"]]
     state, count = still(robot, touching), len(touching)
     zeros = np.zeros((count, robot.num_joints))
-    memory = StepHistory(zeros, zeros, np.zeros((count, robot.num_feet)))
-    terms = walking_task.reward_terms(robot, state, zeros, memory, np.zeros((count, 3)))
+    history = StepHistory(zeros, zeros, np.zeros((count, robot.num_feet)))
+    terms = walking_task.reward_terms(robot, state, zeros, history, np.zeros((count, 3)))
     np.testing.assert_allclose(terms[:, COLLISION], [0.0, -0.02, -0.04, -0.02, -0.04])
     assert walking_task.is_terminated(robot, state).tolist() == [False, False, False, True, True]
 
@@ -135,7 +135,7 @@ def test_a_hexapod_falls_on_trunk_or_hips_but_not_on_knees(load):
     assert walking_task.is_terminated(robot, state).tolist() == [False, True, True]
 
 
-def test_the_penalty_scale_leaves_tracking_alone():
+def test_the_penalty_scale_does_not_change_tracking():
     terms = np.zeros((3, len(REWARD_TERMS)))
     terms[:, 0], terms[:, 1], terms[:, 8] = 0.04, 0.02, [-0.01, -0.05, -0.2]
     np.testing.assert_allclose(
@@ -165,6 +165,6 @@ def test_a_commands_name_is_read_as_that_command(command):
 @pytest.mark.parametrize(
     "text", ["sideways", "", "1,0", "1,0,0,0", "1,x,0", "nan,0,0", "1,inf,0", (1.0, 2.0)]
 )
-def test_what_is_no_command_is_refused_with_the_choices(text):
-    with pytest.raises(BodyplanError, match="give forward, backward or three numbers"):
+def test_wrong_commands_are_refused_with_the_choices(text):
+    with pytest.raises(BodyplanError, match="forward, backward"):
         walking_task.parse_command(text)
