@@ -10,6 +10,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -17,17 +18,24 @@ from bodyplan.robots.robot import Robot
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
 
-# Tests compile far more than they compute, and XLA's older way of making kernels is quicker to
-# compile. Set before JAX is asked for devices, and for the processes that tests start.
+# Tests compile far more than they compute, so compile in the quickest way: no optimisation, and
+# XLA's older way of making kernels. Read when JAX is first asked for devices, here and in the
+# processes that tests start.
 os.environ.setdefault(
-    "XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=1"
+    "XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
 )
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-    # Of this session, so that nothing compiled before can hide what no longer compiles; processes
-    # that are killed and started again find what they had.
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="bodyplan-tests-")
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
-    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+    # One cache for all processes of this session. It starts empty, so that nothing compiled before
+    # can hide what no longer compiles.
+    folder = tempfile.mkdtemp(prefix="bodyplan-tests-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    settings = {
+        "jax_compilation_cache_dir": folder,
+        "jax_persistent_cache_min_compile_time_secs": 0,
+    }
+    for name, value in settings.items():
+        os.environ[name.upper()] = str(value)  # for processes that tests start
+        jax.config.update(name, value)  # JAX may have read the environment already
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))  # for `literal`
 
 

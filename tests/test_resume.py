@@ -11,15 +11,12 @@ import sys
 from itertools import product
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 from synthetic import write_dataset
 
 from bodyplan.learn.algorithms import ALGORITHMS
 from bodyplan.learn.combiners import COMBINERS
-from bodyplan.learn.compilation import enable_compilation_cache
 from bodyplan.learn.train import TrainConfig, train
 
 ROBOTS = {"dog": (3, 2), "crab": (4, 2)}
@@ -52,23 +49,14 @@ def small_run(place: Path, algorithm: str, combine: str, name: str) -> TrainConf
     )
 
 
-def run_and_die(place: Path, algorithm: str, combine: str, at: int, cache: Path) -> None:
+def run_and_die(place: Path, algorithm: str, combine: str, at: int) -> None:
     """What another process does: train, and be killed at an update."""
 
     def die(update, line):
         if update == at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    enable_compilation_cache(cache)
     train(small_run(place, algorithm, combine, "killed"), log=die)
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    """One compilation for all runs of a pair, in this process and in others."""
-    yield enable_compilation_cache(tmp_path_factory.mktemp("xla"))
-    jax.config.update("jax_compilation_cache_dir", None)
-    compilation_cache.reset_cache()
 
 
 @pytest.fixture(scope="module")
@@ -85,15 +73,14 @@ def test_nothing_is_left_out():
 
 
 @pytest.mark.parametrize(("algorithm", "combine"), CHOSEN)
-def test_a_killed_run_ends_as_an_undisturbed_one(place, cache, algorithm, combine):
+def test_a_killed_run_ends_as_an_undisturbed_one(place, algorithm, combine):
     undisturbed = train(small_run(place, algorithm, combine, "undisturbed"))
     seed = PAIRS.index((algorithm, combine))
     at = INTERVAL * int(np.random.default_rng(seed).integers(1, UPDATES // INTERVAL))
     stopped = small_run(place, algorithm, combine, "killed")
     script = (
         f"import sys; sys.path = {sys.path}; from pathlib import Path; import test_resume; "
-        f"test_resume.run_and_die(Path({str(place)!r}), {algorithm!r}, {combine!r}, {at}, "
-        f"Path({str(cache)!r}))"
+        f"test_resume.run_and_die(Path({str(place)!r}), {algorithm!r}, {combine!r}, {at})"
     )
     assert subprocess.run([sys.executable, "-c", script]).returncode == -signal.SIGKILL
     assert not (stopped.out / "policy").exists()

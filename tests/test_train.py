@@ -8,16 +8,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 from synthetic import best_action, write_dataset
 
 from bodyplan.envs.walking_task import Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.algorithms.iql import IQL
-from bodyplan.learn.compilation import enable_compilation_cache
 from bodyplan.learn.policy import Policy
 from bodyplan.learn.train import TrainConfig, TrainingDiverged, train
 from bodyplan.storage import read_array, read_json, read_tensors, write_array
@@ -42,23 +39,14 @@ def small_run(place: Path, name: str) -> TrainConfig:
     )
 
 
-def run_and_die(place: Path, cache: Path) -> None:
+def run_and_die(place: Path) -> None:
     """What another process does: train, and be killed between two checkpoints."""
 
     def die(update, line):
         if update == 150:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    enable_compilation_cache(cache)
     train(small_run(place, "killed"), log=die)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    """One compilation for all runs here, in this process and in others."""
-    yield enable_compilation_cache(tmp_path_factory.mktemp("xla"))
-    jax.config.update("jax_compilation_cache_dir", None)
-    compilation_cache.reset_cache()
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +114,7 @@ def test_run_folder_tells_all(config, run):
     ]
 
 
-def test_killed_run_continues_to_the_same_bytes(config, run, cache):
+def test_killed_run_continues_to_the_same_bytes(config, run):
     killed = small_run(config.out.parent, "killed")
     script = (
         f"import sys; sys.path = {sys.path}; from pathlib import Path; import test_train; "

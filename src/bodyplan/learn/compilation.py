@@ -1,5 +1,6 @@
 """How programs are compiled, and kept on disk so that the second run of a command need not."""
 
+import os
 from pathlib import Path
 
 import jax
@@ -19,23 +20,29 @@ def compiled(lowered: Lowered) -> Compiled:
 
     On a CPU it is two thousand small kernels around a few large products. XLA's last rounds of
     optimisation never pay, and its libraries for small products make updates up to a fifth slower.
+    Options that the environment's `XLA_FLAGS` sets are left as they are there.
     """
     if jax.default_backend() != "cpu":
         return lowered.compile()
+    flags = os.environ.get("XLA_FLAGS", "")
+    options = {name: value for name, value in _ON_CPU.items() if f"--{name}=" not in flags}
     try:
-        return lowered.compile(_ON_CPU)
+        return lowered.compile(options)
     except jax.errors.JaxRuntimeError:  # XLA's options come and go from version to version
         return lowered.compile()
 
 
-def enable_compilation_cache(folder: Path | None = None) -> Path:
-    """Keep what XLA compiles in `folder`; `bodyplan/xla` in the user's cache folder if not given.
+def enable_compilation_cache() -> Path:
+    """Keep what XLA compiles on disk, in `bodyplan/xla` of the user's cache folder.
 
+    Where JAX already has a folder, as by `JAX_COMPILATION_CACHE_DIR`, that one is kept.
     For commands only: a library does not choose where to write. A folder that cannot be written
     costs the cache, nothing else.
     """
-    if folder is None:
-        folder = cache_folder("xla")
+    present: str | None = jax.config.read("jax_compilation_cache_dir")
+    if present:
+        return Path(present)
+    folder = cache_folder("xla")
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     return folder
