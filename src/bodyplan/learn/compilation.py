@@ -39,7 +39,7 @@ def enable_compilation_cache() -> Path:
     For commands only: a library does not choose where to write. A folder that cannot be written
     costs the cache, nothing else.
     """
-    present: str | None = jax.config.read("jax_compilation_cache_dir")
+    present: str | None = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
     if present:
         return Path(present)
     folder = cache_folder("xla")
