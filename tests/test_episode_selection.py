@@ -35,17 +35,17 @@ def climbing(count=400, seed=0, bodies=1):
     Every second episode falls. The log lies robot after robot, as logs do.
     """
     rng = np.random.default_rng(seed)
-    turn = np.lexsort([np.arange(count), rng.integers(4, size=count)])  # of each in training
+    rank = np.lexsort([np.arange(count), rng.integers(4, size=count)])  # of each in training
     lengths = rng.integers(3, 30, count)
     ends = np.cumsum(lengths)
     episode = np.repeat(np.arange(count), lengths + 1)
     moment = np.concatenate([np.arange(length + 1) for length in lengths])
     general = np.zeros((len(episode), 13), np.float32)
-    general[:, 0], general[:, 1], general[:, 6] = turn[episode], moment, 1.0
+    general[:, 0], general[:, 1], general[:, 6] = rank[episode], moment, 1.0
     last = np.zeros(ends[-1], bool)
     last[ends - 1] = True
-    fallen = np.repeat(turn % 2 == 1, lengths)
-    goal = TOP * np.minimum(turn / RISE, 1.0)
+    fallen = np.repeat(rank % 2 == 1, lengths)
+    goal = TOP * np.minimum(rank / RISE, 1.0)
     sets = (np.stack([part] * bodies) for part in descriptor("dog", 2, 1))
     table = RobotDescriptor(*sets)
     table.context[:, 0] = np.arange(bodies)
@@ -60,14 +60,14 @@ def climbing(count=400, seed=0, bodies=1):
             truncated=last & ~fallen,
             episode_ends=ends,
             descriptors=table,
-            descriptor_ids=(turn[episode] % bodies).astype(np.int32) if bodies > 1 else None,
+            descriptor_ids=(rank[episode] % bodies).astype(np.int32) if bodies > 1 else None,
         ),
-        ends=1000 * (turn + 1),
+        ends=1000 * (rank + 1),
         card={},
     )
 
 
-def turns(log, selection):
+def ranks(log, selection):
     """Which episodes of the training these are."""
     return log.ends[selection.chosen] // 1000 - 1
 
@@ -93,12 +93,12 @@ def test_phases_end_where_the_average_says():
     # An average of 100 returns on a slope lags by 49.5 episodes; it ends at the mean of the last.
     half, ninety = 0.5 * RISE + 49.5, 0.9 * RISE + 49.5
     assert (early.phase, late.phase) == ("early", "late")
-    assert turns(log, early).max() <= half
-    assert turns(log, early).max() > half - 10
-    assert ninety - 2 <= turns(log, late).min() <= ninety + 10
+    assert ranks(log, early).max() <= half
+    assert ranks(log, early).max() > half - 10
+    assert ninety - 2 <= ranks(log, late).min() <= ninety + 10
     (replay,) = select_episodes(Recipe.parse("expert_replay"), log, 3000)
-    assert ninety - 10 < turns(log, replay).max() <= ninety + 6  # the slope ends in its window
-    assert turns(log, replay).min() < 5
+    assert ninety - 10 < ranks(log, replay).max() <= ninety + 6  # the slope ends in its window
+    assert ranks(log, replay).min() < 5
 
 
 @settings(deadline=None, max_examples=60)
@@ -121,7 +121,7 @@ def test_sizes_are_exact_and_all_episodes_but_one_whole(seed, percent, share, co
     for selection in selections:
         cut = selection.lengths != log.episodes.lengths[selection.chosen]
         assert cut.sum() <= 1
-        assert (np.diff(turns(log, selection)) > 0).all()
+        assert (np.diff(ranks(log, selection)) > 0).all()
 
 
 def _room(log, phase):
@@ -151,7 +151,7 @@ def test_taken_episodes_are_the_logs_own():
     log = climbing(bodies=3)
     selections = select_episodes(Recipe.parse("suboptimal70"), log, 1500)
     taken = take_episodes(log.episodes, selections)
-    chosen = np.concatenate([turns(log, selection) for selection in selections])
+    chosen = np.concatenate([ranks(log, selection) for selection in selections])
     lengths = np.concatenate([selection.lengths for selection in selections])
     assert taken.num_steps == 1500
     np.testing.assert_array_equal(taken.lengths, lengths)
@@ -172,9 +172,9 @@ def test_taken_episodes_are_the_logs_own():
 
 def test_what_a_log_cannot_give_is_refused():
     log = climbing()
-    with pytest.raises(BodyplanError, match="no `expert` data.*without --replay"):
+    with pytest.raises(BodyplanError, match="expert.*without --replay"):
         select_episodes(Recipe.parse("expert"), log, 10)
-    with pytest.raises(BodyplanError, match="early phase has .* where 7,000 are wanted; log more"):
+    with pytest.raises(BodyplanError, match="early phase .*7,000"):
         select_episodes(Recipe.parse("suboptimal70"), log, 10_000)
 
 
@@ -200,9 +200,9 @@ def test_a_dataset_of_logs_is_sound_and_repeats(logs, tmp_path):
     assert dataset.episodes["hexapod"].num_steps == 500
     assert make("again").card == dataset.card
     assert make("data").card == dataset.card
-    with pytest.raises(BodyplanError, match="recipe suboptimal70, not suboptimal30"):
+    with pytest.raises(BodyplanError, match="suboptimal70, not suboptimal30"):
         make("data", "suboptimal30")
-    with pytest.raises(BodyplanError, match="built for other robots"):
+    with pytest.raises(BodyplanError, match="other robots"):
         make("data", robots=("unitree_go1",))
 
 
@@ -212,7 +212,7 @@ def test_what_a_log_decides_is_not_asked_for_again(logs, tmp_path):
         {"disturbances": Disturbances(noise=True)},
         {"snapshots": tmp_path},
     ):
-        with pytest.raises(BodyplanError, match="with --replay give no snapshots, initial state"):
+        with pytest.raises(BodyplanError, match="--replay"):
             build_dataset(
                 tmp_path / "data", ["hexapod"], "suboptimal70", COMMAND, 5, replay=logs, **asked
             )
@@ -222,6 +222,6 @@ def test_logs_of_different_circumstances_are_not_mixed(logs, tmp_path):
     card = replay_path("hexapod", COMMAND, logs) / "card.json"
     card.write_text(json.dumps(json.loads(card.read_text()) | {"physics": "reference"}))
     robots = ("unitree_go1", "hexapod")
-    with pytest.raises(BodyplanError, match="logs of unitree_go1 and hexapod were taken under"):
+    with pytest.raises(BodyplanError, match="unitree_go1 and hexapod"):
         build_dataset(tmp_path / "data", robots, "suboptimal70", COMMAND, 500, replay=logs)
     assert not list(tmp_path.glob("data*"))

@@ -74,13 +74,13 @@ def run(folder, between, several=False):
     return paths
 
 
-def assembled(folder, between, several=False):
+def joined(folder, between, several=False):
     return join_chunks(ROBOT, run(folder, between, several), SIMULATED)
 
 
 @pytest.mark.parametrize("between", [[0, 23], [0, 10, 23], [0, 3, 4, 16, 23]])
 def test_each_step_is_where_it_belongs(tmp_path, between):
-    episodes, ends = assembled(tmp_path, between)
+    episodes, ends = joined(tmp_path, between)
     assert episodes.num_steps == LOGGED * MOMENTS
     here, row = episodes.frame_indices(), np.arange(LOGGED * MOMENTS)
     robot, time = row // MOMENTS, row % MOMENTS
@@ -103,8 +103,8 @@ def test_each_step_is_where_it_belongs(tmp_path, between):
 def test_chunks_leave_no_trace(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    one = assembled(tmp_path / "a", [0, 23], several=True)[0]
-    many = assembled(tmp_path / "b", [0, 1, 9, 17, 23], several=True)[0]
+    one = joined(tmp_path / "a", [0, 23], several=True)[0]
+    many = joined(tmp_path / "b", [0, 1, 9, 17, 23], several=True)[0]
     for name, array in one.arrays().items():
         np.testing.assert_array_equal(many.arrays()[name], array, err_msg=name)
     # In which order the sets are kept does not matter, who has which does.
@@ -121,7 +121,7 @@ def home(tmp_path):
     path = replay_path("dog", COMMAND, tmp_path)
     path.parent.mkdir()
     settings = {"command": list(COMMAND), "seed": 3, "physics": "fast"}
-    write_log(path, ROBOT, *assembled(tmp_path, [0, 23]), settings)
+    write_log(path, ROBOT, *joined(tmp_path, [0, 23]), settings)
     return tmp_path
 
 
@@ -136,13 +136,13 @@ def test_a_log_is_a_dataset_of_its_own(home):
 
 
 def test_logs_that_are_not_there_or_incomplete_are_named(home):
-    with pytest.raises(BodyplanError, match="no log of cat's run under forward .*--log-replay"):
+    with pytest.raises(BodyplanError, match="run of cat .*forward.*--log-replay"):
         read_log("cat", COMMAND, home)
-    with pytest.raises(BodyplanError, match="no robot has a log for backward"):
+    with pytest.raises(BodyplanError, match="backward"):
         robots_with_log((-1.0, 0.0, 0.0), home)
     card = replay_path("dog", COMMAND, home) / "card.json"
     card.write_text(card.read_text().replace("training_steps", "forgotten"))
-    with pytest.raises(BodyplanError, match=r"card.json does not say when dog's episodes ended"):
+    with pytest.raises(BodyplanError, match=r"card.json .*dog ended"):
         read_log("dog", COMMAND, home)
 
 

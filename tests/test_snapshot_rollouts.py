@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from synthetic import COMMAND, descriptor, synthetic_snapshots
 
-from bodyplan.datasets import recipes, snapshot_rollouts
-from bodyplan.datasets.recipes import Segment
+from bodyplan.datasets.policy_snapshots import Snapshots
+from bodyplan.datasets.recipes import RecipeSegment
+from bodyplan.datasets.rollout_schedule import RecordingSizes, schedule_rollouts
+from bodyplan.datasets.snapshot_rollouts import RecordingTask, record_rollouts
 from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
 from bodyplan.envs.environment import StepResult
 from bodyplan.envs.walking_task import Observation
@@ -22,18 +24,17 @@ ROBOT = SimpleNamespace(
     name="dog", num_joints=JOINTS, num_feet=FEET, descriptor=descriptor("dog", JOINTS, FEET)
 )
 SNAPSHOTS = synthetic_snapshots(joints=JOINTS, feet=FEET)
-RUN = [Segment(0, 37, "early"), Segment(1, 20, "early"), Segment(3, 26, "late")]
+RUN = [RecipeSegment(0, 37, "early"), RecipeSegment(1, 20, "early"), RecipeSegment(3, 26, "late")]
 STEPS = 83
+SIZES = RecordingSizes(rollout_steps=16)
 
 
-class Diary:
+class StandInEnvironment:
     """general[0:3] = robot, episode, step; reward = 100 robot + step; falls after 2 + robot.
 
     Under randomisation robots 0 and 2 are alike, the others are not; bodies change with each reset
     and, where they may, at step 4.
     """
-
-    made: list["Diary"]
 
     def __init__(
         self, robot, command, num_envs, physics, initial_state, seed, threads, disturbances
@@ -45,7 +46,6 @@ class Diary:
         self.episode, self.time = np.full(num_envs, -1), np.zeros(num_envs, int)
         self.received = []
         self.observation = self.reset()
-        self.made.append(self)
 
     def reset(self, mask=None):
         mask = np.ones(len(self.robots), bool) if mask is None else mask
@@ -86,54 +86,63 @@ def body(robot, episode, time, disturbances):
     return np.where(robot == 2, 0, robot) + 10 * episode + 100 * redrawn
 
 
+class Recorder:
+    """Records the run, and keeps the environments in which it did so."""
+
+    def __init__(self):
+        self.environments = []
+
+    def __call__(
+        self,
+        part=0,
+        start=0,
+        stop=STEPS,
+        seed=1,
+        on_step=None,
+        disturbances=NO_DISTURBANCES,
+        recipe="suboptimal70",
+        snapshots=SNAPSHOTS,
+    ):
+        task = RecordingTask(
+            ROBOT, snapshots, RUN, COMMAND, seed, "random", recipe, disturbances, SIZES
+        )
+        return record_rollouts(task, part, start, stop, on_step, self.make_environment)
+
+    def make_environment(self, robot, **arguments):
+        self.environments.append(StandInEnvironment(robot, **arguments))
+        return self.environments[-1]
+
+
 @pytest.fixture
-def diary(monkeypatch):
-    Diary.made = []
-    monkeypatch.setattr(snapshot_rollouts, "Environment", Diary)
-    monkeypatch.setattr(recipes, "SLOT_STEPS", 16)
-    return Diary.made
+def record():
+    return Recorder()
 
 
-def record(
-    number=0,
-    start=0,
-    stop=STEPS,
-    seed=1,
-    tick=None,
-    disturbances=NO_DISTURBANCES,
-    recipe="suboptimal70",
-):
-    run = snapshot_rollouts.RecordingTask(
-        ROBOT, SNAPSHOTS, RUN, COMMAND, seed, "random", recipe, disturbances
-    )
-    return snapshot_rollouts.record_rollouts(run, number, start, stop, tick)
-
-
-def test_frames_steps_and_ends_fit_together(diary):
+def test_frames_steps_and_ends_fit_together(record):
     episodes = record()
-    slots = recipes.schedule_rollouts(RUN, 0, STEPS)
-    assert slots.lengths.tolist() == [14, 14, 14, 14, 14, 13]
-    slot_of = np.repeat(np.arange(6), slots.lengths)
-    time_of = np.arange(STEPS) - slots.offsets[slot_of]
-    (environment,) = diary
+    schedule = schedule_rollouts(RUN, 0, STEPS, SIZES)
+    assert schedule.lengths.tolist() == [14, 14, 14, 14, 14, 13]
+    robot_of = np.repeat(np.arange(6), schedule.lengths)
+    time_of = np.arange(STEPS) - schedule.offsets[robot_of]
+    (environment,) = record.environments
     starts = np.concatenate([[0], episodes.episode_ends[:-1]])
     assert len(episodes.general) == STEPS + episodes.num_episodes
     for e, (start, end) in enumerate(zip(starts, episodes.episode_ends, strict=True)):
-        slot = slot_of[start]
+        robot = robot_of[start]
         frames = slice(start + e, end + e + 1)
-        assert (slot_of[start:end] == slot).all()
+        assert (robot_of[start:end] == robot).all()
         assert episodes.general[frames, 2].tolist() == list(range(end - start + 1))
-        assert (episodes.general[frames, 0] == slot).all()
+        assert (episodes.general[frames, 0] == robot).all()
         assert len(set(episodes.general[frames, 1])) == 1
         np.testing.assert_array_equal(episodes.joints[frames, 1], episodes.general[frames, :3])
         steps = np.arange(end - start)
-        np.testing.assert_array_equal(episodes.rewards[start:end], 100 * slot + steps)
+        np.testing.assert_array_equal(episodes.rewards[start:end], 100 * robot + steps)
     for n in range(STEPS):
-        received = environment.received[time_of[n]][slot_of[n]]
+        received = environment.received[time_of[n]][robot_of[n]]
         np.testing.assert_array_equal(episodes.actions[n], received)
 
 
-def test_episodes_end_by_falling_by_time_with_the_segment_and_with_the_slot(diary):
+def test_episodes_end_by_falling_by_time_with_the_segment_and_with_the_environment(record):
     episodes = record()
     ends = episodes.episode_ends - 1
     done = episodes.terminated | episodes.truncated
@@ -143,14 +152,14 @@ def test_episodes_end_by_falling_by_time_with_the_segment_and_with_the_slot(diar
     robot, episode, length = last[:, :3].T
     fallen = (episode % 2 == 0) & (length >= 2 + robot)
     np.testing.assert_array_equal(episodes.terminated[ends], fallen)
-    cut = recipes.schedule_rollouts(RUN, 0, STEPS).cut
+    cut = schedule_rollouts(RUN, 0, STEPS, SIZES).cut
     assert (done[cut]).all()
     np.testing.assert_array_equal(episodes.truncated[ends], ~fallen & (cut[ends] | (length == 11)))
     assert {36, 56} <= set(ends.tolist())  # where the next snapshots take over
 
 
 @pytest.mark.parametrize("redraw", [0.0, 0.5])
-def test_each_frame_has_the_body_it_was_seen_from(diary, redraw):
+def test_each_frame_has_the_body_it_was_seen_from(record, redraw):
     disturbances = Disturbances(randomise=True, redraw=redraw)
     episodes = record(disturbances=disturbances)
     robot, episode, time = episodes.general[:, :3].T
@@ -160,48 +169,45 @@ def test_each_frame_has_the_body_it_was_seen_from(diary, redraw):
     assert sorted(marks) == sorted(set(expected))  # each body once, none that left no frame
     assert episodes.descriptor_ids.dtype == np.int32
     changes = np.flatnonzero(np.diff(episodes.descriptor_ids))
-    closing = episodes.episode_ends + np.arange(episodes.num_episodes)
-    assert (set(changes) <= set(closing)) == (redraw == 0.0)
+    final = episodes.episode_ends + np.arange(episodes.num_episodes)
+    assert (set(changes) <= set(final)) == (redraw == 0.0)
 
 
-def test_one_body_is_kept_once(diary):
+def test_one_body_is_kept_once(record):
     episodes = record()
     assert episodes.descriptor_ids is None
     for part, own in zip(episodes.descriptor, ROBOT.descriptor, strict=True):
         np.testing.assert_array_equal(part, own)
 
 
-def test_each_step_is_acted_by_its_own_snapshot(diary, monkeypatch):
-    monkeypatch.setattr(
-        snapshot_rollouts.SnapshotPolicy,
-        "sample",
-        lambda self, observation, rng: np.full((len(observation.general), JOINTS), self.std[0]),
-    )
-    spread = np.log(np.array([1.0, 2.0, 3.0, 4.0])).repeat(JOINTS).reshape(4, JOINTS)
-    tensors = {**SNAPSHOTS.tensors, "log_std": spread}
-    run = snapshot_rollouts.RecordingTask(
-        ROBOT, type(SNAPSHOTS)(tensors, SNAPSHOTS.card), RUN, COMMAND, 0, "random", "expert"
-    )
-    whole = np.repeat([1.0, 2.0, 4.0], [37, 20, 26])
+def test_each_step_is_acted_by_its_own_snapshot(record):
+    """Each snapshot's network has no weights; its bias, the action, is the snapshot's number."""
+    tensors = SNAPSHOTS.tensors | {
+        "layers.2.weight": np.zeros_like(SNAPSHOTS.tensors["layers.2.weight"]),
+        "layers.2.bias": np.arange(4.0).repeat(JOINTS).reshape(4, JOINTS),
+        "log_std": np.full((4, JOINTS), -50.0),
+    }
+    whole = np.repeat([0.0, 1.0, 3.0], [37, 20, 26])
     for start, stop in ((0, STEPS), (30, 60)):
-        episodes = snapshot_rollouts.record_rollouts(run, 0, start, stop)
-        np.testing.assert_allclose(episodes.actions[:, 0], whole[start:stop], rtol=1e-6)
+        episodes = record(0, start, stop, snapshots=Snapshots(tensors, SNAPSHOTS.card))
+        np.testing.assert_allclose(episodes.actions[:, 0], whole[start:stop], atol=1e-6)
 
 
-def test_seeds_differ_between_parts_and_repeat(diary):
-    first, again, other_part, other_seed = record(), record(), record(number=1), record(seed=2)
+def test_seeds_differ_between_parts_and_repeat(record):
+    first, again, other_part, other_seed = record(), record(), record(part=1), record(seed=2)
     other_recipe = record(recipe="expert_replay")
     np.testing.assert_array_equal(first.actions, again.actions)
     assert (first.actions != other_part.actions).any()
     assert (first.actions != other_seed.actions).any()
     assert (first.actions != other_recipe.actions).any()
-    assert diary[0].seed == diary[1].seed
-    assert len({environment.seed for environment in diary}) == 4
-    assert diary[0].arguments == ("dog", COMMAND, "reference", "random")
+    made = record.environments
+    assert made[0].seed == made[1].seed
+    assert len({environment.seed for environment in made}) == 4
+    assert made[0].arguments == ("dog", COMMAND, "reference", "random")
 
 
-def test_each_step_is_told_of(diary):
-    ticks = []
-    record(start=30, stop=60, tick=ticks.append)
-    assert sum(ticks) == 30
-    assert set(ticks) == {2}
+def test_each_step_is_reported(record):
+    counts = []
+    record(start=30, stop=60, on_step=counts.append)
+    assert sum(counts) == 30
+    assert set(counts) == {2}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from synthetic import COMMAND, synthetic_episodes, synthetic_snapshots, write_dataset
 
 from bodyplan.datasets.build import build_dataset
-from bodyplan.datasets.recipes import Recipe, segments
+from bodyplan.datasets.recipes import Recipe, recipe_segments
 from bodyplan.datasets.statistics import (
     BINS,
     full_returns,
@@ -67,22 +67,20 @@ def test_everything_about_one_robot(tmp_path):
 
 @given(st.integers(200, 1_000_000), st.integers(1, 99))
 def test_a_recipe_keeps_its_fraction_to_half_a_percent_of_the_steps(steps, percent):
-    shares = segments(Recipe.parse(f"suboptimal{percent}"), RUN, steps)
+    shares = recipe_segments(Recipe.parse(f"suboptimal{percent}"), RUN, steps)
     listed = [{"phase": share.phase, "steps": share.steps} for share in shares]
     assert phase_shares({"segments": listed})["early"] == pytest.approx(percent / 100, abs=0.005)
 
 
 def test_seventy_percent_suboptimal_data_are_poor_and_have_two_modes(tmp_path):
-    robots = ["unitree_go1", "anymal_b"]
-    dataset = build_dataset(tmp_path / "set", robots, "suboptimal70", "forward", 20_000, threads=1)
-    for name in robots:
-        row = robot_statistics(dataset, name)
-        assert row.reference.source == "expert"
-        assert row.phases == pytest.approx({"early": 0.7, "late": 0.3}, abs=0.005)
-        assert row.return_mean < 0.6 * row.reference.value
-        assert row.full_return_mean < 0.6 * row.reference.value
-        shares = np.array(row.histogram.steps) / row.steps
-        early, dip, late = shares[:12].sum(), shares[12:15].sum(), shares[15:].sum()
-        assert early > 0.6  # below 60 % of the expert
-        assert dip < 0.06
-        assert late > 0.25  # above 75 %
+    dataset = build_dataset(tmp_path / "set", "unitree_go1", "suboptimal70", "forward", 8_000)
+    row = robot_statistics(dataset, "unitree_go1")
+    assert row.reference.source == "expert"
+    assert row.phases == pytest.approx({"early": 0.7, "late": 0.3}, abs=0.005)
+    assert row.return_mean < 0.6 * row.reference.value
+    assert row.full_return_mean < 0.6 * row.reference.value
+    shares = np.array(row.histogram.steps) / row.steps
+    early, dip, late = shares[:12].sum(), shares[12:15].sum(), shares[15:].sum()
+    assert early > 0.6  # below 60 % of the expert
+    assert dip < 0.06
+    assert late > 0.25  # above 75 %

@@ -1,4 +1,4 @@
-"""Datasets of logged walking: build one, look at some, check some, bring them in and out."""
+"""The command `data build`: records a dataset."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +8,7 @@ import tyro
 from bodyplan.cli.data_inspect import say_contents
 from bodyplan.cli.output import comma_list
 from bodyplan.datasets.build import build_dataset
-from bodyplan.datasets.policy_snapshots import robots_with_snapshots
-from bodyplan.datasets.replay_log import robots_with_log
 from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
-from bodyplan.envs.walking_task import parse_command
 from bodyplan.progress import progress
 
 
@@ -22,44 +19,35 @@ class BuildData:
     out: Path
     """Folder of the dataset."""
     robots: tuple[str, ...] = ("all",)
-    """Names, or paths of MJCFs; `all` is every robot that has snapshots for the command."""
+    """Names, or paths of MJCF files; `all` is every robot that has snapshots for the command."""
     recipe: str = "suboptimal70"
-    """expert, expert_replay, or suboptimal<k>: k percent of steps from the early phase."""
+    """expert, expert_replay, or suboptimal<k>: k percent of the steps from the early phase."""
     command: str = "forward"
     """forward, backward or vx,vy,wz."""
     steps: int = 1_000_000
-    """Control steps for each robot."""
+    """Control steps of each robot."""
     seed: int = 0
-    """Decides everything; equal seeds give equal bytes."""
+    """Decides every random number; equal seeds give equal bytes."""
     initial_state: str = "random"
     """random or nominal."""
     snapshots: Path | None = None
-    """Folder of your own snapshots; robots that it lacks, and all where not given, have packaged
-    ones."""
+    """Folder of your own snapshots. Robots that it lacks have their packaged ones."""
     replay: Path | None = None
-    """Folder of logs from `experts train --log-replay`: choose from what was logged then, rather
-    than let snapshots act again."""
+    """Folder of logs from `experts train --log-replay`. Episodes are then selected from these logs
+    instead of being simulated."""
     threads: int | None = None
-    """Native threads of the simulation; the bytes do not depend on it."""
+    """Threads that record, one for each core by default; they do not change the bytes."""
     disturbances: tyro.conf.OmitArgPrefixes[Disturbances] = NO_DISTURBANCES
-    """What disturbs the robots while they are recorded."""
+    """Disturbances of the robots while they are recorded."""
     json: bool = False
     """Answer in JSON."""
 
     def run(self) -> None:
-        """Build, then say what was built."""
-        names = comma_list(self.robots)
-        if names == ("all",):
-            command = parse_command(self.command)
-            names = (
-                robots_with_log(command, self.replay)
-                if self.replay
-                else robots_with_snapshots(command, self.snapshots)
-            )
+        """Build the dataset, then print what it contains."""
         with progress() as report:
             dataset = build_dataset(
                 self.out,
-                names,
+                comma_list(self.robots),
                 self.recipe,
                 self.command,
                 self.steps,

@@ -1,8 +1,7 @@
-"""Parts: a robot's steps recorded a stretch at a time, each kept in a file until all are there.
+"""Parts of a recording: files of consecutive steps, saved one by one and joined at the end.
 
-A part is saved as soon as it is finished and depends on nothing but the settings and its number, so
-that parts may be recorded in any order, several at once, and an interrupted build goes on with the
-first one missing.
+A part depends only on the settings and its number. Parts can therefore be recorded in any order and
+several at once, and an interrupted build continues with the first part that is missing.
 """
 
 from collections.abc import Sequence
@@ -19,13 +18,11 @@ from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.storage import atomic_write, read_archive
 
-PART_STEPS = 256_000
-"""Steps of a part, but for a robot's last."""
-_SETS = "descriptors."  # begins the names of a part's descriptor sets
+_SETS = "descriptors."  # prefix of the descriptor sets' names in a part
 
 
-class Part(NamedTuple):
-    """A stretch of a robot's steps."""
+class RecordingPart(NamedTuple):
+    """Consecutive steps of one robot, and the file that contains them once they are recorded."""
 
     number: int
     start: int
@@ -33,12 +30,13 @@ class Part(NamedTuple):
     path: Path
 
 
-def parts_of(folder: Path, steps: int) -> list[Part]:
-    """The parts of `steps` steps, and where each is kept."""
-    starts = range(0, steps, PART_STEPS)
+def recording_parts(folder: Path, steps: int, part_steps: int) -> list[RecordingPart]:
+    """Divides a robot's steps into parts of `part_steps`, whose files are in `folder`."""
     return [
-        Part(number, start, min(start + PART_STEPS, steps), folder / f"part-{number:04d}.npz")
-        for number, start in enumerate(starts)
+        RecordingPart(
+            number, start, min(start + part_steps, steps), folder / f"part-{number:04d}.npz"
+        )
+        for number, start in enumerate(range(0, steps, part_steps))
     ]
 
 
@@ -46,43 +44,46 @@ def save_part(path: Path, episodes: Episodes) -> None:
     """Writes a part, atomically.
 
     Raises:
-        BodyplanError: it holds NaN or infinity, the disk is full, or the place is not writable.
+        BodyplanError: it contains NaN or infinity, the disk is full, or the place is not writable.
     """
-    if faulty := non_finite(episodes):
+    if arrays := non_finite(episodes):
         raise BodyplanError(
             f"the simulation of {path.parent.name} diverged in {path.stem} (NaN or infinity in "
-            f"{', '.join(faulty)}); check the robot's model and its snapshots, or change the seed."
+            f"{', '.join(arrays)}); check the robot's model and its snapshots, or change the seed."
         )
-    arrays = {DESCRIPTOR_IDS: np.zeros(len(episodes.general), np.int32), **episodes.arrays()}
-    sets = {f"{_SETS}{name}": part for name, part in episodes.descriptors._asdict().items()}
+    contents = {DESCRIPTOR_IDS: np.zeros(len(episodes.general), np.int32), **episodes.arrays()}
+    contents |= {f"{_SETS}{name}": part for name, part in episodes.descriptors._asdict().items()}
     with atomic_write(path) as temporary:
-        np.savez(temporary, allow_pickle=False, **arrays, **sets)
+        np.savez(temporary, allow_pickle=False, **contents)
 
 
-def join_parts(parts: Sequence[Part]) -> Episodes:
-    """The episodes of all parts, one array after another.
+def join_parts(parts: Sequence[RecordingPart]) -> Episodes:
+    """The episodes of all parts, in order.
 
     Raises:
-        BodyplanError: a part is damaged.
+        BodyplanError: a part is missing or damaged.
     """
     paths = [part.path for part in parts]
-    joined = {name: [read_stored(path, name) for path in paths] for name in ARRAYS}
-    lengths = [len(rewards) for rewards in joined["rewards"]]
+    arrays = {name: [read_temporary_array(path, name) for path in paths] for name in ARRAYS}
+    lengths = [len(rewards) for rewards in arrays["rewards"]]
     offsets = np.cumsum([0, *lengths[:-1]])
-    joined["episode_ends"] = [
-        ends + offset for ends, offset in zip(joined["episode_ends"], offsets, strict=True)
+    arrays["episode_ends"] = [
+        ends + offset for ends, offset in zip(arrays["episode_ends"], offsets, strict=True)
     ]
-    arrays = {name: np.concatenate(joined.pop(name)) for name in ARRAYS}
+    joined = {name: np.concatenate(arrays.pop(name)) for name in ARRAYS}  # frees them one by one
     tables = [
-        RobotDescriptor(*(read_stored(path, _SETS + name) for name in RobotDescriptor._fields))
+        RobotDescriptor(
+            *(read_temporary_array(path, _SETS + name) for name in RobotDescriptor._fields)
+        )
         for path in paths
     ]
-    table, ids = merge_sets(tables, [read_stored(path, DESCRIPTOR_IDS) for path in paths])
-    return Episodes(**arrays, descriptors=table, descriptor_ids=ids)
+    ids = [read_temporary_array(path, DESCRIPTOR_IDS) for path in paths]
+    table, merged = merge_sets(tables, ids)
+    return Episodes(**joined, descriptors=table, descriptor_ids=merged)
 
 
-def read_stored(path: Path, name: str) -> np.ndarray:
-    """One array of a file that is kept only until a build or a run is finished.
+def read_temporary_array(path: Path, name: str) -> np.ndarray:
+    """One array of a file that exists only until a build or a run is finished.
 
     Raises:
         BodyplanError: the file is missing or damaged.
@@ -91,6 +92,6 @@ def read_stored(path: Path, name: str) -> np.ndarray:
         return read_archive(path, [name])[name]
     except BodyplanError as error:
         raise BodyplanError(
-            f"{path} is damaged ({error.__cause__ or 'it is not there'}); delete it and run the "
-            "same command again."
+            f"{path} is damaged ({error.__cause__ or 'it is missing'}); delete it and run the same "
+            "command again."
         ) from error
