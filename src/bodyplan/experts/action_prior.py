@@ -1,9 +1,9 @@
-"""What a beginner's body does of itself: an affine action added to the policy's.
+"""Action prior: an affine action added to the policy's, so that weak motors can carry the robot.
 
-Some robots' PD gains are too soft to carry them, so that no noise around a zero action finds a
-step. The action can stand in for gains: an action of -(m - 1)(q - nominal)/scale pulls as m times
-`kp` would, and a constant one holds the pose against gravity. It is part of the behaviour: what is
-recorded is the sum, and a snapshot keeps it as a layer that skips the network.
+Some robots' PD gains are too soft to carry them, so no noise around a zero action finds a step.
+The prior acts like larger gains. An action of -(m - 1)(q - nominal)/scale pulls as m times `kp`
+would, and a constant action holds the pose against gravity. The prior is part of the behaviour:
+datasets record the sum, and a snapshot stores the prior as a layer that skips the network.
 """
 
 from dataclasses import dataclass
@@ -18,51 +18,55 @@ from bodyplan.robots.nominal_pose import balancing_torques
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.symmetry import mirror_joints, symmetrise
 
-LARGEST_BALANCE = 3.0
-"""Bound on the part that holds against gravity, in actions."""
+MAX_BALANCING_ACTION = 3.0
+"""Limit of the constant part that holds the pose against gravity."""
 
 
 @dataclass(frozen=True, eq=False)
 class ActionPrior:
-    """Actions that are affine in what the policy senses."""
+    """Actions that are affine in the policy's input."""
 
     weight: Float[np.ndarray, "J I"]
     bias: Float[np.ndarray, "J"]
 
-    def __call__(self, senses: Float[np.ndarray, "N I"]) -> Float[np.ndarray, "N J"]:
-        """The action without the policy's part."""
-        return senses @ self.weight.T + self.bias
+    def __call__(self, observations: Float[np.ndarray, "N I"]) -> Float[np.ndarray, "N J"]:
+        """The prior's own actions."""
+        return observations @ self.weight.T + self.bias
 
-    def added(
-        self, actions: Float[np.ndarray, "N J"], senses: Float[np.ndarray, "N I"]
+    def add_to(
+        self, actions: Float[np.ndarray, "N J"], observations: Float[np.ndarray, "N I"]
     ) -> Float[np.ndarray, "N J"]:
-        """What the robot is given: the policy's action and the prior's, within bounds."""
-        return np.clip(actions + self(senses), -ACTION_MEAN_LIMIT, ACTION_MEAN_LIMIT)
+        """The policy's actions plus the prior's, clipped to the limit of mean actions."""
+        return np.clip(actions + self(observations), -ACTION_MEAN_LIMIT, ACTION_MEAN_LIMIT)
 
 
-def action_prior(robot: Robot, senses: int) -> ActionPrior | None:
-    """The prior that a robot's parameters ask for, if any.
+def make_action_prior(robot: Robot, num_observations: int) -> ActionPrior | None:
+    """The action prior that a robot's `[expert]` settings ask for, or None.
 
     Args:
-        robot: the body; its `expert` parameters say how much stiffer and more damped it should be.
-        senses: how many numbers a policy sees, each joint's three first.
+        robot: its `expert.stiffness` and `expert.damping` are factors on `kp` and `kd`;
+            with `expert.balanced` the prior also holds the nominal pose against gravity.
+        num_observations: I, length of the policy's input, which starts with three numbers
+            for each joint: position, velocity, last action.
     """
-    wants, joints = robot.expert, robot.num_joints
-    if wants.stiffness == 1.0 and wants.damping == 1.0 and not wants.balanced:
+    settings, num_joints = robot.expert, robot.num_joints
+    if settings.stiffness == 1.0 and settings.damping == 1.0 and not settings.balanced:
         return None
-    weight, each = np.zeros((joints, senses), np.float32), np.arange(joints)
-    weight[each, JOINT_OBSERVATION_SIZE * each] = (
-        -(wants.stiffness - 1.0) * ANGLE_SCALE / robot.action_scale
-    )
-    brake = (wants.damping - 1.0) * robot.kd / (robot.kp * robot.action_scale)
-    weight[each, JOINT_OBSERVATION_SIZE * each + 1] = -brake * VELOCITY_SCALE
-    bias = _balance(robot) if wants.balanced else np.zeros(joints)
+    weight, joint = np.zeros((num_joints, num_observations), np.float32), np.arange(num_joints)
+    position = JOINT_OBSERVATION_SIZE * joint
+    # a = -(m - 1) (q - nominal) / action_scale adds (m - 1) kp to the stiffness.
+    weight[joint, position] = -(settings.stiffness - 1.0) * ANGLE_SCALE / robot.action_scale
+    # a = -(m - 1) kd / (kp action_scale) qdot adds (m - 1) kd to the damping.
+    damping = (settings.damping - 1.0) * robot.kd / (robot.kp * robot.action_scale)
+    weight[joint, position + 1] = -damping * VELOCITY_SCALE
+    bias = _balancing_action(robot) if settings.balanced else np.zeros(num_joints)
     return ActionPrior(weight, bias.astype(np.float32))
 
 
-def _balance(robot: Robot) -> Float[np.ndarray, "J"]:
+def _balancing_action(robot: Robot) -> Float[np.ndarray, "J"]:
+    """The constant action whose torques balance gravity in the nominal pose."""
     torques = balancing_torques(robot)
     if robot.expert.symmetric:
         torques = symmetrise(mirror_joints(robot), torques)
     action = torques / (robot.kp * robot.action_scale)
-    return np.clip(action, -LARGEST_BALANCE, LARGEST_BALANCE)
+    return np.clip(action, -MAX_BALANCING_ACTION, MAX_BALANCING_ACTION)

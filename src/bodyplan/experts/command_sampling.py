@@ -1,4 +1,4 @@
-"""The commands a course trains under: one, or all between forward and backward."""
+"""Command sampling: the velocity commands that an expert trains under."""
 
 from dataclasses import dataclass
 
@@ -8,20 +8,20 @@ from jaxtyping import Float
 from bodyplan.envs.walking_task import Command, command_name, parse_command
 
 BOTH = "both"
-"""The name of a course whose one policy serves forward and backward."""
-REDRAWN = 0.005
-"""Probability per control step of another command within an episode."""
+"""Name of the training in which one policy learns forward and backward."""
 
 
 @dataclass(frozen=True)
-class Commands:
-    """What a course's robots are told to do."""
+class CommandSampler:
+    """Gives each simulated robot its command: always the same, or a random speed."""
 
     graded: tuple[Command, ...]
-    """The commands its policy is for."""
+    """The commands the policy is graded under: one, or forward and backward."""
+    resample_probability: float = 0.005
+    """Probability per control step of a new command within an episode."""
 
     @classmethod
-    def parse(cls, command: str) -> "Commands":
+    def parse(cls, command: str) -> "CommandSampler":
         """Read `both`, `forward`, `backward` or vx,vy,wz.
 
         Raises:
@@ -32,40 +32,42 @@ class Commands:
 
     @property
     def name(self) -> str:
-        """As `parse` reads it, spelled in one way."""
-        return BOTH if self.varied else command_name(self.graded[0])
+        """The command as `parse` reads it, in its normal spelling."""
+        return BOTH if self.is_random else command_name(self.graded[0])
 
     @property
-    def varied(self) -> bool:
-        """Whether the robots are told different things."""
+    def is_random(self) -> bool:
+        """Whether robots get different commands."""
         return len(self.graded) > 1
 
-    def draw(
-        self, rng: np.random.Generator, count: int, exact: float
+    def sample(
+        self, rng: np.random.Generator, count: int, full_speed_share: float
     ) -> Float[np.ndarray, "count 3"]:
-        """Commands for episodes that begin.
+        """Commands of episodes that start: vx, vy (m/s) and yaw rate (rad/s).
+
+        Random commands have a vx that is uniform from -1 to 1 m/s.
 
         Args:
-            rng: decides.
-            count: how many.
-            exact: share of them at exactly 1 m/s, whichever way.
+            rng: source of randomness.
+            count: number of commands.
+            full_speed_share: probability of exactly 1 m/s, forward or backward.
         """
-        if not self.varied:
+        if not self.is_random:
             return np.tile(self.graded[0], (count, 1))
         speed = rng.uniform(-1.0, 1.0, count)
-        full = rng.random(count) < exact
+        at_full_speed = rng.random(count) < full_speed_share
         commands = np.zeros((count, 3))
-        commands[:, 0] = np.where(full, np.copysign(1.0, speed), speed)
+        commands[:, 0] = np.where(at_full_speed, np.copysign(1.0, speed), speed)
         return commands
 
-    def redraw(
+    def resample(
         self,
         rng: np.random.Generator,
-        present: Float[np.ndarray, "N 3"],
-        exact: float,
+        commands: Float[np.ndarray, "N 3"],
+        full_speed_share: float,
     ) -> None:
         """Change a few robots' commands within their episodes, in place."""
-        if not self.varied:
+        if not self.is_random:
             return
-        changed = rng.random(len(present)) < REDRAWN
-        present[changed] = self.draw(rng, int(changed.sum()), exact)
+        changed = rng.random(len(commands)) < self.resample_probability
+        commands[changed] = self.sample(rng, int(changed.sum()), full_speed_share)

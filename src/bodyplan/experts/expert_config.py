@@ -1,21 +1,21 @@
-"""What an expert's training run is asked for, and what it depends on."""
+"""Configuration of an expert's training run."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
-from bodyplan.experts.command_sampling import Commands
+from bodyplan.experts.command_sampling import CommandSampler
 from bodyplan.experts.ppo import PPOConfig
 from bodyplan.robots.task_config import ExpertSettings
 
-ASSISTED = PPOConfig(
+ASSISTED_PPO = PPOConfig(
     rollout_steps=20,
     discount=0.97,
     target_kl=0.02,
     learning_rate=3e-4,
-    spread_learning_rate=3e-4,
+    std_learning_rate=3e-4,
 )
-"""PPO for robots that must be held first: three times as fast as with the usual foresight."""
+"""Hyperparameters for robots with assistance: with gamma 0.97 they learn three times as fast."""
 
 
 @dataclass(frozen=True)
@@ -27,45 +27,63 @@ class ExpertConfig:
     command: str = "forward"
     """forward, backward, vx,vy,wz, or both: one policy for forward and backward."""
     steps: int | None = None
-    """Control steps, all simulated robots together; as the robot needs where not given."""
+    """Training steps: control steps of all simulated robots together; by default the robot's."""
     episode_steps: int | None = None
-    """Control steps after which a robot starts anew; as the robot needs where not given."""
+    """Control steps after which an episode ends; by default the robot's."""
     snapshots: int = 16
-    """Policies kept, at equal distances of training steps."""
+    """Policy snapshots to keep, at equal distances of training steps."""
     seed: int = 0
-    """Decides everything."""
+    """Seed of everything random."""
     physics: str = "fast"
-    """Physics of training; grading, and the end of a training that began with help, are always in
+    """Physics of training. Grading, and the last part of a training with assistance, use the
     reference physics."""
     ramp_steps: int = 2_000_000
-    """Steps over which penalties rise to full and the guide fades."""
-    first_penalties: float = 0.1
-    """Share of the penalties at the start of the ramp."""
-    guide: float = 0.5
+    """Training steps over which penalties rise to full and wide tracking fades."""
+    initial_penalty_scale: float = 0.1
+    """Factor on the penalties at the start of the ramp."""
+    initial_wide_share: float = 0.5
     """Share of wide-temperature tracking in the reward at the start of the ramp."""
-    final_std: float = 0.2
-    """Bound on the actions' spread at the end, as a share of the first."""
+    final_std_ratio: float = 0.2
+    """Upper limit of the actions' standard deviation at the end, as a share of the initial one."""
     checkpoint_every: int = 40
     """Iterations between checkpoints."""
     threads: int | None = None
-    """Native threads of the physics (all cores by default); the result does not depend on it."""
+    """Threads of the physics, by default all cores. Results do not depend on it."""
     disturbances: Disturbances = NO_DISTURBANCES
-    """What disturbs the robots in training."""
+    """Disturbances during training."""
     log_replay: int = 0
-    """Robots, of those simulated side by side, whose every step is kept."""
+    """Number of simulated robots whose every step is logged."""
     ppo: PPOConfig | None = None
-    """Hyperparameters; as the robot needs where not given."""
+    """Hyperparameters; by default those of the robot's kind of curriculum."""
 
 
-def hyperparameters(config: ExpertConfig, wants: ExpertSettings) -> PPOConfig:
-    """PPO's, as asked for or as the robot needs."""
-    return config.ppo or (ASSISTED if wants.assisted else PPOConfig())
+FILE_KEYS = {
+    "initial_penalty_scale": "first_penalties",
+    "initial_wide_share": "guide",
+    "final_std_ratio": "final_std",
+    "disturbances": "conditions",
+    "gae_lambda": "trace",
+    "clip_ratio": "clip",
+    "std_learning_rate": "spread_learning_rate",
+    "hidden_size": "hidden",
+}
+"""Fields that checkpoints and snapshots store under an older name, so that old files still open."""
 
 
-def comparable_settings(config: ExpertConfig) -> dict[str, Any]:
-    """The settings that the result depends on."""
+def default_ppo(settings: ExpertSettings) -> PPOConfig:
+    """PPO's hyperparameters for a robot."""
+    return ASSISTED_PPO if settings.assisted else PPOConfig()
+
+
+def stored_settings(config: ExpertConfig) -> dict[str, Any]:
+    """The settings that the result depends on, as checkpoints and snapshots store them."""
     settings = asdict(config)
     del settings["threads"], settings["checkpoint_every"]
-    settings["command"] = Commands.parse(config.command).name
-    # Files of runs call the disturbances "conditions".
-    return {"conditions" if k == "disturbances" else k: v for k, v in settings.items()}
+    settings["command"] = CommandSampler.parse(config.command).name
+    if config.ppo is not None:
+        settings["ppo"] = _with_file_keys(asdict(config.ppo))
+    return _with_file_keys(settings)
+
+
+def _with_file_keys(settings: dict[str, Any]) -> dict[str, Any]:
+    return {FILE_KEYS.get(name, name): value for name, value in settings.items()}
