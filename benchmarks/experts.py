@@ -1,19 +1,19 @@
-"""Where the time of an expert's PPO goes: physics, inference, update.
+"""Where the time of an expert's training goes: physics, inference, update.
 
     python benchmarks/experts.py            # all sixteen robots, about three minutes
     python benchmarks/experts.py --quick    # four of them
 
-Each robot's course is begun as `bodyplan experts train` begins it (bipeds under `both` commands,
-with their prior and their assistance) and lives a few iterations, after some that compile. Wall
-time on all cores the process may use, and CPU time besides, which says the same on shared
-machines. One JSON object a line:
+Each robot's training starts as `bodyplan experts train` starts it. Bipeds train under `both`
+commands, with their action prior and their assistance. A few iterations compile, the next ones are
+timed: wall time on all cores of the process, and CPU time, which is comparable on shared machines.
+One JSON object a line:
 
-- `<robot>/steps`: control steps a second, all simulated robots together; the ratio is to those a
-  CPU-second;
-- `<robot>/physics`: share of the wall time inside the simulator;
+- `<robot>/steps`: control steps per second of all simulated robots; the ratio is to control steps
+  per CPU second;
+- `<robot>/physics`: share of the wall time in the simulator;
 - `<robot>/task`: share in observations, rewards and resets;
 - `<robot>/inference`: share in the actor, and in the critic at time limits;
-- `<robot>/update`: share in PPO's update; ratio: to the goal of 0.25;
+- `<robot>/update`: share in PPO's update; the ratio is to the goal of 0.25;
 - `mean/update`: the mean share over the robots.
 """
 
@@ -40,53 +40,53 @@ GOAL = 0.25
 WARM_UP = 2
 
 
-class Clock:
-    """Seconds spent in calls of some attributes, each by a name."""
+class CallTimer:
+    """Seconds spent in calls of some methods and functions, each under a name."""
 
     def __init__(self) -> None:
         self.spent: dict[str, float] = {}
 
     def watch(self, owner: Any, attribute: str, name: str) -> Callable[[], None]:
-        """Time an attribute's calls from now on; the answer ends it."""
+        """Time an attribute's calls from now on; the returned function ends it."""
         original = getattr(owner, attribute)
 
         def timed(*arguments: Any, **named: Any) -> Any:
-            begin = time.perf_counter()
-            answer = jax.block_until_ready(original(*arguments, **named))
-            self.spent[name] = self.spent.get(name, 0.0) + time.perf_counter() - begin
-            return answer
+            start = time.perf_counter()
+            result = jax.block_until_ready(original(*arguments, **named))
+            self.spent[name] = self.spent.get(name, 0.0) + time.perf_counter() - start
+            return result
 
         setattr(owner, attribute, timed)
         return lambda: setattr(owner, attribute, original)
 
 
 def measure(name: str, iterations: int, threads: int | None) -> dict[str, float]:
-    """Steps a second of wall and of CPU time, and the shares of an iteration."""
+    """Steps per second of wall and of CPU time, and the shares of an iteration."""
     biped = Robot.load(name).expert.assisted
     command = "both" if biped else "forward"
-    course = PPORunner(ExpertConfig(robot=name, command=command, threads=threads))
+    runner = PPORunner(ExpertConfig(robot=name, command=command, threads=threads))
     for _ in range(WARM_UP):
-        course.iterate()
-    clock, environment = Clock(), course.environment
+        runner.iterate()
+    timer, task = CallTimer(), runner.environment.task
     restore = [
-        clock.watch(environment.simulator, "step", "physics"),
-        clock.watch(environment, "step", "stepping"),
-        clock.watch(environment, "reset", "resets"),
-        clock.watch(ppo, "act", "inference"),
-        clock.watch(ppo, "value", "values"),
-        clock.watch(ppo, "improve", "update"),
+        timer.watch(task.simulator, "step", "physics"),
+        timer.watch(task, "step", "stepping"),
+        timer.watch(task, "reset", "resets"),
+        timer.watch(ppo, "sample_actions", "inference"),
+        timer.watch(ppo, "predict_values", "values"),
+        timer.watch(ppo, "ppo_update", "update"),
     ]
-    before, wall, cpu = course.steps, time.perf_counter(), time.process_time()
+    before, wall, cpu = runner.steps, time.perf_counter(), time.process_time()
     for _ in range(iterations):
-        course.iterate()
+        runner.iterate()
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     for undo in restore:
         undo()
-    spent = {key: clock.spent.get(key, 0.0) / wall for key in ("physics", "inference", "update")}
-    task = clock.spent["stepping"] - clock.spent["physics"] + clock.spent.get("resets", 0.0)
-    spent["inference"] += clock.spent.get("values", 0.0) / wall
-    steps = course.steps - before
-    return {"wall": steps / wall, "cpu": steps / cpu, "task": task / wall, **spent}
+    spent = {key: timer.spent.get(key, 0.0) / wall for key in ("physics", "inference", "update")}
+    task_time = timer.spent["stepping"] - timer.spent["physics"] + timer.spent.get("resets", 0.0)
+    spent["inference"] += timer.spent.get("values", 0.0) / wall
+    steps = runner.steps - before
+    return {"wall": steps / wall, "cpu": steps / cpu, "task": task_time / wall, **spent}
 
 
 def main() -> None:

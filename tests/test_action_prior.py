@@ -7,7 +7,7 @@ import pytest
 
 from bodyplan.datasets.policy_snapshots import policy_input
 from bodyplan.envs.environment import Environment
-from bodyplan.experts.action_prior import LARGEST_BALANCE, action_prior
+from bodyplan.experts.action_prior import MAX_BALANCING_ACTION, make_action_prior
 from bodyplan.robots.model_parameters import ideal_motors, pd_torque
 from bodyplan.robots.nominal_pose import balancing_torques
 from bodyplan.robots.robot import Robot
@@ -16,7 +16,7 @@ COUNT = 6
 
 
 def in_motion(robot):
-    """What a few robots sense, and their joints' positions and velocities."""
+    """Observations of a few robots, and their joints' positions and velocities."""
     environment = Environment(robot, num_envs=COUNT, initial_state="random", seed=1, threads=1)
     simulator = environment.simulator
     positions = simulator.qpos[:, robot.qpos_index].copy()
@@ -29,11 +29,11 @@ def test_a_prior_acts_as_larger_gains_would(name):
     robot = replace(robot, expert=replace(robot.expert, balanced=False))
     wants, errors = robot.expert, ideal_motors(robot.num_joints)
     observation, positions, velocities = in_motion(robot)
-    senses = policy_input(observation)
-    prior = action_prior(robot, senses.shape[1])
+    observations = policy_input(observation)
+    prior = make_action_prior(robot, observations.shape[1])
     own = np.random.default_rng(0).normal(0.0, 0.1, (COUNT, robot.num_joints))
     parameters = robot.parameters
-    soft = pd_torque(parameters, errors, prior.added(own, senses), positions, velocities)
+    soft = pd_torque(parameters, errors, prior.add_to(own, observations), positions, velocities)
     # A firmer PD law with the same targets: what the action moves them by is divided among gains.
     stiff = parameters._replace(
         kp=wants.stiffness * parameters.kp,
@@ -47,9 +47,9 @@ def test_a_prior_acts_as_larger_gains_would(name):
 
 def test_the_constant_part_is_gravitys():
     robot = Robot.load("unitree_h1")
-    senses = policy_input(in_motion(robot)[0])
-    prior = action_prior(robot, senses.shape[1])
-    still = np.zeros((1, senses.shape[1]), np.float32)
+    observations = policy_input(in_motion(robot)[0])
+    prior = make_action_prior(robot, observations.shape[1])
+    still = np.zeros((1, observations.shape[1]), np.float32)
     standing = pd_torque(
         robot.parameters,
         ideal_motors(robot.num_joints),
@@ -58,16 +58,16 @@ def test_the_constant_part_is_gravitys():
         0.0 * robot.nominal,
     )
     np.testing.assert_allclose(standing[0], balancing_torques(robot), atol=0.5)
-    assert np.abs(prior.bias).max() <= LARGEST_BALANCE
+    assert np.abs(prior.bias).max() <= MAX_BALANCING_ACTION
 
 
 def test_actions_with_a_prior_are_bounded():
     robot = Robot.load("unitree_h1")
-    senses = policy_input(in_motion(robot)[0])
-    prior = action_prior(robot, senses.shape[1])
-    far = prior.added(np.full((COUNT, robot.num_joints), 50.0), senses)
+    observations = policy_input(in_motion(robot)[0])
+    prior = make_action_prior(robot, observations.shape[1])
+    far = prior.add_to(np.full((COUNT, robot.num_joints), 50.0), observations)
     assert (far == 10.0).all()
 
 
 def test_a_robot_that_asks_for_none_has_none():
-    assert action_prior(Robot.load("unitree_go1"), 53) is None
+    assert make_action_prior(Robot.load("unitree_go1"), 53) is None

@@ -1,4 +1,4 @@
-"""Hands on the trunk: their forces by hand, what they do in the simulator, when they let go."""
+"""Assistance: its forces by hand, what they do in the simulator, and when they are withdrawn."""
 
 from dataclasses import replace
 
@@ -8,12 +8,20 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from bodyplan.envs.simulator import Simulator
-from bodyplan.experts import assistance
-from bodyplan.experts.assistance import Assistance, Grip, full_lead, full_wrench, grip, tilt
+from bodyplan.experts.assistance import (
+    Assistance,
+    AssistanceGains,
+    AssistanceSchedule,
+    assistance_gains,
+    guiding_force,
+    holding_wrench,
+    upright_rotation,
+)
 from bodyplan.robots.robot import Robot
 
 ROBOT = Robot.load("unitree_h1")
-GRIP = Grip(1.0, 500.0, 40.0, 300.0, (6.0, 8.0), 2.0, lead=20.0)
+GAINS = AssistanceGains(1.0, 500.0, 40.0, 300.0, (6.0, 8.0), 2.0, guidance=20.0)
+SCHEDULE = AssistanceSchedule()
 STILL = np.zeros((1, 3))
 
 
@@ -27,47 +35,52 @@ def posed(roll=0.0, pitch=0.0, yaw=0.0, height=1.0):
 
 @pytest.mark.parametrize("yaw", [0.0, 1.0, -2.5])
 @pytest.mark.parametrize("angle", [0.02, -0.5, 1.2])
-def test_the_turn_that_sets_a_trunk_upright_is_the_tilt_undone(angle, yaw):
-    np.testing.assert_allclose(tilt(posed(roll=angle, yaw=yaw)[0]), [[-angle, 0, 0]], atol=1e-9)
-    np.testing.assert_allclose(tilt(posed(pitch=angle, yaw=yaw)[0]), [[0, -angle, 0]], atol=1e-9)
+def test_the_rotation_that_sets_a_trunk_upright_undoes_its_tilt(angle, yaw):
+    np.testing.assert_allclose(
+        upright_rotation(posed(roll=angle, yaw=yaw)[0]), [[-angle, 0, 0]], atol=1e-9
+    )
+    np.testing.assert_allclose(
+        upright_rotation(posed(pitch=angle, yaw=yaw)[0]), [[0, -angle, 0]], atol=1e-9
+    )
 
 
 def test_lift_and_torque_by_hand():
     qpos, qvel = posed(roll=0.1, height=0.9)
     qvel[0] = [5.0, 5.0, 0.2, 0.3, 0.4, 0.5]
-    lift, torque = full_wrench(GRIP, qpos, qvel)
+    lift, torque = holding_wrench(GAINS, qpos, qvel)
     assert lift[0] == pytest.approx(500.0 * 0.1 - 40.0 * 0.2)
     by_hand = [-300.0 * 0.1 - 6.0 * 0.3, -8.0 * 0.4, -2.0 * 0.5]
     np.testing.assert_allclose(torque[0], by_hand, atol=1e-9)
 
 
-def test_the_lead_pulls_along_the_heading_at_what_the_velocity_lacks():
+def test_the_guiding_force_is_proportional_to_the_velocity_error_in_heading():
     qpos, qvel = posed(yaw=np.pi / 2)
     qvel[0, :3] = [0.1, 0.4, 0.3]  # m/s in the world: 0.4 forward, 0.1 to the right
-    pull = full_lead(GRIP, qpos, qvel, np.array([[1.0, 0.0, 0.0]]))
+    pull = guiding_force(GAINS, qpos, qvel, np.array([[1.0, 0.0, 0.0]]))
     np.testing.assert_allclose(pull, [[-20.0 * 0.1, 20.0 * 0.6, 0.0]], atol=1e-9)
 
 
-def test_only_robots_that_ask_for_it_are_led():
-    assert grip(ROBOT).lead == 0.0
+def test_only_robots_that_ask_for_it_are_guided():
+    assert assistance_gains(ROBOT).guidance == 0.0
     led = replace(ROBOT, expert=replace(ROBOT.expert, led=True))
-    assert grip(led).lead == pytest.approx(10.0 * ROBOT.mass)
+    assert assistance_gains(led).guidance == pytest.approx(10.0 * ROBOT.mass)
 
 
-def test_a_led_robot_that_does_nothing_is_drawn_along():
+def test_a_guided_robot_that_does_nothing_is_pulled_along():
     robot = Robot.load("robotis_op3")
     robot = replace(robot, expert=replace(robot.expert, led=True))
-    simulator, help = Simulator(robot, 1, threads=1), Assistance(robot, 1, np.random.default_rng(0))
-    help.shares[:] = 1.0
+    simulator = Simulator(robot, 1, threads=1)
+    assistance = Assistance(robot, 1, np.random.default_rng(0))
+    assistance.shares[:] = 1.0
     for _ in range(100):
-        simulator.wrench = help.wrench(simulator, np.array([[1.0, 0.0, 0.0]]))
+        simulator.wrench = assistance.wrench(simulator, np.array([[1.0, 0.0, 0.0]]))
         simulator.step(np.zeros((1, robot.num_joints)))
     assert simulator.qpos[0, 0] > 0.2
-    assert not help.lost(simulator)[0]
+    assert not assistance.has_fallen(simulator)[0]
 
 
-def test_full_help_is_stiff_in_proportion_to_weight_and_height():
-    full = grip(ROBOT)
+def test_full_assistance_is_stiff_in_proportion_to_weight_and_height():
+    full = assistance_gains(ROBOT)
     weight = ROBOT.mass * 9.81
     assert full.upright == pytest.approx(3.0 * weight * ROBOT.drop_height)
     # Hanging on the spring alone, the trunk sinks by 8 % of its height.
@@ -104,65 +117,70 @@ def test_a_wrench_of_nothing_changes_nothing():
     np.testing.assert_array_equal(free.states, held.states)
 
 
-def test_full_help_keeps_a_robot_up_that_would_fall():
-    def height(helped):
+def test_full_assistance_keeps_a_robot_up_that_would_fall():
+    def height(assisted):
         simulator = Simulator(ROBOT, 1, threads=1)
-        help = Assistance(ROBOT, 1, np.random.default_rng(0))
-        help.shares[:] = 1.0
+        assistance = Assistance(ROBOT, 1, np.random.default_rng(0))
+        assistance.shares[:] = 1.0
         for _ in range(150):
-            if helped:
-                simulator.wrench = help.wrench(simulator, STILL)
+            if assisted:
+                simulator.wrench = assistance.wrench(simulator, STILL)
             simulator.step(np.zeros((1, ROBOT.num_joints)))
-        return simulator.qpos[0, 2], help.lost(simulator)[0]
+        return simulator.qpos[0, 2], assistance.has_fallen(simulator)[0]
 
-    assert height(helped=True)[0] > 0.9 * ROBOT.drop_height
-    assert not height(helped=True)[1]
-    assert height(helped=False)[1]
+    assert height(assisted=True)[0] > 0.9 * ROBOT.drop_height
+    assert not height(assisted=True)[1]
+    assert height(assisted=False)[1]
 
 
-def helper(level=0.5, falls=0.001, error=0.1):
-    help = Assistance(ROBOT, 4, np.random.default_rng(0))
-    help.progress = replace(help.progress, level=level, falls=falls, error=error)
-    return help
+def at(level=0.5, fall_rate=0.001, velocity_error=0.1):
+    """Assistance of four robots at this progress."""
+    assistance = Assistance(ROBOT, 4, np.random.default_rng(0))
+    assistance.progress = replace(
+        assistance.progress, level=level, fall_rate=fall_rate, velocity_error=velocity_error
+    )
+    return assistance
 
 
 def test_shares_are_of_the_level_and_lift_goes_as_the_square():
-    help, simulator = helper(level=0.5), Simulator(ROBOT, 4, threads=1)
+    assistance, simulator = at(level=0.5), Simulator(ROBOT, 4, threads=1)
     simulator.qpos[:, 2] -= 0.1
     simulator.qpos[:, 3:7] = posed(roll=0.2)[0][0, 3:]
-    help.shares[:] = [0.0, 0.2, 0.6, 1.0]
-    wrench = help.wrench(simulator, STILL)
-    np.testing.assert_allclose(wrench[:, 2] / wrench[3, 2], help.shares**2)
-    np.testing.assert_allclose(wrench[:, 3] / wrench[3, 3], help.shares)
-    assert wrench[3, 2] == pytest.approx(0.25 * help.grip.lift * 0.1)
-    assert wrench[3, 3] == pytest.approx(-0.5 * help.grip.upright * 0.2)
+    assistance.shares[:] = [0.0, 0.2, 0.6, 1.0]
+    wrench = assistance.wrench(simulator, STILL)
+    np.testing.assert_allclose(wrench[:, 2] / wrench[3, 2], assistance.shares**2)
+    np.testing.assert_allclose(wrench[:, 3] / wrench[3, 3], assistance.shares)
+    assert wrench[3, 2] == pytest.approx(0.25 * assistance.gains.lift * 0.1)
+    assert wrench[3, 3] == pytest.approx(-0.5 * assistance.gains.upright * 0.2)
     assert (wrench[:, :2] == 0.0).all()
 
 
 @pytest.mark.parametrize(
-    ("falls", "error", "factor"),
+    ("fall_rate", "velocity_error", "factor"),
     [
-        (1 / 1000, 0.1, assistance.WITHDRAWN_FAST),
-        (1 / 400, 0.1, assistance.WITHDRAWN),
-        (1 / 1000, 0.6, assistance.WITHDRAWN_SLOWLY),
+        (1 / 1000, 0.1, SCHEDULE.fast_factor),
+        (1 / 400, 0.1, SCHEDULE.factor),
+        (1 / 1000, 0.6, SCHEDULE.slow_factor),
         (1 / 200, 0.1, 1.0),
-        (1 / 100, 0.1, 1 / assistance.WITHDRAWN),
+        (1 / 100, 0.1, 1 / SCHEDULE.factor),
     ],
 )
-def test_help_goes_as_robots_stay_up_and_comes_back_as_they_fall(falls, error, factor):
-    help = helper(falls=falls, error=error)
-    help.withdraw(falls, error, 100)
-    assert help.progress.level == pytest.approx(0.5 * factor)
-    assert help.progress.falls == pytest.approx(falls)
+def test_the_level_falls_as_robots_stay_up_and_rises_as_they_fall(
+    fall_rate, velocity_error, factor
+):
+    assistance = at(fall_rate=fall_rate, velocity_error=velocity_error)
+    assistance.update_level(fall_rate, velocity_error, 100)
+    assert assistance.progress.level == pytest.approx(0.5 * factor)
+    assert assistance.progress.fall_rate == pytest.approx(fall_rate)
 
 
-def test_help_is_never_more_than_full_and_ends_once_and_for_all():
-    weak = helper(level=1.0, falls=0.1)
-    weak.withdraw(0.1, 0.1, 100)
+def test_the_level_is_never_above_full_and_ends_for_good():
+    weak = at(level=1.0, fall_rate=0.1)
+    weak.update_level(0.1, 0.1, 100)
     assert weak.progress.level == 1.0
-    strong = helper(level=1.001 * assistance.LEAST)
-    strong.withdraw(0.0, 0.1, 300)
+    strong = at(level=1.001 * SCHEDULE.end_below)
+    strong.update_level(0.0, 0.1, 300)
     assert (strong.progress.level, strong.progress.ended) == (0.0, 300)
-    strong.withdraw(0.5, 2.0, 400)
+    strong.update_level(0.5, 2.0, 400)
     assert (strong.progress.level, strong.progress.ended) == (0.0, 300)
     assert strong.wrench(Simulator(ROBOT, 4, threads=1), STILL) is None

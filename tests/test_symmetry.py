@@ -69,7 +69,7 @@ def test_left_and_right_are_alike_and_what_is_in_the_middle_stays(name):
 @every_biped
 def test_a_reflected_robot_under_reflected_actions_moves_as_its_mirror_image(name):
     robot = Robot.load(name)
-    joints, seen = mirror_joints(robot), mirror_maps(robot)
+    joints, maps = mirror_joints(robot), mirror_maps(robot)
     here, there = (Environment(robot, num_envs=8, threads=1) for _ in range(2))
     rng, everyone = np.random.default_rng(0), np.ones(8, bool)
     qpos, qvel = np.tile(robot.nominal_qpos, (8, 1)), np.zeros((8, robot.model.nv))
@@ -82,14 +82,14 @@ def test_a_reflected_robot_under_reflected_actions_moves_as_its_mirror_image(nam
     there.simulator.reset(everyone, *reflected_state(robot, joints, qpos, qvel))
     action = rng.normal(0.0, 0.3, (8, robot.num_joints))
     one, other = here.step(action), there.step(joints(action))
-    senses = seen.senses(policy_input(one.observation))
+    mirrored = maps.observations(policy_input(one.observation))
     tolerance = UNEVEN.get(name, 1e-3)
-    assert np.abs(senses - policy_input(one.observation)).max() > 5 * tolerance
-    np.testing.assert_allclose(policy_input(other.observation), senses, atol=tolerance)
-    helped = rng.random(8)
+    assert np.abs(mirrored - policy_input(one.observation)).max() > 5 * tolerance
+    np.testing.assert_allclose(policy_input(other.observation), mirrored, atol=tolerance)
+    scale = rng.random(8)
     np.testing.assert_allclose(
-        critic_input(other.observation, helped),
-        seen.privileged(critic_input(one.observation, helped)),
+        critic_input(other.observation, scale),
+        maps.critic_observations(critic_input(one.observation, scale)),
         atol=tolerance,
     )
     np.testing.assert_allclose(other.reward, one.reward, atol=2e-3)

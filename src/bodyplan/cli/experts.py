@@ -1,4 +1,4 @@
-"""The PPO runs behind the data: train one, look at one, draw and film many."""
+"""The commands `bodyplan experts`: train an expert, show its run, plot and film several runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,14 +26,14 @@ from bodyplan.robots.robot import Robot
 from bodyplan.robots.task_config import CONTROL_STEP
 from bodyplan.storage import atomic_write
 
-LONGEST = HORIZON * CONTROL_STEP
-"""Seconds of a film: an episode."""
-_NO_RUN = "none of these robots has a run under these commands."
+MAX_FILM_SECONDS = HORIZON * CONTROL_STEP
+"""Longest film: one episode."""
+_NO_RUN = "none of these robots has a run under these commands; train one or name others"
 
 
 @dataclass(frozen=True)
 class TrainExpert:
-    """Train one robot's expert by PPO and keep snapshots of the run.
+    """Train one robot's expert by PPO and keep snapshots of its policy.
 
     The same command continues an interrupted run.
     """
@@ -41,36 +41,36 @@ class TrainExpert:
     robot: tyro.conf.Positional[str]
     """Packaged name, or path of an MJCF with a TOML beside it."""
     command: str = "forward"
-    """forward, backward, vx,vy,wz, or both: one run that serves forward and backward."""
+    """forward, backward, vx,vy,wz, or both: one policy for forward and backward."""
     steps: int | None = None
-    """Control steps, all simulated robots together; as the robot needs where not given."""
+    """Training steps: control steps of all simulated robots together; by default the robot's."""
     episode_steps: int | None = None
-    """Control steps after which a robot in training starts anew; as it needs where not given."""
+    """Control steps after which a training episode ends; by default the robot's."""
     snapshots: int = 16
-    """Policies kept along the run."""
+    """Policy snapshots to keep, at equal distances of training steps."""
     seed: int = 0
-    """Decides everything."""
+    """Seed of everything random."""
     threads: int | None = None
-    """Native threads of the physics; all cores where not given."""
+    """Threads of the physics; by default all cores."""
     out: Path = Path("runs/experts")
-    """Folder for <robot>/<command>.safetensors, and for checkpoints while training."""
+    """Folder for <robot>/<command>.safetensors, and for checkpoints during training."""
     episodes: int = 32
-    """Episodes for grading each snapshot in reference physics."""
+    """Episodes to grade each snapshot with, in reference physics."""
     physics: Literal["fast", "reference"] = "fast"
-    """Of training; grading, and the end of a training that began with help, are in reference
-    physics."""
+    """Physics of training. Grading, and the last part of a training with assistance, use the
+    reference physics."""
     log_replay: int = 0
-    """Robots, of the 256 simulated, whose every step is kept for `data build --replay`; in a run of
-    5 million steps 52 of them live a million."""
+    """Number of the 256 simulated robots whose every step is logged for `data build --replay`. In a
+    run of 5 million steps 52 robots give a million logged steps."""
     disturbances: tyro.conf.OmitArgPrefixes[Disturbances] = NO_DISTURBANCES
-    """What disturbs the robots in training; grading is undisturbed."""
+    """Disturbances during training; grading has none."""
     json: bool = False
-    """Answer in JSON."""
+    """Print JSON."""
 
     def run(self) -> None:
-        """Train, grade, save."""
+        """Train, grade each snapshot, write the files and print them."""
         from bodyplan.evaluation.grade_expert import grade_expert
-        from bodyplan.experts.command_sampling import Commands
+        from bodyplan.experts.command_sampling import CommandSampler
         from bodyplan.experts.expert_config import ExpertConfig
         from bodyplan.experts.train_expert import train_expert
 
@@ -86,78 +86,78 @@ class TrainExpert:
             log_replay=self.log_replay,
             disturbances=self.disturbances,
         )
-        robot, commands = Robot.load(self.robot), Commands.parse(self.command)
-        title = f"{robot.name} {commands.name}"
+        robot, sampler = Robot.load(self.robot), CommandSampler.parse(self.command)
+        title = f"{robot.name} {sampler.name}"
         total = self.steps or robot.expert.steps
         with progress() as report:
 
             def log(steps: int, metrics: dict[str, float]) -> None:
                 note = f"return {metrics['return']:.1f}, length {metrics['length']:.0f}"
-                if metrics.get("help"):
-                    note += f", helped {100 * metrics['help']:.0f} %"
+                if metrics.get("assistance"):
+                    note += f", assistance {100 * metrics['assistance']:.0f} %"
                 report(title, min(steps, total), total, note)
 
-            asked = self.log_replay > 0
-            replay = replay_path(robot.name, commands.graded[0], self.out) if asked else None
-            folder = self.out / robot.name / f"{commands.name}.run"
+            logs = self.log_replay > 0
+            replay = replay_path(robot.name, sampler.graded[0], self.out) if logs else None
+            folder = self.out / robot.name / f"{sampler.name}.run"
             snapshots = train_expert(config, folder, log, replay)
         print_line("grading the snapshots in reference physics ...")
-        answers = []
-        for command in commands.graded:
+        runs = []
+        for command in sampler.graded:
             graded = grade_expert(snapshots.under(command), robot, self.episodes, self.seed)
             path = snapshot_path(robot.name, command, self.out)
             graded.save(path)
-            answers.append((graded, path))
-        _answer(answers, self.json)
+            runs.append((graded, path))
+        _print_runs(runs, self.json)
 
 
 @dataclass(frozen=True)
 class ShowExpert:
-    """Show an expert's run: its snapshots and what they are worth."""
+    """Show an expert's run: its snapshots and their returns."""
 
     robot: tyro.conf.Positional[str]
-    """Name of the robot."""
+    """Packaged name, or path of an MJCF."""
     command: str = "forward"
     """forward, backward or vx,vy,wz."""
     snapshots: Path | None = None
-    """Folder of your own snapshots; the packaged ones where not given."""
+    """Folder of your own snapshots; by default the packaged ones."""
     json: bool = False
-    """Answer in JSON."""
+    """Print JSON."""
 
     def run(self) -> None:
-        """Print the card."""
+        """Print the snapshots' training steps, returns and lengths."""
         command = parse_command(self.command)
         name = Robot.load(self.robot).name
         path = snapshot_path(name, command, self.snapshots)
-        _answer([(Snapshots.load(name, command, self.snapshots), path)], self.json)
+        _print_runs([(Snapshots.load(name, command, self.snapshots), path)], self.json)
 
 
 @dataclass(frozen=True)
 class PlotExperts:
-    """Draw the returns of PPO runs as they were trained; those of several robots side by side."""
+    """Plot the returns of PPO runs against training steps, a panel for each robot."""
 
     robots: tyro.conf.Positional[tuple[str, ...]] = ("all",)
-    """Names, or paths of MJCFs; `all` is every robot that has a run under one of the commands."""
+    """Names, or paths of MJCFs. `all` is every robot with a run under one of the commands."""
     commands: tuple[str, ...] = ("forward", "backward")
     """forward, backward or vx,vy,wz."""
     snapshots: Path | None = None
-    """Folder of your own snapshots; the packaged ones where not given."""
+    """Folder of your own snapshots; by default the packaged ones."""
     out: Path = Path("experts.svg")
-    """The figure (.svg, .png, .pdf), written over what is there."""
+    """The figure (.svg, .png, .pdf); an existing file is replaced."""
     json: bool = False
-    """Answer in JSON: the curves, as (step, return, length)."""
+    """Print JSON: the curves as (step, return, length)."""
 
     def run(self) -> None:
-        """Draw, write, and tell where the figure is."""
+        """Write the figure and print its path."""
         require_figure_path(self.out)
         from bodyplan.report.expert_curves import draw_expert_curves
 
-        wanted = [parse_command(command) for command in self.commands]
-        robots = [Robot.load(name) for name in self._names(wanted)]
+        commands = [parse_command(command) for command in self.commands]
+        robots = [Robot.load(name) for name in self._robot_names(commands)]
         runs = [
             (robot, Snapshots.load(robot.name, command, self.snapshots))
             for robot in robots
-            for command in wanted
+            for command in commands
             if snapshot_path(robot.name, command, self.snapshots).is_file()
         ]
         if not runs:
@@ -173,7 +173,7 @@ class PlotExperts:
         else:
             print_line(str(self.out))
 
-    def _names(self, commands: Sequence[Command]) -> Sequence[str]:
+    def _robot_names(self, commands: Sequence[Command]) -> Sequence[str]:
         if self.robots != ("all",):
             return comma_list(self.robots)
         home = PACKAGED_SNAPSHOTS if self.snapshots is None else self.snapshots
@@ -185,7 +185,7 @@ class PlotExperts:
 class FilmExperts:
     """Film experts as they walk: a column for each robot, a row for each command.
 
-    Where a robot has no run under a command, its place stays empty.
+    The picture of a robot without a run under a command stays empty.
     """
 
     robots: tyro.conf.Positional[tuple[str, ...]]
@@ -193,40 +193,42 @@ class FilmExperts:
     commands: tuple[str, ...] = ("forward", "backward")
     """forward, backward or vx,vy,wz."""
     snapshots: Path | None = None
-    """Folder of your own snapshots; the packaged ones where not given."""
+    """Folder of your own snapshots; by default the packaged ones."""
     snapshot: int = -1
-    """Which of the run, counted from 0; -1 is the last."""
+    """Number of the snapshot, from 0; -1 is the last."""
     seconds: float = 4.0
-    """Length of the film."""
+    """Length of the film; at most an episode, 20 s."""
     size: tuple[int, int] = (200, 200)
-    """Width and height of each robot's part in pixels."""
+    """Width and height of each robot's picture in pixels."""
     seed: int = 0
-    """Decides the random states they start from."""
+    """Seed of the random initial states."""
     out: Path = Path("experts.webp")
-    """The film (.webp), written over what is there."""
+    """The film (.webp); an existing file is replaced."""
     json: bool = False
-    """Answer in JSON."""
+    """Print JSON."""
 
     def run(self) -> None:
-        """Live, render, write, and tell where the film is."""
+        """Simulate, render, write the film and print its path."""
         if self.out.suffix != ".webp":
             raise BodyplanError(f"--out {self.out} must end in .webp, the format of the film")
-        if not 0.0 < self.seconds <= LONGEST:
-            raise BodyplanError(f"--seconds {self.seconds:g} must be above 0, at most {LONGEST:g}")
+        if not 0.0 < self.seconds <= MAX_FILM_SECONDS:
+            raise BodyplanError(
+                f"--seconds {self.seconds:g} must be above 0 and at most {MAX_FILM_SECONDS:g}"
+            )
         require_image_size(*self.size)
         from bodyplan.evaluation.video import encode_webp, tile_videos
 
-        wanted = [parse_command(command) for command in self.commands]
+        commands = [parse_command(command) for command in self.commands]
         robots = [Robot.load(name) for name in comma_list(self.robots)]
-        films = [[self._film(robot, command) for robot in robots] for command in wanted]
+        films = [[self._film(robot, command) for robot in robots] for command in commands]
         if all(film is None for row in films for film in row):
             raise BodyplanError(_NO_RUN)
         with atomic_write(self.out) as temporary:
             temporary.write_bytes(encode_webp(tile_videos(films)))
         if self.json:
-            names = [command_name(command) for command in wanted]
-            shown = [robot.name for robot in robots]
-            print_json({"film": str(self.out), "robots": shown, "commands": names})
+            robot_names = [robot.name for robot in robots]
+            command_names = [command_name(command) for command in commands]
+            print_json({"film": str(self.out), "robots": robot_names, "commands": command_names})
         else:
             print_line(str(self.out))
 
@@ -246,12 +248,12 @@ class FilmExperts:
         return render_poses(robot, poses, self.size, "auto")
 
 
-def _answer(answers: Sequence[tuple[Snapshots, Path]], as_json: bool) -> None:
+def _print_runs(runs: Sequence[tuple[Snapshots, Path]], as_json: bool) -> None:
     if as_json:
-        cards = [snapshots.card | {"file": str(path)} for snapshots, path in answers]
+        cards = [snapshots.card | {"file": str(path)} for snapshots, path in runs]
         print_json(cards[0] if len(cards) == 1 else {"runs": cards})
         return
-    for snapshots, path in answers:
+    for snapshots, path in runs:
         card = snapshots.card
         columns = (card["steps"], card["return_mean"], card["length_mean"])
         rows = [

@@ -1,8 +1,8 @@
-"""Grading an expert: what every snapshot of its run is worth in the task itself.
+"""Grades an expert: the returns of every snapshot of its run in the plain task.
 
-Reference physics, full penalties, random initial states. The data a snapshot will yield has
-sampled actions, so each is graded that way; the expert's own figures are the last one's mean
-action.
+Grading uses reference physics, full penalties and random initial states. Each snapshot is graded by
+sampled actions, because datasets are recorded with sampled actions. The `expert` entry is about
+the last snapshot's mean action.
 """
 
 import dataclasses
@@ -20,37 +20,38 @@ from bodyplan.robots.robot import Robot
 def grade_expert(
     snapshots: Snapshots, robot: Robot | str, episodes: int = 32, seed: int = 0
 ) -> Snapshots:
-    """Fill the card's `return_mean`, `length_mean` and `expert` by living the episodes.
+    """Fill the card's `return_mean`, `length_mean` and `expert`.
 
     Args:
-        snapshots: a run's policies.
-        robot: the body they were trained for.
-        episodes: for each snapshot, and for the expert.
-        seed: decides initial states and actions.
+        snapshots: the policies of a run.
+        robot: the robot they were trained for.
+        episodes: number of episodes for each snapshot, and for the expert.
+        seed: seed of initial states and actions.
     """
     count = len(snapshots)
     policies = [snapshots.policy(index) for index in range(count)]
     rng = np.random.default_rng(seed)
 
-    def sample(observation: Observation) -> Float[np.ndarray, "N J"]:
-        shares = [
+    def sample_actions_of_all(observation: Observation) -> Float[np.ndarray, "N J"]:
+        """Robot n acts by snapshot n modulo S, so that one environment grades all snapshots."""
+        per_policy = [
             policy.sample(Observation(*(part[i::count] for part in observation)), rng)
             for i, policy in enumerate(policies)
         ]
-        actions = np.empty((count * episodes, shares[0].shape[1]), np.float32)
-        for i, share in enumerate(shares):
-            actions[i::count] = share
+        actions = np.empty((count * episodes, per_policy[0].shape[1]), np.float32)
+        for i, own_actions in enumerate(per_policy):
+            actions[i::count] = own_actions
         return actions
 
-    everyone = Environment(
+    environment = Environment(
         robot, snapshots.command, count * episodes, initial_state="random", seed=seed
     )
-    outcome = rollout(everyone, sample)
+    outcome = rollout(environment, sample_actions_of_all)
     last = Environment(robot, snapshots.command, episodes, initial_state="random", seed=seed)
     expert = score(rollout(last, policies[-1].mean))
-    figures = {
+    grades = {
         "return_mean": outcome.returns.reshape(episodes, count).mean(axis=0).round(3).tolist(),
         "length_mean": outcome.lengths.reshape(episodes, count).mean(axis=0).round(1).tolist(),
         "expert": {name: value for name, value in expert.items() if name != "returns"},
     }
-    return dataclasses.replace(snapshots, card=snapshots.card | figures)
+    return dataclasses.replace(snapshots, card=snapshots.card | grades)

@@ -17,7 +17,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Bool, Float
 
-from bodyplan.envs.rotations import projected_gravity, world_to_trunk, trunk_to_world
+from bodyplan.envs.rotations import projected_gravity, trunk_to_world, world_to_trunk
 from bodyplan.envs.simulator import Simulator
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.task_config import CONTROL_STEP

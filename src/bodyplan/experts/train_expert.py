@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bodyplan.datasets.policy_snapshots import Snapshots
-from bodyplan.datasets.replay_log import join_chunks, chunk_paths, write_log
+from bodyplan.datasets.replay_log import chunk_paths, join_chunks, write_log
 from bodyplan.envs.walking_task import parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.experts.expert_config import ExpertConfig, stored_settings
