@@ -1,10 +1,10 @@
-"""Logs of one's own: recorded as robots record, imported by a mapping file, checked, trained on.
+"""Your own logs: record them, import them with a mapping file, verify them, train on them.
 
     python examples/my_dataset.py [folder]
 
-`record` stands for your robot: it lets a simulated Go1 walk and writes what a logger would, one
-file for each run, in the units and the order of joints of the robot's maker. Everything else is
-what you would do with real logs. my_logs/mapping.toml says which array is what.
+`record` takes the place of your robot. A simulated Go1 walks, and the log has one file for each
+run, in the units and the order of joints of the robot's maker. Everything else is what you would
+do with real logs. my_logs/mapping.toml says which array is what.
 """
 
 import shutil
@@ -15,9 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import bodyplan
-from bodyplan.datasets.io.array_import import import_arrays
 from bodyplan.datasets.policy_snapshots import Snapshots
-from bodyplan.errors import BodyplanError
 
 MAPPING = Path(__file__).parent / "my_logs" / "mapping.toml"
 FORWARD = (1.0, 0.0, 0.0)
@@ -27,7 +25,7 @@ FOOT_FORCE = 60.0  # N, of a foot on the floor
 
 
 def record(folder: Path, runs: int = 4, steps: int = 250) -> None:
-    """Writes walk_0.npz and so on: what a Go1 senses before each action, and what it then does."""
+    """Write walk_0.npz and so on: what a Go1 senses before each action, the action, the reward."""
     robot = bodyplan.Robot.load("unitree_go1")
     policy = Snapshots.load(robot.name, FORWARD).policy(-1)
     joints = [robot.joints.index(f"{leg}_{part}_joint") for leg in LEGS for part in PARTS]
@@ -58,15 +56,15 @@ def record(folder: Path, runs: int = 4, steps: int = 250) -> None:
 
 def main(folder: Path) -> None:
     logs, data, out = folder / "my_logs", folder / "my_data", folder / "run"
-    for old in (logs, data, out):
-        if old.exists():
-            raise BodyplanError(f"{old} is there already; delete it or give another folder.")
+    for path in (logs, data, out):
+        if path.exists():
+            raise bodyplan.BodyplanError(f"{path} exists; delete it or give another folder")
     logs.mkdir(parents=True)
     record(logs)
     shutil.copy(MAPPING, logs)
 
-    # The command line's `bodyplan data import my_logs/mapping.toml --out my_data`.
-    dataset = import_arrays(logs / MAPPING.name, data)
+    # As `bodyplan data import my_logs/mapping.toml --out my_data`.
+    dataset = bodyplan.import_dataset(logs / MAPPING.name, data)
     for name, entry in dataset.card["robots"].items():
         print(
             f"{name}: {entry['steps']} steps in {entry['episodes']} episodes, "
@@ -76,7 +74,7 @@ def main(folder: Path) -> None:
             print(f"{name}: {note}")
     print(f"faults: {dataset.verify() or 'none'}")
 
-    # A few updates show that it can be trained on; leave `network` out and give more for real.
+    # A few updates show that training works. For a real run leave `network` out and give more.
     config = bodyplan.TrainConfig(
         dataset.path, out, network="tiny", batch_size=64, updates=20, log_every=10
     )
@@ -91,6 +89,6 @@ if __name__ == "__main__":
         else:
             with tempfile.TemporaryDirectory() as temporary:
                 main(Path(temporary))
-    except BodyplanError as error:
+    except bodyplan.BodyplanError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -1,9 +1,9 @@
-"""A robot of one's own: checked, measured, stepped, and compared with the packaged ones.
+"""Your own robot: check it, print its sizes, step it, and compare it with the packaged robots.
 
     python examples/my_robot.py [path/to/your.xml]
 
-The robot is two files beside this one, starfish/starfish.xml and starfish.toml; nothing is
-registered anywhere. Give the path of yours instead.
+The robot of this example is two files, starfish/starfish.xml and starfish/starfish.toml. Nothing
+is registered anywhere. Give the path of your own MJCF instead.
 """
 
 import sys
@@ -13,13 +13,12 @@ import numpy as np
 
 import bodyplan
 from bodyplan.grouping import body_graph, distance_matrix
-from bodyplan.robots.registry import packaged_robots
 
 STARFISH = Path(__file__).parent / "starfish" / "starfish.xml"
 
 
 def main(mjcf: Path = STARFISH) -> None:
-    # Everything that is wrong with the two files, each with its fix.
+    # Every fault of the two files, with its fix.
     check = bodyplan.check_robot(mjcf)
     for problem in check.problems:
         print(f"{problem.severity}: {problem}")
@@ -32,11 +31,11 @@ def main(mjcf: Path = STARFISH) -> None:
         f"{robot.mass:.1f} kg"
     )
 
-    # What a policy may know of this body: the same vectors as for any other.
+    # What a policy knows about this body: arrays with the same columns for every robot.
     for part, array in robot.descriptor._asdict().items():
         print(f"descriptor, {part}: {array.shape}")
 
-    # Two seconds without any action: does it stand?
+    # Does it stand for two seconds without any action?
     environment = bodyplan.make(robot, "forward", num_envs=4)
     for _ in range(100):
         step = environment.step(np.zeros((4, robot.num_joints)))
@@ -44,12 +43,12 @@ def main(mjcf: Path = STARFISH) -> None:
         f"after 2 s: {(~step.terminated).sum()} of 4 stand, trunk at {environment.qpos[0, 2]:.3f} m"
     )
 
-    # Whom does it resemble? Distances between body graphs (Fused Gromov-Wasserstein).
-    others = packaged_robots()
-    bodies = [body_graph(own) for own in (robot, *map(bodyplan.Robot.load, others))]
+    # Which robots are most similar? Fused Gromov-Wasserstein distances between body graphs.
+    others = [name for name in bodyplan.list_robots() if name != robot.name]
+    bodies = [body_graph(body) for body in (robot, *map(bodyplan.Robot.load, others))]
     distances = distance_matrix(bodies)[0, 1:]
-    for place in np.argsort(distances)[:3]:
-        print(f"distance to {others[place]}: {distances[place]:.3f}")
+    for index in np.argsort(distances)[:3]:
+        print(f"distance to {others[index]}: {distances[index]:.3f}")
 
 
 if __name__ == "__main__":

@@ -776,7 +776,7 @@ def test_the_example_makes_its_folder_and_leaves_an_old_one_alone(tmp_path):
     ran = subprocess.run(command, capture_output=True, text=True)
     assert ran.returncode == 2
     assert ran.stderr.startswith("error: ")
-    assert "my_data is there already; delete it or give another folder." in ran.stderr
+    assert "my_data exists" in ran.stderr
     assert ran.stderr.count("\n") == 1
 
 

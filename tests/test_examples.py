@@ -21,20 +21,19 @@ def run(script, *arguments):
     return subprocess.run(command, capture_output=True, text=True)
 
 
-def test_the_robot_of_ones_own_is_checked_stepped_and_compared():
+def test_my_robot_is_checked_stepped_and_compared():
     ran = run("my_robot.py")
     assert ran.returncode == 0, ran.stderr
     assert "15 joints, 5 feet, 4.7 kg" in ran.stdout
     assert "descriptor, joints: (15, 23)" in ran.stdout
     assert "4 of 4 stand" in ran.stdout
-    nearest = [
-        line.split()[2].rstrip(":") for line in ran.stdout.splitlines() if "distance" in line
-    ]
+    distances = [line for line in ran.stdout.splitlines() if line.startswith("distance to")]
+    nearest = [line.split()[2].rstrip(":") for line in distances]
     assert len(nearest) == 3
     assert set(nearest) <= set(packaged_robots())
 
 
-def test_the_example_tells_what_is_wrong_with_another_robot(tmp_path):
+def test_my_robot_reports_a_missing_file(tmp_path):
     ran = run("my_robot.py", tmp_path / "gone.xml")
     assert ran.returncode == 2
     assert "there is no such file" in ran.stdout
@@ -50,7 +49,7 @@ def test_the_starfish_has_no_fault_and_stands():
     assert environment.qpos[0, 2] == pytest.approx(robot.drop_height, abs=0.01)
 
 
-def test_the_starfishs_legs_are_alike():
+def test_the_legs_of_the_starfish_are_alike():
     robot = Robot.load(STARFISH)
     legs = robot.joint_range.reshape(5, 3, 2)
     np.testing.assert_allclose(legs, np.broadcast_to(legs[0], legs.shape))
