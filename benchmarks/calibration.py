@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 from bodyplan.grouping import BodyGraph, BodyMetric, body_graph, distance_matrix
-from bodyplan.grouping.body_metric import comparable_graphs
-from bodyplan.grouping.parallel_pairs import solve
-from bodyplan.grouping.robot_groups import cluster
+from bodyplan.grouping.body_metric import normalise_graphs
+from bodyplan.grouping.clustering import cluster
+from bodyplan.grouping.distance_matrix import pair_distances
 from bodyplan.robots.registry import packaged_robots
 from bodyplan.robots.robot import Robot
 
@@ -60,9 +60,9 @@ def known_distances(
     """The four distances [alphas, 4]; features and trees do not depend on alpha."""
     names = packaged_robots()
     pairs = np.array([[names.index(ROBOT), names.index(name)] for name in PUBLISHED])
-    bodies = comparable_graphs(graphs, metric)
+    bodies = normalise_graphs(graphs, metric)
     return np.array(
-        [solve(bodies._replace(metric=replace(metric, alpha=a)), pairs) for a in alphas]
+        [pair_distances(bodies._replace(metric=replace(metric, alpha=a)), pairs) for a in alphas]
     )
 
 

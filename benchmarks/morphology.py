@@ -36,11 +36,11 @@ from bodyplan.grouping import (
     BodyMetric,
     body_graph,
     distance_matrix,
-    estimated_distances,
+    landmark_distances,
 )
-from bodyplan.grouping.body_metric import comparable_graphs
-from bodyplan.grouping.landmark_distances import lower_bounds, spread_out
-from bodyplan.grouping.robot_groups import cut, merge_tree
+from bodyplan.grouping.body_metric import normalise_graphs
+from bodyplan.grouping.clustering import cut_tree, merge_tree
+from bodyplan.grouping.landmark_distances import farthest_point_sampling, lower_bounds
 from bodyplan.robots.procedural import generate_robots
 from bodyplan.robots.registry import packaged_robots
 from bodyplan.robots.robot import Robot
@@ -56,14 +56,17 @@ REPEATS = 5
 def against_pot() -> None:
     """The packaged robots both ways on one core; medians of repetitions that take turns."""
     graphs = [body_graph(Robot.load(name)) for name in packaged_robots()]
-    bodies = comparable_graphs(graphs, METRIC)
+    bodies = normalise_graphs(graphs, METRIC)
     pairs = list(combinations(range(len(graphs)), 2))
 
     def plainly() -> np.ndarray:
         distances = np.zeros((len(graphs), len(graphs)))
         for r, s in pairs:
             distances[r, s] = distances[s, r] = ot.gromov.fused_gromov_wasserstein2(
-                bodies.costs(r, s), bodies.trees[r], bodies.trees[s], alpha=METRIC.alpha
+                bodies.feature_costs(r, s),
+                bodies.path_lengths[r],
+                bodies.path_lengths[s],
+                alpha=METRIC.alpha,
             )
         return distances
 
@@ -118,7 +121,7 @@ def compare(case: str, estimates: np.ndarray, exact: np.ndarray, known: np.ndarr
 
 def labels(distances: np.ndarray, count: int) -> np.ndarray:
     """Ward's groups."""
-    return cut(merge_tree(distances, [str(i) for i in range(len(distances))]), count)
+    return cut_tree(merge_tree(distances, [str(i) for i in range(len(distances))]), count)
 
 
 def adjusted_rand(first: np.ndarray, second: np.ndarray) -> float:
@@ -159,16 +162,16 @@ def main() -> None:
     graphs = [body_graph(robot) for robot in generate_robots(sizes[-1], arguments.seed)]
     exact = growth(graphs, sizes, "exact", distance_matrix)
     size = min(256, sizes[-1])
-    bounds = lower_bounds(comparable_graphs(graphs[:size], METRIC))
+    bounds = lower_bounds(normalise_graphs(graphs[:size], METRIC))
     for count in counts:
         name = f"landmarks={count}"
         estimates = growth(
             graphs,
             [own for own in sizes if own > count][-2:],
             name,
-            lambda own, count=count: estimated_distances(own, count),
+            lambda own, count=count: landmark_distances(own, count),
         )
-        known = np.isin(np.arange(size), spread_out(bounds, count))
+        known = np.isin(np.arange(size), farthest_point_sampling(bounds, count))
         compare(f"error/{name}/{size}", estimates[size], exact[size], known)
         if size != sizes[-1]:
             nobody = np.zeros(sizes[-1], bool)

@@ -1,5 +1,10 @@
 """Distances between bodies against POT, under relabelling and mirrors, and as published."""
 
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import combinations
 
@@ -17,9 +22,8 @@ from bodyplan.grouping import (
     body_graph,
     distance_matrix,
     fused_gromov_wasserstein,
-    parallel_pairs,
 )
-from bodyplan.grouping.robot_groups import cluster
+from bodyplan.grouping.clustering import cluster
 from bodyplan.robots.registry import packaged_robots
 
 PUBLISHED = {
@@ -30,6 +34,7 @@ PUBLISHED = {
 }
 """Distances from a1 in the matrix of the authors' release."""
 
+posix = pytest.mark.skipif(os.name == "nt", reason="sends signals")
 few = settings(max_examples=60, derandomize=True, deadline=None)
 
 
@@ -188,22 +193,71 @@ def test_copies_are_no_way_apart(all_bodies):
 
 
 def test_workers_give_the_same_bits(all_bodies):
-    told = []
-    alone = distance_matrix(all_bodies, workers=1)
-    shared = distance_matrix(
-        all_bodies * 3, workers=2, progress=lambda task, done, total: told.append((done, total))
-    )
-    assert shared[: len(alone), : len(alone)] == pytest.approx(alone, abs=1e-12)
-    np.testing.assert_array_equal(shared, distance_matrix(all_bodies * 3, workers=1))
-    assert told == [(1000, 1128), (1128, 1128)]
+    bodies, reported = all_bodies * 3, []
+
+    def report(task, done, total):
+        reported.append((done, total))
+
+    parallel = distance_matrix(bodies, workers=2, progress=report)
+    np.testing.assert_array_equal(parallel, distance_matrix(bodies, workers=1))
+    assert reported == [(376, 1128), (752, 1128), (1128, 1128)]
 
 
-def test_a_worker_that_fails_is_stood_in_for(all_bodies, monkeypatch):
-    monkeypatch.setattr(parallel_pairs, "_WORKER", "bodyplan.grouping.nobody")
-    np.testing.assert_array_equal(
-        distance_matrix(all_bodies[:6], workers=3), distance_matrix(all_bodies[:6], workers=1)
-    )
+def test_few_pairs_report_no_progress(all_bodies):
+    def report(task, done, total):
+        raise AssertionError("reported")
+
+    distance_matrix(all_bodies, progress=report)
 
 
-def test_a_single_body_has_no_distance_to_speak_of(all_bodies):
+@posix
+def test_killed_workers_change_nothing(all_bodies):
+    killed = []
+
+    def kill_workers(task, done, total):
+        for process in multiprocessing.active_children():
+            os.kill(process.pid, signal.SIGKILL)
+            killed.append(process.pid)
+
+    bodies = all_bodies * 3
+    distances = distance_matrix(bodies, workers=2, progress=kill_workers)
+    assert killed
+    np.testing.assert_array_equal(distances, distance_matrix(bodies, workers=1))
+
+
+SCRIPT = """
+import multiprocessing
+import numpy as np
+from bodyplan.grouping import BodyGraph, distance_matrix
+
+rng = np.random.default_rng(0)
+edges = tuple((i, i + 1) for i in range(21))
+graphs = [
+    BodyGraph(("part",) * 22, edges, rng.normal(size=(20, 23)), rng.normal(size=(1, 10)))
+    for _ in range(150)
+]
+
+def report(task, done, total):
+    print(*(process.pid for process in multiprocessing.active_children()), flush=True)
+
+distance_matrix(graphs, workers=2, progress=report)
+"""
+
+
+@posix
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGKILL])
+def test_a_script_without_a_main_guard_leaves_no_workers_when_it_is_stopped(tmp_path, signal_):
+    path = tmp_path / "script.py"
+    path.write_text(SCRIPT)
+    with subprocess.Popen(
+        [sys.executable, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as script:
+        workers = [int(pid) for pid in script.stdout.readline().split()]
+        script.send_signal(signal_)
+        script.communicate(timeout=60)  # it returns once no process holds the pipe
+    assert len(workers) == 2
+    assert script.returncode != 0
+
+
+def test_a_single_body_has_a_matrix_of_one_zero(all_bodies):
     np.testing.assert_array_equal(distance_matrix(all_bodies[:1]), [[0.0]])

@@ -1,20 +1,22 @@
 """Groups against partitions made by hand and by SciPy's own cut."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import pdist, squareform
 
+import bodyplan
 from bodyplan.errors import BodyplanError
+from bodyplan.grouping.clustering import LINKAGES, cluster, merge_tree
+from bodyplan.grouping.embodiment_distances import embodiment_distances
 from bodyplan.grouping.robot_groups import (
-    LINKAGES,
-    cluster,
-    embodiment_distances,
+    RobotGroups,
     embodiment_groups,
+    group_robots,
     heuristic_groups,
-    merge_tree,
     random_groups,
     read_groups,
 )
@@ -77,14 +79,14 @@ def test_a_single_robot_is_a_group():
 @pytest.mark.parametrize(
     ("distances", "names", "count", "kind", "message"),
     [
-        (PAIRS, NAMES, 0, "ward", "from 1 to 4"),
-        (PAIRS, NAMES, 5, "ward", "cannot form 5 groups of 4 robots"),
-        (PAIRS, NAMES, 2, "single", "choose one of ward"),
-        (PAIRS[:3], NAMES, 2, "ward", "does not fit 4 robots"),
+        (PAIRS, NAMES, 0, "ward", "1 to 4"),
+        (PAIRS, NAMES, 5, "ward", "5 groups"),
+        (PAIRS, NAMES, 2, "single", "ward"),
+        (PAIRS[:3], NAMES, 2, "ward", "shape"),
         (PAIRS + np.triu(np.ones(4), 1), NAMES, 2, "ward", "symmetric"),
         (PAIRS + np.eye(4), NAMES, 2, "ward", "zero diagonal"),
         (np.full((4, 4), np.nan), NAMES, 2, "ward", "finite"),
-        (PAIRS, ("ant", "ant", "cow", "dog"), 2, "ward", "named twice: ant"),
+        (PAIRS, ("ant", "ant", "cow", "dog"), 2, "ward", "twice"),
         (np.zeros((0, 0)), (), 1, "ward", "no robots"),
     ],
 )
@@ -96,6 +98,7 @@ def test_what_cannot_be_grouped_is_named(distances, names, count, kind, message)
 def test_the_heuristic_sorts_by_legs_and_what_is_above_them():
     # The paper's four groups: bipeds, quadrupeds, hexapod, torso-less bipeds.
     groups = heuristic_groups(packaged_robots())
+    assert groups == group_robots(packaged_robots(), by="heuristic")
     assert sorted(map(len, groups)) == [1, 1, 5, 9]
     assert ("cassie",) in groups
     assert ("hexapod",) in groups
@@ -128,14 +131,14 @@ def test_groups_are_read_as_they_stand(tmp_path, wrap):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[[", "not valid JSON"),
-        ("3", "holds no groups"),
-        ('{"clusters": [["ant"]]}', "holds no groups"),
-        ('[["ant", "bee", "cow", "dog"], []]', "holds no groups"),
-        ('[["ant", 1, "cow", "dog"]]', "holds no groups"),
-        ('[["ant", "bee"], ["cow"]]', "exactly once; missing: dog"),
-        ('[["ant", "bee"], ["cow", "dog", "eel"]]', "exactly once; unknown: eel"),
-        ('[["ant", "bee"], ["cow", "dog", "ant"]]', "exactly once; repeated: ant"),
+        ("[[", "JSON"),
+        ("3", "no groups"),
+        ('{"clusters": [["ant"]]}', "no groups"),
+        ('[["ant", "bee", "cow", "dog"], []]', "no groups"),
+        ('[["ant", 1, "cow", "dog"]]', "no groups"),
+        ('[["ant", "bee"], ["cow"]]', "missing: dog"),
+        ('[["ant", "bee"], ["cow", "dog", "eel"]]', "unknown: eel"),
+        ('[["ant", "bee"], ["cow", "dog", "ant"]]', "repeated: ant"),
     ],
 )
 def test_faulty_group_files_are_explained(tmp_path, text, message):
@@ -149,3 +152,66 @@ def test_faulty_group_files_are_explained(tmp_path, text, message):
 def test_a_missing_group_file_is_named(tmp_path):
     with pytest.raises(BodyplanError, match=r"nowhere\.json"):
         read_groups(tmp_path / "nowhere.json", NAMES)
+
+
+FOUR = ["unitree_go1", "anymal_c", "badger", "hexapod"]
+
+
+def test_groups_are_a_tuple_of_names_with_the_distances_they_follow_from():
+    groups = bodyplan.group_robots(FOUR, groups=3)
+    assert isinstance(groups, RobotGroups)
+    assert groups == embodiment_groups(FOUR, 3)
+    assert groups[0] == ("unitree_go1", "badger")
+    assert [len(group) for group in groups] == [2, 1, 1]
+    assert groups.robots == tuple(FOUR)
+    np.testing.assert_array_equal(groups.distances, embodiment_distances(FOUR))
+    assert [groups.group_of(robot) for robot in FOUR] == [0, 1, 0, 2]
+    assert json.loads(json.dumps(groups)) == [list(group) for group in groups]
+    again = pickle.loads(pickle.dumps(groups))
+    assert again == groups
+    np.testing.assert_array_equal(again.distances, groups.distances)
+
+
+def test_random_groups_have_the_sizes_of_embodiment_groups():
+    chosen = [group_robots(FOUR, groups=2, by="random", seed=seed) for seed in range(8)]
+    sizes = [len(group) for group in group_robots(FOUR, groups=2)]
+    assert all([len(group) for group in groups] == sizes for groups in chosen)
+    assert all(groups.robots == tuple(FOUR) for groups in chosen)
+    assert chosen[0] == group_robots(FOUR, groups=2, by="random", seed=0)
+    assert len(set(chosen)) > 1
+
+
+def test_groups_are_a_table_with_one_row_for_each_robot():
+    table = RobotGroups([["dog", "ant"], ["bee"]], robots=["ant", "bee", "dog"]).to_dataframe()
+    assert table.index.tolist() == ["ant", "bee", "dog"]
+    assert table["group"].tolist() == [0, 1, 0]
+
+
+def test_groups_of_any_size_have_a_short_repr():
+    text = repr(RobotGroups([["dog", "ant"], ["bee"]]))
+    assert "3 robots in 2 groups" in text
+    assert "dog, ant" in text
+    many = repr(RobotGroups([[f"robot{i}_{j}" for j in range(50)] for i in range(50)]))
+    assert many.count("\n") < 15
+    assert max(map(len, many.split("\n"))) <= 100
+
+
+@pytest.mark.parametrize(
+    ("robots", "options", "message"),
+    [
+        (FOUR, {"by": "colour"}, "heuristic"),
+        (FOUR, {"groups": 5}, "5 groups"),
+        (FOUR, {"linkage": "single"}, "linkage"),
+        (FOUR[:1] * 2, {"groups": 1}, "twice"),
+        (FOUR[:1] * 2, {"by": "heuristic"}, "twice"),
+        (["no_such_robot"], {"groups": 1}, "no_such_robot"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(robots, options, message):
+    with pytest.raises(BodyplanError, match=message):
+        group_robots(robots, **options)
+
+
+def test_a_robot_in_no_group_is_named():
+    with pytest.raises(BodyplanError, match="eel"):
+        RobotGroups([["ant"], ["bee"]]).group_of("eel")

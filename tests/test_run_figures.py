@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bodyplan.grouping.robot_groups import cluster, merge_tree
+from bodyplan.grouping.clustering import cluster, merge_tree
 from bodyplan.report.figure_style import PAGE_INK, PAGE_MUTED, PALETTE, space_labels
 from bodyplan.report.run_figures import (
     ReturnRow,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bodyplan.envs.environment import Environment, make
     from bodyplan.evaluation.evaluate import evaluate
     from bodyplan.evaluation.evaluation_result import Evaluation
+    from bodyplan.grouping.robot_groups import RobotGroups, group_robots
     from bodyplan.learn.config import TrainConfig
     from bodyplan.learn.policy import Policy as Policy
     from bodyplan.learn.train import train, train_seeds
@@ -36,11 +37,13 @@ __all__ = [
     "Evaluation",
     "Policy",
     "Robot",
+    "RobotGroups",
     "TrainConfig",
     "__version__",
     "build_dataset",
     "check_robot",
     "evaluate",
+    "group_robots",
     "import_dataset",
     "list_robots",
     "make",
@@ -56,10 +59,12 @@ _HOMES = {
     "Evaluation": ("bodyplan.evaluation.evaluation_result", "Evaluation"),
     "Policy": ("bodyplan.learn.policy", "Policy"),
     "Robot": ("bodyplan.robots.robot", "Robot"),
+    "RobotGroups": ("bodyplan.grouping.robot_groups", "RobotGroups"),
     "TrainConfig": ("bodyplan.learn.config", "TrainConfig"),
     "build_dataset": ("bodyplan.datasets.build", "build_dataset"),
     "check_robot": ("bodyplan.robots.validation.check_robot", "check_robot"),
     "evaluate": ("bodyplan.evaluation.evaluate", "evaluate"),
+    "group_robots": ("bodyplan.grouping.robot_groups", "group_robots"),
     "import_dataset": ("bodyplan.datasets.io.import_dataset", "import_dataset"),
     "list_robots": ("bodyplan.robots.registry", "list_robots"),
     "make": ("bodyplan.envs.environment", "make"),

@@ -46,7 +46,7 @@ class ShowConflicts:
         if self.plot is not None:
             require_figure_path(self.plot, "--plot")
         from bodyplan.evaluation.conflict_summary import summarise_conflicts
-        from bodyplan.grouping.robot_groups import embodiment_distances
+        from bodyplan.grouping.embodiment_distances import embodiment_distances
         from bodyplan.learn.run import seeds_of
         from bodyplan.robots.robot import Robot
 

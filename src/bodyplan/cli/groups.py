@@ -1,4 +1,4 @@
-"""Robots grouped by the likeness of their bodies."""
+"""bodyplan groups: group robots with similar bodies, print their distances, draw them."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,49 +11,50 @@ from jaxtyping import Float
 
 from bodyplan.cli.output import comma_list, print_json, print_line, print_table, require_figure_path
 from bodyplan.errors import BodyplanError
-from bodyplan.grouping.body_metric import DEFAULT, BodyMetric
+from bodyplan.grouping.body_metric import DEFAULT_METRIC, BodyMetric
 from bodyplan.machine import cache_folder
 from bodyplan.progress import progress
 from bodyplan.robots.registry import list_robots
 from bodyplan.robots.robot import Robot
 
 if TYPE_CHECKING:
-    from bodyplan.grouping.number_of_groups import Separation
+    from bodyplan.grouping.number_of_groups import GroupCountScore
 
-TABLED = 32
-"""Robots whose distances are printed at most."""
+_ROBOTS_IN_TABLE = 32  # with more, distances are not printed
 
 
 @dataclass(frozen=True)
 class ShowGroups:
     """Group robots by Fused Gromov-Wasserstein distances between their bodies.
 
-    Without --count, as many groups as are set apart best, and what speaks for other numbers.
+    Without --count, the number of groups follows from silhouettes. Scores of other numbers are
+    printed too.
     """
 
     count: int | None = None
-    """Number of groups, M in the paper; as silhouettes suggest where not given."""
+    """Number of groups, M in the paper; by default, the number that silhouettes suggest."""
     robots: tuple[str, ...] = ("all",)
-    """Names, or paths of MJCFs; `all` is every packaged robot."""
+    """Names or paths of MJCFs; `all` is every packaged robot."""
     linkage: Literal["ward", "average", "complete"] = "ward"
     """How clusters are merged."""
-    metric: tyro.conf.OmitArgPrefixes[BodyMetric] = DEFAULT
+    metric: tyro.conf.OmitArgPrefixes[BodyMetric] = DEFAULT_METRIC
     """What the paper leaves open about the distance."""
     landmarks: int | None = None
-    """For thousands of robots: distances from this many are exact, 64 or more, the rest estimated;
-    all are exact where not given."""
+    """For thousands of robots: number of robots to which distances are exact, for example 64. The
+    other distances are estimated. By default, all are exact."""
     cache: bool = True
-    """Whether distances are kept for the next time, in bodyplan/distances of the user's cache
-    folder."""
+    """Keep distances in the folder bodyplan/distances of the user's cache folder."""
     plot: Path | None = None
-    """A figure (.svg, .png, .pdf) of tree, similarities and groups, written over what is there."""
+    """File (.svg, .png, .pdf) of a figure with the tree, similarities and groups; an existing file
+    is replaced."""
     json: bool = False
-    """Answer in JSON: robots, distance matrix, one label a robot, how groups were counted."""
+    """Answer in JSON: robots, distance matrix, a label for each robot, scores of group counts."""
 
     def run(self) -> None:
-        """Print the groups and the distances; draw them."""
-        from bodyplan.grouping.number_of_groups import separations, suggested_by_silhouette
-        from bodyplan.grouping.robot_groups import cluster, embodiment_distances
+        """Print the groups and the distances; draw them if asked to."""
+        from bodyplan.grouping.clustering import cluster
+        from bodyplan.grouping.embodiment_distances import embodiment_distances
+        from bodyplan.grouping.number_of_groups import score_group_counts, suggested_by_silhouette
 
         if self.plot is not None:
             require_figure_path(self.plot, "--plot")
@@ -62,48 +63,44 @@ class ShowGroups:
         names = [robot.name for robot in robots]
         if self.count is not None and self.count > len(names):
             raise BodyplanError(f"--count {self.count} is more than the {len(names)} robots")
+        cache = cache_folder("distances") if self.cache else None
         with progress() as report:
-            distances = embodiment_distances(
-                robots,
-                self.metric,
-                self.landmarks,
-                cache_folder("distances") if self.cache else None,
-                report,
-            )
-        found = separations(distances, self.linkage) if self.count is None else []
-        count = suggested_by_silhouette(found) if self.count is None else self.count
+            distances = embodiment_distances(robots, self.metric, self.landmarks, cache, report)
+        scores = score_group_counts(distances, self.linkage) if self.count is None else []
+        count = suggested_by_silhouette(scores) if self.count is None else self.count
         groups = cluster(distances, names, count, self.linkage)
         if self.plot is not None:
-            self._draw(robots, distances, groups)
+            self._draw(self.plot, robots, distances, groups)
         if self.json:
-            print_json(_answer(names, distances, groups, found, self.plot))
+            print_json(_json(names, distances, groups, scores, self.plot))
             return
-        _print(names, distances, groups, found)
+        _print(names, distances, groups, scores)
         if self.plot is not None:
             print_line(str(self.plot))
 
     def _draw(
         self,
+        path: Path,
         robots: Sequence[Robot],
         distances: Float[np.ndarray, "R R"],
         groups: Sequence[Sequence[str]],
     ) -> None:
-        from bodyplan.grouping.robot_groups import merge_tree
+        from bodyplan.grouping.clustering import merge_tree
         from bodyplan.report.groups_figure import draw_groups
         from bodyplan.storage import atomic_write
 
-        if self.plot is None or len(robots) < 2:
+        if len(robots) < 2:
             raise BodyplanError("a single robot has no tree to draw; name two or more")
         tree = merge_tree(distances, [robot.name for robot in robots], self.linkage)
-        with atomic_write(self.plot) as temporary:
+        with atomic_write(path) as temporary:
             draw_groups(robots, distances, tree, groups, temporary)
 
 
-def _answer(
+def _json(
     names: Sequence[str],
     distances: Float[np.ndarray, "R R"],
     groups: Sequence[Sequence[str]],
-    found: Sequence["Separation"],
+    scores: Sequence["GroupCountScore"],
     plot: Path | None,
 ) -> dict[str, Any]:
     from bodyplan.grouping.number_of_groups import suggested_by_gap, suggested_by_silhouette
@@ -114,11 +111,11 @@ def _answer(
         "distance": np.asarray(distances).round(6).tolist(),
         "labels": [group_of[name] for name in names],
     }
-    if found:
+    if scores:
         answer["suggested"] = {
-            "silhouette": suggested_by_silhouette(found),
-            "gap": suggested_by_gap(found),
-            "counts": [asdict(each) for each in found],
+            "silhouette": suggested_by_silhouette(scores),
+            "gap": suggested_by_gap(scores),
+            "counts": [asdict(score) for score in scores],
         }
     if plot is not None:
         answer["figure"] = str(plot)
@@ -129,29 +126,29 @@ def _print(
     names: Sequence[str],
     distances: Float[np.ndarray, "R R"],
     groups: Sequence[Sequence[str]],
-    found: Sequence["Separation"],
+    scores: Sequence["GroupCountScore"],
 ) -> None:
     from bodyplan.grouping.number_of_groups import suggested_by_gap, suggested_by_silhouette
 
     print_table(
         "Groups", [{"group": i, "robots": ", ".join(group)} for i, group in enumerate(groups)]
     )
-    if found:
+    if scores:
         rows = [
             {
-                "groups": each.count,
-                "silhouette": None if each.silhouette is None else f"{each.silhouette:.3f}",
-                "gap": f"{each.gap:.3f}",
-                "standard error": f"{each.gap_error:.3f}",
+                "groups": score.count,
+                "silhouette": None if score.silhouette is None else f"{score.silhouette:.3f}",
+                "gap": f"{score.gap:.3f}",
+                "standard error": f"{score.gap_error:.3f}",
             }
-            for each in found
+            for score in scores
         ]
-        print_table("How well so many groups are set apart", rows)
+        print_table("Scores of each number of groups", rows)
         print_line(
-            f"suggested: {suggested_by_silhouette(found)} groups by silhouettes, "
-            f"{suggested_by_gap(found)} by the gap statistic; --count cuts to any other number"
+            f"suggested: {suggested_by_silhouette(scores)} groups by silhouettes, "
+            f"{suggested_by_gap(scores)} by the gap statistic; --count cuts to any other number"
         )
-    if len(names) > TABLED:
+    if len(names) > _ROBOTS_IN_TABLE:
         return
     matrix = [
         {"": column, "robot": name} | {str(j): f"{row[j]:.2f}" for j in range(len(names))}

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from bodyplan.errors import BodyplanError
 from bodyplan.evaluation.significance import mantel, pearson, seed_mean
-from bodyplan.grouping.robot_groups import merge_tree
+from bodyplan.grouping.clustering import merge_tree
 from bodyplan.learn.gradient_conflict import Conflicts
 
 SUBSTANTIAL_GAIN = 5.0

@@ -1,4 +1,4 @@
-"""A body plan as a graph: torso, actuated joints and feet, joined along the kinematic chain."""
+"""The body of a robot as a graph: torso, actuated joints and feet along the kinematic chain."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ Edges = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, eq=False)
 class BodyGraph:
-    """A body plan: node 0 is the torso, then the actuated joints, then the feet, in task order."""
+    """A body: node 0 is the torso, then come the actuated joints, then the feet, in task order."""
 
     nodes: tuple[str, ...]
     edges: Edges
-    """Undirected and of unit length, each as (nearer the torso, farther)."""
+    """Undirected and of unit length, each as (node nearer the torso, node farther from it)."""
     joints: Float[np.ndarray, "J 23"]
     """Descriptors of the actuated joints."""
     feet: Float[np.ndarray, "F 10"]
     """Descriptors of the feet."""
 
     def path_lengths(self) -> Float[np.ndarray, "nodes nodes"]:
-        """Number of edges between any two nodes."""
+        """Number of edges on the path between any two nodes."""
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import shortest_path
 
@@ -41,20 +41,20 @@ def body_graph(robot: Robot) -> BodyGraph:
     joint_ids = [robot.model.joint(name).id for name in robot.joints]
     return BodyGraph(
         nodes=("torso", *robot.joints, *(foot.name for foot in robot.feet)),
-        edges=chain_edges(robot.model, joint_ids, robot.foot_bodies),
+        edges=kinematic_edges(robot.model, joint_ids, robot.foot_bodies),
         joints=joints.astype(np.float64),
         feet=feet.astype(np.float64),
     )
 
 
-def chain_edges(
+def kinematic_edges(
     model: mujoco.MjModel, joint_ids: Sequence[int], foot_bodies: Sequence[int]
 ) -> Edges:
     """Edges along the kinematic chain.
 
-    Each joint hangs on the nearest actuated joint above it, or on the torso; each foot on the last
-    actuated joint above its body. Joints without a motor are passed over. Where one body has
-    several joints, they form a chain in the model's order, which is how MuJoCo applies them.
+    The parent of a joint is the nearest actuated joint above it, or the torso. The parent of a
+    foot is the last actuated joint above its body, or the torso. Joints without an actuator are
+    skipped. Several joints of one body form a chain in the model's order, as MuJoCo applies them.
 
     Args:
         model: the compiled robot.
@@ -65,16 +65,16 @@ def chain_edges(
     parent = model.body_parentid
 
     def last_joint(body: int, before: int | None = None) -> int:
-        """Node of the last actuated joint at or above `body`, leaving out `before` and later."""
+        """Node of the last actuated joint at or above `body`, without `before` and later ones."""
         while body:
             first = int(model.body_jntadr[body])
-            own = range(first, first + int(model.body_jntnum[body])) if first >= 0 else range(0)
-            held = [j for j in own if j in node_of and (before is None or j < before)]
-            if held:
-                return node_of[held[-1]]
+            joints = range(first, first + int(model.body_jntnum[body])) if first >= 0 else range(0)
+            actuated = [j for j in joints if j in node_of and (before is None or j < before)]
+            if actuated:
+                return node_of[actuated[-1]]
             body = int(parent[body])
         return 0
 
-    above_joints = [last_joint(int(model.jnt_bodyid[j]), before=int(j)) for j in joint_ids]
-    above_feet = [last_joint(int(body)) for body in foot_bodies]
-    return tuple((above, index + 1) for index, above in enumerate(above_joints + above_feet))
+    joint_parents = [last_joint(int(model.jnt_bodyid[j]), before=int(j)) for j in joint_ids]
+    foot_parents = [last_joint(int(body)) for body in foot_bodies]
+    return tuple((above, index + 1) for index, above in enumerate(joint_parents + foot_parents))

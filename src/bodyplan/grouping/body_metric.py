@@ -1,4 +1,4 @@
-"""The choices that make body graphs comparable, and graphs made comparable by them."""
+"""The metric between bodies: what the paper leaves open, and graphs normalised accordingly."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -16,33 +16,35 @@ from bodyplan.grouping.node_features import node_features
 class BodyMetric:
     """What the paper leaves open about the distance between bodies.
 
-    The defaults read it to the letter, and come nearest to the distances known of its authors'
-    release among the readings that do (docs/method.md).
+    The defaults follow its words. Among such readings, they come nearest to the distances that are
+    known of the authors' release (docs/method.md).
 
     Raises:
-        BodyplanError: `alpha` is no weight, or a choice is unknown.
+        BodyplanError: `alpha` is not from 0 to 1, or an option has an unknown value.
     """
 
     alpha: float = 0.55
-    """Weight of the tree against what nodes look like: 0 compares looks alone, 1 trees alone."""
+    """Weight of structure against features: 0 compares features only, 1 structure only."""
     padding: Literal["zeros", "matched"] = "zeros"
-    """How a foot's 10 numbers become a joint's 23: zeros behind them, or each where a joint has
-    its like."""
+    """How the 10 numbers of a foot become 23 like those of a joint. `zeros`: zeros at the end.
+    `matched`: each number in the column of the same quantity."""
     standardisation: Literal["nodes", "parts", "kinds", "robots", "none"] = "nodes"
-    """Over what features are standardised: all nodes with the torso's zeros among them, joints and
-    feet with the torso at zero afterwards, the same for each kind apart, the same with an equal
-    say for every robot, or not at all."""
+    """Over what features are standardised. `nodes`: all nodes, with zeros for the torso. `parts`:
+    joints and feet, and the torso is zero afterwards. `kinds`: joints and feet apart. `robots`:
+    like `parts`, with equal weight for every robot. `none`: not at all."""
     feature_scale: Literal["largest", "mean", "pair", "none"] = "largest"
-    """What distances between features are divided by: the largest of all, their mean, the largest
-    of the pair of robots, or nothing."""
+    """What distances between features are divided by: the `largest` of all, their `mean`, the
+    largest of the `pair` of robots, or nothing."""
     tree_scale: Literal["largest", "own", "none"] = "largest"
-    """What distances within trees are divided by: the largest of all, the tree's own, nothing."""
+    """What path lengths are divided by: the `largest` of all robots, the robot's `own` largest, or
+    nothing."""
     start: Literal["product", "several"] = "product"
-    """Where the solver begins: POT's plan, or the best end of three."""
+    """Where the solver starts: from the `product` coupling as in POT, or from `several` couplings.
+    Of several results, the lowest counts."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.alpha <= 1.0:
-            raise BodyplanError(f"alpha = {self.alpha} is no weight; give a number from 0 to 1")
+            raise BodyplanError(f"alpha = {self.alpha} is not a weight; give a number from 0 to 1")
         for field in fields(self):
             known = get_args(field.type)
             value = getattr(self, field.name)
@@ -52,57 +54,60 @@ class BodyMetric:
                 )
 
 
-DEFAULT = BodyMetric()
+DEFAULT_METRIC = BodyMetric()
 
 
-class Bodies(NamedTuple):
-    """Body graphs in numbers that a distance can be computed from."""
+class NormalisedGraphs(NamedTuple):
+    """Body graphs as arrays from which distances can be computed."""
 
     features: list[Float[np.ndarray, "_ d"]]
-    """Of each robot's nodes, scaled, torso first."""
-    trees: list[Float[np.ndarray, "_ _"]]
-    """Path lengths between nodes, scaled."""
+    """Of the nodes of each robot, torso first."""
+    path_lengths: list[Float[np.ndarray, "_ _"]]
+    """Between the nodes of each robot."""
     rank: list[int]
-    """Places of the robots in an order that follows from what they are."""
+    """Place of each robot in an order that depends on bodies alone."""
     metric: BodyMetric
 
-    def costs(self, first: int, second: int) -> Float[np.ndarray, "n m"]:
-        """Distance of each node of one robot from each of another."""
+    def feature_costs(self, first: int, second: int) -> Float[np.ndarray, "n m"]:
+        """Distance of each node of one robot from each node of another."""
         from scipy.spatial.distance import cdist
 
-        found = cdist(self.features[first], self.features[second])
-        return found / (found.max() or 1.0) if self.metric.feature_scale == "pair" else found
+        costs = cdist(self.features[first], self.features[second])
+        return costs / (costs.max() or 1.0) if self.metric.feature_scale == "pair" else costs
 
 
-def comparable_graphs(graphs: Sequence[BodyGraph], metric: BodyMetric) -> Bodies:
-    """Graphs standardised and scaled together, each with its nodes in an order of their own.
+def normalise_graphs(graphs: Sequence[BodyGraph], metric: BodyMetric) -> NormalisedGraphs:
+    """Graphs standardised and scaled together, with nodes in a canonical order.
 
-    The order follows from what nodes are, and so does the rank of robots, so that numbering joints
-    or robots otherwise changes nothing, not even which of several equal corners the solver takes.
+    The order of nodes and the rank of robots depend on the bodies alone. So other numbers for
+    joints or robots change nothing, not even which of several equal optima the solver finds.
     """
     features = node_features(graphs, metric.padding, metric.standardisation)
-    trees = [graph.path_lengths() for graph in graphs]
-    scale = FEATURE_SCALES[metric.feature_scale](features) or 1.0
-    scales = TREE_SCALES[metric.tree_scale](trees)
-    ordered = [_order(table, tree) for table, tree in zip(features, trees, strict=True)]
-    features = [table[order] / scale for table, order in zip(features, ordered, strict=True)]
-    trees = [
-        tree[np.ix_(order, order)] / (length or 1.0)
-        for tree, order, length in zip(trees, ordered, scales, strict=True)
+    lengths = [graph.path_lengths() for graph in graphs]
+    feature_scale = FEATURE_SCALES[metric.feature_scale](features) or 1.0
+    tree_scales = TREE_SCALES[metric.tree_scale](lengths)
+    orders = [_node_order(*pair) for pair in zip(features, lengths, strict=True)]
+    features = [table[order] / feature_scale for table, order in zip(features, orders, strict=True)]
+    lengths = [
+        length[np.ix_(order, order)] / (scale or 1.0)
+        for length, order, scale in zip(lengths, orders, tree_scales, strict=True)
     ]
-    return Bodies(features, trees, _rank(features, trees), metric)
+    return NormalisedGraphs(features, lengths, _robot_rank(features, lengths), metric)
 
 
-def _order(table: Float[np.ndarray, "n d"], tree: Float[np.ndarray, "n n"]) -> np.ndarray:
-    """Torso first, then by depth, by distance from all others, and by features."""
-    return np.lexsort((*_rounded(table).T[::-1], tree.sum(axis=0), tree[0]))
+def _node_order(
+    features: Float[np.ndarray, "n d"], path_lengths: Float[np.ndarray, "n n"]
+) -> np.ndarray:
+    """Torso first, then by depth, by total distance from all others, and by features."""
+    columns = _rounded(features).T[::-1]
+    return np.lexsort((*columns, path_lengths.sum(axis=0), path_lengths[0]))
 
 
-def _rank(features: Sequence[np.ndarray], trees: Sequence[np.ndarray]) -> list[int]:
-    """By size, then by content."""
+def _robot_rank(features: Sequence[np.ndarray], path_lengths: Sequence[np.ndarray]) -> list[int]:
+    """By number of nodes, then by content."""
     keys = [
-        (len(tree), _rounded(table).tobytes(), _rounded(tree).tobytes())
-        for table, tree in zip(features, trees, strict=True)
+        (len(lengths), _rounded(table).tobytes(), _rounded(lengths).tobytes())
+        for table, lengths in zip(features, path_lengths, strict=True)
     ]
     rank = np.empty(len(keys), int)
     rank[sorted(range(len(keys)), key=keys.__getitem__)] = np.arange(len(keys))
@@ -110,23 +115,23 @@ def _rank(features: Sequence[np.ndarray], trees: Sequence[np.ndarray]) -> list[i
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:
-    """Without the last digits, which depend on the order of sums; no negative zeros."""
+    """Without the last digits, which depend on the order of sums, and without negative zeros."""
     return np.round(values, 9) + 0.0
 
 
-def _largest(features: Sequence[np.ndarray]) -> float:
+def _largest_distance(features: Sequence[np.ndarray]) -> float:
     """Largest distance between nodes of two different robots."""
-    return max((float(block.max()) for block in _blocks(features)), default=0.0)
+    return max((float(block.max()) for block in _distance_blocks(features)), default=0.0)
 
 
-def _mean(features: Sequence[np.ndarray]) -> float:
+def _mean_distance(features: Sequence[np.ndarray]) -> float:
     """Mean distance between nodes of two different robots."""
-    blocks = [(float(block.sum()), block.size) for block in _blocks(features)]
+    blocks = [(float(block.sum()), block.size) for block in _distance_blocks(features)]
     return sum(total for total, _ in blocks) / max(1, sum(size for _, size in blocks))
 
 
-def _blocks(features: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-    """Distances of each robot's nodes from those of all robots behind it."""
+def _distance_blocks(features: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    """Distances of each robot's nodes from those of all later robots."""
     from scipy.spatial.distance import cdist
 
     stacked = np.vstack(features)
@@ -136,16 +141,16 @@ def _blocks(features: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 FEATURE_SCALES: Mapping[str, Callable[[Sequence[np.ndarray]], float]] = {
-    "largest": _largest,
-    "mean": _mean,
+    "largest": _largest_distance,
+    "mean": _mean_distance,
     "pair": lambda features: 1.0,
     "none": lambda features: 1.0,
 }
-"""One number for all robots."""
+"""One divisor of feature distances for all robots."""
 
 TREE_SCALES: Mapping[str, Callable[[Sequence[np.ndarray]], list[float]]] = {
-    "largest": lambda trees: [max(tree.max() for tree in trees)] * len(trees),
-    "own": lambda trees: [tree.max() for tree in trees],
-    "none": lambda trees: [1.0] * len(trees),
+    "largest": lambda lengths: [max(each.max() for each in lengths)] * len(lengths),
+    "own": lambda lengths: [each.max() for each in lengths],
+    "none": lambda lengths: [1.0] * len(lengths),
 }
-"""One number for each robot."""
+"""One divisor of path lengths for each robot."""

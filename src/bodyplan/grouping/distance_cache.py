@@ -1,4 +1,4 @@
-"""Distances that were computed before: files named by the hash of all that decides them."""
+"""The cache of distance matrices: files named by a hash of all that decides the distances."""
 
 import hashlib
 import json
@@ -16,15 +16,15 @@ from bodyplan.grouping.body_metric import BodyMetric
 from bodyplan.locking import writer_lock
 from bodyplan.storage import read_tensors, write_tensors
 
-EDITION = 1
-"""Raised when distances come out otherwise than before."""
+CACHE_VERSION = 1
+"""Raise it when the same input gives other distances than before."""
 
 Matrix = Float[np.ndarray, "R R"]
 
 
-def fingerprint(graphs: Sequence[BodyGraph], metric: BodyMetric, landmarks: int | None) -> str:
-    """Of the bodies in their order, the choices, and the solver; names of robots have no part."""
-    settings = [EDITION, version("POT"), asdict(metric), landmarks]
+def cache_key(graphs: Sequence[BodyGraph], metric: BodyMetric, landmarks: int | None) -> str:
+    """SHA-256 of the bodies in their order, the metric and the solver; names are left out."""
+    settings = [CACHE_VERSION, version("POT"), asdict(metric), landmarks]
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for graph in graphs:
         digest.update(json.dumps([graph.edges, len(graph.joints), len(graph.feet)]).encode())
@@ -33,20 +33,20 @@ def fingerprint(graphs: Sequence[BodyGraph], metric: BodyMetric, landmarks: int 
     return digest.hexdigest()
 
 
-def recalled(path: Path, count: int, compute: Callable[[], Matrix]) -> Matrix:
-    """The matrix in a file, or else the computed one, which is then kept there.
+def read_or_compute(path: Path, count: int, compute: Callable[[], Matrix]) -> Matrix:
+    """The matrix in a file; where there is none, the computed matrix, which is written there.
 
-    A file that is damaged counts as none. Where nothing can be written, or another process is
-    writing just now, the matrix is not kept, and nobody is told.
+    A damaged file is treated as missing. If the file cannot be written, or another process is
+    writing it, the matrix is returned all the same.
 
     Args:
-        path: the file, which need not be there.
-        count: robots.
-        compute: gives the matrix.
+        path: the file.
+        count: number of robots.
+        compute: returns the matrix.
     """
-    found = _read(path, count)
-    if found is not None:
-        return found
+    cached = _read(path, count)
+    if cached is not None:
+        return cached
     matrix = compute()
     try:
         with writer_lock(path):
@@ -60,12 +60,12 @@ def _read(path: Path, count: int) -> Matrix | None:
     if not path.is_file():
         return None
     try:
-        tensors, notes = read_tensors(path)
+        tensors, metadata = read_tensors(path)
         matrix = tensors["distances"]
     except (BodyplanError, OSError, KeyError):
         return None
-    sound = matrix.shape == (count, count) and notes.get("sha256") == _checksum(matrix)
-    return matrix if sound else None
+    is_sound = matrix.shape == (count, count) and metadata.get("sha256") == _checksum(matrix)
+    return matrix if is_sound else None
 
 
 def _checksum(matrix: Matrix) -> str:

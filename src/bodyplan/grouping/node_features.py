@@ -1,8 +1,8 @@
-"""What the nodes of body graphs are compared by: descriptors of one length, standardised.
+"""Features of the nodes of body graphs: descriptors padded to one length and standardised.
 
 The paper standardises the descriptors of joints and feet and gives the torso "a zero vector of the
-same dimension" (arXiv 2602.18025, section 4.1). It does not say how ten numbers of a foot become
-twenty-three, nor over what is standardised. Each reading is one function here, found by name.
+same dimension" (arXiv 2602.18025, section 4.1). It does not say how the 10 numbers of a foot become
+23, nor over which nodes features are standardised. Each reading is one function here, in a table.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,83 +13,83 @@ from jaxtyping import Float
 from bodyplan.grouping.body_graph import BodyGraph
 from bodyplan.robots.feature_sizes import CONTEXT_SIZE, FOOT_DESCRIPTOR_SIZE, JOINT_DESCRIPTOR_SIZE
 
-Table = Float[np.ndarray, "_ 23"]
-"""Torso, joints, feet of one robot."""
+FeatureTable = Float[np.ndarray, "_ 23"]
+"""Features of one robot's nodes: torso, joints, feet."""
 
-PADDING = JOINT_DESCRIPTOR_SIZE - FOOT_DESCRIPTOR_SIZE
-"""Numbers that a joint has more than a foot."""
-
-
-def behind(feet: Float[np.ndarray, "F 10"]) -> Float[np.ndarray, "F 23"]:
-    """Zeros behind the foot's own numbers."""
-    return np.pad(feet, ((0, 0), (0, PADDING)))
+_PADDING = JOINT_DESCRIPTOR_SIZE - FOOT_DESCRIPTOR_SIZE  # numbers that a foot lacks
 
 
-def matched(feet: Float[np.ndarray, "F 10"]) -> Float[np.ndarray, "F 23"]:
-    """Place and robot where joints have theirs, zeros between."""
-    place, context = feet[:, :-CONTEXT_SIZE], feet[:, -CONTEXT_SIZE:]
-    return np.hstack([place, np.zeros((len(feet), PADDING)), context])
+def pad_at_end(feet: Float[np.ndarray, "F 10"]) -> Float[np.ndarray, "F 23"]:
+    """Feet with zeros behind their own numbers."""
+    return np.pad(feet, ((0, 0), (0, _PADDING)))
 
 
-def over_nodes(tables: Sequence[Table], feet: Sequence[int]) -> list[Table]:
-    """Over all nodes of all robots; the torso is a node of zeros like any other."""
-    moments = _moments(np.vstack(tables))
-    return [_scaled(table, *moments) for table in tables]
+def pad_matched(feet: Float[np.ndarray, "F 10"]) -> Float[np.ndarray, "F 23"]:
+    """Feet with position and context in the columns where joints have theirs, zeros between."""
+    position, context = feet[:, :-CONTEXT_SIZE], feet[:, -CONTEXT_SIZE:]
+    return np.hstack([position, np.zeros((len(feet), _PADDING)), context])
 
 
-def over_parts(tables: Sequence[Table], feet: Sequence[int]) -> list[Table]:
-    """Over joints and feet; the torso has no say in it and is zero, the average part, after it."""
-    moments = _moments(np.vstack([table[1:] for table in tables]))
-    return [_torso_first(_scaled(table[1:], *moments)) for table in tables]
+def standardise_nodes(tables: Sequence[FeatureTable], feet: Sequence[int]) -> list[FeatureTable]:
+    """Standardise over all nodes of all robots, among them the torso with its zeros."""
+    moments = _mean_and_std(np.vstack(tables))
+    return [_standardised(table, *moments) for table in tables]
 
 
-def over_kinds(tables: Sequence[Table], feet: Sequence[int]) -> list[Table]:
-    """Joints over joints, feet over feet; the torso is zero after it."""
-    pairs = list(zip(tables, feet, strict=True))
-    joints = _moments(np.vstack([table[1 : len(table) - count] for table, count in pairs]))
-    soles = _moments(np.vstack([table[len(table) - count :] for table, count in pairs]))
+def standardise_parts(tables: Sequence[FeatureTable], feet: Sequence[int]) -> list[FeatureTable]:
+    """Standardise over joints and feet. The torso is left out and stays zero, the mean."""
+    moments = _mean_and_std(np.vstack([table[1:] for table in tables]))
+    return [_with_torso(_standardised(table[1:], *moments)) for table in tables]
+
+
+def standardise_kinds(tables: Sequence[FeatureTable], feet: Sequence[int]) -> list[FeatureTable]:
+    """Standardise joints over joints and feet over feet. The torso stays zero."""
+    joint_tables = [
+        table[1 : len(table) - count] for table, count in zip(tables, feet, strict=True)
+    ]
+    foot_tables = [table[len(table) - count :] for table, count in zip(tables, feet, strict=True)]
+    of_joints = _mean_and_std(np.vstack(joint_tables))
+    of_feet = _mean_and_std(np.vstack(foot_tables))
     return [
-        _torso_first(
-            np.vstack(
-                [
-                    _scaled(table[1 : len(table) - count], *joints),
-                    _scaled(table[len(table) - count :], *soles),
-                ]
-            )
-        )
-        for table, count in pairs
+        _with_torso(np.vstack([_standardised(joints, *of_joints), _standardised(soles, *of_feet)]))
+        for joints, soles in zip(joint_tables, foot_tables, strict=True)
     ]
 
 
-def over_robots(tables: Sequence[Table], feet: Sequence[int]) -> list[Table]:
-    """Over joints and feet, each robot with the same say however many it has; the torso is zero."""
+def standardise_robots(tables: Sequence[FeatureTable], feet: Sequence[int]) -> list[FeatureTable]:
+    """Standardise over joints and feet, every robot with the same weight. The torso stays zero."""
     weights = np.concatenate([np.full(len(table) - 1, 1.0 / (len(table) - 1)) for table in tables])
-    moments = _moments(np.vstack([table[1:] for table in tables]), weights / len(tables))
-    return [_torso_first(_scaled(table[1:], *moments)) for table in tables]
+    moments = _mean_and_std(np.vstack([table[1:] for table in tables]), weights / len(tables))
+    return [_with_torso(_standardised(table[1:], *moments)) for table in tables]
 
 
-def as_they_are(tables: Sequence[Table], feet: Sequence[int]) -> list[Table]:
-    """As the policy reads them: scaled by its fixed constants only."""
+def not_standardised(tables: Sequence[FeatureTable], feet: Sequence[int]) -> list[FeatureTable]:
+    """Features as the policy reads them, scaled by fixed constants only."""
     return list(tables)
 
 
-PADDINGS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {"zeros": behind, "matched": matched}
-"""How a foot's ten numbers become a joint's twenty-three."""
-
-STANDARDISATIONS: Mapping[str, Callable[[Sequence[Table], Sequence[int]], list[Table]]] = {
-    "nodes": over_nodes,
-    "parts": over_parts,
-    "kinds": over_kinds,
-    "robots": over_robots,
-    "none": as_they_are,
+PADDINGS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    "zeros": pad_at_end,
+    "matched": pad_matched,
 }
-"""Over what columns are brought to mean 0 and deviation 1."""
+"""How the 10 numbers of a foot become 23 like those of a joint."""
+
+STANDARDISATIONS: Mapping[
+    str, Callable[[Sequence[FeatureTable], Sequence[int]], list[FeatureTable]]
+] = {
+    "nodes": standardise_nodes,
+    "parts": standardise_parts,
+    "kinds": standardise_kinds,
+    "robots": standardise_robots,
+    "none": not_standardised,
+}
+"""Over which nodes columns are brought to mean 0 and standard deviation 1."""
 
 
 def node_features(
     graphs: Sequence[BodyGraph], padding: str, standardisation: str
 ) -> list[Float[np.ndarray, "_ 23"]]:
-    """Features [nodes, 23] of every node of each robot; a column that never varies is zero.
+    """Features [nodes, 23] of every node of each robot; constant columns become zero.
 
     Args:
         graphs: the bodies, standardised together.
@@ -97,30 +97,31 @@ def node_features(
         standardisation: a name in `STANDARDISATIONS`.
     """
     pad = PADDINGS[padding]
-    tables = [_torso_first(np.vstack([graph.joints, pad(graph.feet)])) for graph in graphs]
+    tables = [_with_torso(np.vstack([graph.joints, pad(graph.feet)])) for graph in graphs]
     return STANDARDISATIONS[standardisation](tables, [len(graph.feet) for graph in graphs])
 
 
-def _torso_first(parts: Float[np.ndarray, "parts 23"]) -> Table:
+def _with_torso(parts: Float[np.ndarray, "parts 23"]) -> FeatureTable:
+    """A row of zeros for the torso above the joints and feet."""
     return np.pad(parts, ((1, 0), (0, 0)))
 
 
-def _moments(
+def _mean_and_std(
     rows: Float[np.ndarray, "n 23"], weights: Float[np.ndarray, "n"] | None = None
 ) -> tuple[Float[np.ndarray, "23"], Float[np.ndarray, "23"]]:
-    """Mean and deviation of columns; infinite where a column does not vary."""
+    """Mean and standard deviation of columns; the latter is infinite for constant columns."""
     if not len(rows):
         return np.zeros(rows.shape[1]), np.full(rows.shape[1], np.inf)
     mean = np.average(rows, axis=0, weights=weights)
-    deviation = np.sqrt(np.average((rows - mean) ** 2, axis=0, weights=weights))
-    # A constant column can have a deviation of rounding error instead of zero.
-    varies = deviation > 1e-9 * np.maximum(1.0, np.abs(rows).max(axis=0))
-    return mean, np.where(varies, deviation, np.inf)
+    std = np.sqrt(np.average((rows - mean) ** 2, axis=0, weights=weights))
+    # Rounding can give a constant column a tiny standard deviation instead of zero.
+    varies = std > 1e-9 * np.maximum(1.0, np.abs(rows).max(axis=0))
+    return mean, np.where(varies, std, np.inf)
 
 
-def _scaled(
+def _standardised(
     rows: Float[np.ndarray, "n 23"],
     mean: Float[np.ndarray, "23"],
-    deviation: Float[np.ndarray, "23"],
+    std: Float[np.ndarray, "23"],
 ) -> Float[np.ndarray, "n 23"]:
-    return (rows - mean) / deviation
+    return (rows - mean) / std

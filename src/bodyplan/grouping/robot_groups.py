@@ -1,197 +1,196 @@
-"""Which robots share an actor step: by body distances, at random, by leg count, or from a file.
+"""Groups of robots: by similar bodies, at random, by number of legs, or from a file.
+
+    groups = bodyplan.group_robots(bodyplan.list_robots(), groups=4)
 
 Embodiment Grouping (Abe et al., arXiv 2602.18025, section 4) clusters the robots once, before
-training, by agglomerative clustering of their body distances cut to exactly M clusters. Random
-groups of the same sizes are its control, and kinds of robots as anyone would sort them are the
-other; a JSON file holds any grouping by hand.
+training: agglomerative clustering of their body distances, cut to exactly M clusters. Random groups
+of the same sizes are its control. Groups by kind of robot are the obvious heuristic. A JSON file
+holds any other groups.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
+from bodyplan.dataframes import dataframe
 from bodyplan.errors import BodyplanError
-from bodyplan.grouping import BodyMetric, body_graph, distance_matrix, estimated_distances
-from bodyplan.grouping.body_metric import DEFAULT
-from bodyplan.grouping.distance_cache import fingerprint, recalled
-from bodyplan.progress import OnProgress
+from bodyplan.grouping.body_graph import body_graph
+from bodyplan.grouping.clustering import check_count, check_names, cluster
+from bodyplan.grouping.embodiment_distances import embodiment_distances, load_robots
 from bodyplan.robots.robot import Robot
 
-RobotGroups = tuple[tuple[str, ...], ...]
+if TYPE_CHECKING:
+    import pandas
+
+_GROUPS_SHOWN, _WIDTH = 10, 96  # of a `repr`
+
+
+class RobotGroups(tuple[tuple[str, ...], ...]):
+    """Groups of robots: a tuple with one tuple of names for each group.
+
+    It equals a plain tuple of the same groups.
+
+    Attributes:
+        robots: all names, in the order of rows of `distances`.
+        distances: body distances between the robots; None where they played no role.
+    """
+
+    robots: tuple[str, ...]
+    distances: Float[np.ndarray, "R R"] | None
+
+    def __new__(
+        cls,
+        groups: Iterable[Iterable[str]],
+        robots: Sequence[str] | None = None,
+        distances: Float[np.ndarray, "R R"] | None = None,
+    ) -> "RobotGroups":
+        """Make groups.
+
+        Args:
+            groups: names of the robots of each group.
+            robots: all names in the order of `distances`; by default, group after group.
+            distances: body distances between the robots.
+        """
+        self = super().__new__(cls, (tuple(group) for group in groups))
+        self.robots = tuple(chain.from_iterable(self)) if robots is None else tuple(robots)
+        self.distances = distances
+        return self
+
+    def group_of(self, robot: str) -> int:
+        """Index of the group that holds a robot.
+
+        Raises:
+            BodyplanError: no group holds it.
+        """
+        for index, group in enumerate(self):
+            if robot in group:
+                return index
+        raise BodyplanError(f"no group holds '{robot}'; choose one of {', '.join(self.robots)}")
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """A data frame with one row for each robot, in the order of `robots`, and its group.
+
+        Raises:
+            BodyplanError: pandas is not installed.
+        """
+        rows = [{"robot": robot, "group": self.group_of(robot)} for robot in self.robots]
+        return dataframe(rows, index="robot")
+
+    def __repr__(self) -> str:
+        lines = [f"RobotGroups of {len(self.robots)} robots in {len(self)} groups"]
+        for index, group in enumerate(self[:_GROUPS_SHOWN]):
+            line = f"  {index}: {', '.join(group)}"
+            lines.append(line if len(line) <= _WIDTH else f"{line[: _WIDTH - 4]} ...")
+        if len(self) > _GROUPS_SHOWN:
+            lines.append(f"  ... {len(self) - _GROUPS_SHOWN} more groups")
+        return "\n".join(lines)
+
+
 GroupSource = Callable[[int], RobotGroups]
-"""From the updates done to the groups that hold from there on."""
-
-LINKAGES = ("ward", "average", "complete")
+"""From the number of updates done to the groups that hold from there on."""
 
 
-def embodiment_distances(
-    robots: Sequence[str | Robot],
-    metric: BodyMetric = DEFAULT,
-    landmarks: int | None = None,
-    cache: Path | None = None,
-    progress: OnProgress | None = None,
-) -> Float[np.ndarray, "R R"]:
-    """Body distances between robots given by name, path or as `Robot`.
+def group_robots(
+    robots: Sequence[str | Path | Robot],
+    groups: int = 4,
+    by: Literal["embodiment", "random", "heuristic"] = "embodiment",
+    linkage: Literal["ward", "average", "complete"] = "ward",
+    seed: int = 0,
+) -> RobotGroups:
+    """Group robots, as embodiment grouping does before training.
 
     Args:
-        robots: whose bodies are compared, and over whom distances are scaled.
-        metric: what the paper leaves open.
-        landmarks: all distances are exact where not given; else those to this many robots.
-        cache: folder in which matrices are kept, and looked for; none where not given.
-        progress: called now and then with the pairs done.
+        robots: names, paths of MJCFs, or robots.
+        groups: number of groups, M in the paper; `heuristic` has its own number.
+        by: `embodiment` clusters robots with similar bodies. `random` fills groups of the same
+            sizes at random. `heuristic` sorts robots by their number of legs.
+        linkage: how clusters are merged.
+        seed: of random groups.
 
     Raises:
-        BodyplanError: a robot cannot be loaded, or `landmarks` does not fit.
+        BodyplanError: a robot cannot be loaded or is given twice, or an option does not fit.
     """
-    graphs = [body_graph(robot) for robot in _load(robots)]
-
-    def compute() -> Float[np.ndarray, "R R"]:
-        if landmarks is None:
-            return distance_matrix(graphs, metric, progress=progress)
-        return estimated_distances(graphs, landmarks, metric, progress=progress)
-
-    if cache is None:
-        return compute()
-    name = fingerprint(graphs, metric, landmarks)
-    return recalled(cache / f"{name}.safetensors", len(graphs), compute)
+    if by == "heuristic":
+        return heuristic_groups(robots)
+    if by not in ("embodiment", "random"):
+        raise BodyplanError(f"by = '{by}' is unknown; choose embodiment, random or heuristic")
+    similar = embodiment_groups(robots, groups, linkage)
+    if by == "embodiment":
+        return similar
+    mixed = random_groups(similar.robots, [len(group) for group in similar], seed)
+    return RobotGroups(mixed, similar.robots, similar.distances)
 
 
 def embodiment_groups(
-    robots: Sequence[str | Robot], count: int, linkage: str = "ward"
+    robots: Sequence[str | Path | Robot], count: int, linkage: str = "ward"
 ) -> RobotGroups:
-    """The paper's grouping: `count` groups of robots with alike bodies.
+    """The paper's grouping: `count` groups of robots with similar bodies.
 
     Raises:
         BodyplanError: a robot cannot be loaded, or `count` or `linkage` does not fit.
     """
-    loaded = _load(robots)
-    return cluster(embodiment_distances(loaded), [robot.name for robot in loaded], count, linkage)
-
-
-def cluster(
-    distances: Float[np.ndarray, "rows columns"],
-    names: Sequence[str],
-    count: int,
-    linkage: str = "ward",
-) -> RobotGroups:
-    """Cut the agglomerative tree of a distance matrix to exactly `count` groups.
-
-    Groups follow the order of their first robot in `names`, robots within a group the order of
-    `names`.
-
-    Raises:
-        BodyplanError: the matrix is no distance matrix of `names`, or `count` or `linkage` does
-            not fit.
-    """
-    _check_names(names)
-    _check_count(count, len(names))
-    labels = cut(merge_tree(distances, names, linkage), count)
-    return tuple(
-        tuple(name for name, label in zip(names, labels, strict=True) if label == group)
-        for group in range(count)
-    )
-
-
-def cut(tree: Float[np.ndarray, "merges 4"], count: int) -> Int[np.ndarray, "robots"]:
-    """The group of each robot, numbered by their first robots, once a tree is cut to `count`.
-
-    Undoing the last count - 1 merges gives exactly `count` groups even where heights tie, which
-    cutting at a height (SciPy's `fcluster`) does not.
-    """
-    size = len(tree) + 1
-    members = {index: [index] for index in range(size)}
-    for step, (left, right) in enumerate(tree[: size - count, :2].astype(int)):
-        members[size + step] = members.pop(left) + members.pop(right)
-    labels = np.empty(size, int)
-    for label, group in enumerate(sorted(members.values(), key=min)):
-        labels[group] = label
-    return labels
-
-
-def merge_tree(
-    distances: Float[np.ndarray, "rows columns"], names: Sequence[str], linkage: str = "ward"
-) -> Float[np.ndarray, "merges 4"]:
-    """The merges of agglomerative clustering as SciPy writes them; empty for a single robot.
-
-    Ward's formula is meant for Euclidean distances; it is applied to the matrix as it is, as the
-    official release does.
-
-    Raises:
-        BodyplanError: the matrix is no distance matrix of `names`, or `linkage` is unknown.
-    """
-    from scipy.cluster.hierarchy import linkage as agglomerate
-    from scipy.spatial.distance import squareform
-
-    if linkage not in LINKAGES:
-        raise BodyplanError(f"linkage '{linkage}' is unknown; choose one of {', '.join(LINKAGES)}")
-    matrix = np.asarray(distances, float)
-    if matrix.shape != (len(names), len(names)):
-        raise BodyplanError(
-            f"a distance matrix of shape {matrix.shape} does not fit {len(names)} robots; "
-            "give one row and column for each"
-        )
-    proper = np.isfinite(matrix).all() and np.allclose(matrix, matrix.T) and (matrix >= 0).all()
-    if not proper or np.diagonal(matrix).any():
-        raise BodyplanError(
-            "the distance matrix must be finite, symmetric and non-negative with a zero diagonal"
-        )
-    if len(names) == 1:
-        return np.zeros((0, 4))
-    return agglomerate(squareform(matrix, checks=False), linkage)  # type: ignore[arg-type]
+    loaded = load_robots(robots)
+    names = [robot.name for robot in loaded]
+    check_names(names)
+    check_count(count, len(names))
+    distances = embodiment_distances(loaded)
+    return RobotGroups(cluster(distances, names, count, linkage), names, distances)
 
 
 def random_groups(names: Sequence[str], sizes: Sequence[int], seed: int) -> RobotGroups:
-    """Robots dealt at random into groups of the given sizes, the control for a grouping.
+    """Random groups of the given sizes, the control for a grouping.
 
     Raises:
         BodyplanError: the sizes do not add up to the number of robots.
     """
-    _check_names(names)
+    check_names(names)
     if min(sizes, default=0) < 1 or sum(sizes) != len(names):
         raise BodyplanError(
-            f"group sizes {list(sizes)} do not divide {len(names)} robots; "
+            f"group sizes {list(sizes)} do not fit {len(names)} robots; "
             "give positive sizes that add up to it"
         )
     order = np.random.default_rng(seed).permutation(len(names))
-    dealt = np.split(order, np.cumsum(sizes)[:-1])
-    return tuple(tuple(names[i] for i in sorted(group)) for group in dealt)
+    parts = np.split(order, np.cumsum(sizes)[:-1])
+    return RobotGroups(((names[i] for i in sorted(part)) for part in parts), names)
 
 
-def heuristic_groups(robots: Sequence[str | Robot]) -> RobotGroups:
-    """Robots by their number of legs, and bipeds that are legs alone (Cassie) by themselves.
+def heuristic_groups(robots: Sequence[str | Path | Robot]) -> RobotGroups:
+    """Groups of robots with the same number of legs; bipeds without an upper body are apart.
 
-    Of the paper's sixteen: bipeds, quadrupeds, the hexapod, bipeds without an upper body.
+    The paper's sixteen robots give four groups: bipeds, quadrupeds, the hexapod, and Cassie.
 
     Raises:
         BodyplanError: a robot cannot be loaded.
     """
+    loaded = load_robots(robots)
+    check_names([robot.name for robot in loaded])
     kinds: dict[tuple[int, bool], list[str]] = {}
-    for robot in _load(robots):
-        kinds.setdefault((robot.legs, robot.legs == 2 and _legs_alone(robot)), []).append(
-            robot.name
-        )
-    return tuple(map(tuple, kinds.values()))
+    for robot in loaded:
+        kind = (robot.legs, robot.legs == 2 and _has_only_legs(robot))
+        kinds.setdefault(kind, []).append(robot.name)
+    return RobotGroups(kinds.values(), [robot.name for robot in loaded])
 
 
-def _legs_alone(robot: Robot) -> bool:
-    """Whether every joint is on the way from the trunk to a foot."""
+def _has_only_legs(robot: Robot) -> bool:
+    """Whether every joint is between the trunk and a foot."""
     graph = body_graph(robot)
-    above = {child: parent for parent, child in graph.edges}
-    on_the_way = {0}
+    parent_of = {child: parent for parent, child in graph.edges}
+    in_legs = {0}
     for foot in range(len(graph.nodes) - robot.num_feet, len(graph.nodes)):
         node = foot
         while node:
-            on_the_way.add(node)
-            node = above[node]
-    return len(on_the_way) == len(graph.nodes)
+            in_legs.add(node)
+            node = parent_of[node]
+    return len(in_legs) == len(graph.nodes)
 
 
 def read_groups(path: str | Path, names: Sequence[str]) -> RobotGroups:
-    """Groups by hand: a JSON list of lists of names, or an object with such a list as `groups`.
+    """Groups from a JSON file: a list of lists of names, or an object with such a list as `groups`.
 
     Raises:
         BodyplanError: the file is missing or damaged, or does not name every robot exactly once.
@@ -213,26 +212,7 @@ def read_groups(path: str | Path, names: Sequence[str]) -> RobotGroups:
     listed = [name for group in groups for name in group]
     if sorted(listed) != sorted(names):
         raise BodyplanError(f"{path} must name every robot exactly once{_mismatch(listed, names)}")
-    return tuple(tuple(group) for group in groups)
-
-
-def _load(robots: Sequence[str | Robot]) -> list[Robot]:
-    return [robot if isinstance(robot, Robot) else Robot.load(robot) for robot in robots]
-
-
-def _check_names(names: Sequence[str]) -> None:
-    if not names:
-        raise BodyplanError("there are no robots to group; name at least one")
-    twice = sorted({name for name in names if list(names).count(name) > 1})
-    if twice:
-        raise BodyplanError(f"robot named twice: {', '.join(twice)}; name each once")
-
-
-def _check_count(count: int, robots: int) -> None:
-    if not 1 <= count <= robots:
-        raise BodyplanError(
-            f"cannot form {count} groups of {robots} robots; choose from 1 to {robots}"
-        )
+    return RobotGroups(groups, names)
 
 
 def _is_list_of_names(groups: object) -> bool:

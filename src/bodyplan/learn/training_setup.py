@@ -161,7 +161,7 @@ def _group_source(
 
     def groups(update: int) -> RobotGroups:
         if config.combine != "grouped":
-            return (tuple(robots),)
+            return RobotGroups([robots])
         if isinstance(config.groups, Path):
             return read_groups(config.groups, robots)
         bodies = [Robot.load(robot, models) for robot in robots]

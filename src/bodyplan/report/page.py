@@ -17,7 +17,8 @@ from bodyplan.datasets.dataset import Dataset
 from bodyplan.errors import BodyplanError
 from bodyplan.evaluation.evaluation_result import SCORE_COLUMNS
 from bodyplan.evaluation.significance import half_width
-from bodyplan.grouping.robot_groups import embodiment_distances, merge_tree
+from bodyplan.grouping.clustering import merge_tree
+from bodyplan.grouping.embodiment_distances import embodiment_distances
 from bodyplan.report import run_figures
 from bodyplan.report.figure_style import page_colour
 from bodyplan.report.report_text import commands, facts, headline, joined_words
