@@ -227,8 +227,18 @@ def test_killed_workers_change_nothing(all_bodies):
 
 SCRIPT = """
 import multiprocessing
+import threading
+import time
 import numpy as np
 from bodyplan.grouping import BodyGraph, distance_matrix
+
+def print_workers(*progress):
+    print(*(process.pid for process in multiprocessing.active_children()), flush=True)
+
+def print_workers_once_they_start():
+    while len(multiprocessing.active_children()) < 2:
+        time.sleep(0.01)
+    print_workers()
 
 rng = np.random.default_rng(0)
 edges = tuple((i, i + 1) for i in range(21))
@@ -236,27 +246,36 @@ graphs = [
     BodyGraph(("part",) * 22, edges, rng.normal(size=(20, 23)), rng.normal(size=(1, 10)))
     for _ in range(150)
 ]
-
-def report(task, done, total):
-    print(*(process.pid for process in multiprocessing.active_children()), flush=True)
-
-distance_matrix(graphs, workers=2, progress=report)
 """
 
 
-@posix
-@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGKILL])
-def test_a_script_without_a_main_guard_leaves_no_workers_when_it_is_stopped(tmp_path, signal_):
-    path = tmp_path / "script.py"
-    path.write_text(SCRIPT)
+def workers_after(signal_number, script, folder):
+    """Stop a script once it has printed its workers; it ends when no process holds its output."""
+    path = folder / "script.py"
+    path.write_text(SCRIPT + script)
     with subprocess.Popen(
         [sys.executable, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as script:
-        workers = [int(pid) for pid in script.stdout.readline().split()]
-        script.send_signal(signal_)
-        script.communicate(timeout=60)  # it returns once no process holds the pipe
-    assert len(workers) == 2
-    assert script.returncode != 0
+    ) as process:
+        workers = process.stdout.readline().split()
+        process.send_signal(signal_number)
+        process.communicate(timeout=60)
+    assert process.returncode != 0
+    return workers
+
+
+@posix
+def test_an_interrupted_script_without_a_main_guard_leaves_no_workers(tmp_path):
+    script = "distance_matrix(graphs, workers=2, progress=print_workers)"
+    assert len(workers_after(signal.SIGINT, script, tmp_path)) == 2
+
+
+@posix
+def test_a_killed_script_leaves_no_workers(tmp_path):
+    script = """
+threading.Thread(target=print_workers_once_they_start, daemon=True).start()
+distance_matrix(graphs, workers=2)
+"""
+    assert len(workers_after(signal.SIGKILL, script, tmp_path)) == 2
 
 
 def test_a_single_body_has_a_matrix_of_one_zero(all_bodies):

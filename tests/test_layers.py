@@ -108,7 +108,7 @@ def _name(path):
         ("bodyplan.robots.robot", "from bodyplan.storage import sha256", []),
         (
             "bodyplan.robots.robot",
-            "from bodyplan.envs import walking",
+            "from bodyplan.envs import walking_task",
             ["bodyplan.envs.walking_task"],
         ),
         ("bodyplan.robots.robot", "from bodyplan import envs", ["bodyplan.envs"]),
@@ -116,7 +116,7 @@ def _name(path):
         ("bodyplan.robots.robot", "from bodyplan import __version__", []),
         ("bodyplan.robots.robot", "import bodyplan", ["bodyplan"]),
         ("bodyplan.robots.robot", "from . import descriptors", []),
-        ("bodyplan.robots.robot", "from ..learn import ppo", ["bodyplan.experts.ppo"]),
+        ("bodyplan.robots.robot", "from ..learn import ppo", ["bodyplan.learn.ppo"]),
         ("bodyplan.storage", "def f():\n  import bodyplan.cli as c", ["bodyplan.cli"]),
         ("bodyplan.learn.train", "from bodyplan.learn.networks.urma import NetworkSizes", []),
         (

@@ -123,6 +123,7 @@ def _solve_in_parallel(
         max_nbytes=None,
         idle_worker_timeout=_IDLE_SECONDS,
         initializer=_start_worker,
+        initargs=(os.getpid(),),
     )
     solved = 0
     try:
@@ -134,10 +135,10 @@ def _solve_in_parallel(
             yield pair_distances(graphs, chunk)
 
 
-def _start_worker() -> None:
+def _start_worker(parent: int) -> None:
     """Let POT start faster, and end this process with its parent, even if that is killed."""
     os.environ.update(_UNUSED_BACKENDS)
-    threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
+    threading.Thread(target=_end_with, args=[parent], daemon=True).start()
 
 
 def _end_with(parent: int) -> None:

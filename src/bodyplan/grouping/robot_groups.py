@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -98,8 +98,8 @@ GroupSource = Callable[[int], RobotGroups]
 def group_robots(
     robots: Sequence[str | Path | Robot],
     groups: int = 4,
-    by: Literal["embodiment", "random", "heuristic"] = "embodiment",
-    linkage: Literal["ward", "average", "complete"] = "ward",
+    by: str = "embodiment",
+    linkage: str = "ward",
     seed: int = 0,
 ) -> RobotGroups:
     """Group robots, as embodiment grouping does before training.
@@ -109,7 +109,7 @@ def group_robots(
         groups: number of groups, M in the paper; `heuristic` has its own number.
         by: `embodiment` clusters robots with similar bodies. `random` fills groups of the same
             sizes at random. `heuristic` sorts robots by their number of legs.
-        linkage: how clusters are merged.
+        linkage: how clusters are merged: `ward`, `average` or `complete`.
         seed: of random groups.
 
     Raises:
