@@ -228,6 +228,12 @@ def test_randomised_results_do_not_depend_on_the_number_of_threads(environment):
     np.testing.assert_array_equal(one.simulator.states, two.simulator.states)
 
 
+def test_a_card_names_the_disturbances_that_are_on():
+    assert NO_DISTURBANCES.card() == {}
+    card = Disturbances(randomise=True, pushes=0.002).card()
+    assert card == {"conditions": {"randomise": True, "pushes": 0.002}}
+
+
 @pytest.mark.parametrize("name", ["redraw", "pushes", "commands"])
 def test_what_is_no_probability_is_refused_by_name(name):
     with pytest.raises(BodyplanError, match=name):

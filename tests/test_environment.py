@@ -160,6 +160,16 @@ def test_a_random_reset_keeps_to_its_ranges_and_fills_them(environment, name):
     spans(qvel[:, 3:6], -ranges.angular_velocity, ranges.angular_velocity)
 
 
+def test_half_of_the_varied_initial_states_are_near_nominal_with_joints_at_rest(environment):
+    env = environment(num_envs=400, initial_state="varied")
+    robot = env.robot
+    distance = np.abs(env.qpos[:, robot.qpos_index] - robot.nominal).max(axis=1)
+    resting = (env.simulator.qvel[:, robot.qvel_index] == 0.0).all(axis=1)
+    assert resting.mean() == pytest.approx(0.5, abs=0.1)
+    assert distance[resting].max() <= 0.1
+    assert np.median(distance[~resting]) > 0.2
+
+
 def test_seeds_alone_determine_random_resets(environment):
     random = {"num_envs": 2, "initial_state": "random"}
     first, again, other = (environment(seed=seed, **random) for seed in (1, 1, 2))

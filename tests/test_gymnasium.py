@@ -85,11 +85,18 @@ class TestIds:
         look = "import bodyplan, importlib.util, sys; importlib.util.find_spec('gymnasium')"
         assert run(f"{look}; import gymnasium; print('{GO1}' in gymnasium.registry)") == ["True"]
 
-    def test_importing_the_package_twice_registers_once(self):
-        program = (
-            "import gymnasium, bodyplan, importlib; importlib.reload(bodyplan); print('quiet')"
-        )
-        assert run(program) == ["quiet"]
+    @pytest.mark.parametrize(
+        "twice",
+        [
+            "import gymnasium, bodyplan, importlib; importlib.reload(bodyplan)",
+            "import bodyplan, sys; own = [name for name in sys.modules if 'bodyplan' in name]; "
+            "[sys.modules.pop(name) for name in own]; import bodyplan, gymnasium",
+        ],
+        ids=["reloaded", "two copies"],
+    )
+    def test_importing_the_package_twice_registers_once(self, twice):
+        count = "sum(name.startswith('bodyplan/') for name in gymnasium.registry)"
+        assert run(f"{twice}; print({count})") == ["49"]
 
     def test_robots_of_other_packages_have_them_without_importing_these(self, tmp_path):
         (tmp_path / "spots-1.0.dist-info").mkdir()

@@ -1,1 +1,1 @@
-"""Where they act: the walking task and its batched simulation."""
+"""Environments: the walking task, its batched simulation, and Gymnasium's interface."""

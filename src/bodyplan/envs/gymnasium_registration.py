@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -67,14 +68,20 @@ class _ImportHook:
     first. Importing Gymnasium here would make every `import bodyplan` wait for NumPy.
     """
 
+    def __init__(self) -> None:
+        self._searching = False
+
     def find_spec(
         self, name: str, path: Any, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if name != "gymnasium":
+        if name != "gymnasium" or self._searching:
             return None
-        others = [finder for finder in sys.meta_path if finder is not self]
-        found = (finder.find_spec(name, path, target) for finder in others)
-        spec = next((spec for spec in found if spec), None)
+        # Ask the other finders. One of them may be the hook of another copy of this package.
+        self._searching = True
+        try:
+            spec = find_spec(name)
+        finally:
+            self._searching = False
         if spec and spec.loader:
             self._wrap(spec.loader)
         return spec
