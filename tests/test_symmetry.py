@@ -40,8 +40,8 @@ def test_there_are_six_bipeds():
 def test_two_reflections_side_by_side_and_repeated():
     swap = MirrorMap((1, 0), (-1.0, -1.0))
     values = np.arange(1.0, 5.0)
-    assert (swap + MirrorMap.kept((1.0, -1.0)))(values).tolist() == [-2.0, -1.0, 3.0, -4.0]
-    assert swap.repeated((1.0, -1.0))(values).tolist() == [-3.0, 4.0, -1.0, 2.0]
+    assert (swap + MirrorMap.in_place((1.0, -1.0)))(values).tolist() == [-2.0, -1.0, 3.0, -4.0]
+    assert swap.per_entry((1.0, -1.0))(values).tolist() == [-3.0, 4.0, -1.0, 2.0]
     assert swap.unsigned()(values[:2]).tolist() == [2.0, 1.0]
 
 

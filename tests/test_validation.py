@@ -113,7 +113,7 @@ ENDS = {
         ".toml",
         'contact_geoms = ["trunk_1"',
         'contact_geoms = ["FR_foot"',
-        "ends as it begins: 'FR_foot' touch",
+        "episode ends at its start: 'FR_foot'",
         "take them out",
     ),
     "too low": (
@@ -280,7 +280,7 @@ def test_a_robot_left_alone_fares_as_in_the_environment(load, name):
             fallen = pytest.approx(count * 0.02, abs=0.021)  # contacts are sensed a step later
             break
     end = simulate_standing(robot, 2.0)
-    assert end.fallen == fallen
+    assert end.fall_time == fallen
     assert end.height == pytest.approx(environment.qpos[0, 2], abs=0.02)
 
 

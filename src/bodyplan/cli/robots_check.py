@@ -84,14 +84,14 @@ class AdaptRobot:
                 raise BodyplanError(f"{path} exists; give another --out or delete it first")
         if self.out.suffix != ".xml":
             raise BodyplanError(f"--out {self.out}: the name of an MJCF ends in .xml")
-        adapted = convert_model(find_model_file(self.source), self.out)
+        converted = convert_model(find_model_file(self.source), self.out)
         problems = check_robot(self.out).problems
         if self.json:
             left = [asdict(problem) for problem in problems]
-            told = {"changes": adapted.changes, "guesses": adapted.guesses, "problems": left}
+            told = {"changes": converted.changes, "guesses": converted.guesses, "problems": left}
             print_json(told | {"file": self.out})
         else:
-            for word, lines in (("changed", adapted.changes), ("guessed", adapted.guesses)):
+            for word, lines in (("changed", converted.changes), ("guessed", converted.guesses)):
                 for line in lines:
                     _say(f"{word:<8} {line}")
             _answer(problems, False)

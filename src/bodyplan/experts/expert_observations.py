@@ -46,7 +46,7 @@ def mirror_maps(robot: Robot) -> MirrorMaps:
     """
     joints, feet = mirror_joints(robot), mirror_feet(robot)
     command = (1.0, -1.0, -1.0)
-    observations = joints.repeated((1.0, 1.0, 1.0)) + feet.repeated((1.0, 1.0))
-    observations += MirrorMap.kept((*AXIAL, *command, *POLAR))
+    observations = joints.per_entry((1.0, 1.0, 1.0)) + feet.per_entry((1.0, 1.0))
+    observations += MirrorMap.in_place((*AXIAL, *command, *POLAR))
     hidden = (*POLAR, 1.0, 1.0) if robot.expert.assisted else (*POLAR, 1.0)
-    return MirrorMaps(observations, observations + MirrorMap.kept(hidden), joints)
+    return MirrorMaps(observations, observations + MirrorMap.in_place(hidden), joints)

@@ -120,7 +120,7 @@ class PPOCritic(eqx.Module):
         """Value of one normalised observation."""
         mlp = self.mlp
         if self.mirror is not None:
-            mlp = mirror_symmetric(mlp, self.mirror.critic_observations, MirrorMap.kept((1.0,)))
+            mlp = mirror_symmetric(mlp, self.mirror.critic_observations, MirrorMap.in_place((1.0,)))
         value: Float[Array, ""] = mlp(observation)
         return value
 

@@ -1,1 +1,1 @@
-"""Who acts: robots as data, and what is computed from their compiled models."""
+"""Robots as data: an MJCF and a TOML each, and what is computed from the compiled model."""

@@ -1,8 +1,8 @@
-"""Contact sensors: what touches what, read with the state and without a Python loop.
+"""Contact sensors that are added to a model: feet against the floor, listed geoms against anything.
 
-The task needs two kinds of answers each control step: does a foot touch the floor, and does a
-listed geom touch anything at all. MuJoCo's contact sensors count the matching entries of the
-contact list, pairs within the margin included, which is the task's meaning of contact.
+The task asks both at each control step. MuJoCo's contact sensors answer with the state, without a
+Python loop. They count the matching entries of the contact list. Pairs within the margin are in
+that list, as the task's contacts are.
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,14 @@ FLOOR = "floor"
 def add_contact_sensors(
     spec: mujoco.MjSpec, floor_geoms: Sequence[str], contact_geoms: Sequence[str]
 ) -> None:
-    """Add one sensor for each geom of `floor_geoms` against the floor, then one for each of
-    `contact_geoms` against anything; the sensor data holds them in that order.
+    """Add contact sensors to a model, in the order of the sensor data.
 
     A floor is added where the model has no geom of that name.
+
+    Args:
+        spec: the model, which is changed.
+        floor_geoms: one sensor for each of these geoms, against the floor; they come first.
+        contact_geoms: one sensor for each of these geoms, against anything.
     """
     if not any(geom.name == FLOOR for geom in spec.geoms):
         spec.worldbody.add_geom(
@@ -38,7 +42,7 @@ def _add(spec: mujoco.MjSpec, name: str, geom: str, other: str) -> None:
         objname=geom,
     )
     sensor.intprm[0] = 1 << mujoco.mjtConDataField.mjCONDATA_FOUND.value
-    sensor.intprm[2] = 1  # one slot: `found` is the number of matches whatever the slots
+    sensor.intprm[2] = 1  # one slot: `found` is the number of matches in any case
     if other:
         sensor.reftype = mujoco.mjtObj.mjOBJ_GEOM
         sensor.refname = other

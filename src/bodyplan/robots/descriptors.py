@@ -1,8 +1,8 @@
-"""What a policy may know of a body: joint, foot and context descriptors.
+"""Descriptors: what a policy knows of a robot's body, as vectors for joints, feet and the whole.
 
-One vector for each joint and each foot and one for the whole robot, computed from the compiled
-model and scaled by fixed constants, so that one network reads any body (URMA, Bohlinger et al.
-2024, arXiv 2409.06366; layout of the original code).
+They are computed from the compiled model and scaled by fixed constants, so that one network reads
+any body (URMA, Bohlinger et al. 2024, arXiv 2409.06366; the layout is the original code's).
+`feature_sizes.py` has their sizes.
 """
 
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -19,7 +19,7 @@ ANGLE_SCALE = 4.6  # rad; also scales the joint positions of the observation
 
 
 class RobotDescriptor(NamedTuple):
-    """A body in numbers; constant over an episode. Leading axes where there are many specimens."""
+    """The descriptors of one robot; with leading axes, of many. Constant over an episode."""
 
     joints: Float[np.ndarray, "... J 23"]
     feet: Float[np.ndarray, "... F 10"]
@@ -29,7 +29,7 @@ class RobotDescriptor(NamedTuple):
 
 @runtime_checkable
 class DescribedRobot(Protocol):
-    """What descriptors are computed from; `Robot` has it all."""
+    """The properties that descriptors are computed from; `Robot` has them all."""
 
     @property
     def model(self) -> mujoco.MjModel: ...
@@ -56,11 +56,18 @@ class DescribedRobot(Protocol):
 
 
 def describe(robot: "DescribedRobot", parameters: ModelParameters) -> RobotDescriptor:
-    """Descriptors of one specimen of a robot, or of many.
+    """Descriptors of one randomised instance of a robot, or of many.
 
-    Places and axes are those of the robot's own nominal pose, whatever the specimen's.
+    Positions and axes are those at the robot's own nominal pose, not the instance's.
+
+    Args:
+        robot: the robot.
+        parameters: of the instance, or of many with leading axes.
+
+    Returns:
+        float32, with the leading axes of `parameters`.
     """
-    anchors, axes, points = _places(robot)
+    anchors, axes, points = _positions(robot)
     context = np.stack(
         [
             parameters.kp / 50.0 - 1.0,
@@ -71,7 +78,7 @@ def describe(robot: "DescribedRobot", parameters: ModelParameters) -> RobotDescr
         ],
         axis=-1,
     )
-    own = [
+    per_joint = [
         parameters.nominal / ANGLE_SCALE,
         parameters.torque_limit / 500.0 - 1.0,
         parameters.max_velocity / 17.5 - 1.0,
@@ -80,12 +87,12 @@ def describe(robot: "DescribedRobot", parameters: ModelParameters) -> RobotDescr
         parameters.stiffness / 15.0 - 1.0,
         parameters.friction_loss / 0.6 - 1.0,
     ]
-    specimens = parameters.mass.shape
+    leading = parameters.mass.shape
     fixed = np.column_stack([anchors, axes, robot.children - 1.0])
     joints = np.concatenate(
         [
-            np.broadcast_to(fixed, (*specimens, *fixed.shape)),
-            np.stack(own, axis=-1),
+            np.broadcast_to(fixed, (*leading, *fixed.shape)),
+            np.stack(per_joint, axis=-1),
             parameters.joint_range / ANGLE_SCALE,
             _repeated(context, robot.num_joints),
         ],
@@ -93,7 +100,7 @@ def describe(robot: "DescribedRobot", parameters: ModelParameters) -> RobotDescr
     )
     feet = np.concatenate(
         [
-            np.broadcast_to(points, (*specimens, *points.shape)),
+            np.broadcast_to(points, (*leading, *points.shape)),
             _repeated(context, robot.num_feet),
         ],
         axis=-1,
@@ -101,7 +108,7 @@ def describe(robot: "DescribedRobot", parameters: ModelParameters) -> RobotDescr
     return RobotDescriptor(*(np.asarray(part, np.float32) for part in (joints, feet, context)))
 
 
-def _places(
+def _positions(
     robot: "DescribedRobot",
 ) -> tuple[Float[np.ndarray, "J 3"], Float[np.ndarray, "J 3"], Float[np.ndarray, "F 3"]]:
     """Joint anchors in the robot's box, joint axes, feet in the box; trunk frame, nominal pose."""

@@ -1,7 +1,6 @@
-"""The parts of a compiled body: its root, what has a motor, its limbs, how far its shapes reach.
+"""The kinematic tree of a model: its free bodies, actuated joints, limbs and the extents of geoms.
 
-This is the anatomy of any MJCF, read before anything is known of a walk: `inspection.py` judges by
-it and `inference.py` guesses by it.
+It is read from any compiled MJCF, without a TOML. Validation and inference both build on it.
 """
 
 from collections.abc import Sequence
@@ -14,26 +13,26 @@ from jaxtyping import Float
 from bodyplan.robots.contact_sensors import FLOOR
 
 ANY_ANGLE = (-np.pi, np.pi)
-"""rad: the range of a joint that has none."""
+"""rad: stands for the range of a joint without one."""
 
 
 class Limb(NamedTuple):
-    """A chain of motors that nothing with a motor hangs on."""
+    """A chain of actuated joints from the trunk to an end, below which no joint is actuated."""
 
     joints: tuple[int, ...]
-    """Ids of its driven joints, from the trunk outwards."""
+    """Ids of its actuated joints, from the trunk outwards."""
     geoms: tuple[int, ...]
-    """Ids of the shapes beyond its last joint that can touch the floor."""
+    """Ids of the geoms beyond its last joint that can touch the floor."""
 
 
 def free_bodies(model: mujoco.MjModel) -> list[int]:
-    """Ids of the bodies that fly free, in the model's order."""
+    """Ids of the bodies with a free joint, in the model's order."""
     free = model.jnt_type == mujoco.mjtJoint.mjJNT_FREE.value
     return [int(body) for body in model.jnt_bodyid[free]]
 
 
 def driven_joint(model: mujoco.MjModel, actuator: int) -> int:
-    """Id of the joint that an actuator drives; -1 where it drives something else."""
+    """Id of the joint that an actuator drives; -1 where it drives no single joint."""
     on_joint = model.actuator_trntype[actuator] == mujoco.mjtTrn.mjTRN_JOINT.value
     return int(model.actuator_trnid[actuator, 0]) if on_joint else -1
 
@@ -46,13 +45,13 @@ def actuated_hinges(model: mujoco.MjModel) -> list[int]:
 
 
 def joint_ranges(model: mujoco.MjModel, joints: Sequence[int]) -> Float[np.ndarray, "J 2"]:
-    """rad; all angles for a joint without limits."""
+    """Ranges of joints, rad; a full turn for a joint without limits."""
     limited = model.jnt_limited[joints].astype(bool)
     return np.where(limited[:, None], model.jnt_range[joints], ANY_ANGLE)
 
 
 def joint_chain(model: mujoco.MjModel, body: int) -> list[int]:
-    """Ids of a body's joints and of those above it, from the root outwards."""
+    """Ids of all joints between the root and a body, the body's own included, from the root."""
     joints: list[int] = []
     while body:
         first = int(model.body_jntadr[body])
@@ -62,13 +61,18 @@ def joint_chain(model: mujoco.MjModel, body: int) -> list[int]:
 
 
 def find_limbs(model: mujoco.MjModel, driven: Sequence[int]) -> list[Limb]:
-    """The limbs of a body that end in shapes which can touch the floor, in the model's order."""
+    """The limbs that end in geoms which can touch the floor, in the model's order.
+
+    Args:
+        model: the compiled model.
+        driven: ids of the actuated joints.
+    """
     chains = [
         [j for j in joint_chain(model, int(model.jnt_bodyid[joint])) if j in driven and j <= joint]
         for joint in driven
     ]
-    inner = {joint for own in chains for joint in own[:-1]}
-    ends = {own[-1]: own for own in chains if own[-1] not in inner}
+    inner = {joint for chain in chains for joint in chain[:-1]}
+    ends = {chain[-1]: chain for chain in chains if chain[-1] not in inner}
     carried: dict[int, list[int]] = {end: [] for end in ends}
     for geom in range(model.ngeom):
         above = [j for j in joint_chain(model, int(model.geom_bodyid[geom])) if j in driven]
@@ -78,7 +82,7 @@ def find_limbs(model: mujoco.MjModel, driven: Sequence[int]) -> list[Limb]:
 
 
 def can_touch_floor(model: mujoco.MjModel, geom: int) -> bool:
-    """Whether a shape collides with the floor, the model's own or the one that is added."""
+    """Whether a geom collides with the floor, the model's own or the one that will be added."""
     floor = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_GEOM, FLOOR)
     kind, affinity = 1, 1
     if floor >= 0:
@@ -97,12 +101,12 @@ def robot_geoms(model: mujoco.MjModel) -> list[int]:
 def geom_bounds(
     model: mujoco.MjModel, data: mujoco.MjData, geoms: Sequence[int]
 ) -> tuple[Float[np.ndarray, "G 3"], Float[np.ndarray, "G 3"]]:
-    """Lowest and highest corner of the box around each shape, along the world's axes (m)."""
+    """Lowest and highest corner of the box around each geom, along the world's axes (m)."""
     corners = []
     for geom in geoms:
-        centre, turn = data.geom_xpos[geom], data.geom_xmat[geom].reshape(3, 3)
+        centre, axes = data.geom_xpos[geom], data.geom_xmat[geom].reshape(3, 3)
         corners.append(
-            [centre - geom_extent(model, geom, -turn), centre + geom_extent(model, geom, turn)]
+            [centre - geom_extent(model, geom, -axes), centre + geom_extent(model, geom, axes)]
         )
     low, high = np.array(corners).reshape(-1, 2, 3).transpose(1, 0, 2)
     return low, high
@@ -111,7 +115,7 @@ def geom_bounds(
 def geom_extent(
     model: mujoco.MjModel, geom: int, directions: Float[np.ndarray, "... 3"]
 ) -> Float[np.ndarray, "..."]:
-    """How far a shape extends from its centre in unit directions of its own frame (m)."""
+    """How far a geom extends from its centre in unit directions of its own frame (m)."""
     return np.asarray(_extent(model, geom, directions))
 
 

@@ -1,4 +1,4 @@
-"""Models on disk: MJCF and URDF, where their meshes are, and MJCF written for another place."""
+"""Model files: MJCF and URDF on disk, their meshes, and MJCF text for another folder."""
 
 import os
 import xml.etree.ElementTree as ET
@@ -14,15 +14,16 @@ from bodyplan.robots import loader
 from bodyplan.robots.validation.problem import Problem
 
 MENAGERIE = "menagerie:"
-UP = 4
-"""Folders above a URDF in which the packages that it names are looked for."""
+PARENT_FOLDERS = 4
+"""Folders above a URDF in which its `package://` paths are looked for."""
 
 
 def find_model_file(source: str) -> Path:
-    """The file of a model: a path, or `menagerie:<name>` or `menagerie:<name>/<model>`.
+    """The path of a model: `source` itself, or the file of `menagerie:<name>` or of
+    `menagerie:<name>/<model>`.
 
     Raises:
-        BodyplanError: MuJoCo Menagerie's package is missing, knows no such model, or cannot
+        BodyplanError: the package of MuJoCo Menagerie is missing, has no such model, or cannot
             download it.
     """
     _, is_menagerie, name = source.partition(MENAGERIE)
@@ -46,10 +47,10 @@ def read_model(path: Path) -> mujoco.MjSpec:
     """A model, before it is compiled.
 
     Raises:
-        BodyplanError: no such file, or neither MJCF nor URDF.
+        BodyplanError: the file does not exist, or is neither MJCF nor URDF.
     """
     if not path.is_file():
-        raise BodyplanError(f"{path}: there is no such file; give the path of an MJCF (.xml)")
+        raise BodyplanError(f"{path} does not exist; give the path of an MJCF (.xml)")
     try:
         spec = mujoco.MjSpec.from_file(str(path))
     except (ValueError, UnicodeError) as error:
@@ -57,7 +58,7 @@ def read_model(path: Path) -> mujoco.MjSpec:
     if is_urdf(path):
         spec.compiler.fusestatic = False  # the first link is a body, not a part of the world
         for mesh in spec.meshes:
-            mesh.file = str(_found(path, mesh.file))
+            mesh.file = str(_find_mesh(path, mesh.file))
     return spec
 
 
@@ -67,7 +68,7 @@ def is_urdf(path: Path) -> bool:
 
 
 def velocity_limits(path: Path) -> dict[str, float]:
-    """What a URDF says of its joints' velocities, rad/s; an MJCF says nothing."""
+    """Velocity limits of a URDF's joints, rad/s; an MJCF has none."""
     if not is_urdf(path):
         return {}
     limits = {}
@@ -79,7 +80,7 @@ def velocity_limits(path: Path) -> dict[str, float]:
 
 
 def missing_files(path: Path, spec: mujoco.MjSpec) -> Iterator[Problem]:
-    """Meshes, height fields and textures that are not where a model says."""
+    """A problem for each mesh, height field and texture that is not at the model's path."""
     assets = [("mesh", spec.meshdir, own.file) for own in spec.meshes]
     assets += [("height field", spec.meshdir, own.file) for own in spec.hfields]
     assets += [("texture", spec.texturedir, own.file) for own in spec.textures]
@@ -91,15 +92,20 @@ def missing_files(path: Path, spec: mujoco.MjSpec) -> Iterator[Problem]:
 
 
 def mjcf_text(spec: mujoco.MjSpec, source: Path, out: Path) -> str:
-    """A model as MJCF to be written to `out`, which finds the meshes where they are.
+    """The text of a model as MJCF at `out`, with paths to the meshes where they are.
 
-    By a relative path if they are in the folder of `out` or below, so that the folder can be moved;
-    else by an absolute one.
+    Paths are relative if the meshes are in the folder of `out` or below, so that the folder can be
+    moved; else they are absolute.
+
+    Args:
+        spec: the model.
+        source: path that it was read from.
+        out: path that the text is for.
     """
     home, new = source.parent.resolve(), out.parent.resolve()
     own = spec.copy()
-    shaped = [*spec.meshes, *spec.hfields, *spec.skins]
-    for key, assets in (("meshdir", shaped), ("texturedir", spec.textures)):
+    meshes = [*spec.meshes, *spec.hfields, *spec.skins]
+    for key, assets in (("meshdir", meshes), ("texturedir", spec.textures)):
         folder = (home / getattr(spec, key)).resolve()
         if not any(asset.file for asset in assets):
             continue
@@ -109,12 +115,12 @@ def mjcf_text(spec: mujoco.MjSpec, source: Path, out: Path) -> str:
     return own.to_xml()
 
 
-def _found(urdf: Path, name: str) -> Path:
-    """The file that a URDF means: `package://` paths are looked for in the folders above."""
+def _find_mesh(urdf: Path, name: str) -> Path:
+    """The file of a path in a URDF; `package://` paths are looked for in the folders above it."""
     _, packaged, rest = name.partition("package://")
     if not packaged:
         return Path(name)
     below = Path(rest), Path(*Path(rest).parts[1:])
-    folders = urdf.resolve().parents[:UP]
+    folders = urdf.resolve().parents[:PARENT_FOLDERS]
     places = (folder / part for folder in folders for part in below)
     return next((place for place in places if place.is_file()), urdf.parent.resolve() / below[1])

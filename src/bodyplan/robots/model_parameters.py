@@ -1,8 +1,7 @@
-"""The parameters of a body that may differ from one specimen to the next.
+"""Model parameters: what domain randomisation may change of a robot, and the torque law.
 
-Two robots of one make are never quite alike, and a simulated one can be made unlike on purpose
-(`envs/domain_randomisation.py`). `ModelParameters` is what a policy is told of such a specimen;
-what it is not told are `MotorErrors`.
+`ModelParameters` are in the descriptors, so a policy knows them. `MotorErrors` are hidden from it
+(`envs/domain_randomisation.py` draws both).
 """
 
 from typing import NamedTuple
@@ -10,9 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from bodyplan.robots.task_config import CONTROL_STEP
+
 
 class ModelParameters(NamedTuple):
-    """Of one specimen or, with leading axes, of many."""
+    """Parameters of one randomised robot or, with leading axes, of many."""
 
     mass: Float[np.ndarray, "..."]
     """kg, all bodies."""
@@ -41,7 +42,7 @@ class ModelParameters(NamedTuple):
 
 
 class MotorErrors(NamedTuple):
-    """How the motors depart from the torque law, unseen by the policy."""
+    """How the motors depart from the torque law; the policy does not observe it."""
 
     strength: Float[np.ndarray, "... J"]
     """Factor on the torque."""
@@ -53,9 +54,14 @@ class MotorErrors(NamedTuple):
     """rad, added to the sensed joint position."""
 
 
-def ideal_motors(joints: int) -> MotorErrors:
-    """Motors that do what they are told."""
-    return MotorErrors(np.ones(joints), np.ones(joints), np.ones(joints), np.zeros(joints))
+MIN_INERTIA_PER_KP = 1.5 * CONTROL_STEP**2
+"""s^2: inertia of a joint over kp. Below it a torque held for a control step shakes the joint."""
+
+
+def ideal_motors(num_joints: int) -> MotorErrors:
+    """Motors without any error."""
+    ones = np.ones(num_joints)
+    return MotorErrors(ones, ones, ones, np.zeros(num_joints))
 
 
 def pd_torque(
@@ -65,8 +71,17 @@ def pd_torque(
     positions: Float[np.ndarray, "... J"],
     velocities: Float[np.ndarray, "... J"],
 ) -> Float[np.ndarray, "... J"]:
-    """Torques (N m) of a PD law around nominal + action_scale * action, within the motors' limits
-    (reference task, section 1).
+    """Torques of a PD law around nominal + action_scale * action (reference task, section 1).
+
+    Args:
+        parameters: of one robot, or of many with the same leading axes as the arrays.
+        errors: of the motors.
+        action: of the policy, without a unit.
+        positions: of the joints, rad.
+        velocities: of the joints, rad/s.
+
+    Returns:
+        N m, within the motors' limits.
     """
     target = parameters.nominal + parameters.action_scale[..., None] * action
     pull = errors.kp * parameters.kp[..., None] * (target - (positions + errors.offset))

@@ -1,11 +1,10 @@
-"""How a robot is in its nominal pose, and what becomes of it when it does nothing.
+"""The nominal pose: its check, a simulation of standing in it, and the torques that hold it.
 
-The control law and the time steps are the task's (`envs/simulator.py`), for one robot and without
-the rest of the environment.
+The torque law and the time steps are those of the task (`envs/simulator.py`).
 """
 
 import copy
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import mujoco
 import numpy as np
@@ -17,49 +16,46 @@ from bodyplan.robots.model_parameters import ideal_motors, pd_torque
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.task_config import CONTROL_STEP
 
-if TYPE_CHECKING:
-    from bodyplan.robots.robot import Robot
-
-TIMESTEP = 0.005
-"""Seconds of one step of physics."""
-SUBSTEPS = round(CONTROL_STEP / TIMESTEP)
-"""Steps of physics for which a torque is held."""
+PHYSICS_STEP = 0.005
+"""Seconds."""
+SUBSTEPS = round(CONTROL_STEP / PHYSICS_STEP)
+"""Physics steps in a control step, for which a torque is held."""
 MAX_PENETRATION = 0.002
-"""m: shapes may be so far inside each other."""
+"""m: two geoms may overlap by this much."""
 FALLEN_UPRIGHT = 0.5
-"""Vertical part of the trunk's z axis below which it has fallen over."""
+"""Vertical component of the trunk's z axis below which the robot has fallen over."""
 MIN_STANDING_HEIGHT = 0.5
-"""Share of the drop height below which it has fallen down."""
+"""Share of the drop height below which the robot has fallen down."""
 MAX_STANDING_SPEED = 1.0
-"""rad/s: root mean square of the joints' velocities from which on a standing robot trembles."""
+"""rad/s: root mean square of joint velocities above which a standing robot shakes."""
 
 
 class PoseCheck(NamedTuple):
     """The nominal pose at the drop height."""
 
     clearance: float
-    """m: of the lowest foot over the floor; negative where it is in the floor."""
-    below: tuple[str, ...]
-    """Shapes that reach lower than all feet."""
-    clashes: tuple[tuple[str, str], ...]
-    """Shapes of the robot that are inside each other."""
-    ending: tuple[str, ...]
-    """Shapes whose touching ends the episode as it begins."""
+    """m: height of the lowest foot over the floor; negative where it is in the floor."""
+    below_feet: tuple[str, ...]
+    """Geoms that reach lower than all feet."""
+    self_collisions: tuple[tuple[str, str], ...]
+    """Pairs of the robot's geoms that are inside each other."""
+    terminating: tuple[str, ...]
+    """Geoms that touch something, which ends the episode at its start."""
 
 
 class StandingTrial(NamedTuple):
-    """What a robot comes to that does nothing."""
+    """How a robot stands without any action."""
 
-    fallen: float | None
+    fall_time: float | None
     """Seconds until it fell; None if it still stands."""
     height: float
     """m: of the trunk, at the end."""
-    shaking: float
-    """rad/s: root mean square of the joints' velocities in the last second."""
+    joint_speed: float
+    """rad/s: root mean square of joint velocities in the last second."""
 
 
 def check_nominal_pose(robot: Robot) -> PoseCheck:
-    """Look at a robot that was just put down."""
+    """Find contacts and heights of a robot in its nominal pose at the drop height."""
     model, data = robot.model, mujoco.MjData(robot.model)
     data.qpos[:] = robot.nominal_qpos
     mujoco.mj_fwdPosition(model, data)
@@ -68,7 +64,7 @@ def check_nominal_pose(robot: Robot) -> PoseCheck:
     bits = model.geom_contype | model.geom_conaffinity
     solid = [geom for geom in own if bits[geom] or geom in feet]
     low = dict(zip(solid, geom_bounds(model, data, solid)[0][:, 2], strict=True))
-    sole = min(low[geom] for geom in feet)
+    lowest_foot = min(low[geom] for geom in feet)
     names = [_name(model, geom) for geom in range(model.ngeom)]
     contacts = [(int(a), int(b)) for a, b in data.contact.geom]
     deep = [
@@ -79,63 +75,72 @@ def check_nominal_pose(robot: Robot) -> PoseCheck:
     touching = {names[geom] for pair in contacts for geom in pair}
     ends = robot.termination.contact_geoms
     return PoseCheck(
-        clearance=float(sole),
-        below=tuple(names[g] for g in solid if g not in feet and low[g] < sole - MAX_PENETRATION),
-        clashes=tuple((names[a], names[b]) for a, b in deep if {a, b} <= set(own)),
-        ending=tuple(name for name in ends if name in touching),
+        clearance=float(lowest_foot),
+        below_feet=tuple(
+            names[g] for g in solid if g not in feet and low[g] < lowest_foot - MAX_PENETRATION
+        ),
+        self_collisions=tuple((names[a], names[b]) for a, b in deep if {a, b} <= set(own)),
+        terminating=tuple(name for name in ends if name in touching),
     )
 
 
 def simulate_standing(robot: Robot, seconds: float = 4.0) -> StandingTrial:
-    """Let a robot stand in its nominal pose under its own gains, without any action."""
+    """Simulate a robot that starts in its nominal pose and takes no action.
+
+    Args:
+        robot: the robot.
+        seconds: how long it must stand.
+    """
     model = copy.copy(robot.model)
-    model.opt.timestep = TIMESTEP
+    model.opt.timestep = PHYSICS_STEP
     model.opt.integrator = mujoco.mjtIntegrator.mjINT_EULER
     data = mujoco.MjData(model)
     data.qpos[:] = robot.nominal_qpos
-    still, errors = np.zeros(robot.num_joints), ideal_motors(robot.num_joints)
-    places, index = robot.qpos_index, robot.qvel_index
-    speeds = []
+    no_action, errors = np.zeros(robot.num_joints), ideal_motors(robot.num_joints)
+    index = robot.qvel_index
+    squares = []
     for step in range(round(seconds / CONTROL_STEP)):
-        torque = pd_torque(robot.parameters, errors, still, data.qpos[places], data.qvel[index])
+        positions, velocities = data.qpos[robot.qpos_index], data.qvel[index]
+        torque = pd_torque(robot.parameters, errors, no_action, positions, velocities)
         data.ctrl[robot.actuator_ids] = torque
         for _ in range(SUBSTEPS):
             mujoco.mj_step(model, data)
         data.qvel[index] = np.clip(data.qvel[index], -robot.max_velocity, robot.max_velocity)
-        speeds.append(float(np.square(data.qvel[index]).mean()))
+        squares.append(float(np.square(data.qvel[index]).mean()))
         if _has_fallen(robot, data):
-            return StandingTrial((step + 1) * CONTROL_STEP, float(data.qpos[2]), _last(speeds))
-    return StandingTrial(None, float(data.qpos[2]), _last(speeds))
+            return StandingTrial((step + 1) * CONTROL_STEP, float(data.qpos[2]), _recent(squares))
+    return StandingTrial(None, float(data.qpos[2]), _recent(squares))
 
 
 def _has_fallen(robot: Robot, data: mujoco.MjData) -> bool:
-    """As the robot's termination says; without a least height, on its side or flat as well."""
+    """Whether the episode would end; without a `min_height` also on its side or flat."""
     ends = {robot.model.geom(geom).id for geom in robot.termination.contact_geoms}
     if ends & set(data.contact.geom.ravel().tolist()):
         return True
     if robot.termination.min_height is not None:
         return bool(data.qpos[2] < robot.termination.min_height)
-    upside = 1.0 - 2.0 * float(np.square(data.qpos[4:6]).sum())
-    return bool(upside < FALLEN_UPRIGHT or data.qpos[2] < MIN_STANDING_HEIGHT * robot.drop_height)
+    upright = 1.0 - 2.0 * float(np.square(data.qpos[4:6]).sum())
+    return bool(upright < FALLEN_UPRIGHT or data.qpos[2] < MIN_STANDING_HEIGHT * robot.drop_height)
 
 
-def _last(speeds: list[float]) -> float:
-    return float(np.sqrt(np.mean(speeds[-round(1.0 / CONTROL_STEP) :])))
+def _recent(squares: list[float]) -> float:
+    """Root of the mean of the last second."""
+    return float(np.sqrt(np.mean(squares[-round(1.0 / CONTROL_STEP) :])))
 
 
 def _name(model: mujoco.MjModel, geom: int) -> str:
-    """A geom's name; where it has none, its body's with a hint."""
-    own = model.geom(geom).name
-    return own or f"a geom of {model.body(model.geom_bodyid[geom]).name or FLOOR}"
+    """A geom's name, or words that name its body."""
+    name = model.geom(geom).name
+    return name or f"a geom of {model.body(model.geom_bodyid[geom]).name or FLOOR}"
 
 
-def balancing_torques(robot: "Robot") -> Float[np.ndarray, "J"]:
-    """Torques (N m) under which, with both feet carrying it, the robot does not accelerate.
+def balancing_torques(robot: Robot) -> Float[np.ndarray, "J"]:
+    """Motor torques (N m) that hold the nominal pose while all feet stand on the floor.
 
-    The equations of motion at rest, `bias - passive = S tau + J_e' f + J_f' F`, are solved for
-    motor torques tau, forces f of closed linkages and vertical forces F on the feet, in least
-    squares because joints without a motor may have to give way. A foot's force acts below the
-    centre of mass, so that the trunk is not asked to pitch.
+    The equations of motion at rest are `bias - passive = S tau + J_e' f + J_f' F`. They are solved
+    for motor torques tau, forces f of closed linkages and vertical forces F on the feet. The
+    solution is in least squares, because joints without a motor may yield. A foot's force acts
+    below the centre of mass, so that the trunk need not pitch.
     """
     model = copy.copy(robot.model)
     model.opt.jacobian = mujoco.mjtJacobian.mjJAC_DENSE
@@ -145,19 +150,21 @@ def balancing_torques(robot: "Robot") -> Float[np.ndarray, "J"]:
     motors = np.zeros((model.nv, robot.num_joints))
     motors[robot.qvel_index, np.arange(robot.num_joints)] = 1.0
     columns = [motors, _linkages(model, data).T, _foot_forces(robot, model, data).T]
-    wanted = data.qfrc_bias - data.qfrc_passive
-    solution = np.linalg.lstsq(np.hstack(columns), wanted, rcond=None)[0]
+    required = data.qfrc_bias - data.qfrc_passive
+    solution = np.linalg.lstsq(np.hstack(columns), required, rcond=None)[0]
     return solution[: robot.num_joints]
 
 
 def _linkages(model: mujoco.MjModel, data: mujoco.MjData) -> Float[np.ndarray, "E nv"]:
+    """Jacobian J_e of closed linkages."""
     rows = data.efc_J.reshape(-1, model.nv)
     return rows[data.efc_type[: len(rows)] == mujoco.mjtConstraint.mjCNSTR_EQUALITY]
 
 
 def _foot_forces(
-    robot: "Robot", model: mujoco.MjModel, data: mujoco.MjData
+    robot: Robot, model: mujoco.MjModel, data: mujoco.MjData
 ) -> Float[np.ndarray, "F nv"]:
+    """Jacobian J_f of the feet's vertical positions."""
     centre = data.subtree_com[model.body(robot.trunk).id]
     rows = np.zeros((robot.num_feet, model.nv))
     for row, body in zip(rows, robot.foot_bodies, strict=True):

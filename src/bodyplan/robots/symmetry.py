@@ -1,8 +1,7 @@
-"""Left and right: the same body seen in a mirror through its trunk's x-z plane.
+"""Left-right symmetry: what a mirror at the trunk's x-z plane does to joints and feet.
 
-A walk that is good is as good mirrored. What the mirror does to joints and feet follows from the
-model: a joint's mirror image is the joint whose anchor and axis are the reflected ones, and its
-angle changes sign where the two axes turn the same way, because rotations are axial vectors.
+The mirror image of a joint is the joint with the reflected anchor and axis. Its angle changes sign
+where the two axes point the same way, because rotations are axial vectors.
 """
 
 from collections.abc import Sequence
@@ -19,17 +18,18 @@ if TYPE_CHECKING:
     from bodyplan.robots.robot import Robot
 
 POLAR = (1.0, -1.0, 1.0)
-"""What the mirror does to a position, a velocity or a force in the trunk frame."""
+"""Signs that the mirror gives to a position, a velocity or a force in the trunk frame."""
 AXIAL = (-1.0, 1.0, -1.0)
-"""What it does to a rotation axis, a turn rate or a torque."""
+"""Signs that it gives to a rotation axis, an angular velocity or a torque."""
 TOLERANCE = 0.1
-"""Distance between a reflected joint and its counterpart, as a share of the robot's size."""
+"""Largest distance of a reflected joint from its counterpart, as a share of the robot's size."""
 
 
 @dataclass(frozen=True)
 class MirrorMap:
-    """A signed permutation that is its own inverse: entry k of the image is signs[k] times entry
-    order[k] of the original.
+    """A signed permutation that is its own inverse.
+
+    Entry k of the mirror image is signs[k] times entry order[k] of the original.
     """
 
     order: tuple[int, ...]
@@ -40,12 +40,12 @@ class MirrorMap:
         return values[..., np.array(self.order)] * np.array(self.signs, np.float32)
 
     @classmethod
-    def kept(cls, signs: Sequence[float]) -> "MirrorMap":
-        """Entries stay in place and change sign at most."""
+    def in_place(cls, signs: Sequence[float]) -> "MirrorMap":
+        """The map that leaves every entry in its place and changes signs only."""
         return cls(tuple(range(len(signs))), tuple(signs))
 
-    def repeated(self, signs: Sequence[float]) -> "MirrorMap":
-        """Of entries that each have several parts, each part with a sign of its own."""
+    def per_entry(self, signs: Sequence[float]) -> "MirrorMap":
+        """The map of entries that have several numbers each, with a sign for each number."""
         parts = len(signs)
         return MirrorMap(
             tuple(parts * index + part for index in self.order for part in range(parts)),
@@ -53,18 +53,18 @@ class MirrorMap:
         )
 
     def unsigned(self) -> "MirrorMap":
-        """The permutation alone."""
+        """The same permutation without signs."""
         return MirrorMap(self.order, (1.0,) * len(self.order))
 
     def __add__(self, other: "MirrorMap") -> "MirrorMap":
-        """Of two vectors end to end."""
+        """The map of two vectors that are concatenated."""
         shift = len(self.order)
         order = (*self.order, *(shift + index for index in other.order))
         return MirrorMap(order, self.signs + other.signs)
 
 
 def mirror_joints(robot: "Robot") -> MirrorMap:
-    """What the mirror does to the joints, in task order.
+    """The mirror map of the joints, in task order.
 
     Raises:
         BodyplanError: a joint has no counterpart, so the robot is not symmetric.
@@ -73,15 +73,15 @@ def mirror_joints(robot: "Robot") -> MirrorMap:
     anchors = data.xanchor[robot.joint_ids] - data.qpos[:3]
     axes = data.xaxis[robot.joint_ids]
     size = float(np.linalg.norm(robot.box_size))
-    reflected, turned = anchors * POLAR, axes * AXIAL
-    away = np.linalg.norm(reflected[:, None] - anchors[None], axis=-1) / size
-    alike = turned @ axes.T
-    order = np.argmin(away + 1.0 - np.abs(alike), axis=1)
+    reflected, reflected_axes = anchors * POLAR, axes * AXIAL
+    distance = np.linalg.norm(reflected[:, None] - anchors[None], axis=-1) / size
+    cosine = reflected_axes @ axes.T
+    order = np.argmin(distance + 1.0 - np.abs(cosine), axis=1)
     each = np.arange(len(order))
-    signs = np.sign(alike[each, order])
-    badness = away[each, order] + 1.0 - np.abs(alike[each, order])
-    if (order[order] != each).any() or badness.max() > TOLERANCE:
-        odd = robot.joints[int(badness.argmax())]
+    signs = np.sign(cosine[each, order])
+    mismatch = distance[each, order] + 1.0 - np.abs(cosine[each, order])
+    if (order[order] != each).any() or mismatch.max() > TOLERANCE:
+        odd = robot.joints[int(mismatch.argmax())]
         raise BodyplanError(
             f"{robot.name} has no mirror image: joint '{odd}' has no counterpart on the other "
             "side; set symmetric = false in the [expert] table of its TOML"
@@ -90,11 +90,11 @@ def mirror_joints(robot: "Robot") -> MirrorMap:
 
 
 def mirror_feet(robot: "Robot") -> MirrorMap:
-    """What the mirror does to the feet, in task order; their numbers keep their signs."""
+    """The mirror map of the feet, in task order; what feet observe keeps its sign."""
     data = _nominal(robot)
-    places = data.xpos[list(robot.foot_bodies)] - data.qpos[:3]
-    away = np.linalg.norm((places * POLAR)[:, None] - places[None], axis=-1)
-    return MirrorMap(tuple(np.argmin(away, axis=1).tolist()), (1.0,) * robot.num_feet)
+    positions = data.xpos[list(robot.foot_bodies)] - data.qpos[:3]
+    distance = np.linalg.norm((positions * POLAR)[:, None] - positions[None], axis=-1)
+    return MirrorMap(tuple(np.argmin(distance, axis=1).tolist()), (1.0,) * robot.num_feet)
 
 
 def _nominal(robot: "Robot") -> mujoco.MjData:
@@ -104,7 +104,7 @@ def _nominal(robot: "Robot") -> mujoco.MjData:
     return data
 
 
-def symmetrise(reflection: MirrorMap, values: Float[np.ndarray, "K"]) -> Float[np.ndarray, "K"]:
+def symmetrise(mirror: MirrorMap, values: Float[np.ndarray, "K"]) -> Float[np.ndarray, "K"]:
     """The mean of values and their mirror image."""
-    mean: Float[np.ndarray, K] = 0.5 * (values + reflection(values))
+    mean: Float[np.ndarray, K] = 0.5 * (values + mirror(values))
     return mean

@@ -1,1 +1,1 @@
-"""Models as others write them, brought into the form that the task asks for."""
+"""Adaptation of models from elsewhere: servos, fixed roots and nameless feet become a robot."""

@@ -1,4 +1,4 @@
-"""Plain motors in place of the actuators that a model came with."""
+"""Actuators: plain motors in place of the servos and geared motors of a model."""
 
 from typing import NamedTuple
 
@@ -9,48 +9,49 @@ from bodyplan.robots.kinematic_tree import actuated_hinges, driven_joint, geom_b
 from bodyplan.robots.validation.model_checks import servo
 from bodyplan.robots.validation.problem import name_list
 
-PLAUSIBLE = 3.0
-"""Torque limits over mass, gravity and height; the packaged robots have 0.02 to 1.6."""
-USUAL = 0.5
-"""A guess in the same unit."""
+MAX_TORQUE_RATIO = 3.0
+"""Torque limit over mass, gravity and height; the packaged robots have 0.02 to 1.6."""
+USUAL_TORQUE_RATIO = 0.5
+"""A guess of the same ratio."""
 SERVO_ANGLE = 0.25
-"""rad: a servo without a force limit is taken to reach its own at this error."""
+"""rad: position error at which a servo without a force limit is assumed to reach its limit."""
 
 
-class Torque(NamedTuple):
-    """What a joint's motor can do."""
+class TorqueLimit(NamedTuple):
+    """The torque limit of a joint's motor."""
 
     limit: float
     """N m."""
     guess: str
-    """What the figure was guessed from; empty where the model says it."""
+    """What the limit was guessed from; empty where the model contains it."""
 
 
-class Replaced(NamedTuple):
-    """What became of a model's actuators."""
+class ActuatorChanges(NamedTuple):
+    """What was changed of a model's actuators, and which torques are guesses; sentences."""
 
     changes: list[str]
     guesses: list[str]
 
 
-def replace_actuators(spec: mujoco.MjSpec, model: mujoco.MjModel) -> Replaced:
-    """Give each driven hinge one motor of gear 1, with the torque it had.
+def replace_actuators(spec: mujoco.MjSpec, model: mujoco.MjModel) -> ActuatorChanges:
+    """Give each actuated hinge one motor of gear 1 with the torque limit it had.
 
-    A model without any actuator gets one on every hinge without a spring.
+    A model without any actuator gets a motor on every hinge without a spring.
 
     Args:
         spec: the model, which is changed.
-        model: the same, compiled.
+        model: the same model, compiled.
     """
     if model.nu and all(_is_plain(model, actuator) for actuator in range(model.nu)):
-        return Replaced([], [])
-    burden = _burden(model)
+        return ActuatorChanges([], [])
+    reference = _reference_torque(model)
     joints = actuated_hinges(model) if model.nu else _unsprung(model)
     actuators = [
         [i for i in range(model.nu) if driven_joint(model, i) == joint] for joint in joints
     ]
     torques = [
-        _torque(model, joint, own, burden) for joint, own in zip(joints, actuators, strict=True)
+        _torque_limit(model, joint, own, reference)
+        for joint, own in zip(joints, actuators, strict=True)
     ]
     for actuator in list(spec.actuators):
         spec.delete(actuator)
@@ -62,7 +63,7 @@ def replace_actuators(spec: mujoco.MjSpec, model: mujoco.MjModel) -> Replaced:
     changes = [f"plain motors on {len(joints)} joints, which had {before}"]
     lost = [model.actuator(i).name or f"number {i + 1}" for i in range(model.nu) if i not in used]
     changes += [f"actuators that drive no hinge removed: {name_list(lost)}"] if lost else []
-    return Replaced(changes, _guesses(names, torques))
+    return ActuatorChanges(changes, _guesses(names, torques))
 
 
 def _is_plain(model: mujoco.MjModel, actuator: int) -> bool:
@@ -73,8 +74,8 @@ def _is_plain(model: mujoco.MjModel, actuator: int) -> bool:
     return bool(hinge and limit and gear == 1.0 and not servo(model, actuator))
 
 
-def _burden(model: mujoco.MjModel) -> float:
-    """Weight times the height of the root over the lowest shape, N m."""
+def _reference_torque(model: mujoco.MjModel) -> float:
+    """Weight times the height of the root over the lowest geom, N m."""
     data = mujoco.MjData(model)
     mujoco.mj_kinematics(model, data)
     low = geom_bounds(model, data, robot_geoms(model))[0][:, 2].min()
@@ -87,27 +88,30 @@ def _unsprung(model: mujoco.MjModel) -> list[int]:
     return [int(joint) for joint in np.flatnonzero(hinges & (model.jnt_stiffness == 0.0))]
 
 
-def _torque(model: mujoco.MjModel, joint: int, actuators: list[int], burden: float) -> Torque:
-    """The torque limit of a joint: what its actuator says, else the joint itself, else a guess."""
-    told = [_told(model, actuator) for actuator in actuators]
+def _torque_limit(
+    model: mujoco.MjModel, joint: int, actuators: list[int], reference: float
+) -> TorqueLimit:
+    """The torque limit of a joint: that of its actuator, else of the joint itself, else a guess."""
+    given = [_actuator_limit(model, actuator) for actuator in actuators]
     if model.jnt_actfrclimited[joint]:
-        told.append(float(model.jnt_actfrcrange[joint, 1]))
-    limits = [limit for limit in told if 0.0 < limit < PLAUSIBLE * burden]
+        given.append(float(model.jnt_actfrcrange[joint, 1]))
+    limits = [limit for limit in given if 0.0 < limit < MAX_TORQUE_RATIO * reference]
     if limits:
-        return Torque(min(limits), "")
+        return TorqueLimit(min(limits), "")
     for actuator in actuators:
         if servo(model, actuator) == "a position servo":
             stiffness = -model.actuator_biasprm[actuator, 1] * _gear(model, actuator) ** 2
-            if 0.0 < SERVO_ANGLE * stiffness < PLAUSIBLE * burden:
+            if 0.0 < SERVO_ANGLE * stiffness < MAX_TORQUE_RATIO * reference:
                 limit = float(f"{SERVO_ANGLE * stiffness:.3g}")
-                return Torque(limit, f"its kp times {SERVO_ANGLE:g} rad")
-    return Torque(
-        float(f"{USUAL * burden:.2g}"), f"{USUAL:g} of the robot's weight times its height"
+                return TorqueLimit(limit, f"its kp times {SERVO_ANGLE:g} rad")
+    return TorqueLimit(
+        float(f"{USUAL_TORQUE_RATIO * reference:.2g}"),
+        f"{USUAL_TORQUE_RATIO:g} of the robot's weight times its height",
     )
 
 
-def _told(model: mujoco.MjModel, actuator: int) -> float:
-    """The joint torque that an actuator's own limits allow, N m; infinite without any."""
+def _actuator_limit(model: mujoco.MjModel, actuator: int) -> float:
+    """The joint torque that an actuator's own limits allow, N m; infinite without limits."""
     gear, limits = abs(_gear(model, actuator)), [np.inf]
     if model.actuator_forcelimited[actuator]:
         limits.append(float(np.abs(model.actuator_forcerange[actuator]).max()) * gear)
@@ -124,7 +128,7 @@ def _gear(model: mujoco.MjModel, actuator: int) -> float:
 def _add(spec: mujoco.MjSpec, joint: str, limit: float) -> None:
     motor = spec.add_actuator(name=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT, target=joint)
     motor.set_to_motor()
-    # The model's defaults for actuators may say other things, so all that matters is said here.
+    # The model's defaults for actuators may differ, so every attribute that matters is set here.
     motor.gear = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
     motor.ctrllimited, motor.ctrlrange = True, [-limit, limit]
     motor.forcelimited, motor.forcerange = False, [0.0, 0.0]
@@ -136,12 +140,12 @@ def _kinds(model: mujoco.MjModel, actuators: set[int]) -> str:
     return " and ".join(sorted(kinds))
 
 
-def _guesses(names: list[str], torques: list[Torque]) -> list[str]:
-    """One line for each way of guessing."""
+def _guesses(names: list[str], torques: list[TorqueLimit]) -> list[str]:
+    """One line for each source of a guess."""
     lines = []
-    for way in dict.fromkeys(torque.guess for torque in torques if torque.guess):
-        own = [name for name, torque in zip(names, torques, strict=True) if torque.guess == way]
-        sizes = sorted({torque.limit for torque in torques if torque.guess == way})
+    for source in dict.fromkeys(torque.guess for torque in torques if torque.guess):
+        own = [name for name, torque in zip(names, torques, strict=True) if torque.guess == source]
+        sizes = sorted({torque.limit for torque in torques if torque.guess == source})
         size = f"{sizes[0]:g}" if len(sizes) == 1 else f"{sizes[0]:g} to {sizes[-1]:g}"
-        lines.append(f"torque limits of {name_list(own)}: {size} N m, {way}")
+        lines.append(f"torque limits of {name_list(own)}: {size} N m, {source}")
     return lines

@@ -1,4 +1,4 @@
-"""A body held up by its trunk and looked at in one pose after another."""
+"""A posed model: where joints and geoms are while the trunk is held upright at the origin."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,74 +9,83 @@ from jaxtyping import Float
 
 from bodyplan.robots.kinematic_tree import Limb, geom_bounds, geom_extent, joint_ranges
 
-KEYS = ("nominal", "home", "stand", "standing", "init")
-"""Names of keyframes in which robots stand, first come first served."""
-SWING = 2.5
-"""rad: how far from zero poses are drawn."""
-SEEN = ("qpos", "xanchor", "xaxis", "geom_xpos", "geom_xmat", "xmat")
-"""What is looked at, as MuJoCo names it."""
+STANDING_KEYS = ("nominal", "home", "stand", "standing", "init")
+"""Usual names of keyframes in which a robot stands; the first that exists is taken."""
+MAX_ANGLE = 2.5
+"""rad: poses are sampled up to this angle from zero."""
+READ_FIELDS = ("qpos", "xanchor", "xaxis", "geom_xpos", "geom_xmat", "xmat")
+"""Fields of MjData that a `LimbView` is computed from."""
 
 
 class LimbView(NamedTuple):
-    """What one limb looks like in a pose; leading axes are any batch of poses."""
+    """Where one limb is in a pose; leading axes are any batch of poses."""
 
     angles: Float[np.ndarray, "... K"]
     """Of its joints, rad."""
     anchors: Float[np.ndarray, "... K 3"]
+    """Of its joints, m."""
     axes: Float[np.ndarray, "... K 3"]
+    """Of its joints."""
     tip: Float[np.ndarray, "... 3"]
-    """Where the centre of its lowest shape is, and how low that shape reaches."""
-    turn: Float[np.ndarray, "... 3 3"]
-    """Orientation of the body that carries this shape."""
+    """x and y of the centre of its lowest geom, and z of that geom's lowest point, m."""
+    rotation: Float[np.ndarray, "... 3 3"]
+    """Rotation matrix of the body that carries this geom."""
 
 
 class PosedModel:
     """A model whose trunk is upright at the origin."""
 
     def __init__(self, model: mujoco.MjModel, driven: Sequence[int], limbs: Sequence[Limb]) -> None:
+        """Start in the neutral pose.
+
+        Args:
+            model: the compiled model, its first joint free.
+            driven: ids of the actuated joints.
+            limbs: its limbs.
+        """
         self.model, self.data = model, mujoco.MjData(model)
         self.driven, self.limbs = list(driven), list(limbs)
-        self.places = model.jnt_qposadr[self.driven]
+        self.qpos_index = model.jnt_qposadr[self.driven]
         self.ranges = joint_ranges(model, self.driven)
-        self.rest = self._upright(model.qpos0)
-        """Zero angles, or the nearest that the ranges allow."""
+        self.neutral = self._upright(model.qpos0)
+        """Joint angles of zero, or the nearest that the ranges allow."""
 
-    def keyframe(self) -> tuple[str, Float[np.ndarray, "nq"]] | None:
-        """Name and pose of the keyframe that is most likely a stance."""
+    def standing_keyframe(self) -> tuple[str, Float[np.ndarray, "nq"]] | None:
+        """Name and pose of the keyframe in which the robot most likely stands."""
         names = [self.model.key(i).name for i in range(self.model.nkey)]
         if not names:
             return None
-        chosen = next((name for name in KEYS if name in names), names[0])
+        chosen = next((name for name in STANDING_KEYS if name in names), names[0])
         return chosen, self._upright(self.model.key_qpos[names.index(chosen)])
 
-    def take(self, qpos: Float[np.ndarray, "nq"]) -> None:
-        """Take a pose."""
+    def set_pose(self, qpos: Float[np.ndarray, "nq"]) -> None:
+        """Move the model into a pose."""
         self.data.qpos[:] = qpos
         mujoco.mj_kinematics(self.model, self.data)
 
-    def view(self, limb: int) -> LimbView:
-        """Look at a limb in the pose that was taken."""
-        return self._view(limb, {name: getattr(self.data, name) for name in SEEN})
+    def limb_view(self, limb: int) -> LimbView:
+        """Where a limb is in the current pose."""
+        return self._view(limb, {name: getattr(self.data, name) for name in READ_FIELDS})
 
-    def draw(self, rng: np.random.Generator, count: int) -> list[LimbView]:
-        """Every limb in the same poses, drawn at random."""
-        low, high = np.clip(self.ranges, -SWING, SWING).T
-        poses = np.tile(self.rest, (count, 1))
-        poses[:, self.places] = rng.uniform(low, high, (count, len(self.places)))
-        seen: dict[str, list[np.ndarray]] = {name: [] for name in SEEN}
+    def sample_poses(self, rng: np.random.Generator, count: int) -> list[LimbView]:
+        """Every limb in the same `count` random poses, with a leading axis of poses."""
+        low, high = np.clip(self.ranges, -MAX_ANGLE, MAX_ANGLE).T
+        poses = np.tile(self.neutral, (count, 1))
+        poses[:, self.qpos_index] = rng.uniform(low, high, (count, len(self.qpos_index)))
+        read: dict[str, list[np.ndarray]] = {name: [] for name in READ_FIELDS}
         for qpos in poses:
-            self.take(qpos)
-            for name, arrays in seen.items():
+            self.set_pose(qpos)
+            for name, arrays in read.items():
                 arrays.append(getattr(self.data, name).copy())
-        stacked = {name: np.stack(arrays) for name, arrays in seen.items()}
+        stacked = {name: np.stack(arrays) for name, arrays in read.items()}
         return [self._view(limb, stacked) for limb in range(len(self.limbs))]
 
-    def _view(self, limb: int, seen: dict[str, np.ndarray]) -> LimbView:
+    def _view(self, limb: int, read: dict[str, np.ndarray]) -> LimbView:
         model, joints, geoms = self.model, *map(list, self.limbs[limb])
-        centres, turns = seen["geom_xpos"][..., geoms, :], seen["geom_xmat"][..., geoms, :]
+        centres, axes = read["geom_xpos"][..., geoms, :], read["geom_xmat"][..., geoms, :]
         low = np.stack(
             [
-                centres[..., i, 2] - geom_extent(model, geom, -turns[..., i, 6:])
+                centres[..., i, 2] - geom_extent(model, geom, -axes[..., i, 6:])
                 for i, geom in enumerate(geoms)
             ],
             axis=-1,
@@ -84,27 +93,30 @@ class PosedModel:
         lowest = low.argmin(axis=-1)
         centre = np.take_along_axis(centres, lowest[..., None, None], axis=-2)[..., 0, :2]
         carrier = model.geom_bodyid[geoms][lowest]
-        turn = np.take_along_axis(seen["xmat"], carrier[..., None, None], axis=-2)[..., 0, :]
+        rotation = np.take_along_axis(read["xmat"], carrier[..., None, None], axis=-2)[..., 0, :]
         return LimbView(
-            seen["qpos"][..., model.jnt_qposadr[joints]],
-            seen["xanchor"][..., joints, :],
-            seen["xaxis"][..., joints, :],
+            read["qpos"][..., model.jnt_qposadr[joints]],
+            read["xanchor"][..., joints, :],
+            read["xaxis"][..., joints, :],
             np.concatenate([centre, low.min(axis=-1)[..., None]], axis=-1),
-            turn.reshape(*turn.shape[:-1], 3, 3),
+            rotation.reshape(*rotation.shape[:-1], 3, 3),
         )
 
-    def lowest(self, limb: Limb, within: float) -> tuple[int, ...]:
-        """The shapes of a limb that reach as low as its lowest one, or nearly so (m), in the pose
-        that was taken.
+    def lowest_geoms(self, limb: Limb, within: float) -> tuple[int, ...]:
+        """The geoms of a limb that reach as low as its lowest one in the current pose.
+
+        Args:
+            limb: whose geoms.
+            within: m; how much higher a geom may be.
         """
         low = geom_bounds(self.model, self.data, limb.geoms)[0][:, 2]
         return tuple(g for g, z in zip(limb.geoms, low, strict=True) if z < low.min() + within)
 
-    def clashes(self, qpos: Float[np.ndarray, "nq"], depth: float) -> list[tuple[int, int]]:
-        """Pairs of the body's own shapes that are inside each other by more than `depth` (m)."""
+    def self_collisions(self, qpos: Float[np.ndarray, "nq"], depth: float) -> list[tuple[int, int]]:
+        """Pairs of the robot's geoms that are inside each other by more than `depth` (m)."""
         model, data = self.model, self.data
         data.qpos[:] = qpos
-        data.qpos[2] = 10.0 * model.stat.extent  # no floor so high up
+        data.qpos[2] = 10.0 * model.stat.extent  # far above any floor
         mujoco.mj_fwdPosition(model, data)
         deep = data.contact.geom[data.contact.dist < -depth]
         return [(int(a), int(b)) for a, b in deep]
@@ -112,5 +124,5 @@ class PosedModel:
     def _upright(self, qpos: Float[np.ndarray, "nq"]) -> Float[np.ndarray, "nq"]:
         own = qpos.copy()
         own[:7] = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
-        own[self.places] = np.clip(own[self.places], *self.ranges.T)
+        own[self.qpos_index] = np.clip(own[self.qpos_index], *self.ranges.T)
         return own

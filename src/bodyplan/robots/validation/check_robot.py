@@ -16,9 +16,12 @@ import mujoco
 from bodyplan.errors import BodyplanError
 from bodyplan.robots import loader, registry
 from bodyplan.robots.contact_sensors import FLOOR, add_contact_sensors
-from bodyplan.robots.inference.gain_trial import tune_gains
-from bodyplan.robots.inference.infer_config import config_text, infer
-from bodyplan.robots.inference.missing_names import Nameless, readable
+from bodyplan.robots.inference.infer_config import (
+    UnnamedGeom,
+    can_infer,
+    infer_config,
+    tune_gains,
+)
 from bodyplan.robots.model_files import is_urdf, missing_files, read_model
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.toml_reader import parse_config, read_toml
@@ -36,7 +39,7 @@ HINTS = {
     "repeated name": "give each element of a kind its own name",
     "Error opening file": "put the file there, or correct its path",
     "more than 6 dofs": "keep <freejoint/> for the root body only, and hinges for the others",
-    "invalid qpos size": "remove the keyframe or give it a figure for each coordinate of qpos",
+    "invalid qpos size": "remove the keyframe or give it a number for each coordinate of qpos",
     "Schema violation": "correct the element or attribute, or remove it",
     "XML parse error": "make it well-formed XML",
 }
@@ -117,13 +120,13 @@ def _check_with_config(mjcf: Path, spec: mujoco.MjSpec, model: mujoco.MjModel) -
         content = read_toml(toml)
     except BodyplanError as error:
         return RobotCheck([*model_problems(str(mjcf), model), _as_problem(toml, error)])
-    return RobotCheck(config_problems(mjcf, spec, model, content))
+    return RobotCheck(_config_problems(mjcf, spec, model, content))
 
 
-def config_problems(
+def _config_problems(
     mjcf: Path, spec: mujoco.MjSpec, model: mujoco.MjModel, content: dict[str, Any]
 ) -> list[Problem]:
-    """Everything that is wrong with a body and its TOML."""
+    """Everything that is wrong with a model and its TOML."""
     where, toml = str(mjcf), str(mjcf.with_suffix(".toml"))
     _, found = parse_config(toml, content)
     joints = content.get("joints")
@@ -133,7 +136,7 @@ def config_problems(
         found += name_problems(where, toml, spec, content)
         found += fit_problems(where, toml, _with_floor(spec, model), content)
     except (KeyError, TypeError, AttributeError):
-        return found  # an entry is missing or of a wrong kind, which is told already
+        return found  # an entry is missing or of a wrong type; `parse_config` found that
     if only_errors(found):
         return found
     try:
@@ -146,35 +149,35 @@ def config_problems(
 def _check_without_config(mjcf: Path, spec: mujoco.MjSpec, model: mujoco.MjModel) -> RobotCheck:
     where, toml = str(mjcf), str(mjcf.with_suffix(".toml"))
     problems = model_problems(where, model)
-    if not readable(model):
+    if not can_infer(model):
         return RobotCheck(problems)
-    inferred = infer(mjcf.stem, model)
+    inferred = infer_config(mjcf.stem, model)
     if isinstance(inferred, list):
-        return RobotCheck([*problems, *_unread(where, inferred)])
+        return RobotCheck([*problems, *_unnamed_problems(where, inferred)])
     if not only_errors(problems):
-        with suppress(BodyplanError):  # a config that makes no robot is told of below
+        with suppress(BodyplanError):  # the checks below find why the config makes no robot
             inferred = tune_gains(inferred, lambda own: Robot.build(mjcf, spec.copy(), own))
-        problems = config_problems(mjcf, spec, model, inferred.config)
-    hint = f"`bodyplan robots check {mjcf} --write` writes what was inferred from the MJCF"
-    problems.append(Problem("note", toml, "there is no such file yet", hint))
-    return RobotCheck(problems, config_text(inferred), hint)
+        problems = _config_problems(mjcf, spec, model, inferred.content)
+    hint = f"`bodyplan robots check {mjcf} --write` writes one that is inferred from the MJCF"
+    problems.append(Problem("note", toml, "this file does not exist yet", hint))
+    return RobotCheck(problems, inferred.to_toml(), hint)
 
 
-def _unread(where: str, missing: list[Nameless]) -> Iterator[Problem]:
-    if not missing:
+def _unnamed_problems(where: str, unnamed: list[UnnamedGeom]) -> Iterator[Problem]:
+    if not unnamed:
         yield Problem(
             "error",
             where,
-            "no limb with a motor ends in a shape that can touch the floor below the trunk",
+            "no limb with a motor ends in a geom that can touch the floor below the trunk",
             'give each foot a geom with contype="1" and conaffinity="1"',
         )
-    for part in missing:
-        problem = f"a geom of body '{part.body}' belongs to a foot and has no name"
-        yield Problem("error", where, problem, f'add name="{part.proposal}" to it')
+    for geom in unnamed:
+        problem = f"a geom of body '{geom.body}' belongs to a foot and has no name"
+        yield Problem("error", where, problem, f'add name="{geom.proposal}" to it')
 
 
 def _with_floor(spec: mujoco.MjSpec, model: mujoco.MjModel) -> mujoco.MjModel:
-    """The model with the floor that it would get."""
+    """The model with a floor, as the loader adds it."""
     if mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_GEOM, FLOOR) >= 0:
         return model
     own = spec.copy()

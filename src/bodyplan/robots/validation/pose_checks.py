@@ -1,4 +1,4 @@
-"""What is wrong with a robot's nominal pose: out of range, inside itself, over its head, fallen."""
+"""Pose checks: is the nominal pose within its ranges, free of collisions, on the floor, stable?"""
 
 from collections.abc import Iterator
 
@@ -8,26 +8,32 @@ import numpy as np
 from bodyplan.robots.nominal_pose import MAX_STANDING_SPEED, check_nominal_pose, simulate_standing
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.task_config import CONTROL_STEP
-from bodyplan.robots.validation.problem import Finding, Problem, name_list
+from bodyplan.robots.validation.problem import Finding, Problem, name_list, only_errors
 
-RANGE = 0.01
+RANGE_TOLERANCE = 0.01
 """rad."""
-ABOVE, BELOW = 0.05, 0.02
+MAX_CLEARANCE, MAX_DEPTH = 0.05, 0.02
 """Shares of the drop height by which the lowest foot may be above the floor or in it."""
 
 
 def pose_problems(toml: str, robot: Robot) -> list[Problem]:
-    """Everything that is wrong with a robot as it is put down and left alone."""
-    found = [Problem(severity, toml, *rest) for severity, *rest in (*_pose(robot), *_put(robot))]
-    if not any(problem.severity == "error" for problem in found):
-        found += [Problem(severity, toml, *rest) for severity, *rest in _left_alone(robot)]
+    """Everything that is wrong with a robot in its nominal pose, at rest and in simulation.
+
+    Args:
+        toml: path of the TOML, which the problems name.
+        robot: the robot.
+    """
+    findings = (*_check_ranges(robot), *_check_contacts(robot))
+    found = [Problem(severity, toml, *rest) for severity, *rest in findings]
+    if not only_errors(found):
+        found += [Problem(severity, toml, *rest) for severity, *rest in _check_standing(robot)]
     return found
 
 
-def _pose(robot: Robot) -> Iterator[Finding]:
+def _check_ranges(robot: Robot) -> Iterator[Finding]:
     low, high = robot.joint_range.T
     for name, angle, least, most in zip(robot.joints, robot.nominal, low, high, strict=True):
-        if not least - RANGE <= angle <= most + RANGE:
+        if not least - RANGE_TOLERANCE <= angle <= most + RANGE_TOLERANCE:
             yield (
                 "warning",
                 f"the nominal angle {angle:.3g} of '{name}' is out of its range {least:.3g} to "
@@ -36,61 +42,67 @@ def _pose(robot: Robot) -> Iterator[Finding]:
             )
 
 
-def _put(robot: Robot) -> Iterator[Finding]:
-    now, height = check_nominal_pose(robot), robot.drop_height
-    proper = f"write drop_height = {height - now.clearance:.4g}"
-    if now.clearance > ABOVE * height:
-        yield "warning", f"the feet are {now.clearance:.3g} m above the floor at the start", proper
-    elif now.clearance < -BELOW * height:
-        yield "warning", f"the feet are {-now.clearance:.3g} m in the floor at the start", proper
-    if now.below:
+def _check_contacts(robot: Robot) -> Iterator[Finding]:
+    pose, height = check_nominal_pose(robot), robot.drop_height
+    fix = f"write drop_height = {height - pose.clearance:.4g}"
+    if pose.clearance > MAX_CLEARANCE * height:
+        yield "warning", f"the feet are {pose.clearance:.3g} m above the floor at the start", fix
+    elif pose.clearance < -MAX_DEPTH * height:
+        yield "warning", f"the feet are {-pose.clearance:.3g} m in the floor at the start", fix
+    if pose.below_feet:
         yield (
             "warning",
-            f"{name_list(now.below)} reach lower than the feet in the nominal pose",
+            f"{name_list(pose.below_feet)} reach lower than the feet in the nominal pose",
             "bend the legs less in joints.nominal, or name these geoms in [feet]",
         )
-    for first, second in dict.fromkeys(now.clashes):
+    for first, second in dict.fromkeys(pose.self_collisions):
         yield (
             "warning",
             f"'{first}' is inside '{second}' in the nominal pose",
             "correct joints.nominal or the geoms, or <exclude> the two bodies from contact",
         )
-    if now.ending:
+    if pose.terminating:
         yield (
             "error",
-            "every episode ends as it begins: "
-            f"{name_list(now.ending)} touch something at the start",
+            f"every episode ends at its start: {name_list(pose.terminating)} touch something",
             "take them out of termination.contact_geoms, or correct the nominal pose",
         )
     least = robot.termination.min_height
     if least is not None and least >= height:
         yield (
             "error",
-            f"every episode ends as it begins: min_height {least:g} is not below drop_height",
+            f"every episode ends at its start: min_height {least:g} is not below drop_height",
             f"write min_height = {0.55 * height:.2g}",
         )
 
 
-def _left_alone(robot: Robot) -> Iterator[Finding]:
-    end = simulate_standing(robot)
-    if end.fallen is not None and robot.legs <= 2:
-        yield "note", f"it falls after {end.fallen:.2g} s without any action", "bipeds may"
-    elif end.fallen is not None:
+def _check_standing(robot: Robot) -> Iterator[Finding]:
+    trial = simulate_standing(robot)
+    if trial.fall_time is not None and robot.legs <= 2:
         yield (
-            "warning",
-            f"it falls after {end.fallen:.2g} s without any action",
-            _steadier(robot) or "raise kp, correct joints.nominal, or strengthen the motors",
+            "note",
+            f"it falls after {trial.fall_time:.2g} s without any action",
+            "that is usual for bipeds",
         )
-    elif end.shaking > MAX_STANDING_SPEED:
+    elif trial.fall_time is not None:
         yield (
             "warning",
-            f"its joints tremble by {end.shaking:.2g} rad/s while it stands",
-            _steadier(robot) or "lower kp and kd, or give the joints armature and damping",
+            f"it falls after {trial.fall_time:.2g} s without any action",
+            _armature_fix(robot) or "raise kp, correct joints.nominal, or strengthen the motors",
+        )
+    elif trial.joint_speed > MAX_STANDING_SPEED:
+        yield (
+            "warning",
+            f"its joints shake by {trial.joint_speed:.2g} rad/s while it stands",
+            _armature_fix(robot) or "lower kp and kd, or give the joints armature and damping",
         )
 
 
-def _steadier(robot: Robot) -> str:
-    """What to do where a torque held for a control step overshoots, for want of inertia."""
+def _armature_fix(robot: Robot) -> str:
+    """The fix where a torque held for a control step overshoots, because inertia is too small.
+
+    Empty where no joint overshoots.
+    """
     model, data = robot.model, mujoco.MjData(robot.model)
     data.qpos[:] = robot.nominal_qpos
     mujoco.mj_forward(model, data)
@@ -98,14 +110,15 @@ def _steadier(robot: Robot) -> str:
     mujoco.mj_fullM(model, data, full)
     inertia = 1.0 / np.diag(np.linalg.inv(full))[robot.qvel_index]
     damping = np.maximum(model.dof_damping[robot.qvel_index], 1e-9)
-    left = np.exp(-damping * CONTROL_STEP / inertia)
-    # Over a control step a velocity v becomes left * v - kd / damping * (1 - left) * v.
-    restless = robot.kd * (1.0 - left) > damping * (1.0 + left)
-    if not restless.any():
+    decay = np.exp(-damping * CONTROL_STEP / inertia)
+    # Over a control step a velocity v becomes decay * v - kd / damping * (1 - decay) * v. It grows
+    # where the magnitude of this factor is above one.
+    unstable = robot.kd * (1.0 - decay) > damping * (1.0 + decay)
+    if not unstable.any():
         return ""
-    names = name_list(name for name, own in zip(robot.joints, restless, strict=True) if own)
+    names = name_list(name for name, own in zip(robot.joints, unstable, strict=True) if own)
     armature = robot.kd * CONTROL_STEP
     return (
-        f'give armature="{armature:.1g}" (the rotor, kg m^2) to {names}, behind which there is too '
-        "little inertia for these gains, or lower kp and kd"
+        f'give armature="{armature:.1g}" (the rotor, kg m^2) to {names}, which have too little '
+        "inertia for these gains, or lower kp and kd"
     )
