@@ -116,25 +116,21 @@ def geom_extent(
     model: mujoco.MjModel, geom: int, directions: Float[np.ndarray, "... 3"]
 ) -> Float[np.ndarray, "..."]:
     """How far a geom extends from its centre in unit directions of its own frame (m)."""
-    return np.asarray(_extent(model, geom, directions))
-
-
-def _extent(
-    model: mujoco.MjModel, geom: int, directions: Float[np.ndarray, "... 3"]
-) -> np.floating | np.ndarray:
     kinds, kind, size = mujoco.mjtGeom, model.geom_type[geom], model.geom_size[geom]
     along = np.abs(directions[..., 2])
     if kind == kinds.mjGEOM_MESH.value:
         mesh = model.geom_dataid[geom]
         first = model.mesh_vertadr[mesh]
         points = model.mesh_vert[first : first + model.mesh_vertnum[mesh]]
-        return (directions @ points.T).max(axis=-1)
-    if kind == kinds.mjGEOM_SPHERE.value:
-        return np.full(along.shape, size[0])
-    if kind == kinds.mjGEOM_CAPSULE.value:
-        return size[0] + size[1] * along
-    if kind == kinds.mjGEOM_CYLINDER.value:
-        return size[0] * np.sqrt(np.maximum(1.0 - along**2, 0.0)) + size[1] * along
-    if kind == kinds.mjGEOM_ELLIPSOID.value:
-        return np.sqrt(directions**2 @ size**2)
-    return np.abs(directions) @ size
+        extent = (directions @ points.T).max(axis=-1)
+    elif kind == kinds.mjGEOM_SPHERE.value:
+        extent = np.full(along.shape, size[0])
+    elif kind == kinds.mjGEOM_CAPSULE.value:
+        extent = size[0] + size[1] * along
+    elif kind == kinds.mjGEOM_CYLINDER.value:
+        extent = size[0] * np.sqrt(np.maximum(1.0 - along**2, 0.0)) + size[1] * along
+    elif kind == kinds.mjGEOM_ELLIPSOID.value:
+        extent = np.sqrt(directions**2 @ size**2)
+    else:
+        extent = np.abs(directions) @ size
+    return np.asarray(extent)

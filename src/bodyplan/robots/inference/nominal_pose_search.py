@@ -6,7 +6,7 @@ at a moderate height with little torque: feet below the hips, knees bent. A bipe
 foot keeps the foot level and bends the knee a little. Arms that touch the body are moved away.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -175,12 +175,15 @@ def _search(
     """
     qpos, first = posed.neutral.copy(), _search_leg(posed, goals[0], samples)
     qpos[_qpos_index(posed, goals[0])] = first
-    limit = COST_FACTOR * _cost(posed, goals[0], first) + COST_MARGIN
+    limit = COST_FACTOR * _cost_function(posed, goals[0])(first) + COST_MARGIN
     for goal in goals[1:]:
         angles = None
         if len(goal.own_joints) == len(first):
-            angles = _descend(posed, goal, [_mirrored(posed, goal, first)])
-        if angles is None or _cost(posed, goal, angles) > limit:
+            # Another leg's angles, with the signs that cost this leg least.
+            signs = product((1.0, -1.0), repeat=len(first))
+            mirrored = [np.array(own) * first for own in signs]
+            angles = _descend(posed, goal, [min(mirrored, key=_cost_function(posed, goal))])
+        if angles is None or _cost_function(posed, goal)(angles) > limit:
             angles = _search_leg(posed, goal, samples)
         qpos[_qpos_index(posed, goal)] = angles
     return qpos
@@ -200,19 +203,17 @@ def _qpos_index(posed: PosedModel, goal: _LegGoal) -> list[int]:
     return [int(place) for place in posed.model.jnt_qposadr[joints]]
 
 
-def _mirrored(
-    posed: PosedModel, goal: _LegGoal, angles: Float[np.ndarray, "K"]
-) -> Float[np.ndarray, "K"]:
-    """Another leg's angles with the signs that cost this leg least."""
-    candidates = [np.array(signs) * angles for signs in product((1.0, -1.0), repeat=len(angles))]
-    return min(candidates, key=lambda own: _cost(posed, goal, own))
+def _cost_function(posed: PosedModel, goal: _LegGoal) -> Callable[[Float[np.ndarray, "K"]], float]:
+    """The cost of a leg's angles."""
+    index = _qpos_index(posed, goal)
 
+    def cost(angles: np.ndarray) -> float:
+        qpos = posed.neutral.copy()
+        qpos[index] = angles
+        posed.set_pose(qpos)
+        return float(goal.cost(posed.limb_view(goal.leg)))
 
-def _cost(posed: PosedModel, goal: _LegGoal, angles: Float[np.ndarray, "K"]) -> float:
-    qpos = posed.neutral.copy()
-    qpos[_qpos_index(posed, goal)] = angles
-    posed.set_pose(qpos)
-    return float(goal.cost(posed.limb_view(goal.leg)))
+    return cost
 
 
 def _descend(
@@ -221,9 +222,7 @@ def _descend(
     """The angles of least cost that a descent from any of the starts reaches."""
     from scipy.optimize import minimize
 
-    def cost(angles: Float[np.ndarray, "K"]) -> float:
-        return _cost(posed, goal, angles)
-
+    cost = _cost_function(posed, goal)
     joints = [posed.driven.index(posed.limbs[goal.leg].joints[i]) for i in goal.own_joints]
     low, high = np.clip(posed.ranges[joints], -MAX_ANGLE, MAX_ANGLE).T
     limits = list(zip(low, high, strict=True))
