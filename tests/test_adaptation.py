@@ -219,10 +219,10 @@ def test_a_urdf_becomes_a_robot(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("<mujoco/>", "there is no body in it"),
+        ("<mujoco/>", "no body"),
         (
             "<mujoco><worldbody><body><geom size='1'/></body></worldbody></mujoco>",
-            "no leg is found",
+            "no leg",
         ),
         ("<svg/>", "MuJoCo cannot compile"),
         ("<mujoco><asset><mesh file='gone.stl'/></asset></mujoco>", r"gone\.stl is missing"),

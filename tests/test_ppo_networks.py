@@ -18,15 +18,9 @@ from bodyplan.experts.ppo_networks import (
 from bodyplan.robots.symmetry import MirrorMap
 
 JOINTS = MirrorMap((1, 0, 2), (-1.0, -1.0, 1.0))
-<<<<<<< HEAD
 OBSERVATIONS = JOINTS.per_entry((1.0, 1.0)) + MirrorMap.in_place((1.0, -1.0))
 MIRROR = MirrorMaps(OBSERVATIONS, OBSERVATIONS + MirrorMap.in_place((-1.0,)), JOINTS)
 SIZE, BATCH = len(OBSERVATIONS.order), 9
-=======
-SENSES = JOINTS.per_entry((1.0, 1.0)) + MirrorMap.in_place((1.0, -1.0))
-REFLECTIONS = MirrorMaps(SENSES, SENSES + MirrorMap.in_place((-1.0,)), JOINTS)
-SIZE, BATCH = len(SENSES.order), 9
->>>>>>> 5ca6820 (Robots: inference, adaptation and the nominal pose in the field's words; slivers merged)
 
 
 def some(*shape, seed=0):
