@@ -127,11 +127,11 @@ def test_a_header_that_promises_too_much_takes_no_memory(tmp_path, shape):
     content = header(shape) + b"\0" * 16
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     (tmp_path / "a.npy").write_bytes(content)
-    with pytest.raises(BodyplanError, match=r"a.npy is truncated or not an .npy array \(its head"):
+    with pytest.raises(BodyplanError, match=r"a.npy .*header"):
         read_array(tmp_path / "a.npy")
     with zipfile.ZipFile(tmp_path / "b.npz", "w") as archive:
         archive.writestr("a.npy", content)
-    with pytest.raises(BodyplanError, match=r"b.npz is damaged or not an .npz archive \(its head"):
+    with pytest.raises(BodyplanError, match=r"b.npz .*header"):
         read_archive(tmp_path / "b.npz", ["a"])
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
 
@@ -150,12 +150,12 @@ def test_pickles_and_compressed_archives_are_refused(tmp_path):
 
 def test_json_nested_too_deeply_is_refused(dataset, tmp_path):
     (tmp_path / "card.json").write_text('{"a":' * 100_000)
-    with pytest.raises(BodyplanError, match=r"card.json is not readable as JSON"):
+    with pytest.raises(BodyplanError, match=r"card.json .*JSON"):
         Dataset.open(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../dog", "..", "a/b", ""])
 def test_a_robot_that_is_no_folder_of_the_set_is_refused(dataset, tmp_path, name):
     write_json(tmp_path / "card.json", {"format": 1, "robots": {name: {}}})
-    with pytest.raises(BodyplanError, match="no folders"):
+    with pytest.raises(BodyplanError, match="no names of folders"):
         Dataset.open(tmp_path)

@@ -72,7 +72,7 @@ def test_the_figure_names_robots_sets_and_axes(sets, tmp_path):
     out = tmp_path / "figure.svg"
     assert main(["data", "plot", *sets, "--out", str(out)]) == 0
     text = out.read_text()
-    for word in ("crab", "newt", "hexapod", "one", "other", "share of steps, %", "full return"):
+    for word in ("crab", "newt", "hexapod", "one", "other", "share of steps, %", "return"):
         assert word in text
 
 

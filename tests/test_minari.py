@@ -15,6 +15,7 @@ import h5py
 import minari
 import numpy as np
 import pytest
+from file_faults import failing
 from minari.dataset.minari_dataset import parse_dataset_id
 from synthetic import COMMAND, write_dataset
 
@@ -22,10 +23,9 @@ import bodyplan
 from bodyplan.cli.data_minari import ExportData, ImportMinari
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.format import card_checksum
-from bodyplan.datasets.io import minari_export
 from bodyplan.datasets.io.minari_export import export_minari
 from bodyplan.datasets.io.minari_import import import_minari
-from bodyplan.datasets.io.minari_metadata import digest, environment_spec, minari_id
+from bodyplan.datasets.io.minari_metadata import environment_spec, minari_id, record_checksum
 from bodyplan.envs.gymnasium_spaces import (
     flatten_observation,
     observation_space,
@@ -313,14 +313,14 @@ class TestIdentity:
 
     def test_another_body_of_an_installed_name(self, tmp_path):
         dataset = write_dataset(tmp_path / "data", {"unitree_go1": (4, 2)}, steps=40)
-        with pytest.raises(BodyplanError, match=r"\(joints, feet\) \(4, 2\), the robot .*12, 4"):
+        with pytest.raises(BodyplanError, match=r"\(4, 2\).*\(12, 4\)"):
             export_minari(dataset, tmp_path / "root")
         assert not list((tmp_path / "root").rglob("*-v0*"))
 
 
 class TestExportIsRefused:
     def test_wrong_arguments(self, dataset, tmp_path):
-        with pytest.raises(BodyplanError, match=r"no robots \['cat'\]; choose among"):
+        with pytest.raises(BodyplanError, match="cat"):
             export_minari(dataset, tmp_path, ["dog", "cat"])
         with pytest.raises(BodyplanError, match="at least one"):
             export_minari(dataset, tmp_path, [])
@@ -334,7 +334,7 @@ class TestExportIsRefused:
         content = bytearray(rewards.read_bytes())
         content[-1] ^= 1
         rewards.write_bytes(content)
-        with pytest.raises(BodyplanError, match=r"dog/rewards.npy differs from its checksum"):
+        with pytest.raises(BodyplanError, match=r"dog/rewards.npy .*checksum"):
             export_minari(Dataset.open(tmp_path / "data"), tmp_path / "root")
         assert not (tmp_path / "root").exists()
 
@@ -345,7 +345,7 @@ class TestExportIsRefused:
         root = tmp_path / "root"
         export_minari(first, root, ["dog"])
         before = files(root)
-        with pytest.raises(BodyplanError, match="holds other data; remove it .*minari delete"):
+        with pytest.raises(BodyplanError, match="other data.*minari delete"):
             export_minari(second, root)
         assert files(root) == before
         assert export_minari(second, root, ["dog"], version=1) == [IDS[1].replace("v0", "v1")]
@@ -382,7 +382,7 @@ class TestInterrupted:
         back = import_minari(IDS, tmp_path / "back", tmp_path)
         assert files(back.path) == files(dataset.path)
 
-    def test_a_fault_leaves_nothing(self, dataset, exported, tmp_path, monkeypatch):
+    def test_a_fault_leaves_nothing(self, dataset, exported, tmp_path):
         def fail(*_):
             raise KeyboardInterrupt
 
@@ -393,12 +393,12 @@ class TestInterrupted:
         assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
         assert not (tmp_path / "out").exists()
 
-    def test_a_full_disk_is_one_sentence(self, dataset, tmp_path, monkeypatch):
-        def full(*_):
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr(minari_export.shutil, "copyfile", full)
-        with pytest.raises(BodyplanError, match=r"no space left .*expert-forward-v0"):
+    def test_a_full_disk_is_named(self, dataset, tmp_path):
+        full = OSError(28, "No space left on device")
+        with (
+            failing("shutil.copyfile", "descriptors.npz", full),
+            pytest.raises(BodyplanError, match=r"no space left .*expert-forward-v0"),
+        ):
             export_minari(dataset, tmp_path)
         assert not list(tmp_path.rglob("*-v0*"))
 
@@ -411,11 +411,11 @@ class TestInterrupted:
 
 class TestImportIsRefused:
     def test_unknown_ids_and_robots_twice(self, exported, tmp_path):
-        with pytest.raises(BodyplanError, match=r"no Minari dataset 'bodyplan/cat-v0' in"):
+        with pytest.raises(BodyplanError, match="bodyplan/cat-v0"):
             import_minari(["bodyplan/cat-v0"], tmp_path / "out", exported)
-        with pytest.raises(BodyplanError, match="at least one Minari dataset"):
+        with pytest.raises(BodyplanError, match="at least one"):
             import_minari([], tmp_path / "out", exported)
-        with pytest.raises(BodyplanError, match=f"the id '{IDS[1]}' is given twice; name each"):
+        with pytest.raises(BodyplanError, match=f"'{IDS[1]}' .*twice"):
             import_minari([*IDS, IDS[1]], tmp_path / "out", exported)
         export_minari(Dataset.open(_copy(exported, tmp_path)), tmp_path / "root", version=1)
         shutil.copytree(exported / IDS[1], tmp_path / "root" / IDS[1])
@@ -425,7 +425,7 @@ class TestImportIsRefused:
 
     def test_a_folder_that_holds_something(self, exported, tmp_path):
         (tmp_path / "mine.txt").write_text("mine")
-        with pytest.raises(BodyplanError, match="is not empty; delete it or choose another"):
+        with pytest.raises(BodyplanError, match="is not empty"):
             import_minari(IDS, tmp_path, exported)
         assert files(tmp_path).keys() == {"mine.txt"}
 
@@ -433,7 +433,7 @@ class TestImportIsRefused:
         for seed, robot in enumerate(ROBOTS):
             dataset = write_dataset(tmp_path / robot, {robot: ROBOTS[robot]}, 40, seed=seed)
             export_minari(dataset, tmp_path / "root")
-        with pytest.raises(BodyplanError, match=r"dog/.* has seed 1, .*go1/.* has seed 0; import"):
+        with pytest.raises(BodyplanError, match=r"dog/.* seed 1, .*go1/.* seed 0"):
             import_minari(IDS, tmp_path / "out", tmp_path / "root")
         assert not (tmp_path / "out").exists()
 
@@ -451,7 +451,7 @@ class TestImportIsRefused:
         minari.create_dataset_from_buffers(
             "theirs-v0", [episode], observation_space=box, action_space=box
         )
-        with pytest.raises(BodyplanError, match=r"not .*bodyplan wrote.*data import`"):
+        with pytest.raises(BodyplanError, match="not written by bodyplan.*data import`"):
             import_minari(["theirs-v0"], tmp_path / "out")
 
     @pytest.mark.parametrize("name", FILES)
@@ -505,7 +505,7 @@ class TestImportIsRefused:
     def test_forged_episodes(self, small, tmp_path, change, message):
         with h5py.File(source(small) / "main_data.hdf5", "a") as file:
             change(file)
-        with pytest.raises(BodyplanError, match=r"main_data.hdf5 differs from its checksum"):
+        with pytest.raises(BodyplanError, match=r"main_data.hdf5 .*checksum"):
             import_minari(IDS[1:], tmp_path / "out", small)
         forge(small, lambda record: None)
         with pytest.raises(BodyplanError, match=f"main_data.hdf5 .*({message})"):
@@ -521,19 +521,19 @@ class TestImportIsRefused:
         forge(
             small, lambda record: checked(record, "rewards.npy", sha256(tmp_path / "rewards.npy"))
         )
-        with pytest.raises(BodyplanError, match=r"no sound dataset: .*rewards.npy holds NaN"):
+        with pytest.raises(BodyplanError, match=r"rewards.npy holds NaN"):
             import_minari(IDS[1:], tmp_path / "out", small)
         assert not (tmp_path / "out").exists()
 
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            (lambda record: record.update(format=2), "format 2, this version reads 1"),
+            (lambda record: record.update(format=2), "format 2"),
             (lambda record: record.update(robot="../dog"), "is incomplete"),
             (lambda record: record.pop("card"), "is incomplete"),
             (lambda record: record.update(card=[]), "is incomplete"),
-            (lambda record: record.pop("files"), "main_data.hdf5 differs from its checksum"),
-            (lambda record: rename(record, "../dog"), "robot '../dog', which is no folder"),
+            (lambda record: record.pop("files"), "main_data.hdf5 .*checksum"),
+            (lambda record: rename(record, "../dog"), "robot '../dog'"),
         ],
     )
     def test_forged_records(self, small, tmp_path, change, message):
@@ -545,14 +545,14 @@ class TestImportIsRefused:
     def test_records_that_say_nothing(self, small, tmp_path, record):
         path = source(small) / "metadata.json"
         write_json(path, read_json(path) | {"bodyplan": record})
-        with pytest.raises(BodyplanError, match=r"metadata.json is incomplete"):
+        with pytest.raises(BodyplanError, match="incomplete"):
             import_minari(IDS[1:], tmp_path / "out", small)
 
     def test_pickles_are_not_opened(self, small, tmp_path):
         path = source(small) / "descriptors.npz"
         np.savez(path, allow_pickle=True, joints=np.array([{}]), feet=1, context=1)
         forge(small, lambda record: checked(record, "descriptors.npz", sha256(path)))
-        with pytest.raises(BodyplanError, match=r"descriptors.npz is damaged"):
+        with pytest.raises(BodyplanError, match="descriptors.npz"):
             import_minari(IDS[1:], tmp_path / "out", small)
 
 
@@ -563,7 +563,7 @@ def forge(root, change):
     record = {key: value for key, value in metadata["bodyplan"].items() if key != "sha256"}
     record["files"] = {name: sha256(source(root) / name) for name in FILES[1:]}
     change(record)
-    write_json(path, metadata | {"bodyplan": record | {"sha256": digest(record)}})
+    write_json(path, metadata | {"bodyplan": record | {"sha256": record_checksum(record)}})
 
 
 def rename(record, robot):

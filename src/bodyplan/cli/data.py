@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tyro
 
-from bodyplan.cli.data_inspect import say_contents
+from bodyplan.cli.data_inspect import print_contents
 from bodyplan.cli.output import comma_list
 from bodyplan.datasets.build import build_dataset
 from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
@@ -59,4 +59,4 @@ class BuildData:
                 self.disturbances,
                 self.replay,
             )
-        say_contents(dataset, self.json)
+        print_contents(dataset, self.json)

@@ -1,14 +1,14 @@
-"""Data from outside: one's own logs, and the paper's official release."""
+"""The commands `data import` (a user's own logs) and `data import-release` (the paper's data)."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
-from bodyplan.cli.data_inspect import say_contents
+from bodyplan.cli.data_inspect import print_contents
 from bodyplan.cli.output import comma_list, print_line
 from bodyplan.datasets.dataset import Dataset
-from bodyplan.datasets.io.paper_release import SLOTS, ArrayNames, import_release
+from bodyplan.datasets.io.paper_release import RELEASE_ROBOTS, ArrayNames, import_release
 from bodyplan.progress import progress
 
 _NAMES = ArrayNames()
@@ -16,49 +16,49 @@ _NAMES = ArrayNames()
 
 @dataclass(frozen=True)
 class ImportArrays:
-    """Read logs of your own (.npz, HDF5, folders of .npy) into a dataset."""
+    """Import your own logs (.npz, HDF5, folders of .npy) into a dataset."""
 
     mapping: tyro.conf.Positional[Path]
-    """TOML that says which array is what; docs/interchange.md has the reference."""
+    """TOML file that says what each array is; docs/interchange.md is its reference."""
     out: Path
     """Folder of the dataset."""
     json: bool = False
     """Answer in JSON."""
 
     def run(self) -> None:
-        """Read, then say what was read."""
+        """Import, then print what the dataset contains."""
         from bodyplan.datasets.io.array_import import import_arrays
 
         with progress() as report:
             dataset = import_arrays(self.mapping, self.out, report)
-        _say(dataset, self.json)
+        _print_imported(dataset, self.json)
 
 
 @dataclass(frozen=True)
 class ImportRelease:
-    """Read a set of the paper's official release into a dataset."""
+    """Import a set of the paper's data release into a dataset."""
 
     path: tyro.conf.Positional[Path]
     """Folder of .npy arrays, or one HDF5 file."""
     out: Path
     """Folder of the dataset."""
     robots: tuple[str, ...] = ("all",)
-    """Those to read."""
+    """Robots to import; `all` is every robot."""
     recipe: str = "release"
-    """What the card says of how the data were made: expert, expert_replay, suboptimal70."""
+    """Recipe for the card: expert, expert_replay, suboptimal70."""
     command: str | None = None
-    """What the card says: forward, backward or vx,vy,wz; the data's commonest where not given."""
+    """Command for the card: forward, backward or vx,vy,wz; by default the data's most common."""
     seed: int = 0
-    """What the card says."""
-    slots: tuple[str, ...] = SLOTS
-    """Robots, or paths of MJCFs, in the order of the arrays' second axis."""
+    """Seed for the card."""
+    slots: tuple[str, ...] = RELEASE_ROBOTS
+    """Robots, or paths of MJCF files, in the order of the arrays' second axis."""
     names: tyro.conf.OmitArgPrefixes[ArrayNames] = _NAMES
-    """What the arrays are called."""
+    """Names of the arrays."""
     json: bool = False
     """Answer in JSON."""
 
     def run(self) -> None:
-        """Read, then say what was read."""
+        """Import, then print what the dataset contains."""
         with progress() as report:
             dataset = import_release(
                 self.path,
@@ -71,22 +71,23 @@ class ImportRelease:
                 self.names,
                 report,
             )
-        _say(dataset, self.json)
+        _print_imported(dataset, self.json)
 
 
-def _say(dataset: Dataset, as_json: bool) -> None:
-    say_contents(dataset, as_json)
+def _print_imported(dataset: Dataset, as_json: bool) -> None:
+    """Print the contents, and what the import changed or could not know."""
+    print_contents(dataset, as_json)
     if as_json:
         return
     for name, entry in dataset.card["robots"].items():
-        if given_up := entry.get("given_up"):
-            one = "1 step had no observation after it and was left out"
-            many = f"{given_up:,} steps had no observation after them and were left out"
-            print_line(f"{name}: {one if given_up == 1 else many}")
+        if dropped := entry.get("given_up"):
+            one = "1 step had no next observation and was left out"
+            many = f"{dropped:,} steps had no next observation and were left out"
+            print_line(f"{name}: {one if dropped == 1 else many}")
         if cut := entry.get("cut"):
             episodes = "episode was" if cut == 1 else "episodes were"
             print_line(f"{name}: {cut:,} {episodes} cut where one row does not lead to the next")
         if unknown := entry.get("unknown"):
-            print_line(f"{name}: {', '.join(unknown)} unknown; only critics would have seen it")
+            print_line(f"{name}: {', '.join(unknown)} unknown; only critics observe it")
         for note in entry.get("notes", ()):
             print_line(f"{name}: {note}")

@@ -1,4 +1,4 @@
-"""Datasets looked at: what they hold, said, checked and drawn."""
+"""The commands `data info`, `data verify` and `data plot`, which inspect datasets."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -20,12 +20,12 @@ _BARS = " ▁▂▃▄▅▆▇█"
 
 @dataclass(frozen=True)
 class DataInfo:
-    """Say what datasets hold: each robot's returns, how good its steps are, and their size."""
+    """Print what datasets contain: each robot's returns, the quality of its steps, and sizes."""
 
     data: tyro.conf.Positional[tuple[Path, ...]]
     """Folders of datasets."""
     json: bool = False
-    """Answer in JSON: the card, and statistics of each robot's episodes; of several, a list."""
+    """Answer in JSON: the card and each robot's statistics; a list for several datasets."""
 
     def run(self) -> None:
         """Print cards and statistics."""
@@ -34,12 +34,12 @@ class DataInfo:
             print_json([contents(dataset) for dataset in datasets])
             return
         for dataset in datasets:
-            say_contents(dataset, self.json)
+            print_contents(dataset, self.json)
 
 
 @dataclass(frozen=True)
 class VerifyData:
-    """Check datasets: checksums, shapes, bounds, NaN, episodes, copied robots, shared data."""
+    """Check datasets: checksums, shapes, bounds, NaN, episodes and duplicated data."""
 
     data: tyro.conf.Positional[tuple[Path, ...]]
     """Folders of datasets; several are also compared with each other."""
@@ -47,7 +47,7 @@ class VerifyData:
     """Answer in JSON."""
 
     def run(self) -> None:
-        """Say that all is well, or every fault."""
+        """Print that the datasets are sound, or every fault."""
         datasets = _open(self.data)
         faults = [fault for dataset in datasets for fault in dataset.verify()]
         if len(datasets) > 1 and not faults:
@@ -58,24 +58,24 @@ class VerifyData:
             raise BodyplanError("\n       ".join(faults))
         if not self.json:
             for path in self.data:
-                print_line(f"{path} is whole: checksums, shapes, bounds and episodes are right")
+                print_line(f"{path} is sound: checksums, shapes, bounds and episodes are right")
             if len(datasets) > 1:
                 print_line("no two of them share data")
 
 
 @dataclass(frozen=True)
 class PlotData:
-    """Draw how each robot's steps are spread over returns; several datasets side by side."""
+    """Draw histograms of each robot's steps by return, several datasets side by side."""
 
     data: tyro.conf.Positional[tuple[Path, ...]]
     """Folders of datasets."""
     out: Path = Path("returns.svg")
-    """The figure (.svg, .png, .pdf), written over what is there."""
+    """The figure (.svg, .png, .pdf); an existing file is overwritten."""
     json: bool = False
-    """Answer in JSON: the bars' edges and the steps in each."""
+    """Answer in JSON: edges of the bins and the steps in each."""
 
     def run(self) -> None:
-        """Draw, write, and tell where the figure is."""
+        """Draw and write the figure, then print its path."""
         require_figure_path(self.out)
         from bodyplan.report.return_histograms import draw_return_histograms
 
@@ -96,14 +96,14 @@ class PlotData:
 
 
 def contents(dataset: Dataset) -> dict[str, Any]:
-    """What a dataset holds, for JSON."""
+    """Path, card and statistics of a dataset, for JSON."""
     rows = [robot_statistics(dataset, name) for name in dataset.robots]
-    told = [asdict(row) | {"bytes_per_step": row.bytes_per_step} for row in rows]
-    return {"path": str(dataset.path), "card": dataset.card, "statistics": told}
+    statistics = [asdict(row) | {"bytes_per_step": row.bytes_per_step} for row in rows]
+    return {"path": str(dataset.path), "card": dataset.card, "statistics": statistics}
 
 
-def say_contents(dataset: Dataset, as_json: bool) -> None:
-    """Print what a dataset holds."""
+def print_contents(dataset: Dataset, as_json: bool) -> None:
+    """Print what a dataset contains."""
     if as_json:
         print_json(contents(dataset))
         return
@@ -111,14 +111,19 @@ def say_contents(dataset: Dataset, as_json: bool) -> None:
     card = dataset.card
     command = command_name(parse_command(card["command"]))
     title = f"{dataset.path}: {card.get('recipe', 'no recipe')}, {command}"
-    print_table(f"{title}, seed {card.get('seed', '-')}", [_amounts(row) for row in rows])
-    print_table("Shares of steps by the full return of their episodes", [_worth(r) for r in rows])
-    print_line(
-        f"Full return: of an episode cut short, as if it had gone on to {HORIZON} steps at its "
-        "pace. Spread: from 0 to 1.2 references. Reference: the packaged expert's return"
-        + ("; * the best tenth of the steps, without an expert." if _guessed(rows) else ".")
+    print_table(f"{title}, seed {card.get('seed', '-')}", [_amount_columns(row) for row in rows])
+    print_table(
+        "Shares of steps by the full return of their episodes",
+        [_quality_columns(row) for row in rows],
     )
-    print_line(f"{_circumstances(card)}; {sum(row.bytes for row in rows) / 1e6:,.1f} MB in all")
+    without_expert = any(row.reference.source != "expert" for row in rows)
+    print_line(
+        f"Full return: an episode that was cut short counts as if it had gone on to {HORIZON} "
+        "steps with its mean reward. Spread: from 0 to 1.2 references. Reference: the packaged "
+        "expert's return"
+        + ("; * the best tenth of the steps, without an expert." if without_expert else ".")
+    )
+    print_line(f"{_settings(card)}; {sum(row.bytes for row in rows) / 1e6:,.1f} MB in all")
 
 
 def _open(paths: Sequence[Path]) -> list[Dataset]:
@@ -129,7 +134,7 @@ def _open(paths: Sequence[Path]) -> list[Dataset]:
     return [Dataset.open(path) for path in paths]
 
 
-def _amounts(row: RobotStatistics) -> dict[str, Any]:
+def _amount_columns(row: RobotStatistics) -> dict[str, Any]:
     quantiles = row.return_quantiles
     return {
         "robot": row.robot,
@@ -147,7 +152,7 @@ def _amounts(row: RobotStatistics) -> dict[str, Any]:
     }
 
 
-def _worth(row: RobotStatistics) -> dict[str, Any]:
+def _quality_columns(row: RobotStatistics) -> dict[str, Any]:
     names = ("< 25 %", "25-50 %", "50-75 %", ">= 75 %")
     mark = "" if row.reference.source == "expert" else "*"
     return {
@@ -161,24 +166,21 @@ def _worth(row: RobotStatistics) -> dict[str, Any]:
 
 
 def sparkline(counts: Sequence[int]) -> str:
-    """Bars of one line's height; whatever is not nothing is seen."""
+    """Bars of one line's height; every count above zero is visible."""
     top = max(counts) or 1
     return "".join(_BARS[-(-count * (len(_BARS) - 1) // top)] for count in counts)
 
 
-def _circumstances(card: dict[str, Any]) -> str:
+def _settings(card: dict[str, Any]) -> str:
+    """Physics, initial states, disturbances and versions, in one line."""
     disturbances = ", ".join(
         f"{name} {value}" for name, value in card.get("conditions", {}).items()
     )
     versions = ", ".join(f"{name} {value}" for name, value in card.get("versions", {}).items())
     physics = f"{card.get('physics', 'unknown')} physics"
     start = f"{card.get('initial_state', 'unknown')} starts"
-    told = [physics, start, disturbances or "undisturbed", versions]
-    return ", ".join(part for part in told if part)
-
-
-def _guessed(rows: Sequence[RobotStatistics]) -> bool:
-    return any(row.reference.source != "expert" for row in rows)
+    parts = [physics, start, disturbances or "undisturbed", versions]
+    return ", ".join(part for part in parts if part)
 
 
 def _histograms(rows: Sequence[RobotStatistics]) -> dict[str, Any]:

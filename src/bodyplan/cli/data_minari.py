@@ -1,11 +1,11 @@
-"""Datasets to and from Minari."""
+"""The commands `data export` (to Minari) and `data import-minari`."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
-from bodyplan.cli.data_inspect import say_contents
+from bodyplan.cli.data_inspect import print_contents
 from bodyplan.cli.output import comma_list, print_json, print_table
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.progress import progress
@@ -13,12 +13,12 @@ from bodyplan.progress import progress
 
 @dataclass(frozen=True)
 class ExportData:
-    """Write a dataset into Minari, one Minari dataset for each robot."""
+    """Export a dataset to Minari, one Minari dataset for each robot."""
 
     data: tyro.conf.Positional[Path]
     """Folder of the dataset."""
     minari_root: Path | None = None
-    """Minari's folder of datasets; where not given, the one that Minari itself uses."""
+    """Minari's folder of datasets; by default the one that Minari itself uses."""
     robots: tuple[str, ...] = ("all",)
     """Names; `all` is every robot of the dataset."""
     version: int = 0
@@ -27,23 +27,23 @@ class ExportData:
     """Answer in JSON."""
 
     def run(self) -> None:
-        """Export, then name what can now be loaded."""
+        """Export, then list the Minari datasets."""
         from bodyplan.datasets.io.minari_export import export_minari
-        from bodyplan.datasets.io.minari_metadata import find_root
+        from bodyplan.datasets.io.minari_metadata import minari_root
 
         dataset, names = Dataset.open(self.data), comma_list(self.robots)
         chosen = dataset.robots if names == ("all",) else names
-        root = find_root(self.minari_root)
+        root = minari_root(self.minari_root)
         with progress() as report:
             ids = export_minari(dataset, root, chosen, self.version, report)
         rows = [
             {
-                "id": own,
+                "id": minari_id,
                 "robot": robot,
-                "steps": dataset.episodes[robot].num_steps,
-                "episodes": dataset.episodes[robot].num_episodes,
+                "steps": dataset[robot].num_steps,
+                "episodes": dataset[robot].num_episodes,
             }
-            for own, robot in zip(ids, chosen, strict=True)
+            for minari_id, robot in zip(ids, chosen, strict=True)
         ]
         if self.json:
             print_json({"root": root, "datasets": rows})
@@ -53,21 +53,21 @@ class ExportData:
 
 @dataclass(frozen=True)
 class ImportMinari:
-    """Make one dataset of Minari datasets that `bodyplan data export` wrote."""
+    """Import Minari datasets that `bodyplan data export` wrote into one dataset."""
 
     ids: tyro.conf.Positional[tuple[str, ...]]
-    """Of Minari datasets, one for each robot."""
+    """Ids of Minari datasets, one for each robot."""
     out: Path
     """Folder of the new dataset."""
     minari_root: Path | None = None
-    """Minari's folder of datasets; where not given, the one that Minari itself uses."""
+    """Minari's folder of datasets; by default the one that Minari itself uses."""
     json: bool = False
     """Answer in JSON."""
 
     def run(self) -> None:
-        """Import, then say what came in."""
+        """Import, then print what the dataset contains."""
         from bodyplan.datasets.io.minari_import import import_minari
 
         with progress() as report:
             dataset = import_minari(comma_list(self.ids), self.out, self.minari_root, report)
-        say_contents(dataset, self.json)
+        print_contents(dataset, self.json)

@@ -1,8 +1,8 @@
-"""Files of named arrays, read a stretch at a time: a folder of `.npy`, an `.npz`, an HDF5 file.
+"""Reads named arrays, some rows at a time, from a folder of `.npy`, an `.npz` or an HDF5 file.
 
-Only plain numbers that lie in the file itself are read. Python objects are refused, and so are
-links, virtual datasets and external storage of HDF5, all of which lead to other files. No file is
-mapped into memory, so that a long one never counts as memory in use.
+Only plain numbers in the file itself are read. Python objects are refused. So are links, virtual
+datasets and external storage of HDF5, because they lead to other files. No file is mapped into
+memory, so that a long file does not count as memory in use.
 """
 
 import lzma
@@ -22,9 +22,9 @@ from bodyplan.errors import BodyplanError
 from bodyplan.robots.validation.problem import did_you_mean, name_list
 from bodyplan.storage import read_array
 
-HDF5 = (".h5", ".hdf5", ".hdf")
-_NUMBERS = "biuf"
-_DAMAGE = (
+HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
+_NUMBER_KINDS = "biuf"  # of NumPy's data types: boolean, integers, float
+_DAMAGED_FILE_ERRORS = (
     OSError,
     EOFError,
     ValueError,
@@ -44,21 +44,21 @@ _DAMAGE = (
 
 @dataclass(frozen=True)
 class StoredArray:
-    """An array in a file; its rows are read when asked for."""
+    """An array in a file. Its rows are read when they are needed."""
 
     place: str
-    """File and name, for errors."""
+    """File and name, for error messages."""
     shape: tuple[int, ...]
     fetch: Callable[[int, int], np.ndarray]
 
     def rows(self, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Reads the rows from `start` to `stop`, to the end where not given.
+        """Reads the rows from `start` to `stop`, by default to the end.
 
         Raises:
             BodyplanError: the file is damaged.
         """
         stop = self.shape[0] if stop is None else stop
-        with _damage_told(self.place):
+        with _damage_named(self.place):
             array = self.fetch(start, stop)
         if array.shape != (stop - start, *self.shape[1:]):
             raise BodyplanError(f"{self.place} is truncated; copy or download the file again.")
@@ -71,32 +71,32 @@ class ArrayFile(Protocol):
 
     @property
     def path(self) -> Path:
-        """Of the file."""
+        """Path of the file or folder."""
 
     def names(self) -> list[str]:
-        """Of all arrays."""
+        """Names of all arrays."""
 
     def find(self, name: str) -> StoredArray | None:
-        """The array of a name, or nothing."""
+        """The array with a name; None if there is none."""
 
 
-def require(container: ArrayFile, name: str) -> StoredArray:
-    """The array of a name.
+def require_array(container: ArrayFile, name: str) -> StoredArray:
+    """The array with a name.
 
     Raises:
-        BodyplanError: there is none, or it does not hold plain numbers in the file itself.
+        BodyplanError: there is none, or it does not contain plain numbers in the file itself.
     """
     found = container.find(name)
     if found is None:
         known = container.names()
         if not known:
             raise BodyplanError(
-                f"{container.path} holds no arrays at all, so no '{name}'; give the folder or file "
-                "that has them."
+                f"{container.path} has no arrays, so no '{name}'; give the folder or file that has "
+                "them."
             )
-        asked = did_you_mean(name, known)
+        hint = did_you_mean(name, known)
         raise BodyplanError(
-            f"{container.path} has no array '{name}'; {f'{asked} ' if asked else ''}"
+            f"{container.path} has no array '{name}'; {f'{hint} ' if hint else ''}"
             f"it has {name_list(known)}."
         )
     return found
@@ -104,10 +104,10 @@ def require(container: ArrayFile, name: str) -> StoredArray:
 
 @contextmanager
 def open_arrays(path: Path) -> Iterator[ArrayFile]:
-    """Opens a folder of `.npy`, an `.npz` or an HDF5 file, by its suffix.
+    """Opens a folder of `.npy`, an `.npz` or an HDF5 file; the suffix decides which.
 
     Raises:
-        BodyplanError: it is missing, damaged or of another kind.
+        BodyplanError: the file is missing, damaged or of another kind.
     """
     if path.is_dir():
         yield _NpyFolder(path)
@@ -115,21 +115,21 @@ def open_arrays(path: Path) -> Iterator[ArrayFile]:
     if not path.is_file():
         raise BodyplanError(f"{path} does not exist; check the path.")
     if path.suffix == ".npz":
-        with _damage_told(str(path)):
+        with _damage_named(str(path)):
             archive = zipfile.ZipFile(path)
         with archive:
             yield _Npz(path, archive)
-    elif path.suffix in HDF5:
+    elif path.suffix in HDF5_SUFFIXES:
         import h5py
 
-        with _damage_told(str(path)):
+        with _damage_named(str(path)):
             file = h5py.File(path, "r")
         with file:
             yield _Hdf5(path, file)
     else:
         raise BodyplanError(
             f"{path} is of an unknown kind; give a folder of .npy arrays, an .npz or one of "
-            f"{', '.join(HDF5)}."
+            f"{', '.join(HDF5_SUFFIXES)}."
         )
 
 
@@ -144,7 +144,7 @@ class _NpyFolder:
         file = self.path / f"{name}.npy"
         if name not in self.names():
             return None
-        header = read_array(file)  # only looked at: its length is compared with its shape
+        header = read_array(file)  # mapped only to compare the file's size with the shape
         _require_numbers(str(file), header.dtype, header.shape)
         if not header.flags.c_contiguous:
             raise BodyplanError(f"{file} is in Fortran order; save it with order='C'.")
@@ -171,7 +171,7 @@ class _Npz:
         if name not in self.names():
             return None
         place = f"{self.path}: '{name}'"
-        with _damage_told(place):
+        with _damage_named(place):
             shape, dtype = self._header(f"{name}.npy")
         _require_numbers(place, dtype, shape)
         return StoredArray(place, shape, lambda start, stop: self._read(name)[start:stop])
@@ -185,7 +185,7 @@ class _Npz:
             version = np.lib.format.read_magic(stream)
             shape, _, dtype = readers[version](stream)
             stored = self.archive.getinfo(member).file_size - stream.tell()
-        # A damaged header must not make NumPy ask for more memory than there are numbers.
+        # A damaged header must not make NumPy allocate more memory than there are numbers.
         if not dtype.hasobject and stored != int(np.prod(shape, dtype=object)) * dtype.itemsize:
             raise ValueError("its length is not that of its shape")
         return shape, dtype
@@ -193,7 +193,7 @@ class _Npz:
     def _read(self, name: str) -> np.ndarray:
         with self.archive.open(f"{name}.npy") as stream:
             array = np.lib.format.read_array(stream, allow_pickle=False)
-            stream.read(1)  # only at the very end is the checksum compared
+            stream.read(1)  # zipfile compares the checksum at the end of the file
         return array
 
 
@@ -211,7 +211,7 @@ class _Hdf5:
             if isinstance(item, h5py.Dataset):
                 found.append(name)
 
-        with _damage_told(str(self.path)):
+        with _damage_named(str(self.path)):
             self.file.visititems(visit)
         return found
 
@@ -219,14 +219,14 @@ class _Hdf5:
         import h5py
 
         place = f"{self.path}: '{name}'"
-        with _damage_told(place):
+        with _damage_named(place):
             item = self._follow(name)
             if not isinstance(item, h5py.Dataset):
                 return None
             shape, dtype = item.shape or (), item.dtype
             elsewhere = item.external is not None or item.is_virtual
         if elsewhere:
-            raise BodyplanError(f"{place} lies in other files; copy the numbers into this one.")
+            raise BodyplanError(f"{place} is in other files; copy the numbers into this one.")
         _require_numbers(place, dtype, shape)
         return StoredArray(place, shape, lambda start, stop: item[start:stop])
 
@@ -240,27 +240,27 @@ class _Hdf5:
                 return None
             if not isinstance(link, h5py.HardLink):
                 raise BodyplanError(
-                    f"{self.path}: '{name}' is a link ({type(link).__name__}); copy what it leads "
-                    "to into this file."
+                    f"{self.path}: '{name}' is a link ({type(link).__name__}); copy the array into "
+                    "this file."
                 )
             item = item[part]
         return item
 
 
 def _require_numbers(place: str, dtype: np.dtype, shape: tuple[int, ...]) -> None:
-    if dtype.kind not in _NUMBERS:
+    if dtype.kind not in _NUMBER_KINDS:
         raise BodyplanError(
-            f"{place} holds {dtype}, not plain numbers; save it as float, integer or boolean."
+            f"{place} contains {dtype}, not plain numbers; save it as float, integer or boolean."
         )
     if not shape or not all(shape):
         raise BodyplanError(f"{place} has the shape {list(shape)}; give one row a control step.")
 
 
 @contextmanager
-def _damage_told(place: str) -> Iterator[None]:
+def _damage_named(place: str) -> Iterator[None]:
     try:
         yield
-    except _DAMAGE as error:
+    except _DAMAGED_FILE_ERRORS as error:
         raise BodyplanError(
             f"{place} is damaged or not readable ({' '.join(str(error).split())}); copy or "
             "download the file again."

@@ -1,8 +1,8 @@
-"""Where a log's episodes end, and which of its rows are the frames of a dataset.
+"""Episode boundaries in logs: where episodes end, and which rows become frames and steps.
 
-An episode of L steps has L + 1 frames. A log that says nothing of what followed the last step lacks
-the last frame: a fall then repeats the one it has, for nothing is bootstrapped from it; any other
-episode gives up its last step, whose frame becomes the closing one.
+An episode of L steps has L + 1 frames. A log may lack the frame after an episode's last step. After
+a fall the last frame is then repeated, because no value is bootstrapped from it. Any other episode
+loses its last step, and the frame of that step becomes the final one.
 """
 
 from dataclasses import dataclass
@@ -11,53 +11,55 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Int
 
-EndRule = Literal["rows", "next", "none"]
-"""Where closing frames are: among the rows, in arrays of their own, or nowhere."""
+FinalFrameSource = Literal["rows", "next", "none"]
+"""Where the log has the final frames of episodes: among its rows, in arrays of next values, or
+nowhere."""
 
 
 @dataclass(frozen=True, eq=False)
 class EpisodeEnds:
-    """Where E episodes end among N steps, and how."""
+    """Where and how E episodes end among N steps."""
 
     stops: Int[np.ndarray, "E"]
-    """Exclusive; the last one is N."""
+    """The step after each episode's last; the last number is N."""
     fell: Bool[np.ndarray, "E"]
 
 
 @dataclass(frozen=True, eq=False)
 class FrameRows:
-    """What a dataset takes of a log."""
+    """The rows of a log that become frames and steps of a dataset."""
 
     rows: Int[np.ndarray, "frames"]
-    """Of each frame, among the log's rows with the rows of its `next` arrays behind them."""
+    """Row of each frame; rows of the arrays of next values count on after those of the log."""
     first: Bool[np.ndarray, "frames"]
-    """Whether it begins an episode."""
+    """Whether each frame is the first of its episode."""
     steps: Int[np.ndarray, "N"]
-    """Rows of the steps kept."""
+    """Row of each step."""
     terminated: Bool[np.ndarray, "N"]
     truncated: Bool[np.ndarray, "N"]
-    given_up: int
-    """Steps without a closing frame."""
+    dropped_steps: int
+    """Number of steps that were dropped because they have no next frame."""
 
     @property
     def episode_ends(self) -> Int[np.ndarray, "E"]:
+        """The step after each episode's last."""
         return np.flatnonzero(self.terminated | self.truncated) + 1
 
 
-def frame_rows(ends: EpisodeEnds, closing: EndRule) -> FrameRows:
-    """The frames and steps that a dataset takes of a log."""
+def frame_rows(ends: EpisodeEnds, source: FinalFrameSource) -> FrameRows:
+    """Chooses the rows of a log that become frames and steps."""
     count, last = int(ends.stops[-1]), ends.stops - 1
     kept = np.ones(count, bool)
-    if closing == "rows":
+    if source == "rows":
         rows = np.arange(count + len(ends.stops))
-    elif closing == "next":
+    elif source == "next":
         rows = np.insert(np.arange(count), ends.stops, count + last)
     else:
         kept[last[~ends.fell]] = False
         lengths = np.diff(ends.stops, prepend=0)
         times = np.ones(count, np.int64)
-        times[last[ends.fell]] = 2
-        times[last[~ends.fell & (lengths == 1)]] = 0
+        times[last[ends.fell]] = 2  # a fall repeats its last frame
+        times[last[~ends.fell & (lengths == 1)]] = 0  # no step is left of the episode
         rows = np.repeat(np.arange(count), times)
     steps = np.flatnonzero(kept)
     episode = np.searchsorted(ends.stops, steps, side="right")

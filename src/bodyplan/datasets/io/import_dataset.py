@@ -58,9 +58,9 @@ def import_dataset(
 
 def _minari_ids(pattern: str, root: str | Path | None) -> list[str]:
     """The ids in Minari's folder that are equal to the pattern, match it or begin with it."""
-    from bodyplan.datasets.io.minari_metadata import find_root, installed_ids
+    from bodyplan.datasets.io.minari_metadata import installed_ids, minari_root
 
-    home = find_root(root)
+    home = minari_root(root)
     ids = installed_ids(home)
     if pattern in ids:
         return [pattern]

@@ -1,8 +1,6 @@
-"""The mapping file: which arrays of a user's logs are which quantities of the walking task.
+"""Reads the mapping file, which assigns the arrays of a user's logs to quantities of the task.
 
-A TOML with one table `[[robots]]` for each robot. A quantity is given by the name of an array, by
-constant numbers, by the word `unknown`, or by a table that says more of the array (its columns, its
-unit). docs/interchange.md has the reference.
+It is a TOML file with one table `[[robots]]` for each robot. docs/interchange.md is the reference.
 """
 
 import tomllib
@@ -13,10 +11,10 @@ from typing import Any
 
 from bodyplan.datasets.io.quantities import (
     QUANTITIES,
-    Quantity,
+    QuantitySource,
     read_quantity,
-    require_known,
-    typed,
+    require_known_keys,
+    require_type,
 )
 from bodyplan.envs.walking_task import Command, parse_command
 from bodyplan.errors import BodyplanError
@@ -32,17 +30,18 @@ class RobotLogs:
     """One robot's logs."""
 
     robot: str
-    """Name, or path of an MJCF."""
+    """Name, or path of an MJCF file."""
     files: tuple[Path, ...]
-    quantities: Mapping[str, Quantity]
+    quantities: Mapping[str, QuantitySource]
     joint_order: tuple[str, ...] | None = None
-    """Joints in the order of the logs' columns."""
+    """Names of the joints in the order of the logs' columns; by default that of the robot."""
     foot_order: tuple[str, ...] | None = None
+    """Likewise of the feet."""
 
 
 @dataclass(frozen=True)
 class LogMapping:
-    """A whole mapping file."""
+    """The content of a mapping file."""
 
     path: Path
     robots: tuple[RobotLogs, ...]
@@ -52,14 +51,14 @@ class LogMapping:
 
 
 def read_mapping(path: Path) -> LogMapping:
-    """Reads and checks a mapping file; the arrays themselves are not looked at.
+    """Reads and checks a mapping file, but not the arrays that it names.
 
     Raises:
-        BodyplanError: it is missing or no TOML, has an unknown or ill-typed entry, or names files
-            that are not there.
+        BodyplanError: it is missing or not TOML, has an unknown entry or one of a wrong type, or
+            names files that do not exist.
     """
     content = _content(path)
-    require_known(str(path), content, _TOP_KEYS)
+    require_known_keys(str(path), content, _TOP_KEYS)
     tables = content.get("robots")
     if not isinstance(tables, list) or not tables:
         raise BodyplanError(f"{path} names no robot; add a table [[robots]].")
@@ -67,8 +66,8 @@ def read_mapping(path: Path) -> LogMapping:
     return LogMapping(
         path=path,
         robots=tuple(_robot(path, number, table) for number, table in enumerate(tables, 1)),
-        recipe=typed(str(path), "recipe", content.get("recipe", "logs"), str),
-        seed=typed(str(path), "seed", content.get("seed", 0), int),
+        recipe=require_type(str(path), "recipe", content.get("recipe", "logs"), str),
+        seed=require_type(str(path), "seed", content.get("seed", 0), int),
         command=None if command is None else parse_command(command),
     )
 
@@ -78,7 +77,7 @@ def _content(path: Path) -> dict[str, Any]:
         text = path.read_bytes()
         if b"\0" in text:
             raise BodyplanError(
-                f"{path} is no mapping TOML; it looks like data, give the TOML that describes it."
+                f"{path} is not a TOML file but data; give the TOML file that describes it."
             )
         return tomllib.loads(text.decode("utf-8"))
     except OSError as error:
@@ -90,18 +89,18 @@ def _content(path: Path) -> dict[str, Any]:
 def _robot(path: Path, number: int, table: Any) -> RobotLogs:
     place = f"{path}: robots table {number}"
     if not isinstance(table, dict):
-        raise BodyplanError(f"{place} is no table; begin it with [[robots]].")
-    require_known(place, table, (*_OTHER_KEYS, *QUANTITIES))
+        raise BodyplanError(f"{place} is not a table; begin it with [[robots]].")
+    require_known_keys(place, table, (*_OTHER_KEYS, *QUANTITIES))
     for key in ("robot", "files"):
         if key not in table:
             raise BodyplanError(f"{place} has no '{key}'; add it.")
     rate = table.get("rate", _RATE_HZ)
     if rate != _RATE_HZ:
         raise BodyplanError(
-            f"{place} has rate = {rate!r}, but the task takes {_RATE_HZ} decisions a second; "
-            "resample the logs to that."
+            f"{place} has rate = {rate!r}, but the task has {_RATE_HZ} control steps a second; "
+            "resample the logs to that rate."
         )
-    robot = typed(place, "robot", table["robot"], str)
+    robot = require_type(place, "robot", table["robot"], str)
     return RobotLogs(
         robot=str(path.parent / robot) if robot.endswith(".xml") else robot,
         files=_files(path, place, table["files"]),
@@ -118,9 +117,9 @@ def _robot(path: Path, number: int, table: Any) -> RobotLogs:
 def _files(path: Path, place: str, patterns: Any) -> tuple[Path, ...]:
     found: list[Path] = []
     for pattern in (
-        [patterns] if isinstance(patterns, str) else typed(place, "files", patterns, list)
+        [patterns] if isinstance(patterns, str) else require_type(place, "files", patterns, list)
     ):
-        typed(place, "files", pattern, str)
+        require_type(place, "files", pattern, str)
         if Path(pattern).is_absolute():
             raise BodyplanError(
                 f"{place}: files has the absolute path '{pattern}'; give it relative to the "
@@ -139,5 +138,5 @@ def _files(path: Path, place: str, patterns: Any) -> tuple[Path, ...]:
 def _names(place: str, table: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
     if key not in table:
         return None
-    names = typed(place, key, table[key], list)
-    return tuple(typed(place, key, name, str) for name in names)
+    names = require_type(place, key, table[key], list)
+    return tuple(require_type(place, key, name, str) for name in names)

@@ -1,13 +1,14 @@
-"""What lies in Minari for each robot, and the record of it that leads back to the same bytes.
+"""Metadata of exported Minari datasets: ids, descriptions, and a record to restore the same bytes.
 
     <root>/bodyplan/<robot>/<recipe>-<command>-v0/data/
-        metadata.json       Minari's own, and under "bodyplan" the card and checksums
-        main_data.hdf5      episodes as Minari keeps them; where a robot's body changes, infos say
-                            in `descriptor_ids` which descriptor set each frame is of
-        descriptors.npz     the descriptor sets, as in a bodyplan dataset
+        metadata.json       Minari's metadata, and under "bodyplan" our record
+        main_data.hdf5      the episodes; where a robot's body changes, infos/descriptor_ids has the
+                            descriptor set of each frame
+        descriptors.npz     the descriptor sets, as in a dataset of this package
 
-Observations are the vectors of the robot's registered environment (`layouts.flatten`). The card
-is that of the dataset as if it had no other robot.
+Each robot of a dataset becomes one Minari dataset. Its observations are the vectors of the robot's
+registered environment (`flatten_observation`). The record has the card of a dataset with this robot
+alone, and checksums.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from bodyplan.datasets.episodes import Episodes
 from bodyplan.envs import gymnasium_registration
+from bodyplan.envs.environment import RANDOM_COMMAND
 from bodyplan.envs.walking_task import Command, command_name, parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.feature_sizes import (
@@ -35,96 +37,96 @@ if TYPE_CHECKING:
     from gymnasium.envs.registration import EnvSpec
 
 RECORD_FORMAT = 1
-METADATA = "metadata.json"
-EPISODES = "main_data.hdf5"
-KEY = "bodyplan"
-"""Of the record in Minari's metadata."""
+METADATA_FILE = "metadata.json"
+EPISODES_FILE = "main_data.hdf5"
+RECORD_KEY = "bodyplan"
+"""The key of our record in Minari's metadata."""
 MINARI_STEP_ARRAYS = {
     "actions": "actions",
     "rewards": "rewards",
     "terminated": "terminations",
     "truncated": "truncations",
 }
-"""bodyplan's names of what a step has, and Minari's."""
+"""Names of a step's arrays in this package, and in Minari."""
 
-_OF_SOME = ("models",)
-"""Fields of a card with an entry for some robots."""
-_BY_ROBOT = ("robots", "snapshots", "replay", *_OF_SOME)
-"""Fields of a card that may have an entry for each robot."""
+_OPTIONAL_ROBOT_KEYS = ("models",)
+"""Keys of a card with an entry for some of the robots."""
+_ROBOT_KEYS = ("robots", "snapshots", "replay", *_OPTIONAL_ROBOT_KEYS)
+"""Keys of a card that may have an entry for each robot."""
 
 
 def minari_record(robot: str, card: Mapping[str, Any]) -> dict[str, Any]:
-    """What tells whose data they are: the format, the robot, and its part of the card."""
-    own = dict(card)
-    for key in _BY_ROBOT:
-        if robot in own.get(key, ()):
-            own[key] = {robot: own[key][robot]}
-        elif key in _OF_SOME:
-            own.pop(key, None)
-    return {"format": RECORD_FORMAT, "robot": robot, "card": own}
+    """The record of one robot: format, name, and the card without the other robots."""
+    own_card = dict(card)
+    for key in _ROBOT_KEYS:
+        if robot in own_card.get(key, ()):
+            own_card[key] = {robot: own_card[key][robot]}
+        elif key in _OPTIONAL_ROBOT_KEYS:
+            own_card.pop(key, None)
+    return {"format": RECORD_FORMAT, "robot": robot, "card": own_card}
 
 
-def digest(told: Mapping[str, Any]) -> str:
-    """SHA-256 of a record, which is the same before and after it was written as JSON."""
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+def record_checksum(record: Mapping[str, Any]) -> str:
+    """SHA-256 of a record; the same before and after the record was written as JSON."""
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def merged_card(records: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The card of several records' data, in their order.
+    """Merges the cards of several records into that of one dataset, robots in the same order.
 
     Args:
         records: by Minari id.
 
     Raises:
-        BodyplanError: nothing is given, a robot comes twice, or what the cards say of all robots
-            differs.
+        BodyplanError: there is no record, a robot comes twice, or the cards differ in what they say
+            of all robots.
     """
-    robots = [told["robot"] for told in records.values()]
+    robots = [record["robot"] for record in records.values()]
     if not robots or len(set(robots)) < len(robots):
         raise BodyplanError(
             f"name at least one Minari dataset and none of the same robot twice; {list(records)} "
             f"are of the robots {robots}."
         )
     first, *others = records
-    common = _common(records[first])
+    expected = _common_entries(records[first])
     for other in others:
-        theirs = _common(records[other])
-        for key in {**common, **theirs}:
-            if common.get(key) != theirs.get(key):
+        found = _common_entries(records[other])
+        for key in {**expected, **found}:
+            if expected.get(key) != found.get(key):
                 raise BodyplanError(
-                    f"{other} has {_said(theirs, key)}, {first} has {_said(common, key)}; import "
-                    "them into two datasets."
+                    f"{other} has {_entry_text(found, key)}, {first} has "
+                    f"{_entry_text(expected, key)}; import them into two datasets."
                 )
-    cards = [told["card"] for told in records.values()]
-    joined = {
+    cards = [record["card"] for record in records.values()]
+    merged = {
         key: {robot: entry for card in cards for robot, entry in card.get(key, {}).items()}
-        for key in dict.fromkeys(key for told in records.values() for key in _own(told))
+        for key in dict.fromkeys(key for record in records.values() for key in _own_keys(record))
     }
     longest: dict[str, Any] = max(cards, key=lambda card: len(card))
-    return {**longest, **joined}  # it has all fields, in their order
+    return {**longest, **merged}  # the longest card has all keys, in their order
 
 
-def require_free(folder: Path, minari_id: str, told: Mapping[str, Any]) -> None:
-    """Checks that an id has no data, or those that a record tells of.
+def require_free_id(folder: Path, minari_id: str, record: Mapping[str, Any]) -> None:
+    """Checks that an id has no data yet, or the data of a record.
 
     Raises:
-        BodyplanError: it has others.
+        BodyplanError: it has other data.
     """
     if not folder.exists():
         return
-    path = folder / "data" / METADATA
-    there = read_json(path).get(KEY) if path.is_file() else None
-    if not isinstance(there, dict) or any(there.get(key) != told[key] for key in told):
+    path = folder / "data" / METADATA_FILE
+    found = read_json(path).get(RECORD_KEY) if path.is_file() else None
+    if not isinstance(found, dict) or any(found.get(key) != record[key] for key in record):
         raise BodyplanError(
-            f"{folder} holds other data; remove it (`minari delete {minari_id}`) or give another "
-            "version (--version) or folder (--minari-root)."
+            f"{folder} contains other data; remove it (`minari delete {minari_id}`) or give "
+            "another version (--version) or folder (--minari-root)."
         )
 
 
-def find_root(root: str | Path | None) -> Path:
-    """Minari's folder of datasets: the given one, else the one that Minari itself would use.
+def minari_root(root: str | Path | None) -> Path:
+    """Minari's folder of datasets, by default the one that Minari itself uses.
 
-    From the root of the file system on, as Minari takes names of files to be relative to others.
+    The path is absolute, because Minari resolves relative names of files in another way.
     """
     if root is not None:
         return Path(root).absolute()
@@ -135,36 +137,33 @@ def find_root(root: str | Path | None) -> Path:
 
 def installed_ids(home: Path) -> list[str]:
     """Ids of all Minari datasets in a folder, in alphabetical order."""
-    files = home.glob(f"**/data/{METADATA}")
+    files = home.glob(f"**/data/{METADATA_FILE}")
     return sorted(file.parent.parent.relative_to(home).as_posix() for file in files)
 
 
-def _own(told: Mapping[str, Any]) -> list[str]:
-    """Fields of the record's card that hold an entry of its robot and nothing else."""
-    card = told["card"]
-    return [key for key in _BY_ROBOT if list(card.get(key, ())) == [told["robot"]]]
+def _own_keys(record: Mapping[str, Any]) -> list[str]:
+    """Keys of the record's card that have an entry for its robot and no other."""
+    card = record["card"]
+    return [key for key in _ROBOT_KEYS if list(card.get(key, ())) == [record["robot"]]]
 
 
-def _common(told: Mapping[str, Any]) -> dict[str, Any]:
-    """The card without its seal and the robot's own entries, of which only the names are left."""
-    common = {**told["card"], **dict.fromkeys(_own(told), "one for each robot")}
-    return {key: value for key, value in common.items() if key not in ("seal", *_OF_SOME)}
+def _common_entries(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The card's entries for all robots: without its checksum and the entries of one robot."""
+    entries = {**record["card"], **dict.fromkeys(_own_keys(record), "one for each robot")}
+    excluded = ("seal", *_OPTIONAL_ROBOT_KEYS)
+    return {key: value for key, value in entries.items() if key not in excluded}
 
 
-def _said(card: Mapping[str, Any], key: str) -> str:
+def _entry_text(card: Mapping[str, Any], key: str) -> str:
     return f"{key} {json.dumps(card[key])}" if key in card else f"no {key}"
 
 
-CHANGING = "random"
-"""The command of data whose robots were told something else now and then."""
-
-
 def minari_id(robot: str, episodes: Episodes, card: Mapping[str, Any], version: int = 0) -> str:
-    """`bodyplan/<robot>/<recipe>-<command>-v<version>`.
+    """The Minari id `bodyplan/<robot>/<recipe>-<command>-v<version>`.
 
-    Minari's ids have room for letters, digits, `_` and `-`. The numbers of a command are therefore
-    spelled with `p` for the point, `m` for minus and `_` between them (0.5,0,-0.2: `0p5_0_m0p2`),
-    and any other character becomes `_`.
+    Minari's ids may have letters, digits, `_` and `-`. In the numbers of a command `p` therefore
+    stands for the point, `m` for minus and `_` for the comma (0.5,0,-0.2 becomes `0p5_0_m0p2`). Any
+    other character becomes `_`.
     """
     command = _command_name(episodes, card)
     if command[0] in "-0123456789":
@@ -175,21 +174,21 @@ def minari_id(robot: str, episodes: Episodes, card: Mapping[str, Any], version: 
 
 
 def environment_spec(robot: str, episodes: Episodes, card: Mapping[str, Any]) -> "EnvSpec | None":
-    """The registered environment of a robot and command; None for a robot that has none.
+    """The registered Gymnasium environment of a robot and command; None if there is none.
 
     Raises:
-        BodyplanError: a robot of this name is installed, but has another body.
+        BodyplanError: the installed robot of this name has other numbers of joints or feet.
     """
     import gymnasium
 
     gymnasium_registration.register()
     words = {command: word for word, command in gymnasium_registration.VELOCITY_COMMANDS.items()}
     command = _command_name(episodes, card)
-    own = gymnasium_registration.environment_id(robot, words.get(command, words[CHANGING]))
-    spec = gymnasium.registry.get(own)
+    name = gymnasium_registration.environment_id(robot, words.get(command, words[RANDOM_COMMAND]))
+    spec = gymnasium.registry.get(name)
     if spec is None or spec.kwargs["robot"] != robot:
         return None
-    _require_body(robot, episodes)
+    _check_body(robot, episodes)
     if command not in words:
         spec = deepcopy(spec)
         spec.kwargs["command"] = list(_command(episodes, card))
@@ -197,7 +196,7 @@ def environment_spec(robot: str, episodes: Episodes, card: Mapping[str, Any]) ->
 
 
 def minari_description(robot: str, episodes: Episodes, card: Mapping[str, Any]) -> str:
-    """What the numbers of an observation are, for readers that do not know bodyplan."""
+    """Explains the numbers of observations and actions to readers who do not know bodyplan."""
     joints, feet = episodes.joints.shape[1], episodes.feet.shape[1]
     first_foot, general = JOINT_OBSERVATION_SIZE * joints, local_observation_size(joints, feet)
     size = flat_observation_size(joints, feet)
@@ -208,9 +207,9 @@ def minari_description(robot: str, episodes: Episodes, card: Mapping[str, Any]) 
         f"10; from {first_foot} for each of {feet} feet contact (1 or -1) and time since the last "
         f"contact / 2.5 s - 1; from {general} the trunk's linear velocity / 10 m/s, angular "
         "velocity / 50 rad/s, the command, gravity as a unit vector (3 each) and the height. An "
-        "action is one number a joint: target = nominal + action_scale * action. descriptors.npz "
-        "beside this file tells of the body; where there are several, infos/descriptor_ids says "
-        "which one a frame is of."
+        "action is one number a joint: target = nominal + action_scale * action. The file "
+        "descriptors.npz describes the body; infos/descriptor_ids has the row of each frame if "
+        "there are several."
     )
 
 
@@ -221,16 +220,16 @@ def _command(episodes: Episodes, card: Mapping[str, Any]) -> Command:
 
 def _command_name(episodes: Episodes, card: Mapping[str, Any]) -> str:
     if card.get("conditions", {}).get("commands"):
-        return CHANGING
+        return RANDOM_COMMAND
     return command_name(_command(episodes, card))
 
 
-def _require_body(robot: str, episodes: Episodes) -> None:
+def _check_body(robot: str, episodes: Episodes) -> None:
     body = Robot.load(robot)
     expected = (body.num_joints, body.num_feet)
     found = (episodes.joints.shape[1], episodes.feet.shape[1])
     if found != expected:
         raise BodyplanError(
-            f"the data of {robot} have (joints, feet) {found}, the robot of that name "
-            f"{expected}; name the data's robot otherwise, in card.json and as a folder."
+            f"the data of {robot} have (joints, feet) {found}, but the installed robot of that "
+            f"name has {expected}; rename the data's robot in card.json and its folder."
         )

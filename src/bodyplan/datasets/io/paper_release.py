@@ -1,4 +1,4 @@
-"""The data release of "Cross-Embodiment Offline RL" (arXiv 2602.18025), read into a dataset.
+"""Imports the paper's data release ("Cross-Embodiment Offline RL", arXiv 2602.18025).
 
 Third parties document it as a folder of `.npy` arrays for each of its six sets; N = 1,000,000:
 
@@ -7,9 +7,9 @@ Third parties document it as a folder of `.npy` arrays for each of its six sets;
     rewards.npy                               [N, 16]      float32
     terminateds.npy, truncateds.npy           [N, 16, 1]   float32, 0 or 1
 
-Axis 1 is the robot, and each robot's rows are in the order of time. Observations are scaled as
-ours; they repeat the robot's descriptors, which change within episodes, and they were taken with
-noise and dropout. Everything is read once, in stretches of rows, whatever N is.
+Axis 1 is the robot, and each robot's rows are in the order of time. Observations have the scales of
+this package. They were recorded with noise and dropout, and contain the robot's descriptors, which
+change within episodes. The arrays are read once, some rows at a time, so N may be any number.
 """
 
 from collections import Counter
@@ -22,9 +22,9 @@ import numpy as np
 
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.format import write_card
-from bodyplan.datasets.io.array_files import ArrayFile, StoredArray, open_arrays, require
-from bodyplan.datasets.io.dataset_writer import new_folder
-from bodyplan.datasets.io.paper_release_robot import Slot, Stretch
+from bodyplan.datasets.io.array_files import ArrayFile, StoredArray, open_arrays, require_array
+from bodyplan.datasets.io.dataset_writer import new_dataset_folder
+from bodyplan.datasets.io.paper_release_robot import ReleaseRows, ReleaseSlot
 from bodyplan.envs.disturbances import Disturbances
 from bodyplan.envs.walking_task import Command, command_name, parse_command
 from bodyplan.errors import BodyplanError
@@ -33,7 +33,7 @@ from bodyplan.robots.feature_sizes import paper_observation_size
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.validation.problem import did_you_mean
 
-SLOTS = (
+RELEASE_ROBOTS = (
     "unitree_a1",
     "unitree_go1",
     "unitree_go2",
@@ -51,21 +51,19 @@ SLOTS = (
     "cassie",
     "hexapod",
 )
-"""Whose axis 1 is: a fact about the release, as its layout is."""
-DISTURBANCES = Disturbances(randomise=True, redraw=0.002, noise=True, dropout=True)
-"""Under which it was recorded."""
-STRETCH_BYTES = 32 * 2**20
-"""Of observations read at once."""
+"""The robots in the order of the release's axis 1."""
+RELEASE_DISTURBANCES = Disturbances(randomise=True, redraw=0.002, noise=True, dropout=True)
+"""The disturbances under which the release was recorded."""
 
 
 @dataclass(frozen=True)
 class ArrayNames:
-    """What the arrays of a release are called."""
+    """Names of the arrays of a release."""
 
     observations: str = "observations"
     """[N, robots, numbers]."""
     next_observations: str = "next_observations"
-    """Likewise; where there is none, truncated episodes give up their last step."""
+    """Likewise; if it is missing, truncated episodes lose their last step."""
     actions: str = "actions"
     """[N, robots, joints]."""
     rewards: str = "rewards"
@@ -73,13 +71,13 @@ class ArrayNames:
     terminated: str = "terminateds"
     """[N, robots] or [N, robots, 1]: a fall."""
     truncated: str = "truncateds"
-    """Likewise: the end of the clock."""
+    """Likewise: the time limit."""
 
 
 @dataclass(frozen=True)
 class _Arrays:
     observations: StoredArray
-    following: StoredArray | None
+    next_observations: StoredArray | None
     actions: StoredArray
     rewards: StoredArray
     terminated: StoredArray
@@ -94,74 +92,82 @@ class _Arrays:
 def import_release(
     path: str | Path,
     out: str | Path,
-    robots: Sequence[str] = ("all",),
+    robots: str | Sequence[str] = "all",
     recipe: str = "release",
     command: str | Command | None = None,
     seed: int = 0,
-    slots: Sequence[str] = SLOTS,
+    slots: Sequence[str] = RELEASE_ROBOTS,
     names: ArrayNames = ArrayNames(),
     progress: OnProgress | None = None,
+    bytes_at_once: int = 32 * 2**20,
 ) -> Dataset:
-    """Reads a set of the official release into a dataset.
+    """Imports a set of the paper's release into a dataset.
 
     Args:
         path: folder of `.npy` arrays, or one HDF5 file.
-        out: the dataset's folder.
-        robots: those to read; `all` is every one.
-        recipe: what the card says of how the data were made, in one word.
-        command: what the card says; the data's commonest where not given.
-        seed: what the card says.
-        slots: names of the robots, or paths of MJCFs, in the order of axis 1.
-        names: of the arrays.
-        progress: called after every stretch of rows.
+        out: folder of the new dataset.
+        robots: robots to import; `all` is every robot.
+        recipe: recipe for the card, one word.
+        command: command for the card; by default the most common one of the data.
+        seed: seed for the card.
+        slots: names of the robots, or paths of MJCF files, in the order of axis 1.
+        names: names of the arrays.
+        progress: called after some rows have been read.
+        bytes_at_once: size of the observations that are read at once.
 
     Raises:
-        BodyplanError: an array is missing, damaged, or of another shape or layout; a slot holds
-            another robot than `slots` says; the disk is full.
+        BodyplanError: an array is missing, damaged, or of another shape or layout; a slot contains
+            another robot than `slots` says; `out` is not empty; the disk is full.
     """
-    chosen = _choose(robots, slots)
-    _require_name(recipe)
+    chosen = _chosen_slots([robots] if isinstance(robots, str) else robots, slots)
+    _check_recipe(recipe)
     with (
         open_arrays(Path(path)) as container,
-        new_folder(Path(out)) as folder,
+        new_dataset_folder(Path(out)) as folder,
         ExitStack() as stack,
     ):
-        arrays = _find(container, names, len(slots))
-        found: list[Slot] = []
+        arrays = _find_arrays(container, names, len(slots))
+        chosen_slots: list[ReleaseSlot] = []
         for index in chosen:
-            slot = Slot(folder, Robot.load(slots[index]), index, arrays.observations.place)
+            place = arrays.observations.place
+            slot = ReleaseSlot(folder, Robot.load(slots[index]), index, place)
             stack.callback(slot.episodes.abandon)
-            found.append(slot)
-        _check_widths(arrays, found)
-        for stretch in _stretches(arrays):
-            for slot in found:
-                slot.take(stretch)
-            if stretch.start == 0:
-                _require_command(found, command)  # before everything is read for nothing
+            chosen_slots.append(slot)
+        _check_widths(arrays, chosen_slots)
+        for rows in _read_rows(arrays, bytes_at_once):
+            for slot in chosen_slots:
+                slot.add_rows(rows)
+            if rows.start == 0:
+                _check_command(chosen_slots, command)  # before everything is read in vain
             if progress:
-                progress("reading", stretch.start + stretch.count, arrays.count)
-        commonest, share = _command(found, command)
+                progress("reading", rows.start + rows.count, arrays.count)
+        card_command, share = _command(chosen_slots, command)
         entries = {}
-        for done, slot in enumerate(found, 1):
+        for done, slot in enumerate(chosen_slots, 1):
             entries[slot.robot.name] = slot.finish()
             if progress:
-                progress("finishing", done, len(found))
-        facts = Disturbances(**{**vars(DISTURBANCES), "commands": share}).card()
-        told = {"source": "release", "recipe": recipe, "command": list(commonest), "seed": seed}
-        write_card(folder, told | facts, entries)
+                progress("finishing", done, len(chosen_slots))
+        metadata = {
+            "source": "release",
+            "recipe": recipe,
+            "command": list(card_command),
+            "seed": seed,
+            **Disturbances(**{**vars(RELEASE_DISTURBANCES), "commands": share}).card(),
+        }
+        write_card(folder, metadata, entries)
     return Dataset.open(out)
 
 
-def _require_name(recipe: str) -> None:
+def _check_recipe(recipe: str) -> None:
     if not recipe or any(mark.isspace() or mark in "/\\" for mark in recipe):
         raise BodyplanError(
-            f"the recipe '{recipe}' is no name; give --recipe one word without slashes, as in "
-            "suboptimal70."
+            f"the recipe '{recipe}' is not one word; give --recipe one word without slashes, such "
+            "as suboptimal70."
         )
 
 
-def _choose(robots: Sequence[str], slots: Sequence[str]) -> list[int]:
-    """Places of the chosen robots on axis 1."""
+def _chosen_slots(robots: Sequence[str], slots: Sequence[str]) -> list[int]:
+    """Numbers of the chosen robots' slots."""
     if tuple(robots) == ("all",):
         return list(range(len(slots)))
     for name in robots:
@@ -175,35 +181,35 @@ def _choose(robots: Sequence[str], slots: Sequence[str]) -> list[int]:
     return [slots.index(name) for name in robots]
 
 
-def _find(container: ArrayFile, names: ArrayNames, slots: int) -> _Arrays:
+def _find_arrays(container: ArrayFile, names: ArrayNames, slots: int) -> _Arrays:
     arrays = _Arrays(
-        observations=require(container, names.observations),
-        following=_following(container, names.next_observations),
-        actions=require(container, names.actions),
-        rewards=require(container, names.rewards),
-        terminated=require(container, names.terminated),
-        truncated=require(container, names.truncated),
+        observations=require_array(container, names.observations),
+        next_observations=_find_next(container, names.next_observations),
+        actions=require_array(container, names.actions),
+        rewards=require_array(container, names.rewards),
+        terminated=require_array(container, names.terminated),
+        truncated=require_array(container, names.truncated),
     )
     count = arrays.count
     flags = [(count, slots), (count, slots, 1)]
     _require_shape(arrays.observations, [(count, slots, -1)])
     _require_shape(arrays.actions, [(count, slots, -1)])
-    if arrays.following:
-        _require_shape(arrays.following, [arrays.observations.shape])
+    if arrays.next_observations:
+        _require_shape(arrays.next_observations, [arrays.observations.shape])
     for array in (arrays.rewards, arrays.terminated, arrays.truncated):
         _require_shape(array, flags)
     return arrays
 
 
-def _following(container: ArrayFile, name: str) -> StoredArray | None:
-    """Next observations, which may be missing unless they were asked for by a name of their own."""
+def _find_next(container: ArrayFile, name: str) -> StoredArray | None:
+    """The array of next observations, which may be missing under its default name."""
     if name == ArrayNames.next_observations:
         return container.find(name)
-    return require(container, name)
+    return require_array(container, name)
 
 
 def _require_shape(array: StoredArray, shapes: Sequence[tuple[int, ...]]) -> None:
-    """Refuses another shape than one of these, in which -1 is any number."""
+    """Checks that an array has one of these shapes, in which -1 is any number."""
     for shape in shapes:
         pairs = zip(shape, array.shape, strict=False)
         if len(shape) == len(array.shape) and all(want in (-1, has) for want, has in pairs):
@@ -211,12 +217,12 @@ def _require_shape(array: StoredArray, shapes: Sequence[tuple[int, ...]]) -> Non
     wanted = " or ".join(str(list(shape)).replace("-1", "any") for shape in shapes)
     raise BodyplanError(
         f"{array.place} has the shape {list(array.shape)}, not {wanted}; check that all arrays are "
-        "of one set, whole, and that --slots names the robots of axis 1."
+        "complete and of one set, and that --slots names the robots of axis 1."
     )
 
 
-def _check_widths(arrays: _Arrays, found: Sequence[Slot]) -> None:
-    for slot in found:
+def _check_widths(arrays: _Arrays, slots: Sequence[ReleaseSlot]) -> None:
+    for slot in slots:
         robot = slot.robot
         for array, need in (
             (arrays.observations, paper_observation_size(robot.num_joints, robot.num_feet)),
@@ -224,60 +230,61 @@ def _check_widths(arrays: _Arrays, found: Sequence[Slot]) -> None:
         ):
             if array.shape[2] < need:
                 raise BodyplanError(
-                    f"{array.place} has {array.shape[2]} numbers where {robot.name} needs {need}; "
+                    f"{array.place} has {array.shape[2]} numbers, but {robot.name} needs {need}; "
                     "check the order of robots (--slots)."
                 )
 
 
-def _stretches(arrays: _Arrays) -> Iterator[Stretch]:
-    """All rows, a stretch at a time, each with the row that comes after it."""
+def _read_rows(arrays: _Arrays, bytes_at_once: int) -> Iterator[ReleaseRows]:
+    """Reads all rows, some at a time, each time with the row after them."""
     row = int(np.prod(arrays.observations.shape[1:])) * 4
-    length = max(STRETCH_BYTES // row, 1)
+    length = max(bytes_at_once // row, 1)
+    following = arrays.next_observations
     for start in range(0, arrays.count, length):
         stop = min(start + length, arrays.count)
         after = min(stop + 1, arrays.count)
-        yield Stretch(
+        yield ReleaseRows(
             start=start,
             count=stop - start,
             observations=arrays.observations.rows(start, after),
-            following=arrays.following.rows(start, stop) if arrays.following else None,
+            next_observations=following.rows(start, stop) if following else None,
             actions=arrays.actions.rows(start, stop),
             rewards=arrays.rewards.rows(start, stop).reshape(stop - start, -1),
-            terminated=_flags(arrays.terminated, start, after),
-            truncated=_flags(arrays.truncated, start, after),
+            terminated=_read_flags(arrays.terminated, start, after),
+            truncated=_read_flags(arrays.truncated, start, after),
         )
 
 
-def _flags(array: StoredArray, start: int, stop: int) -> np.ndarray:
+def _read_flags(array: StoredArray, start: int, stop: int) -> np.ndarray:
     values = array.rows(start, stop).reshape(stop - start, -1)
     if wrong := np.argwhere((values != 0) & (values != 1)).tolist():
         row, slot = wrong[0]
         raise BodyplanError(
-            f"{array.place} holds {values[row, slot]} in row {start + row}, where only 0 and 1 "
-            "belong; check the names of the arrays."
+            f"{array.place} contains {values[row, slot]} in row {start + row}, where only 0 and 1 "
+            "are allowed; check the names of the arrays."
         )
     return values.astype(bool)
 
 
-def _command(found: Sequence[Slot], asked: str | Command | None) -> tuple[Command, float]:
-    """The card's command, and the share of frames under another one."""
-    counts: Counter[Command] = sum((slot.commands for slot in found), Counter())
+def _command(slots: Sequence[ReleaseSlot], given: str | Command | None) -> tuple[Command, float]:
+    """The command for the card, and the share of frames that have another one."""
+    counts: Counter[Command] = sum((slot.commands for slot in slots), Counter())
     commonest = counts.most_common(1)[0][0]
-    told = commonest if asked is None else parse_command(asked)
-    if told != commonest:
-        raise _other_command(commonest, told)
-    return told, 1.0 - counts[told] / counts.total()
+    command = commonest if given is None else parse_command(given)
+    if command != commonest:
+        raise _wrong_command(commonest, command)
+    return command, 1.0 - counts[command] / counts.total()
 
 
-def _require_command(found: Sequence[Slot], asked: str | Command | None) -> None:
-    """Refuses a command under which no row so far is."""
-    counts: Counter[Command] = sum((slot.commands for slot in found), Counter())
-    if asked is not None and counts and (told := parse_command(asked)) not in counts:
-        raise _other_command(counts.most_common(1)[0][0], told)
+def _check_command(slots: Sequence[ReleaseSlot], given: str | Command | None) -> None:
+    """Refuses a command that no row so far has."""
+    counts: Counter[Command] = sum((slot.commands for slot in slots), Counter())
+    if given is not None and counts and (command := parse_command(given)) not in counts:
+        raise _wrong_command(counts.most_common(1)[0][0], command)
 
 
-def _other_command(commonest: Command, told: Command) -> BodyplanError:
+def _wrong_command(commonest: Command, given: Command) -> BodyplanError:
     return BodyplanError(
-        f"the data are under the command {command_name(commonest)}, not {command_name(told)}; "
-        "leave --command out or check the path."
+        f"the data have the command {command_name(commonest)}, not {command_name(given)}; leave "
+        "--command out or check the path."
     )

@@ -1,7 +1,8 @@
-"""Whether logs can be of a walking robot: what a wrong unit, rate or order makes impossible.
+"""Checks whether logs are physically plausible, to find wrong units, rates and orders.
 
-Positions must move as velocities say, gravity must turn as turn rates say, heights and joint angles
-must be within the body's reach. Faults are refused; what is merely odd becomes a note.
+Joint positions must change as joint velocities say, and gravity as angular velocity says. Heights
+and joint angles must be possible for the robot. Implausible logs are refused. What is only unusual
+becomes a note.
 """
 
 import numpy as np
@@ -17,52 +18,53 @@ from bodyplan.robots.robot import Robot
 from bodyplan.robots.task_config import CONTROL_STEP
 from bodyplan.robots.validation.problem import name_list
 
-_SLOPE = (0.7, 1.4)
-"""Within which change per change told must be; recorded by us, it is 0.93 to 1.12."""
-_JOINT_CORRELATION, _TURN_CORRELATION = 0.7, 0.3
-"""That changes and changes told must at least have; recorded by us, 0.97 and, noisy, 0.75."""
-_JOINT_MOTION, _TURN_MOTION = 0.3, 0.15
-"""rad/s, root mean square: less is not judged, as it may be noise of a robot that stands."""
-_SURE = 0.7
-"""Correlation from which even less motion is judged: it is no noise."""
+_SLOPE_RANGE = (0.7, 1.4)
+"""Range of the slope of measured against expected changes. Our recordings have 0.93 to 1.12."""
+_MIN_JOINT_CORRELATION, _MIN_GRAVITY_CORRELATION = 0.7, 0.3
+"""Least correlation of measured and expected changes. Our recordings have 0.97, and 0.75 with
+noise."""
+_MIN_JOINT_MOTION, _MIN_GRAVITY_MOTION = 0.3, 0.15
+"""Root mean square in rad/s. Less is not checked; it may be the noise of a robot that stands."""
+_CORRELATION_OF_MOTION = 0.7
+"""From this correlation on, even less motion is checked, because it cannot be noise."""
 _WINDOW = 4
-"""Steps over which velocities are summed up; noise and impacts then matter less."""
+"""Steps over which velocities are summed, to reduce the effect of noise and impacts."""
 _MIN_STEPS, _MIN_CHANGES = 50, 100
-_CLIPPED = 0.3
-"""rad/s by which a velocity differs from the joint's highest if it may have been cut off there."""
-_HEIGHTS = (-0.25, 0.1, 3.0)
-"""Of the drop height: no height is lower, the highest is no lower, none is higher."""
-_BEYOND, _OFTEN = 0.5, 0.05
-"""rad outside a joint's range, and the share of rows that may be so."""
-_REWARD = 1.01
-"""Of what a step can earn; more is noted."""
+_CLIPPED_MARGIN = 0.3
+"""A velocity that is closer to the joint's limit, in rad/s, may have been clipped there."""
+_HEIGHT_SHARES = (-0.25, 0.1, 3.0)
+"""Shares of the drop height: the least height, the least highest height, the greatest height."""
+_RANGE_MARGIN, _MAX_OUTSIDE_SHARE = 0.5, 0.05
+"""rad outside a joint's range, and the share of rows that may be outside."""
+_MAX_REWARD_SHARE = 1.01
+"""Share of the task's largest reward above which a reward is noted."""
 
 
 def require_plausible(log: RobotLog, state: RobotState, frames: FrameRows) -> None:
-    """Refuses what no log of the robot can hold.
+    """Refuses a log that is not possible for the robot.
 
     Raises:
         BodyplanError: joints or gravity do not move as their velocities say, or joints or heights
-            are far out of reach.
+            are far outside their ranges.
     """
     _require_range(log, state.joint_positions)
     _require_height(log, state.height, frames)
-    episode = _episodes(frames)
+    episode = _episode_numbers(frames)
     if len(frames.steps) < _MIN_STEPS:
         return
     if _is_logged(log, "joint_positions") and _is_logged(log, "joint_velocities"):
-        _require_joints_move(log, state, episode)
+        _check_joint_velocities(log, state, episode)
     if _is_logged(log, "angular_velocity") and (
         _is_logged(log, "gravity") or _is_logged(log, "orientation")
     ):
-        _require_gravity_turns(log, state, episode)
+        _check_angular_velocity(log, state, episode)
 
 
-def notes(robot: Robot, logs: RobotLogs, episodes: Episodes) -> list[str]:
-    """What is odd about a robot's logs, but may be so."""
+def plausibility_notes(robot: Robot, logs: RobotLogs, episodes: Episodes) -> list[str]:
+    """Notes about what is unusual in a robot's logs but possible."""
     found = []
     most = CONTROL_STEP * (robot.reward.tracking_xy + robot.reward.tracking_yaw)
-    above = int(np.count_nonzero(episodes.rewards > _REWARD * most))
+    above = int(np.count_nonzero(episodes.rewards > _MAX_REWARD_SHARE * most))
     if above:
         steps = "1 step earns" if above == 1 else f"{above:,} steps earn"
         found.append(
@@ -73,9 +75,9 @@ def notes(robot: Robot, logs: RobotLogs, episodes: Episodes) -> list[str]:
     if contacts is None or contacts.array is None or not robot.senses_feet:
         return found
     down = episodes.feet[:, :, 0] > 0.0
-    for word, odd in (("never", ~down.any(axis=0)), ("always", down.all(axis=0))):
-        if odd.any():
-            feet = name_list(robot.feet[place].name for place in np.flatnonzero(odd))
+    for word, unusual in (("never", ~down.any(axis=0)), ("always", down.all(axis=0))):
+        if unusual.any():
+            feet = name_list(robot.feet[i].name for i in np.flatnonzero(unusual))
             found.append(
                 f"{feet} {word} on the floor at threshold {contacts.threshold:g}; check it against "
                 f"'{contacts.array}', and foot_order"
@@ -84,22 +86,22 @@ def notes(robot: Robot, logs: RobotLogs, episodes: Episodes) -> list[str]:
 
 
 def _is_logged(log: RobotLog, name: str) -> bool:
-    return log.has(name) and log.quantity(name).array is not None
+    return log.has(name) and log.source(name).array is not None
 
 
-def _episodes(frames: FrameRows) -> Int[np.ndarray, "frames"]:
-    """A number for each frame, alike where frames follow one another; repeated ones do not."""
+def _episode_numbers(frames: FrameRows) -> Int[np.ndarray, "frames"]:
+    """A number for each frame, equal for consecutive frames; a repeated frame gets a new one."""
     repeated = np.diff(frames.rows, prepend=-1) == 0
     return np.cumsum(frames.first | repeated)
 
 
-def _require_joints_move(
+def _check_joint_velocities(
     log: RobotLog, state: RobotState, episode: Int[np.ndarray, "frames"]
 ) -> None:
     velocities = state.joint_velocities
-    clipped = np.abs(np.abs(velocities) - log.robot.max_velocity) < _CLIPPED
-    changes, told = _changes(state.joint_positions, velocities, episode, clipped)
-    wrong = _disagreement(changes, told, _JOINT_MOTION, _JOINT_CORRELATION)
+    clipped = np.abs(np.abs(velocities) - log.robot.max_velocity) < _CLIPPED_MARGIN
+    changes, expected = _changes(state.joint_positions, velocities, episode, clipped)
+    wrong = _disagreement(changes, expected, _MIN_JOINT_MOTION, _MIN_JOINT_CORRELATION)
     if wrong:
         raise BodyplanError(
             f"{log.path}: joint_positions do not move as joint_velocities say ({wrong}); check "
@@ -107,17 +109,18 @@ def _require_joints_move(
         )
 
 
-def _require_gravity_turns(
+def _check_angular_velocity(
     log: RobotLog, state: RobotState, episode: Int[np.ndarray, "frames"]
 ) -> None:
-    turning = np.cross(state.gravity, state.angular_velocity)
-    changes, told = _changes(state.gravity, turning, episode, np.zeros(turning.shape, bool))
-    wrong = _disagreement(changes, told, _TURN_MOTION, _TURN_CORRELATION)
+    # A fixed direction g in a rotating frame: dg/dt = g x omega.
+    rates = np.cross(state.gravity, state.angular_velocity)
+    changes, expected = _changes(state.gravity, rates, episode, np.zeros(rates.shape, bool))
+    wrong = _disagreement(changes, expected, _MIN_GRAVITY_MOTION, _MIN_GRAVITY_CORRELATION)
     if wrong:
         source = "gravity" if log.has("gravity") else "the orientation"
         order = "" if log.has("gravity") else ", the order of the quaternion"
         raise BodyplanError(
-            f"{log.path}: {source} does not turn as angular_velocity says ({wrong}); check the "
+            f"{log.path}: {source} does not rotate as angular_velocity says ({wrong}); check the "
             f"unit, frame and columns of angular_velocity{order}, and the rate."
         )
 
@@ -126,39 +129,46 @@ def _changes(
     values: Float[np.ndarray, "frames K"],
     rates: Float[np.ndarray, "frames K"],
     episode: Int[np.ndarray, "frames"],
-    unsure: Bool[np.ndarray, "frames K"],
+    clipped: Bool[np.ndarray, "frames K"],
 ) -> tuple[Float[np.ndarray, "M"], Float[np.ndarray, "M"]]:
-    """Changes over windows, and what rates tell of them, a second; not where a rate is unsure."""
+    """Measured changes a second over windows, and those expected from the rates.
+
+    Windows that cross episodes, or in which a rate may be clipped, are left out.
+    """
     start, stop = slice(None, -_WINDOW), slice(_WINDOW, None)
     summed = np.zeros(rates.shape)
     np.cumsum((rates[1:] + rates[:-1]) / 2.0, axis=0, out=summed[1:])
-    count = np.cumsum(unsure, axis=0)
-    sure = (count[stop] == count[start]) & ~unsure[start]
-    sure &= (episode[stop] == episode[start])[:, None]
+    count = np.cumsum(clipped, axis=0)
+    usable = (count[stop] == count[start]) & ~clipped[start]
+    usable &= (episode[stop] == episode[start])[:, None]
     changes = (values[stop] - values[start]) / (_WINDOW * CONTROL_STEP)
-    told = (summed[stop] - summed[start]) / _WINDOW
-    return changes[sure], told[sure]
+    expected = (summed[stop] - summed[start]) / _WINDOW
+    return changes[usable], expected[usable]
 
 
 def _disagreement(
-    changes: Float[np.ndarray, "M"], told: Float[np.ndarray, "M"], motion: float, least: float
+    changes: Float[np.ndarray, "M"],
+    expected: Float[np.ndarray, "M"],
+    min_motion: float,
+    min_correlation: float,
 ) -> str:
-    """How changes differ from what is told of them; nothing where they do not, or hardly move."""
+    """How measured and expected changes differ; empty if they agree or there is little motion."""
     if len(changes) < _MIN_CHANGES:
         return ""
-    product, changed, expected = changes @ told, changes @ changes, told @ told
-    slope = product / expected if expected else 0.0
-    correlation = product / np.sqrt(changed * expected) if changed and expected else 0.0
-    size = len(changes) * motion**2
-    if abs(correlation) < _SURE and expected < size and changed < 9.0 * size:
+    product, changed, predicted = changes @ expected, changes @ changes, expected @ expected
+    slope = product / predicted if predicted else 0.0
+    correlation = product / np.sqrt(changed * predicted) if changed and predicted else 0.0
+    size = len(changes) * min_motion**2
+    moves = predicted >= size or changed >= 9.0 * size
+    if abs(correlation) < _CORRELATION_OF_MOTION and not moves:
         return ""
-    if correlation >= least and _SLOPE[0] <= slope <= _SLOPE[1]:
+    if correlation >= min_correlation and _SLOPE_RANGE[0] <= slope <= _SLOPE_RANGE[1]:
         return ""
     return f"{slope:.2g} times as fast, correlation {correlation:.2f}; both should be about 1"
 
 
 def _require_height(log: RobotLog, height: Float[np.ndarray, "frames"], frames: FrameRows) -> None:
-    lowest, highest, most = (share * log.robot.drop_height for share in _HEIGHTS)
+    lowest, highest, most = (share * log.robot.drop_height for share in _HEIGHT_SHARES)
     wrong = np.flatnonzero((height < lowest) | (height > most))
     if not len(wrong) and height.max() >= highest:
         return
@@ -166,18 +176,18 @@ def _require_height(log: RobotLog, height: Float[np.ndarray, "frames"], frames: 
     raise BodyplanError(
         f"{log.path}: the height in row {int(frames.rows[frame])} is {height[frame]:.3g} m, where "
         f"{log.robot.name} stands at {log.robot.drop_height:.3g} m; check the unit of height, and "
-        "that it is the trunk's over the floor."
+        "that it is the height of the trunk above the floor."
     )
 
 
 def _require_range(log: RobotLog, positions: Float[np.ndarray, "frames J"]) -> None:
     robot, (low, high) = log.robot, log.robot.joint_range.T
-    outside = (positions < low - _BEYOND) | (positions > high + _BEYOND)
+    outside = (positions < low - _RANGE_MARGIN) | (positions > high + _RANGE_MARGIN)
     share = np.where(low < high, outside.mean(axis=0), 0.0)
     joint = int(share.argmax())
-    if share[joint] > _OFTEN:
+    if share[joint] > _MAX_OUTSIDE_SHARE:
         raise BodyplanError(
-            f"{log.path}: joint '{robot.joints[joint]}' is more than {_BEYOND:g} rad outside its "
-            f"range of {low[joint]:.2f} to {high[joint]:.2f} rad in {share[joint]:.0%} of rows; "
-            "check joint_order, the unit, and where the joint's zero and direction are."
+            f"{log.path}: joint '{robot.joints[joint]}' is more than {_RANGE_MARGIN:g} rad outside "
+            f"its range of {low[joint]:.2f} to {high[joint]:.2f} rad in {share[joint]:.0%} of "
+            "rows; check joint_order, the unit, and the joint's zero and direction."
         )

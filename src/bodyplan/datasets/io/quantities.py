@@ -1,7 +1,7 @@
-"""Quantities of the walking task in a user's logs, and how a mapping file gives each.
+"""Quantities of the walking task that a mapping file can give: their columns, units and options.
 
-By the name of an array, by constant numbers, by the word `unknown`, or by a table that says more of
-the array: its columns, its unit, what it is after the last step.
+A quantity is given by the name of an array, by constant numbers, by the word `unknown`, or by a
+table. The table names the array and its columns, unit, scale and so on.
 """
 
 from collections.abc import Mapping
@@ -19,46 +19,46 @@ _RATE = {"rad/s": 1.0, "deg/s": np.pi / 180.0, "rpm": np.pi / 30.0}
 _LENGTH = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 _SPEED = {"m/s": 1.0, "km/h": 1.0 / 3.6}
 _TIME = {"s": 1.0, "ms": 0.001}
-_ANY = ("array", "columns", "scale", "offset")
-_ON_FRAMES = (*_ANY, "next")
+_STEP_KEYS = ("array", "columns", "scale", "offset")
+_FRAME_KEYS = (*_STEP_KEYS, "next")
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What a quantity may be."""
+class QuantityKind:
+    """What the mapping file may say about a quantity."""
 
     width: str
-    """Columns: a number, or J joints, F feet, `J3` and so on."""
+    """Number of columns: a number, `J` (joints), `F` (feet), `J3` (3 J), `F2` (2 F) or `flat`."""
     units: Mapping[str, float] = field(default_factory=dict)
-    """Factors to the task's own unit."""
-    keys: tuple[str, ...] = _ON_FRAMES
-    """That its table may have, besides `unit`."""
+    """Units, each with its factor to the task's unit."""
+    keys: tuple[str, ...] = _FRAME_KEYS
+    """Keys of its table besides `unit`."""
     unknown: bool = False
-    """Whether it may be left unknown: only critics see it."""
+    """Whether it may be unknown, because policies do not observe it."""
 
 
-QUANTITIES: Mapping[str, Kind] = {
-    "joint_positions": Kind("J", _ANGLE),
-    "joint_velocities": Kind("J", _RATE),
-    "previous_actions": Kind("J"),
-    "angular_velocity": Kind("3", _RATE, (*_ON_FRAMES, "frame")),
-    "linear_velocity": Kind("3", _SPEED, (*_ON_FRAMES, "frame"), unknown=True),
-    "gravity": Kind("3"),
-    "orientation": Kind("4", keys=(*_ON_FRAMES, "order")),
-    "height": Kind("1", _LENGTH, unknown=True),
-    "foot_contacts": Kind("F", keys=(*_ON_FRAMES, "threshold")),
-    "foot_timers": Kind("F", _TIME),
-    "command": Kind("3"),
-    "observations": Kind("flat"),
-    "joints": Kind("J3"),
-    "feet": Kind("F2"),
-    "general": Kind(str(GENERAL_OBSERVATION_SIZE)),
-    "actions": Kind("J", _ANGLE, (*_ANY, "kind")),
-    "rewards": Kind("1", keys=(*_ANY, "least")),
-    "terminated": Kind("1", keys=_ANY),
-    "truncated": Kind("1", keys=_ANY),
-    "episodes": Kind("1", keys=_ANY),
-    "episode_ends": Kind("1", keys=_ANY),
+QUANTITIES: Mapping[str, QuantityKind] = {
+    "joint_positions": QuantityKind("J", _ANGLE),
+    "joint_velocities": QuantityKind("J", _RATE),
+    "previous_actions": QuantityKind("J"),
+    "angular_velocity": QuantityKind("3", _RATE, (*_FRAME_KEYS, "frame")),
+    "linear_velocity": QuantityKind("3", _SPEED, (*_FRAME_KEYS, "frame"), unknown=True),
+    "gravity": QuantityKind("3"),
+    "orientation": QuantityKind("4", keys=(*_FRAME_KEYS, "order")),
+    "height": QuantityKind("1", _LENGTH, unknown=True),
+    "foot_contacts": QuantityKind("F", keys=(*_FRAME_KEYS, "threshold")),
+    "foot_timers": QuantityKind("F", _TIME),
+    "command": QuantityKind("3"),
+    "observations": QuantityKind("flat"),
+    "joints": QuantityKind("J3"),
+    "feet": QuantityKind("F2"),
+    "general": QuantityKind(str(GENERAL_OBSERVATION_SIZE)),
+    "actions": QuantityKind("J", _ANGLE, (*_STEP_KEYS, "kind")),
+    "rewards": QuantityKind("1", keys=(*_STEP_KEYS, "least")),
+    "terminated": QuantityKind("1", keys=_STEP_KEYS),
+    "truncated": QuantityKind("1", keys=_STEP_KEYS),
+    "episodes": QuantityKind("1", keys=_STEP_KEYS),
+    "episode_ends": QuantityKind("1", keys=_STEP_KEYS),
 }
 _CHOICES = {
     "order": ("wxyz", "xyzw"),
@@ -68,60 +68,65 @@ _CHOICES = {
 
 
 @dataclass(frozen=True)
-class Quantity:
-    """Where a quantity comes from: an array, constant numbers, or nowhere."""
+class QuantitySource:
+    """Where a quantity comes from: an array, constant numbers, or nowhere (unknown)."""
 
     array: str | None = None
     constant: tuple[float, ...] | None = None
     columns: tuple[int, ...] | None = None
     unit: str | None = None
     scale: float = 1.0
-    """Factor to the task's unit."""
+    """Factor to the task's unit, that of `unit` included."""
     offset: float = 0.0
     """Added after `scale`."""
     next: str | None = None
-    """Array of the same after each step; where given, closing frames are taken from it."""
+    """Array of the values after each step, from which final frames are taken."""
     order: str | None = None
     frame: str = "trunk"
     kind: str = "offset"
     threshold: float = 0.5
-    """Above which a foot is on the floor."""
+    """A foot is on the floor where its value is above this."""
     least: float | None = None
-    """To which lower rewards are raised."""
+    """Lower rewards are raised to this."""
 
     @property
     def is_unknown(self) -> bool:
         return self.array is None and self.constant is None
 
 
-def read_quantity(place: str, name: str, given: Any) -> Quantity:
-    """Reads what a mapping file gives for the quantity `name`; `place` names it in errors.
+def read_quantity(place: str, name: str, given: Any) -> QuantitySource:
+    """Reads the entry of a mapping file for a quantity.
+
+    Args:
+        place: where the entry is, for error messages.
+        name: the quantity.
+        given: the entry.
 
     Raises:
-        BodyplanError: an entry is unknown or of another type.
+        BodyplanError: the entry has an unknown key or a wrong type.
     """
     kind = QUANTITIES[name]
     if given == "unknown":
         if not kind.unknown:
             raise BodyplanError(f"{place} cannot be unknown; give the array that holds it.")
-        return Quantity()
+        return QuantitySource()
     if isinstance(given, str):
-        return Quantity(array=given, order=_need_order(place, name, None))
+        return QuantitySource(array=given, order=_quaternion_order(place, name, None))
     if isinstance(given, int | float | list):
         numbers = given if isinstance(given, list) else [given]
-        return Quantity(constant=tuple(float(_number(place, number)) for number in numbers))
-    table = typed(place, "value", given, dict)
-    require_known(place, table, (*kind.keys, *(["unit"] if kind.units else [])))
+        return QuantitySource(constant=tuple(float(_number(place, number)) for number in numbers))
+    table = require_type(place, "value", given, dict)
+    require_known_keys(place, table, (*kind.keys, *(["unit"] if kind.units else [])))
     if "array" not in table:
         raise BodyplanError(f'{place} names no array; add array = "...".')
-    return Quantity(
-        array=typed(place, "array", table["array"], str),
+    return QuantitySource(
+        array=require_type(place, "array", table["array"], str),
         columns=_columns(place, table.get("columns")),
         unit=table.get("unit"),
         scale=_number(place, table.get("scale", 1.0)) * _factor(place, kind, table.get("unit")),
         offset=_number(place, table.get("offset", 0.0)),
-        next=typed(place, "next", table["next"], str) if "next" in table else None,
-        order=_need_order(place, name, table.get("order")),
+        next=require_type(place, "next", table["next"], str) if "next" in table else None,
+        order=_quaternion_order(place, name, table.get("order")),
         threshold=_number(place, table.get("threshold", 0.5)),
         least=_number(place, table["least"]) if "least" in table else None,
         frame=_chosen(place, "frame", table.get("frame", "trunk")),
@@ -129,8 +134,8 @@ def read_quantity(place: str, name: str, given: Any) -> Quantity:
     )
 
 
-def _need_order(place: str, name: str, order: Any) -> str | None:
-    """Which of a quaternion's numbers is w; the two customs are too often mixed up to guess."""
+def _quaternion_order(place: str, name: str, order: Any) -> str | None:
+    """The order of a quaternion's numbers, which must be given because both orders are common."""
     if name != "orientation":
         return None
     if order is None:
@@ -146,7 +151,7 @@ def _chosen(place: str, key: str, value: Any) -> str:
     return value
 
 
-def _factor(place: str, kind: Kind, unit: Any) -> float:
+def _factor(place: str, kind: QuantityKind, unit: Any) -> float:
     if unit is None:
         return 1.0
     if unit not in kind.units:
@@ -159,7 +164,7 @@ def _factor(place: str, kind: Kind, unit: Any) -> float:
 def _columns(place: str, columns: Any) -> tuple[int, ...] | None:
     if columns is None:
         return None
-    numbers = typed(place, "columns", columns, list)
+    numbers = require_type(place, "columns", columns, list)
     if not numbers or not all(type(number) is int and number >= 0 for number in numbers):
         raise BodyplanError(f"{place} has columns = {columns!r}; give numbers from 0 on.")
     return tuple(numbers)
@@ -167,33 +172,33 @@ def _columns(place: str, columns: Any) -> tuple[int, ...] | None:
 
 def _number(place: str, value: Any) -> float:
     if not isinstance(value, int | float) or not np.isfinite(value):
-        raise BodyplanError(f"{place} has {value!r} where a number belongs; correct it.")
+        raise BodyplanError(f"{place} has {value!r}, which is not a number; correct it.")
     return float(value)
 
 
-def typed(place: str, key: str, value: Any, kind: type) -> Any:
-    """`value`, once it is known to be of a type.
+def require_type(place: str, key: str, value: Any, kind: type) -> Any:
+    """Returns `value` after checking its type.
 
     Raises:
-        BodyplanError: it is not.
+        BodyplanError: it has another type.
     """
     if not isinstance(value, kind):
         raise BodyplanError(
-            f"{place}: {key} is {value!r}, which is no {_SPOKEN[kind]}; correct it."
+            f"{place}: {key} is {value!r}, which is not a {_TYPE_NAMES[kind]}; correct it."
         )
     return value
 
 
-_SPOKEN = {str: "text", int: "whole number", list: "list", dict: "table, array name or number"}
+_TYPE_NAMES = {str: "text", int: "whole number", list: "list", dict: "table, array name or number"}
 
 
-def require_known(place: str, table: Mapping[str, Any], keys: tuple[str, ...]) -> None:
-    """Refuses a key that nothing is known of.
+def require_known_keys(place: str, table: Mapping[str, Any], keys: tuple[str, ...]) -> None:
+    """Checks that a table has no keys but these.
 
     Raises:
-        BodyplanError: there is one.
+        BodyplanError: it has another key.
     """
     for key in table:
         if key not in keys:
-            asked = did_you_mean(key, keys) or f"known are {', '.join(keys)}."
-            raise BodyplanError(f"{place} has an unknown entry '{key}'; {asked}")
+            hint = did_you_mean(key, keys) or f"known are {', '.join(keys)}."
+            raise BodyplanError(f"{place} has an unknown entry '{key}'; {hint}")

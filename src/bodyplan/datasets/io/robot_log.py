@@ -1,14 +1,14 @@
-"""One file of a robot's logs: its arrays as quantities, in the task's units and order of joints."""
+"""Reads one log file of a robot as quantities in the task's units and order of joints."""
 
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from bodyplan.datasets.io.array_files import ArrayFile, require
-from bodyplan.datasets.io.episode_boundaries import EndRule, EpisodeEnds, FrameRows
+from bodyplan.datasets.io.array_files import ArrayFile, require_array
+from bodyplan.datasets.io.episode_boundaries import EpisodeEnds, FinalFrameSource, FrameRows
 from bodyplan.datasets.io.mapping_file import RobotLogs
-from bodyplan.datasets.io.quantities import QUANTITIES, Quantity
+from bodyplan.datasets.io.quantities import QUANTITIES, QuantitySource
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.feature_sizes import (
     FOOT_OBSERVATION_SIZE,
@@ -19,17 +19,17 @@ from bodyplan.robots.feature_sizes import (
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.validation.problem import did_you_mean, name_list
 
-_STEPS = ("actions", "rewards", "terminated", "truncated", "episodes", "episode_ends")
+_STEP_QUANTITIES = ("actions", "rewards", "terminated", "truncated", "episodes", "episode_ends")
 
 
 class RobotLog:
-    """A file's quantities by name."""
+    """The quantities of one log file, by name."""
 
     def __init__(self, container: ArrayFile, robot: Robot, logs: RobotLogs) -> None:
-        """Looks at nothing yet but the names of joints and feet.
+        """Checks the orders of joints and feet; arrays are read later.
 
         Raises:
-            BodyplanError: a name in the orders of joints and feet is not the robot's.
+            BodyplanError: an order has a wrong name, or lacks one.
         """
         self.robot = robot
         self._container, self._logs = container, logs
@@ -39,33 +39,33 @@ class RobotLog:
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """Path of the file."""
         return self._container.path
 
     def has(self, name: str) -> bool:
         """Whether the mapping gives a quantity."""
         return name in self._logs.quantities
 
-    def quantity(self, name: str) -> Quantity:
-        """What the mapping gives.
+    def source(self, name: str) -> QuantitySource:
+        """Where the mapping takes a quantity from.
 
         Raises:
-            BodyplanError: it gives nothing.
+            BodyplanError: the mapping does not give it.
         """
         if not self.has(name):
-            hint = " (or false, if no episode ended by a fall)" if name == "terminated" else ""
+            hint = " (or false, if no episode ended in a fall)" if name == "terminated" else ""
             raise BodyplanError(
                 f"the mapping gives no {name} of {self.robot.name}; add it{hint}, see "
                 "docs/interchange.md."
             )
         return self._logs.quantities[name]
 
-    def ends(self, count: int) -> EpisodeEnds:
+    def episode_ends(self, count: int) -> EpisodeEnds:
         """Where the episodes of `count` steps end.
 
         Raises:
-            BodyplanError: the log says nothing of falls, or says where episodes end more than once
-                or in a way that is none.
+            BodyplanError: the mapping does not say which steps are falls, or two of its quantities
+                say where episodes end, or one is wrong.
         """
         given = [name for name in ("truncated", "episodes", "episode_ends") if self.has(name)]
         if len(given) > 1:
@@ -85,87 +85,94 @@ class RobotLog:
         stops = np.flatnonzero(over) + 1
         return EpisodeEnds(stops, fell[stops - 1])
 
-    def closing(self, steps: int, episodes: int) -> EndRule:
-        """Where the frames after the last steps of `episodes` are.
+    def final_frame_source(self, steps: int, episodes: int) -> FinalFrameSource:
+        """Where the log has the frames after the last steps of its episodes.
+
+        Args:
+            steps: number of steps.
+            episodes: number of episodes.
 
         Raises:
-            BodyplanError: some quantities say so and others do not, or an array has a length that
-                fits neither.
+            BodyplanError: the quantities disagree, or an array has a wrong number of rows.
         """
-        found: dict[EndRule, str] = {}
-        for name, own in self._logs.quantities.items():
-            if name in _STEPS or own.array is None:
+        found: dict[FinalFrameSource, str] = {}
+        for name, source in self._logs.quantities.items():
+            if name in _STEP_QUANTITIES or source.array is None:
                 continue
-            rows = require(self._container, own.array).shape[0]
+            rows = require_array(self._container, source.array).shape[0]
             if rows == steps:
-                found["next" if own.next else "none"] = name
-            elif rows == steps + episodes and own.next is None:
+                found["next" if source.next else "none"] = name
+            elif rows == steps + episodes and source.next is None:
                 found["rows"] = name
             else:
                 raise BodyplanError(
-                    f"{self.path}: '{own.array}' ({name}) has {rows} rows, but there are {steps} "
-                    f"actions in {episodes} episodes; give {steps} rows, or without `next` "
-                    f"{steps + episodes}, with what was sensed after each episode's last action."
+                    f"{self.path}: '{source.array}' ({name}) has {rows} rows, but there are "
+                    f"{steps} actions in {episodes} episodes; give {steps} rows, or without `next` "
+                    f"{steps + episodes}, one more for each episode's final observation."
                 )
         if len(found) > 1:
             raise BodyplanError(
-                f"{self.path}: what followed an episode's last step is told differently of "
-                f"{' and '.join(found.values())}; give `next` to all that is sensed or to none."
+                f"{self.path}: {' and '.join(found.values())} differ in whether they have an "
+                "episode's final observation; give `next` to all observed quantities or to none."
             )
         return next(iter(found), "none")
 
     def steps(self, name: str, count: int | None) -> Float[np.ndarray, "rows _"]:
-        """A quantity of each step; of as many as there are where `count` is not given.
+        """A quantity that has one row a step.
+
+        Args:
+            name: the quantity.
+            count: number of steps; if it is None, the array decides it.
 
         Raises:
-            BodyplanError: the array is missing, damaged, or of another shape, or holds NaN.
+            BodyplanError: the array is missing, damaged, of another shape, or contains NaN.
         """
-        own = self.quantity(name)
-        if own.array is None:
+        source = self.source(name)
+        if source.array is None:
             if count is None:
                 raise BodyplanError(f"the mapping must give an array for {name}; name one.")
             return self._constant(name, count)
-        values = self._values(name, own.array)
+        values = self._values(name, source.array)
         if count is not None and len(values) != count:
             raise BodyplanError(
-                f"{self.path}: '{own.array}' ({name}) has {len(values)} rows where there are "
+                f"{self.path}: '{source.array}' ({name}) has {len(values)} rows, but there are "
                 f"{count} actions; give one row a step."
             )
         return values
 
     def flags(self, name: str, count: int) -> Bool[np.ndarray, "rows"]:
-        """A quantity that is yes or no at each step.
+        """A quantity that is 0 or 1 at each step, as booleans.
 
         Raises:
-            BodyplanError: as `steps`, or other numbers than 0 and 1.
+            BodyplanError: as `steps`, or it has other numbers than 0 and 1.
         """
         values = self.steps(name, count)[:, 0]
         wrong = values[(values != 0.0) & (values != 1.0)]
         if len(wrong):
             raise BodyplanError(
-                f"{self.path}: {name} holds {wrong[0]:g}, where only 0 and 1 belong; check the "
-                "array's name."
+                f"{self.path}: {name} contains {wrong[0]:g} where only 0 and 1 are allowed; check "
+                "the array's name."
             )
         return values.astype(bool)
 
     def frames(self, name: str, frames: FrameRows) -> Float[np.ndarray, "frames _"]:
-        """A quantity of each frame.
+        """A quantity that has one row a frame.
 
         Raises:
             BodyplanError: as `steps`.
         """
-        own = self.quantity(name)
-        if own.array is None:
+        source = self.source(name)
+        if source.array is None:
             return self._constant(name, len(frames.rows))
-        values = self._values(name, own.array)
-        if own.next is not None:
-            following = self._values(name, own.next)
-            if len(following) != len(values):
+        values = self._values(name, source.array)
+        if source.next is not None:
+            next_values = self._values(name, source.next)
+            if len(next_values) != len(values):
                 raise BodyplanError(
-                    f"{self.path}: '{own.next}' has {len(following)} rows and '{own.array}' "
-                    f"{len(values)}; give one row a step in both."
+                    f"{self.path}: '{source.next}' has {len(next_values)} rows and "
+                    f"'{source.array}' {len(values)}; give one row a step in both."
                 )
-            values = np.concatenate([values, following])
+            values = np.concatenate([values, next_values])
         return values[frames.rows]
 
     def _stops(self, count: int) -> Int[np.ndarray, "E"]:
@@ -173,13 +180,13 @@ class RobotLog:
         rising = (np.diff(stops, prepend=0) >= 1).all()
         if not rising or stops[-1] != count or (stops != np.floor(stops)).any():
             raise BodyplanError(
-                f"{self.path}: '{self.quantity('episode_ends').array}' must rise to the {count} "
-                "steps there are; each number is the step after an episode's last."
+                f"{self.path}: '{self.source('episode_ends').array}' must rise to the number of "
+                f"steps, {count}; each number is the step after an episode's last."
             )
         return stops.astype(np.int64)
 
     def _constant(self, name: str, count: int) -> Float[np.ndarray, "rows _"]:
-        constant = self.quantity(name).constant or ()
+        constant = self.source(name).constant or ()
         if len(constant) != self._width(name):
             raise BodyplanError(
                 f"the mapping gives {len(constant)} numbers for {name} of {self.robot.name}, not "
@@ -188,31 +195,31 @@ class RobotLog:
         return np.tile(constant, (count, 1))
 
     def _values(self, name: str, array: str) -> Float[np.ndarray, "rows _"]:
-        own, stored = self.quantity(name), require(self._container, array)
+        source, stored = self.source(name), require_array(self._container, array)
         values = stored.rows().astype(np.float64)
         values = values.reshape(len(values), -1)
-        if own.columns is not None:
-            if max(own.columns) >= values.shape[1]:
+        if source.columns is not None:
+            if max(source.columns) >= values.shape[1]:
                 raise BodyplanError(
                     f"{stored.place} has {values.shape[1]} columns, so there is no column "
-                    f"{max(own.columns)}; correct columns of {name}."
+                    f"{max(source.columns)}; correct columns of {name}."
                 )
-            values = values[:, own.columns]
+            values = values[:, source.columns]
         if values.shape[1] != self._width(name):
             raise BodyplanError(
-                f"{stored.place} has {values.shape[1]} columns where {name} of {self.robot.name} "
+                f"{stored.place} has {values.shape[1]} columns, but {name} of {self.robot.name} "
                 f"has {self._width(name)}; choose them with columns = [...]."
             )
         if not np.isfinite(values).all():
             row, column = np.argwhere(~np.isfinite(values))[0].tolist()
             raise BodyplanError(
-                f"{stored.place} holds NaN or infinity in row {row}, column {column}; leave that "
-                "episode out or mend it."
+                f"{stored.place} contains NaN or infinity in row {row}, column {column}; correct "
+                "that episode or leave it out."
             )
-        return self._arranged(name, values * own.scale + own.offset)
+        return self._ordered(name, values * source.scale + source.offset)
 
-    def _arranged(self, name: str, values: Float[np.ndarray, "rows _"]) -> np.ndarray:
-        """Joints and feet in the task's order."""
+    def _ordered(self, name: str, values: Float[np.ndarray, "rows _"]) -> np.ndarray:
+        """Puts the columns of joints and feet into the task's order."""
         kind = QUANTITIES[name].width
         joints, feet = self._joint_order, self._foot_order
         if kind == "flat":
@@ -244,21 +251,24 @@ class RobotLog:
 
 
 def _columns(order: Int[np.ndarray, "_"], each: int, start: int) -> Int[np.ndarray, "_"]:
-    """Columns of bodies in order, each with some neighbouring numbers."""
+    """Columns of joints or feet in an order, with `each` columns for each of them."""
     return (start + order[:, None] * each + np.arange(each)).ravel()
 
 
-def _order(what: str, own: tuple[str, ...], given: tuple[str, ...] | None) -> Int[np.ndarray, "_"]:
-    """For each joint or foot of the robot, its place in the logs."""
+def _order(
+    what: str, names: tuple[str, ...], given: tuple[str, ...] | None
+) -> Int[np.ndarray, "_"]:
+    """For each joint or foot of the robot, its position in the logs."""
     if given is None:
-        return np.arange(len(own))
+        return np.arange(len(names))
     for name in given:
-        if name not in own:
+        if name not in names:
             raise BodyplanError(
-                f"{what}_order names '{name}', which is no {what} of the robot; "
-                f"{did_you_mean(name, own) or f'it has {name_list(own)}.'}"
+                f"{what}_order has '{name}', which is not a {what} of the robot; "
+                f"{did_you_mean(name, names) or f'it has {name_list(names)}.'}"
             )
-    if sorted(given) != sorted(own):
-        missing = sorted(set(own) - set(given)) or "one twice"
-        raise BodyplanError(f"{what}_order must name each {what} once; it has {missing} wrong.")
-    return np.array([given.index(name) for name in own])
+    if sorted(given) != sorted(names):
+        missing = sorted(set(names) - set(given))
+        fault = f"lacks {', '.join(missing)}" if missing else "has one twice"
+        raise BodyplanError(f"{what}_order {fault}; name each {what} once.")
+    return np.array([given.index(name) for name in names])
