@@ -57,7 +57,7 @@ from bodyplan.learn.algorithms.bc import BC
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.algorithms.td3_bc import TD3BC
 from bodyplan.learn.combiners.pooled import Pooled
-from bodyplan.learn.data.device_batches import DeviceData
+from bodyplan.learn.data.batches import DeviceData
 from bodyplan.learn.learner import Learner
 from bodyplan.learn.networks.mlp import FlatSizes
 from bodyplan.learn.policy import Policy
@@ -121,7 +121,7 @@ def learn_ours(
     )
     learner = Learner(algorithms[name], Pooled(), ((0,),), BATCH)
     state = learner.init(seed, sizes)
-    advance = learner.compile(state, mixture, INTERVAL)
+    advance = learner.compile_interval(state, mixture, INTERVAL)
     times = [time.process_time()]
     for _ in range(updates // INTERVAL):
         state, report = jax.block_until_ready(advance(state, mixture))

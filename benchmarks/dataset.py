@@ -36,7 +36,7 @@ from bodyplan.envs.environment import Environment
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.combiners.pooled import Pooled
 from bodyplan.learn.compilation import enable_compilation_cache
-from bodyplan.learn.data.device_batches import DeviceData, draw_indices
+from bodyplan.learn.data.batches import DeviceData, draw_indices
 from bodyplan.learn.data.host_batches import HostData
 from bodyplan.learn.data.training_data import TrainingData
 from bodyplan.learn.learner import Learner
@@ -104,7 +104,7 @@ def seconds_of_an_update(mixture: DeviceData, network: str) -> float:
     groups = (tuple(range(len(mixture.robots))),)
     learner = Learner(IQL(), Pooled(), groups, BATCH)
     state = learner.init(0, PRESETS[network])
-    update = learner.compile(state, mixture, 1)
+    update = learner.compile_interval(state, mixture, 1)
     times = []
     for _ in range(3):
         begin = time.perf_counter()

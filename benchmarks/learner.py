@@ -48,15 +48,14 @@ from jaxtyping import PRNGKeyArray
 
 from bodyplan.envs.walking_task import Observation
 from bodyplan.grouping.robot_groups import embodiment_groups
-from bodyplan.learn.algorithms import ALGORITHMS
 from bodyplan.learn.algorithms.algorithm import Algorithm, apply_gradients
-from bodyplan.learn.combiners import COMBINERS
 from bodyplan.learn.combiners.combiner import GroupIndices
 from bodyplan.learn.compilation import enable_compilation_cache
-from bodyplan.learn.data.device_batches import Batch, DeviceData, RobotTransitions
-from bodyplan.learn.gradient_conflict import compile_gram
+from bodyplan.learn.data.batches import Batch, DeviceData, RobotTransitions
+from bodyplan.learn.gradient_conflict import ConflictMeter
 from bodyplan.learn.learner import Learner, LearnerState
 from bodyplan.learn.networks.urma import PRESETS
+from bodyplan.learn.registry import ALGORITHMS, COMBINERS
 from bodyplan.robots import registry
 from bodyplan.robots.robot import Robot
 
@@ -71,8 +70,10 @@ Turn = Callable[[], object]
 
 def all_cases() -> list[str]:
     """Every algorithm pooled, in both formulations, and IQL with every combiner there is."""
-    pooled = [f"{name}/pooled/{form}" for name in ALGORITHMS for form in ("optimised", "literal")]
-    others = [name for name in COMBINERS if name not in ("pooled", "grouped")]
+    pooled = [
+        f"{name}/pooled/{form}" for name in ALGORITHMS.names() for form in ("optimised", "literal")
+    ]
+    others = [name for name in COMBINERS.names() if name not in ("pooled", "grouped")]
     combined = [f"iql/{name}/optimised" for name in ("grouped4", "grouped13", *others)]
     return (
         sorted(pooled, key=lambda case: not case.startswith("iql"))
@@ -110,7 +111,7 @@ def optimised(
 ) -> tuple[Turn, jax.stages.Compiled]:
     """A turn of the library's own learner, and its program."""
     learner, state = begun(algorithm, combiner, batch_size, network)
-    program = learner.compile(state, data, algorithm.actor_every)
+    program = learner.compile_interval(state, data, algorithm.actor_every)
 
     def turn() -> object:
         nonlocal state
@@ -125,15 +126,15 @@ def measured(
 ) -> Turn:
     """A measurement of how far robots' gradients agree."""
     learner, state = begun(algorithm, combiner, batch_size, network)
-    program = compile_gram(learner, state, data)
-    return lambda: program(state, data)
+    meter = ConflictMeter(learner, data)
+    return lambda: meter(state)
 
 
 def begun(
     algorithm: Algorithm, combiner: str, batch_size: int, network: str
 ) -> tuple[Learner, LearnerState]:
     """A learner and its first state."""
-    how = COMBINERS[combiner.rstrip("0123456789")]()
+    how = COMBINERS.make(combiner.rstrip("0123456789"))
     learner = Learner(algorithm, how, groups(combiner), batch_size)
     return learner, learner.init(0, PRESETS[network])
 
@@ -185,7 +186,7 @@ def literally(
         for number, own in enumerate(keys, 1):
             names = ["value", "q"] + ["actor"] * (number == algorithm.actor_every)
             networks, states = step(dict(networks), dict(states), sample(own), names)
-        moved = algorithm.move_targets(networks["critic"], networks["actor"])
+        moved = algorithm.update_targets(networks["critic"], networks["actor"])
         return {**networks, "critic": moved}, states, key
 
     batch = jax.tree.map(lambda array: array[:1], data)
@@ -244,7 +245,7 @@ def measure_rates(cases: Sequence[str], batch_size: int, network: str, rounds: i
     wide = padded(data) if any(case.endswith("/literal") for case in cases) else None
     for case in cases:
         name, combiner, form = case.split("/")
-        algorithm = ALGORITHMS[name]()
+        algorithm = ALGORITHMS.make(name)
         if form == "literal":
             turns[case] = literally(algorithm, wide, robots, batch_size, network)
         elif form == "measured":
@@ -256,7 +257,9 @@ def measure_rates(cases: Sequence[str], batch_size: int, network: str, rounds: i
     core = (robots * batch_size, *PRESETS[network].core[:2])
     products = {"gemm/large": product(2048, 2048, 2048), "gemm/core": product(*core)}
     seconds = cpu_seconds({**turns, **products}, rounds)
-    rates = {case: ALGORITHMS[case.split("/")[0]]().actor_every / seconds[case] for case in turns}
+    rates = {
+        case: ALGORITHMS.make(case.split("/")[0]).actor_every / seconds[case] for case in turns
+    }
     for case, rate in rates.items():
         pooled = rates.get(f"{case.split('/')[0]}/pooled/optimised")
         say(case, "updates_per_cpu_second", rate, "1/s", pooled)
@@ -288,9 +291,9 @@ def compile_once(folder: Path, batch_size: int, network: str) -> None:
     """Prints the seconds that tracing and compiling take."""
     enable_compilation_cache(folder)
     data = noise()
-    learner, state = begun(ALGORITHMS["iql"](), "grouped4", batch_size, network)
+    learner, state = begun(ALGORITHMS.make("iql"), "grouped4", batch_size, network)
     begin = time.perf_counter()
-    learner.compile(state, data, 1)
+    learner.compile_interval(state, data, 1)
     sys.stdout.write(f"{time.perf_counter() - begin}\n")
 
 

@@ -28,9 +28,8 @@ from bodyplan.learn.algorithms.awac import AWAC
 from bodyplan.learn.algorithms.bc import BC
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.algorithms.td3_bc import TD3BC
-from bodyplan.learn.data.device_batches import Batch
-from bodyplan.learn.networks.set_encoder import SetEncoder
-from bodyplan.learn.networks.urma import Torso
+from bodyplan.learn.data.batches import Batch
+from bodyplan.learn.networks.urma import SetEncoder, Torso
 from bodyplan.learn.networks.urma_heads import (
     STD_RANGE,
     URMACritic,

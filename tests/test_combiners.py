@@ -4,37 +4,43 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from actor_only import ActorOnly
+from synthetic import Numbered
 
-from bodyplan.learn.algorithms.algorithm import ActorBatch, clipped_adam
-from bodyplan.learn.combiners import COMBINERS
-from bodyplan.learn.combiners.combiner import ActorState, Combiner
+from bodyplan.learn.algorithms.algorithm import ActorBatch, ActorState
+from bodyplan.learn.combiners.combiner import Combiner
 from bodyplan.learn.combiners.grouped import Grouped
 from bodyplan.learn.combiners.pooled import Pooled
+from bodyplan.learn.registry import COMBINERS
 
 ROBOTS = 5
 GROUPS = ((0, 3), (1,), (2, 4))
 GOALS = np.random.default_rng(0).normal(size=(ROBOTS, 3)).astype(np.float32)
 BATCH = ActorBatch(
-    batches=tuple(range(ROBOTS)), descriptors=tuple(range(ROBOTS)), targets=tuple(GOALS)
+    batches=tuple(map(Numbered, range(ROBOTS))),
+    descriptors=tuple(range(ROBOTS)),
+    aux=tuple(GOALS),
 )
-OPTIMISER = clipped_adam(learning_rate=0.1, gradient_clip=0.5)
 
 
 def losses(policy, batch, key):
     """Each robot wants the parameters at a place of its own."""
-    goals = jnp.stack(batch.targets)
-    told = jnp.array(batch.batches, jnp.float32)
+    goals = jnp.stack(batch.aux)
+    told = jnp.array([own.number for own in batch.batches], jnp.float32)
     return jnp.square(policy["w"] - goals).sum(axis=1), {"actor/number": told}
+
+
+ALGORITHM = ActorOnly(losses=losses)
 
 
 def start():
     policy = {"w": jnp.zeros(3)}
-    return ActorState(policy, OPTIMISER.init(policy), ())
+    return ActorState(policy, ALGORITHM.actor_optimiser().init(policy), ())
 
 
 def run(combiner, key, groups=GROUPS, steps=3):
     actor, metrics = start(), {}
-    step = jax.jit(lambda actor, key: combiner.step(actor, losses, OPTIMISER, BATCH, groups, key))
+    step = jax.jit(lambda actor, key: combiner.step(ALGORITHM, actor, (), BATCH, groups, key))
     for own in jax.random.split(key, steps):
         actor, metrics = step(actor, own)
     return actor, metrics
@@ -116,4 +122,4 @@ def test_pooling_and_grouping_have_no_memory():
     for kind in (Pooled, Grouped):
         assert isinstance(kind(), Combiner)
         assert kind().init(start().policy, GROUPS) == ()
-    assert {"pooled": Pooled, "grouped": Grouped}.items() <= COMBINERS.items()
+    assert {"pooled": Pooled, "grouped": Grouped}.items() <= COMBINERS.builtin.items()

@@ -12,9 +12,10 @@ import pytest
 from synthetic import write_dataset
 
 from bodyplan.errors import BodyplanError
+from bodyplan.experiments.pretraining import train
+from bodyplan.learn.config import TrainConfig
 from bodyplan.learn.gradient_conflict import Conflicts
 from bodyplan.learn.run import Run
-from bodyplan.learn.train import TrainConfig, train
 from bodyplan.learn.training_setup import TrainingSetup
 from bodyplan.storage import read_json, read_tensors
 

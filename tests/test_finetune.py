@@ -8,10 +8,11 @@ import pytest
 from synthetic import write_dataset
 
 from bodyplan.errors import BodyplanError
+from bodyplan.experiments.pretraining import train
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.checkpoint import checkpoints, restore_checkpoint
-from bodyplan.learn.finetune import finetuning
-from bodyplan.learn.train import TrainConfig, train
+from bodyplan.learn.config import TrainConfig
+from bodyplan.learn.finetune import finetune_config
 from bodyplan.learn.training_setup import TrainingSetup
 from bodyplan.storage import read_json, write_json
 
@@ -33,24 +34,24 @@ def pretrained(tmp_path_factory):
         log_every=20,
         checkpoint_every=40,
         observation_scale="shared",
-        iql=IQL(learning_rate=3e-3, beta=2.0),
+        algorithm=IQL(learning_rate=3e-3, beta=2.0),
     )
     return train(config)
 
 
 def config_for(run, name, **change):
     place = run.path.parent
-    config = finetuning(run, ("ant",), place / "new", place / name, **change)
+    config = finetune_config(run, ("ant",), place / "new", place / name, **change)
     return replace(config, updates=20, checkpoint_every=20)
 
 
 def test_networks_and_scale_are_the_runs_and_the_rest_is_fresh(pretrained):
     config = config_for(pretrained, "tuned")
     assert config.combine == "pooled"
-    assert config.iql == IQL(learning_rate=3e-3, beta=2.0)
+    assert config.algorithm == IQL(learning_rate=3e-3, beta=2.0)
     plan = TrainingSetup.of(config)
-    state = plan.first_state(seed=7)
-    original = TrainingSetup.of(replace(config, begin_with=None)).learner.init(0, plan.sizes)
+    state = plan.initial_state(seed=7)
+    original = TrainingSetup.of(replace(config, init_from=None)).learner.init(0, plan.sizes)
     path = checkpoints(pretrained.path / "checkpoints")[-1][1]
     ended = restore_checkpoint(path, original)
     for part in (lambda s: s.actor.policy, lambda s: (s.critic.value, s.critic.q, s.critic.target)):
@@ -65,8 +66,8 @@ def test_networks_and_scale_are_the_runs_and_the_rest_is_fresh(pretrained):
 def test_it_trains_and_says_where_it_came_from(pretrained):
     tuned = train(config_for(pretrained, "tuned"))
     scratch = train(config_for(pretrained, "scratch", from_scratch=True))
-    assert tuned.config["begin_with"] == str(pretrained.path)
-    assert scratch.config["begin_with"] is None
+    assert tuned.config["init_from"] == str(pretrained.path)
+    assert scratch.config["init_from"] is None
     assert tuned.policy.card["robots"] == ["ant"]
     assert tuned.metrics[0]["actor/loss"] < scratch.metrics[0]["actor/loss"]
 
@@ -75,10 +76,10 @@ def test_what_does_not_fit_is_named(pretrained, tmp_path):
     config = replace(config_for(pretrained, "other"), algorithm="bc")
     with pytest.raises(BodyplanError, match="was trained by iql"):
         train(config)
-    with pytest.raises(BodyplanError, match="of another version"):
+    with pytest.raises(BodyplanError, match="config.json"):
         elsewhere = replace(pretrained, path=tmp_path)
         settings = read_json(pretrained.path / "config.json")
         write_json(tmp_path / "config.json", {**settings, "iql": {"magic": 1.0}})
-        finetuning(elsewhere, ("ant",), config.data, tmp_path / "out")
+        finetune_config(elsewhere, ("ant",), config.data, tmp_path / "out")
     with pytest.raises(BodyplanError, match="shape|is needed|lacks"):
         train(replace(config_for(pretrained, "wide"), network="small"))

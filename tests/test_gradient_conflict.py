@@ -13,16 +13,16 @@ from synthetic import write_dataset
 
 from bodyplan.cli import main
 from bodyplan.errors import BodyplanError
+from bodyplan.experiments.pretraining import train, train_seeds
 from bodyplan.learn.algorithms.algorithm import ActorBatch
 from bodyplan.learn.algorithms.td3_bc import TD3BC
 from bodyplan.learn.combiners.gradient_surgery import robot_gradients
 from bodyplan.learn.combiners.pcgrad import PCGrad
-from bodyplan.learn.data.device_batches import DeviceData
-from bodyplan.learn.data.host_batches import HostData
-from bodyplan.learn.gradient_conflict import Conflicts, gram, measured_rows
+from bodyplan.learn.config import TrainConfig
+from bodyplan.learn.data.batches import DeviceData
+from bodyplan.learn.gradient_conflict import Conflicts, gradient_gram
 from bodyplan.learn.measure_conflict import measure_conflicts
 from bodyplan.learn.run import Run
-from bodyplan.learn.train import TrainConfig, train, train_seeds
 from bodyplan.learn.training_setup import TrainingSetup
 
 ROBOTS = {"dog": (3, 2), "crab": (4, 2), "ant": (4, 2), "biped": (3, 2)}
@@ -70,7 +70,7 @@ def quick_compilation():
         {"algorithm": "bc"},
         {"algorithm": "iql"},
         {"algorithm": "td3_bc"},
-        {"algorithm": "td3_bc", "td3_bc": TD3BC(q_scale="robot")},
+        {"algorithm": TD3BC(q_scale="robot")},
     ],
     ids=["bc", "iql", "td3_bc", "td3_bc by robot"],
 )
@@ -84,24 +84,21 @@ def test_robots_gradients_sum_to_the_pooled_one(place, change, quick_compilation
     with jax.enable_x64(True):
         state, mixture = jax.tree.map(
             lambda leaf: leaf.astype(float) if eqx.is_inexact_array(leaf) else leaf,
-            (plan.first_state(0), mixture),
+            (plan.initial_state(0), mixture),
         )
 
         @jax.jit
         def both(state, mixture):
             policy, critic = state.actor.policy, state.critic
             batches = mixture.sample(key, 16)
-            _, targets, _ = algorithm.critic_update(
-                critic, policy, batches, mixture.descriptors, key
-            )
-            batch = ActorBatch(batches, mixture.descriptors, targets)
+            _, aux, _ = algorithm.critic_update(critic, policy, batches, mixture.descriptors, key)
+            batch = ActorBatch(batches, mixture.descriptors, aux)
 
-            def losses(policy, batch, key):
-                return algorithm.actor_losses(policy, critic, batch, key)
+            def loss(policy):
+                return algorithm.actor_losses(policy, critic, batch, key)[0].sum()
 
-            settled = algorithm.settle(policy, critic, batch)
-            each = robot_gradients(policy, losses, settled, key).gradients
-            pooled = jax.grad(lambda policy: losses(policy, batch, key)[0].sum())(policy)
+            each = robot_gradients(algorithm, policy, critic, batch, key).gradients
+            pooled = jax.grad(loss)(policy)
             return each, ravel_pytree(pooled)[0]
 
         each, whole = map(np.asarray, both(state, mixture))
@@ -118,9 +115,7 @@ def test_without_conflict_pcgrad_takes_the_pooled_step_of_td3_bc(place):
         learner = plan.learner
         if combine == "pcgrad":
             learner = replace(learner, combiner=_Unopposed())
-        state, _ = jax.jit(learner.interval, static_argnums=2)(
-            plan.first_state(0), DeviceData.of(plan.data), 2
-        )
+        state, _ = jax.jit(learner.update)(plan.initial_state(0), DeviceData.of(plan.data), None)
         ends.append(ravel_pytree(state.actor.policy)[0])
     np.testing.assert_allclose(*ends, atol=1e-6)
 
@@ -136,21 +131,19 @@ def test_a_measurement_is_of_robots_own_gradients(place, quick_compilation):
     """By `jax.grad` of each robot's loss alone, on the batch that the key decides."""
     config = config_for(place, "none")
     plan = TrainingSetup.of(config)
-    state, mixture = plan.first_state(3), DeviceData.of(plan.data)
-    found = np.asarray(jax.jit(lambda state: gram(plan.learner, state, mixture))(state))
-    sizes = [len(steps.rewards) for steps in mixture.transitions]
-    rows = [np.asarray(own)[0, 0] for own in measured_rows(plan.learner, state.key, sizes)]
-    batches = HostData(plan.data).read([own[None, None] for own in rows])
-    batches = jax.tree.map(lambda array: array[0, 0], batches)
+    state, mixture = plan.initial_state(3), DeviceData.of(plan.data)
+    found = np.asarray(jax.jit(lambda state: gradient_gram(plan.learner, state, mixture))(state))
+    sample_key, _, _ = jax.random.split(jax.random.fold_in(state.key, 1), 3)
+    batches = mixture.sample(sample_key, plan.learner.batch_size)
     critic_key = jax.random.PRNGKey(9)
     algorithm, policy = plan.learner.algorithm, state.actor.policy
 
     @jax.jit
     def gradients(policy, batches):
-        _, targets, _ = algorithm.critic_update(
+        _, aux, _ = algorithm.critic_update(
             state.critic, policy, batches, mixture.descriptors, critic_key
         )
-        batch = ActorBatch(batches, mixture.descriptors, targets)
+        batch = ActorBatch(batches, mixture.descriptors, aux)
 
         def loss(policy, robot):
             return algorithm.actor_losses(policy, state.critic, batch, critic_key)[0][robot]

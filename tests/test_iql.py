@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 from bodyplan.learn.algorithms.algorithm import ActorBatch, log_probability
 from bodyplan.learn.algorithms.iql import IQL, expectile_loss
-from bodyplan.learn.data.device_batches import Batch
+from bodyplan.learn.data.batches import Batch
 from bodyplan.learn.networks.urma import PRESETS
 
 KEY = jax.random.PRNGKey(0)
@@ -110,7 +110,7 @@ def test_an_update_steps_value_and_q_and_leaves_targets(update):
 
 def test_targets_follow_slowly(update):
     actor, critic, *_ = update
-    moved = jax.jit(IQL(tau=0.1).move_targets)(critic, actor)
+    moved = jax.jit(IQL(tau=0.1).update_targets)(critic, actor)
     for new, q, old in zip(
         *map(jax.tree.leaves, (moved.target, critic.q, critic.target)), strict=True
     ):

@@ -12,21 +12,31 @@ import pytest
 from scipy.stats import norm
 from synthetic import write_dataset
 
-from bodyplan.learn.algorithms.algorithm import clipped_adam
+from bodyplan.learn.algorithms.algorithm import Algorithm
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.combiners.pooled import Pooled
-from bodyplan.learn.data.device_batches import DeviceData
+from bodyplan.learn.data.batches import DeviceData
 from bodyplan.learn.learner import Learner
 from bodyplan.learn.networks.urma import PRESETS
 
 
+class DrawnWith(NamedTuple):
+    """A batch that is the key it was drawn with."""
+
+    key: jax.Array
+    weight: float | None = None
+
+
 class TwoRobots(NamedTuple):
-    """Stands for a mixture; a batch is the key it was drawn with."""
+    """Stands for the data of two robots."""
 
     descriptors: tuple = (0, 1)
 
-    def sample(self, key, batch_size, part):
-        return (key, key)
+    def scanned(self):
+        return None
+
+    def batch(self, scanned, number, key, batch_size):
+        return (DrawnWith(key), DrawnWith(key))
 
 
 class Counts(NamedTuple):
@@ -35,40 +45,35 @@ class Counts(NamedTuple):
     keys: jax.Array
 
 
-@dataclass(frozen=True)
-class Delayed:
-    """Turns the actor every second update, as TD3 does; robot 1 breaks at the fifth update."""
+@dataclass(frozen=True, kw_only=True)
+class Delayed(Algorithm):
+    """Updates the actor every second update, as TD3 does; robot 1 breaks at the fifth update."""
 
+    learning_rate: float = 0.1
     actor_every: ClassVar[int] = 2
 
     def init(self, rng, sizes):
         zero = jnp.zeros((), jnp.int32)
         return {"w": jnp.zeros(2)}, Counts(zero, zero, jnp.zeros(2, jnp.uint32))
 
-    def actor_optimiser(self):
-        return clipped_adam(0.1, 0.5)
-
     def critic_update(self, critic, actor, batches, descriptors, key):
-        critic = critic._replace(updates=critic.updates + 1, keys=critic.keys ^ batches[0])
+        critic = critic._replace(updates=critic.updates + 1, keys=critic.keys ^ batches[0].key)
         losses = jnp.where(critic.updates < 5, jnp.ones(2), jnp.array([1.0, jnp.nan]))
         metrics = {"critic/loss": losses, "critic/updates": critic.updates.astype(jnp.float32)}
         return critic, (critic.updates, critic.updates), metrics
 
     def actor_losses(self, actor, critic, batch, key):
-        goals = jnp.stack(batch.targets).astype(jnp.float32)
+        goals = jnp.stack(batch.aux).astype(jnp.float32)
         return jnp.square(actor["w"] - goals), {}
 
-    def move_targets(self, critic, actor):
+    def update_targets(self, critic, actor):
         return critic._replace(moves=critic.moves + 1)
 
-    def act(self, actor, observation, descriptor):
-        raise NotImplementedError
 
-
-def test_critics_update_and_the_actor_turns_at_their_own_pace():
+def test_critic_and_actor_update_at_their_own_pace():
     learner = Learner(Delayed(), Pooled(), groups=((0, 1),), batch_size=4)
     start = learner.init(seed=0, sizes=None)
-    run = learner.compile(start, TwoRobots(), updates=6)
+    run = learner.compile_interval(start, TwoRobots(), updates=6)
     state, report = run(learner.init(seed=0, sizes=None), TwoRobots())
     assert int(state.update) == 6
     assert (int(state.critic.updates), int(state.critic.moves)) == (6, 3)
@@ -84,11 +89,11 @@ def test_critics_update_and_the_actor_turns_at_their_own_pace():
 def test_two_intervals_are_one_of_twice_the_length():
     learner = Learner(Delayed(), Pooled(), groups=((0, 1),), batch_size=4)
     halves = learner.init(seed=3, sizes=None)
-    run = learner.compile(halves, TwoRobots(), updates=4)
+    run = learner.compile_interval(halves, TwoRobots(), updates=4)
     for _ in range(2):
         halves, _ = run(halves, TwoRobots())
     start = learner.init(seed=3, sizes=None)
-    whole, _ = learner.compile(start, TwoRobots(), updates=8)(start, TwoRobots())
+    whole, _ = learner.compile_interval(start, TwoRobots(), updates=8)(start, TwoRobots())
     jax.tree.map(np.testing.assert_array_equal, halves, whole)
 
 
@@ -104,8 +109,8 @@ def expected_losses(state, batch, table):
         advantage = literal.twin_q(critic.target, seen, action, body).min() - literal.value(
             critic.value, seen, body
         )
-        going_on = 1.0 - batch.terminated[i]
-        goal = batch.reward[i] + 0.99 * going_on * literal.value(critic.value, after, next_body)
+        not_done = 1.0 - batch.terminated[i]
+        goal = batch.reward[i] + 0.99 * not_done * literal.value(critic.value, after, next_body)
         mean, std = literal.policy(actor, seen, body)
         losses.append(
             (
@@ -131,9 +136,9 @@ def update(tmp_path_factory):
 
     @jax.jit
     def run(state, mixture, weights):
-        return replace(learner, weights=tuple(weights)).interval(state, mixture, updates=1)
+        return replace(learner, weights=tuple(weights)).update(state, mixture, None)
 
-    _, (rows, *_) = learner.draws(state.key, (60, 60), updates=1)
+    _, (rows, *_) = learner.draw_rows((60, 60), state.key, updates=1)
     batches = mixture.sample(jax.random.split(jax.random.split(state.key)[1])[0], 24)
     np.testing.assert_array_equal(batches[0].reward, mixture.transitions[0].rewards[rows[0, 0]])
     return lambda *weights: run(state, mixture, weights), state, batches, mixture.descriptors
@@ -141,11 +146,11 @@ def update(tmp_path_factory):
 
 def test_an_update_sees_each_sample_in_its_own_body(update):
     run, state, batches, tables = update
-    _, report = run(1.0, 1.0)
+    _, metrics = run(1.0, 1.0)
     assert any((b.descriptor_ids != b.next_descriptor_ids).any() for b in batches)
     names = ("critic/v_loss", "critic/q_loss", "actor/loss")
     for robot, (batch, table) in enumerate(zip(batches, tables, strict=True)):
-        told = [float(report.metrics[name][robot]) for name in names]
+        told = [float(metrics[name][robot]) for name in names]
         assert told == pytest.approx(expected_losses(state, batch, table), rel=2e-4)
 
 
@@ -165,5 +170,5 @@ def test_weights_scale_what_robots_say_to_every_network(update):
         near = {"rtol": 1e-3, "atol": 1e-5 * np.abs(mean).max()}
         np.testing.assert_allclose(mixed, 0.25 * own + 0.75 * other, **near)
         assert np.abs(own - other).max() > 0.1 * np.abs(mean).max()
-    for name, values in both[1].metrics.items():  # what is told does not depend on the weights
-        np.testing.assert_allclose(first[1].metrics[name], values, rtol=1e-5, err_msg=name)
+    for name, values in both[1].items():  # what is told does not depend on the weights
+        np.testing.assert_allclose(first[1][name], values, rtol=1e-5, err_msg=name)

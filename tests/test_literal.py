@@ -18,7 +18,7 @@ from bodyplan.learn.algorithms.awac import AWAC
 from bodyplan.learn.algorithms.bc import BC
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.algorithms.td3_bc import TD3BC
-from bodyplan.learn.data.device_batches import Batch
+from bodyplan.learn.data.batches import Batch
 from bodyplan.learn.networks.urma import PRESETS
 
 TINY = PRESETS["tiny"]
@@ -45,9 +45,9 @@ def double_precision():
 def recording(algorithm):
     """The same algorithm, its critics' gradients left where their optimisers' states are."""
 
-    @dataclass(frozen=True)
+    @dataclass(frozen=True, kw_only=True)
     class Recording(type(algorithm)):
-        def _critic_optimiser(self):
+        def critic_optimiser(self):
             return RECORDER
 
     return Recording(**vars(algorithm))
@@ -75,8 +75,8 @@ def case(algorithm, robots, sizes=TINY, seed=0, batch=5):
 def optimised(algorithm, actor, critic, batches, descriptors):
     """By name of what learns, the mean loss over robots and its gradient."""
     keep = recording(algorithm)
-    told, targets, metrics = keep.critic_update(critic, actor, batches, descriptors, KEY)
-    batch = ActorBatch(batches, descriptors, targets)
+    new, aux, metrics = keep.critic_update(critic, actor, batches, descriptors, KEY)
+    batch = ActorBatch(batches, descriptors, aux)
 
     def loss(actor):
         return keep.actor_losses(actor, critic, batch, KEY)[0].mean()
@@ -84,7 +84,7 @@ def optimised(algorithm, actor, critic, batches, descriptors):
     found = {"actor": jax.value_and_grad(loss)(actor)}
     for name, letter in (("value", "v"), ("q", "q")):
         if f"critic/{letter}_loss" in metrics:
-            gradient = getattr(told, f"{name}_optimiser")
+            gradient = getattr(new, f"{name}_optimiser")
             found[name] = (metrics[f"critic/{letter}_loss"].mean(), gradient)
     return found
 

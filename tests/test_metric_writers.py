@@ -10,8 +10,9 @@ from synthetic import write_dataset
 from tensorboardX.proto.event_pb2 import Event
 
 from bodyplan.errors import BodyplanError
+from bodyplan.experiments.pretraining import train
+from bodyplan.learn.config import TrainConfig
 from bodyplan.learn.metric_writers import flat_metrics
-from bodyplan.learn.train import TrainConfig, train
 
 
 @pytest.fixture(scope="module")

@@ -206,10 +206,8 @@ def test_a_place_that_cannot_be_written_is_named_and_nothing_left(tmp_path):
         TrainConfig(
             Path("d"),
             Path("r"),
-            algorithm="td3_bc",
-            td3_bc=TD3BC(alpha=0.01, q_scale="robot"),
-            combine="cagrad",
-            cagrad=CAGrad(c=0.4, unscaled=True),
+            algorithm=TD3BC(alpha=0.01, q_scale="robot"),
+            combine=CAGrad(c=0.4, unscaled=True),
             weights={"badger": 2.0, "hexapod": 0.5},
             tensorboard=True,
         ),

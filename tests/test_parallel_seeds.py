@@ -8,8 +8,9 @@ import pytest
 from synthetic import write_dataset
 
 from bodyplan.errors import BodyplanError
+from bodyplan.experiments.pretraining import train, train_seeds
+from bodyplan.learn.config import TrainConfig
 from bodyplan.learn.policy import Policy
-from bodyplan.learn.train import TrainConfig, train, train_seeds
 from bodyplan.storage import read_tensors
 
 ROBOTS = {"dog": (3, 2), "crab": (4, 2)}

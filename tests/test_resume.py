@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from synthetic import write_dataset
 
-from bodyplan.learn.algorithms import ALGORITHMS
-from bodyplan.learn.combiners import COMBINERS
-from bodyplan.learn.train import TrainConfig, train
+from bodyplan.experiments.pretraining import train
+from bodyplan.learn.config import TrainConfig
+from bodyplan.learn.registry import ALGORITHMS, COMBINERS
 
 ROBOTS = {"dog": (3, 2), "crab": (4, 2)}
 UPDATES, INTERVAL = 24, 4
-PAIRS = list(product(ALGORITHMS, COMBINERS))
+PAIRS = list(product(ALGORITHMS.names(), COMBINERS.names()))
 SOME = [
     ("bc", "pooled"),
     ("bc", "cagrad"),
@@ -68,8 +68,8 @@ def place(tmp_path_factory):
 
 
 def test_nothing_is_left_out():
-    assert {algorithm for algorithm, _ in SOME} == set(ALGORITHMS)
-    assert {combine for _, combine in SOME} == set(COMBINERS)
+    assert {algorithm for algorithm, _ in SOME} == set(ALGORITHMS.names())
+    assert {combine for _, combine in SOME} == set(COMBINERS.names())
 
 
 @pytest.mark.parametrize(("algorithm", "combine"), CHOSEN)

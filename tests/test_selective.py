@@ -4,13 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from actor_only import ActorOnly
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from synthetic import Numbered
 
-from bodyplan.learn.algorithms.algorithm import ActorBatch, clipped_adam
+from bodyplan.learn.algorithms.algorithm import ActorBatch, ActorState
 from bodyplan.learn.checkpoint import restore_tree, save_tree
 from bodyplan.learn.combiners.affinity_propagation import affinity_propagation
-from bodyplan.learn.combiners.combiner import ActorState
 from bodyplan.learn.combiners.selective import (
     Selective,
     SelectiveState,
@@ -21,9 +22,8 @@ from bodyplan.learn.combiners.selective import (
 
 ROBOTS = 5
 GOALS = np.random.default_rng(0).normal(size=(ROBOTS, 3)).astype(np.float32)
-BATCH = ActorBatch(tuple(range(ROBOTS)), tuple(range(ROBOTS)), tuple(GOALS))
+BATCH = ActorBatch(tuple(map(Numbered, range(ROBOTS))), tuple(range(ROBOTS)), tuple(GOALS))
 GROUPS = (tuple(range(ROBOTS)),)
-OPTIMISER = clipped_adam(learning_rate=0.1, gradient_clip=0.5)
 RATE = 0.1
 CLUSTER, OBSERVE = jax.jit(affinity_propagation), jax.jit(update_affinity)
 SHUFFLED = jax.jit(shuffled)
@@ -45,8 +45,13 @@ def affine(seed=0):
 
 def losses(policy, batch, key):
     """Squared distance from each robot's goal, less three: its sign changes on the way."""
-    squares = jnp.square(policy["w"] - jnp.stack(batch.targets)).sum(axis=1)
-    return squares - 3.0, {"actor/number": jnp.array(batch.batches, jnp.float32)}
+    squares = jnp.square(policy["w"] - jnp.stack(batch.aux)).sum(axis=1)
+    return squares - 3.0, {
+        "actor/number": jnp.array([own.number for own in batch.batches], jnp.float32)
+    }
+
+
+ALGORITHM = ActorOnly(losses=losses)
 
 
 def losses_at(w):
@@ -91,14 +96,14 @@ def literal_observe(affinity, before, after, group, rate):
 
 def start(memory):
     policy = {"w": jnp.zeros(3)}
-    return ActorState(policy, OPTIMISER.init(policy), memory)
+    return ActorState(policy, ALGORITHM.actor_optimiser().init(policy), memory)
 
 
 @pytest.fixture(scope="module")
 def step():
     """One iteration, after a warm-up of two."""
     combiner = Selective(rate=RATE, warm_up=2)
-    return jax.jit(lambda actor, key: combiner.step(actor, losses, OPTIMISER, BATCH, GROUPS, key))
+    return jax.jit(lambda actor, key: combiner.step(ALGORITHM, actor, (), BATCH, GROUPS, key))
 
 
 def fresh():

@@ -14,9 +14,11 @@ from synthetic import best_action, write_dataset
 
 from bodyplan.envs.walking_task import Observation
 from bodyplan.errors import BodyplanError
+from bodyplan.experiments.pretraining import train
 from bodyplan.learn.algorithms.iql import IQL
+from bodyplan.learn.config import TrainConfig
+from bodyplan.learn.nan_guard import TrainingDiverged
 from bodyplan.learn.policy import Policy
-from bodyplan.learn.train import TrainConfig, TrainingDiverged, train
 from bodyplan.storage import read_array, read_json, read_tensors, write_array
 
 ROBOTS = {"dog": (3, 2), "crab": (4, 2)}
@@ -35,7 +37,7 @@ def small_run(place: Path, name: str) -> TrainConfig:
         log_every=50,
         checkpoint_every=100,
         evaluate_every=150,
-        iql=IQL(learning_rate=3e-3),
+        algorithm=IQL(learning_rate=3e-3),
     )
 
 
@@ -118,7 +120,7 @@ def test_killed_run_continues_to_the_same_bytes(config, run):
     killed = small_run(config.out.parent, "killed")
     script = (
         f"import sys; sys.path = {sys.path}; from pathlib import Path; import test_train; "
-        f"test_train.run_and_die(Path({str(killed.out.parent)!r}), Path({str(cache)!r}))"
+        f"test_train.run_and_die(Path({str(killed.out.parent)!r}))"
     )
     process = subprocess.run([sys.executable, "-c", script])
     assert process.returncode == -signal.SIGKILL
@@ -152,7 +154,7 @@ def test_the_best_on_the_way_is_kept(config, run):
 
 
 def test_data_on_the_host_teach_the_same_to_the_bit(config, run):
-    host = train(replace(config, out=config.out.parent / "host", data_on="host"))
+    host = train(replace(config, out=config.out.parent / "host", data_on="host", evaluate_every=0))
     for name in ("policy/policy.safetensors", "checkpoints/300.safetensors"):
         assert (host.path / name).read_bytes() == (config.out / name).read_bytes()
     assert host.metrics[-1]["critic/q_loss"] == run[0].metrics[-2]["critic/q_loss"]
@@ -174,7 +176,7 @@ def test_finished_run_is_returned_as_it_is(config, run):
     ("change", "said"),
     [
         ({"batch_size": 32}, "batch_size 64 where 32 is asked for"),
-        ({"iql": IQL(beta=1.0, learning_rate=3e-3)}, r"iql\.beta 3\.0 where 1\.0"),
+        ({"algorithm": IQL(beta=1.0, learning_rate=3e-3)}, r"iql\.beta 3\.0 where 1\.0"),
         ({"combine": "pooled"}, "combine grouped where pooled"),
         ({"weights": {"crab": 2.0}}, r"weights\.crab None where 2\.0 is asked for"),
     ],

@@ -11,8 +11,8 @@ from bodyplan.errors import BodyplanError
 from bodyplan.evaluation.evaluate import EvaluationConfig
 from bodyplan.experiments.transfer import TransferConfig, measure_transfer
 from bodyplan.learn.algorithms.bc import BC
+from bodyplan.learn.config import TrainConfig
 from bodyplan.learn.run import Run
-from bodyplan.learn.train import TrainConfig
 from bodyplan.storage import read_json, write_json
 
 ROBOTS = ("unitree_a1", "unitree_go1")
@@ -25,7 +25,6 @@ def plan(tmp_path_factory):
     training = TrainConfig(
         data=place / "data",
         out=place / "out",
-        algorithm="bc",
         combine="grouped",
         groups=2,
         network="tiny",
@@ -33,7 +32,7 @@ def plan(tmp_path_factory):
         updates=8,
         log_every=4,
         checkpoint_every=8,
-        bc=BC(actor_decay=16),
+        algorithm=BC(actor_decay=16),
     )
     evaluation = EvaluationConfig(episodes=1, threads=1)
     return TransferConfig(
@@ -72,8 +71,8 @@ def test_who_joins_late_goes_on_from_the_others_for_as_long_as_from_scratch(plan
         assert taught.config["robots"] == ["unitree_go1"]
         late = Run(next((out / "finetuned/unitree_a1").glob(f"seed{seed}")))
         scratch = Run(out / f"scratch/unitree_a1/seed{seed}")
-        assert late.config["begin_with"] == str(taught.path)
-        assert scratch.config["begin_with"] is None
+        assert late.config["init_from"] == str(taught.path)
+        assert scratch.config["init_from"] is None
         for run in (late, scratch):
             assert run.config["robots"] == ["unitree_a1"]
             assert run.config["updates"] == 4

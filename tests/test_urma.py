@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from bodyplan.learn.networks.layers import LayerNorm, elu, lecun_normal, orthogonal
-from bodyplan.learn.networks.set_encoder import SetEncoder
-from bodyplan.learn.networks.urma import PRESETS, Torso
+from bodyplan.learn.networks.urma import PRESETS, SetEncoder, Torso
 from bodyplan.learn.networks.urma_heads import URMAPolicy
 
 TINY = PRESETS["tiny"]

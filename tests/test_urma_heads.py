@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.networks.body_batch import bodies_of
+from bodyplan.learn.data.batches import bodies_of
 from bodyplan.learn.networks.urma import PRESETS
 from bodyplan.learn.networks.urma_heads import URMAPolicy, URMATwinQ, URMAValue
 

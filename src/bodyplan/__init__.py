@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from bodyplan.envs.environment import Environment, make
     from bodyplan.evaluation.evaluate import evaluate
     from bodyplan.evaluation.evaluation_result import Evaluation
+    from bodyplan.experiments.pretraining import train, train_seeds
     from bodyplan.grouping.robot_groups import RobotGroups, group_robots
     from bodyplan.learn.config import TrainConfig
     from bodyplan.learn.policy import Policy as Policy
-    from bodyplan.learn.train import train, train_seeds
     from bodyplan.robots.registry import list_robots
     from bodyplan.robots.robot import Robot
     from bodyplan.robots.validation.check_robot import check_robot
@@ -68,8 +68,8 @@ _HOMES = {
     "import_dataset": ("bodyplan.datasets.io.import_dataset", "import_dataset"),
     "list_robots": ("bodyplan.robots.registry", "list_robots"),
     "make": ("bodyplan.envs.environment", "make"),
-    "train": ("bodyplan.learn.train", "train"),
-    "train_seeds": ("bodyplan.learn.train", "train_seeds"),
+    "train": ("bodyplan.experiments.pretraining", "train"),
+    "train_seeds": ("bodyplan.experiments.pretraining", "train_seeds"),
 }
 
 

@@ -23,8 +23,9 @@ from bodyplan.errors import BodyplanError
 from bodyplan.evaluation.evaluate import EvaluationConfig, evaluate_policy
 from bodyplan.evaluation.evaluation_result import Evaluation
 from bodyplan.evaluation.video import robot_videos
+from bodyplan.experiments.pretraining import train
 from bodyplan.learn.algorithms.iql import IQL
-from bodyplan.learn.train import TrainConfig, train
+from bodyplan.learn.config import TrainConfig
 from bodyplan.progress import OnProgress, no_progress
 from bodyplan.report.page import write_report
 from bodyplan.robots.robot import Robot
@@ -152,7 +153,6 @@ def train_config(plan: DemoPlan, out: Path) -> TrainConfig:
     return TrainConfig(
         data=out / "data",
         out=out,
-        algorithm="iql",
         combine="grouped",
         groups=DEMO_GROUPS,
         network=plan.network,
@@ -163,7 +163,7 @@ def train_config(plan: DemoPlan, out: Path) -> TrainConfig:
         log_every=INTERVAL,
         checkpoint_every=5 * INTERVAL,
         seed=plan.seed,
-        iql=IQL(
+        algorithm=IQL(
             beta=1.0,
             weight_clip=10.0,
             tau=0.01,

@@ -47,10 +47,10 @@ class ShowConflicts:
             require_figure_path(self.plot, "--plot")
         from bodyplan.evaluation.conflict_summary import summarise_conflicts
         from bodyplan.grouping.embodiment_distances import embodiment_distances
-        from bodyplan.learn.run import seeds_of
+        from bodyplan.learn.run import runs_in
         from bodyplan.robots.robot import Robot
 
-        runs = [run for folder in self.runs for run in seeds_of(folder)]
+        runs = [run for folder in self.runs for run in runs_in(folder)]
         measured = [self._measured(run) for run in runs]
         distances = embodiment_distances(
             [Robot.load(robot, runs[0].models) for robot in measured[0].robots]

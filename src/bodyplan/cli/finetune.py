@@ -1,4 +1,4 @@
-"""Go on from a pre-trained run, on a robot that it never saw."""
+"""Fine-tune a pre-trained policy on a robot that pre-training did not see."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +12,8 @@ from bodyplan.cli.output import comma_list
 class Finetune:
     """Train a run's policy and critics further, offline, on another robot's data.
 
-    Algorithm, sizes and hyperparameters are the run's. With --from-scratch the networks begin
-    anew, for the same number of updates: what pre-training is worth is the difference.
+    Algorithm, sizes and hyperparameters are the run's. With --from-scratch training starts with
+    fresh networks, for the same number of updates: the difference is the value of pre-training.
     """
 
     run_folder: tyro.conf.Positional[Path]
@@ -27,7 +27,7 @@ class Finetune:
     updates: int = 10_000
     """Updates of the critics."""
     from_scratch: bool = False
-    """Begin with fresh networks, for comparison."""
+    """Start with fresh networks, for comparison."""
     batch_size: int | None = None
     """Transitions of each robot in one update; as the run had where not given."""
     learning_rate: float | None = None
@@ -37,9 +37,9 @@ class Finetune:
     checkpoint_every: int = 1000
     """Updates between checkpoints; a multiple of log_every."""
     evaluate_every: int = 0
-    """Updates between evaluations on the way, a multiple of log_every; 0 for none."""
+    """Updates between evaluations during training, a multiple of log_every; 0 for none."""
     episodes: int = 8
-    """Episodes of each robot in an evaluation on the way."""
+    """Episodes of each robot in an evaluation during training."""
     seed: int = 0
     """Decides initial weights and batches."""
     json: bool = False
@@ -47,13 +47,15 @@ class Finetune:
 
     def run(self) -> int:
         """Train; 1 where it diverged."""
-        from bodyplan.cli.train import pursue
-        from bodyplan.learn.finetune import finetuning, lasting
+        from bodyplan.cli.train import train_and_report
+        from bodyplan.learn.finetune import finetune_config, with_updates
         from bodyplan.learn.run import Run
 
         names = comma_list(self.robot)
         robots = () if names == ("all",) else names
-        config = finetuning(Run(self.run_folder), robots, self.data, self.out, self.from_scratch)
+        config = finetune_config(
+            Run(self.run_folder), robots, self.data, self.out, self.from_scratch
+        )
         config = replace(
             config,
             batch_size=self.batch_size or config.batch_size,
@@ -62,5 +64,5 @@ class Finetune:
             evaluate_every=self.evaluate_every,
             seed=self.seed,
         )
-        config = lasting(config, self.updates, self.learning_rate)
-        return pursue(config, 1, self.episodes, self.json)
+        config = with_updates(config, self.updates, self.learning_rate)
+        return train_and_report(config, 1, self.episodes, self.json)

@@ -1,17 +1,18 @@
 """Pre-train one policy on many robots' data."""
 
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
 from bodyplan.cli.output import comma_list, print_json, print_line
+from bodyplan.cli.train_arguments import train_arguments
 from bodyplan.errors import BodyplanError
+from bodyplan.experiments.pretraining import train, train_seeds
+from bodyplan.learn.config import TrainConfig
+from bodyplan.learn.nan_guard import TrainingDiverged
 from bodyplan.learn.run import Run
-from bodyplan.learn.train import TrainConfig, TrainingDiverged, train, train_seeds
-from bodyplan.progress import progress
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,11 @@ class Train:
     The run's folder takes config.json, metrics.jsonl, checkpoints and the policy.
     """
 
-    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
+    config: Annotated[train_arguments(), tyro.conf.arg(name="")]  # type: ignore[valid-type]
     seeds: int = 1
     """Seeds to train side by side, from --seed on, each in its own folder in --out."""
     episodes: int = 8
-    """Episodes of each robot in an evaluation on the way (see --evaluate-every)."""
+    """Episodes of each robot in an evaluation during training (see --evaluate-every)."""
     cluster: tyro.conf.OmitArgPrefixes[Hosts] = field(default_factory=Hosts)
     json: bool = False
     """Answer in JSON."""
@@ -59,36 +60,26 @@ class Train:
     def run(self) -> int:
         """Train; 1 where it diverged."""
         self.cluster.join()
-        names = comma_list(self.config.robots)
-        config = replace(self.config, robots=() if names == ("all",) else names)
-        return pursue(config, self.seeds, self.episodes, self.json)
+        config = self.config.to_config()
+        names = comma_list(config.robots)
+        config = replace(config, robots=() if names == ("all",) else names)
+        return train_and_report(config, self.seeds, self.episodes, self.json)
 
 
-def pursue(config: TrainConfig, seeds: int, episodes: int, json: bool) -> int:
-    """Train with a bar, say what came of it; 1 where it diverged."""
-    from bodyplan.evaluation.evaluate import evaluation_callback
-    from bodyplan.learn.compilation import enable_compilation_cache
-
-    enable_compilation_cache()
-    with progress() as report:
-
-        def log(update: int, metrics: Mapping[str, Any]) -> None:
-            note = f"{metrics['updates_per_s']:.1f} updates/s"
-            report(f"{config.algorithm} {config.combine}", update, config.updates, note)
-
-        on_interval = evaluation_callback(config, episodes)
-        try:
-            if seeds == 1:
-                runs: tuple[Run, ...] = (train(config, log, on_interval),)
-            else:
-                runs = train_seeds(config, seeds, log, on_interval)
-        except TrainingDiverged as diverged:
-            sys.stderr.write(f"failed: {diverged}\n")
-            return 1
+def train_and_report(config: TrainConfig, seeds: int, episodes: int, json: bool) -> int:
+    """Train with a progress bar and print where the runs are; 1 where training diverged."""
+    try:
+        if seeds == 1:
+            runs: tuple[Run, ...] = (train(config, episodes=episodes, show_progress=True),)
+        else:
+            runs = train_seeds(config, seeds, episodes=episodes, show_progress=True)
+    except TrainingDiverged as diverged:
+        sys.stderr.write(f"failed: {diverged}\n")
+        return 1
     if json:
         answers = [{"run": str(run.path), "policy": run.policy.card} for run in runs]
         print_json(answers[0] if seeds == 1 else answers)
         return 0
     for run in runs:
-        print_line(f"trained; look at it with `bodyplan evaluate {run.path}`")
+        print_line(f"trained; evaluate it with `bodyplan evaluate {run.path}`")
     return 0

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import tyro
 
 from bodyplan.cli.output import comma_list, print_json, print_line, print_table, require_figure_path
+from bodyplan.cli.train_arguments import train_arguments
 from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
 from bodyplan.evaluation.evaluate import EvaluationConfig
-from bodyplan.learn.train import TrainConfig, TrainingDiverged
+from bodyplan.learn.nan_guard import TrainingDiverged
 from bodyplan.progress import progress
 from bodyplan.storage import atomic_write
 
@@ -33,7 +34,7 @@ class Transfer:
     runs.
     """
 
-    config: Annotated[TrainConfig, tyro.conf.arg(name="")]
+    config: Annotated[train_arguments(), tyro.conf.arg(name="")]  # type: ignore[valid-type]
     seeds: int = 3
     """Seeds of every run, from --seed on."""
     leave_out: tuple[str, ...] = ()
@@ -56,8 +57,9 @@ class Transfer:
         from bodyplan.learn.compilation import enable_compilation_cache
 
         enable_compilation_cache()
-        names = comma_list(self.config.robots)
-        config = replace(self.config, robots=() if names == ("all",) else names)
+        config = self.config.to_config()
+        names = comma_list(config.robots)
+        config = replace(config, robots=() if names == ("all",) else names)
         left_out = comma_list(self.leave_out)
         if left_out == ("all",):
             left_out = config.robots or Dataset.open(config.data).robots

@@ -24,10 +24,10 @@ from bodyplan.errors import BodyplanError
 from bodyplan.evaluation.evaluate import EvaluationConfig, evaluate_policy
 from bodyplan.evaluation.evaluation_result import Evaluation
 from bodyplan.evaluation.significance import seed_mean
+from bodyplan.experiments.pretraining import train_seeds
 from bodyplan.learn.config import TrainConfig
-from bodyplan.learn.finetune import finetuning, lasting
+from bodyplan.learn.finetune import finetune_config, with_updates
 from bodyplan.learn.run import Run
-from bodyplan.learn.train import train_seeds
 from bodyplan.progress import OnProgress, no_progress
 from bodyplan.robots.robot import Robot
 from bodyplan.storage import write_json
@@ -90,8 +90,8 @@ def measure_transfer(config: TransferConfig, progress: OnProgress | None = None)
         others = tuple(name for name in robots if name != robot)
         rows[robot] |= _finetune(experiment, robot, others)
     results = {
-        "algorithm": training.algorithm,
-        "combine": training.combine,
+        "algorithm": training.algorithm_name,
+        "combine": training.combiner_name,
         "updates": training.updates,
         "finetune_updates": config.finetune_updates if config.leave_out else None,
         "seeds": config.seeds,
@@ -99,7 +99,7 @@ def measure_transfer(config: TransferConfig, progress: OnProgress | None = None)
         "robots": rows,
         "mean": _mean_over_robots(list(rows.values())),
     }
-    write_json(training.out / "transfer.json", results)
+    write_json(Path(training.out) / "transfer.json", results)
     return results
 
 
@@ -115,7 +115,7 @@ class _Experiment:
         self, name: str, training: TrainConfig, pretrained: Sequence[Run] = ()
     ) -> tuple[Run, ...]:
         """Train all seeds of one run; with pre-trained runs, one seed from each of them."""
-        training = replace(training, out=self.config.training.out / name)
+        training = replace(training, out=Path(self.config.training.out) / name)
 
         def log(update: int, line: Mapping[str, Any]) -> None:
             speed = f"{line['updates_per_s']:.1f} updates/s"
@@ -131,7 +131,7 @@ class _Experiment:
             return train_seeds(training, self.config.seeds, log, on_interval)
         runs: list[Run] = []
         for index, run in enumerate(pretrained):
-            one_seed = replace(training, begin_with=run.path, seed=training.seed + index)
+            one_seed = replace(training, init_from=run.path, seed=training.seed + index)
             runs += train_seeds(one_seed, 1, log, on_interval)
         return tuple(runs)
 
@@ -170,9 +170,9 @@ def _finetune(experiment: _Experiment, robot: str, others: tuple[str, ...]) -> d
     """Pre-train on the others and fine-tune on one robot; train as long from scratch."""
     config, training = experiment.config, experiment.config.training
     pretrained = experiment.train(f"without/{robot}", _without(training, others))
-    late = finetuning(pretrained[0], (robot,), training.data, training.out)
-    late = lasting(late, config.finetune_updates)
-    late = replace(late, evaluate_every=_evaluation_interval(late), begin_with=None)
+    late = finetune_config(pretrained[0], (robot,), training.data, training.out)
+    late = with_updates(late, config.finetune_updates)
+    late = replace(late, evaluate_every=_evaluation_interval(late), init_from=None)
     # Fine-tuning keeps the observation scale of the pre-training; from scratch it is the robot's.
     finetuned = experiment.train(f"finetuned/{robot}", late, pretrained)
     scratch = experiment.train(f"scratch/{robot}", late)
@@ -203,7 +203,7 @@ def _without(training: TrainConfig, others: tuple[str, ...]) -> TrainConfig:
 
 def _alone(training: TrainConfig, robot: str) -> TrainConfig:
     """The same training on one robot, whose actor is updated once per critic update."""
-    training = lasting(training, training.updates)
+    training = with_updates(training, training.updates)
     return replace(training, robots=(robot,), combine="pooled", weights=None, conflicts_every=0)
 
 

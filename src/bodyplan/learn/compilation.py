@@ -15,7 +15,7 @@ _ON_CPU: dict[str, str | bool] = {
 }
 
 
-def compiled(lowered: Lowered) -> Compiled:
+def compile_program(lowered: Lowered) -> Compiled:
     """A training program, compiled for many updates on whatever there is.
 
     On a CPU it is two thousand small kernels around a few large products. XLA's last rounds of
@@ -39,7 +39,7 @@ def enable_compilation_cache() -> Path:
     For commands only: a library does not choose where to write. A folder that cannot be written
     costs the cache, nothing else.
     """
-    present: str | None = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+    present: str | None = jax.config.read("jax_compilation_cache_dir")
     if present:
         return Path(present)
     folder = cache_folder("xla")

@@ -1,55 +1,50 @@
-"""What a training run is asked to do: its settings, and what is wrong with them."""
+"""The configuration of a training run: its settings, bounds, and form in config.json."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.algorithms import ALGORITHMS
 from bodyplan.learn.algorithms.algorithm import Algorithm
-from bodyplan.learn.algorithms.awac import AWAC
-from bodyplan.learn.algorithms.bc import BC
-from bodyplan.learn.algorithms.iql import IQL
-from bodyplan.learn.algorithms.td3_bc import TD3BC
-from bodyplan.learn.combiners import COMBINERS
-from bodyplan.learn.combiners.aligned_mtl import AlignedMTL
-from bodyplan.learn.combiners.cagrad import CAGrad
 from bodyplan.learn.combiners.combiner import Combiner
-from bodyplan.learn.combiners.selective import Selective
 from bodyplan.learn.data.normalisation import ObservationScaling, RewardScaling
+from bodyplan.learn.registry import ALGORITHMS, COMBINERS
 
-UNRELATED = frozenset({"data", "out", "data_on", "tensorboard", "wandb"})
+NOT_IN_IDENTITY = frozenset({"data", "out", "data_on", "tensorboard", "wandb"})
 """Settings that a run's result does not depend on, so that it can be continued under others."""
+_OLD_NAMES = {"begin_with": "init_from"}
+"""Settings that older runs have under another name."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """What to train on, how, and where to."""
 
-    data: Path
+    data: Path | str
     """Folder of the dataset."""
-    out: Path
+    out: Path | str
     """Folder of the run; an interrupted run of the same settings there is continued."""
-    algorithm: Literal["bc", "td3_bc", "awac", "iql"] = "iql"
-    """What to learn from the data."""
-    combine: Literal["pooled", "grouped", "selective", "pcgrad", "cagrad", "aligned_mtl"] = "pooled"
-    """How robots share the actor: one step on their mean; a step for each group of them, fixed or
-    found on the way; or one step on their gradients with conflicts resolved."""
-    groups: int | Path = 4
+    algorithm: Algorithm | str = "iql"
+    """What to learn from the data: a name, or in Python `IQL(beta=1.0)` and the like."""
+    combine: Combiner | str = "pooled"
+    """How robots share the actor. `pooled`: one step on the mean of their losses. `grouped`,
+    `selective`: a step for each group of robots, fixed before or found during training. `pcgrad`,
+    `cagrad`, `aligned_mtl`: one step on their gradients with conflicts resolved."""
+    groups: int | Path | str = 4
     """With `grouped`: a number of groups, or a JSON file with lists of names."""
     group_by: Literal["embodiment", "random", "heuristic"] = "embodiment"
-    """Likeness of bodies (the paper's), chance (groups as large as those), or number of legs."""
+    """Similar bodies (the paper's), random (groups as large as those), or number of legs."""
     group_critic: bool = False
     """With `grouped`: let the critics step group by group too (the paper's EG-Actor+Critic)."""
     actor_steps_per_iteration: int = 1
-    """Turns of the actor in an iteration, each on an equal share of every robot's batch."""
+    """Actor updates in an iteration, each on an equal share of every robot's batch."""
     robots: tuple[str, ...] = ()
     """Robots of the dataset to train on; all of them where none is named."""
     weights: dict[str, float] | None = None
     """Weights of robots' losses, as in `--weights hexapod 2`; 1 for those not named."""
     network: Literal["paper", "small", "tiny", "flat"] = "paper"
-    """The paper's sizes, sizes for CPUs or for trials of the machinery; `flat` for one robot."""
+    """The paper's sizes, sizes for CPUs or for trying things out; `flat` for one robot."""
     q_actions: Literal["slots", "joints"] = "slots"
     """How Q reads actions: zero-padded to fixed slots (the paper's), or with joints' states."""
     batch_size: int = 1024
@@ -60,8 +55,8 @@ class TrainConfig:
     """`per_robot` gives each robot's episode returns a range of 1000, as usual on D4RL."""
     observation_scale: ObservationScaling = "none"
     """`shared` standardises each kind of number (a joint's position, say) over all robots."""
-    begin_with: Path | None = None
-    """A run whose networks to begin with, and whose scale of observations to keep."""
+    init_from: Path | str | None = None
+    """A run whose networks to start from, and whose scale of observations to keep."""
     data_on: Literal["device", "host"] = "device"
     """`host` reads batches from disk as they are needed, for data the device cannot hold."""
     devices: int | None = None
@@ -69,75 +64,78 @@ class TrainConfig:
     seed: int = 0
     """Decides initial weights, batches and the order of groups."""
     log_every: int = 100
-    """Updates in one interval, which is one dispatch of the compiled program."""
+    """Updates in one interval, which is one call of the compiled program."""
     checkpoint_every: int = 1000
     """Updates between checkpoints; a multiple of log_every."""
     evaluate_every: int = 0
-    """Updates between evaluations on the way, a multiple of log_every; 0 for none."""
+    """Updates between evaluations during training, a multiple of log_every; 0 for none."""
     conflicts_every: int = 0
-    """Updates between measurements of how far robots' gradients agree, for `bodyplan conflicts`; a
-    multiple of log_every, 0 for none."""
+    """Updates between measurements of gradient conflict, for `bodyplan conflicts`; a multiple of
+    log_every, 0 for none."""
     tensorboard: bool = False
-    """Mirror the metrics to TensorBoard files in the run's folder."""
+    """Also write the metrics to TensorBoard files in the run's folder."""
     wandb: str | None = None
-    """Mirror the metrics to this project of Weights & Biases."""
-    bc: BC = field(default_factory=BC)
-    """Hyperparameters of BC."""
-    td3_bc: TD3BC = field(default_factory=TD3BC)
-    """Hyperparameters of TD3+BC."""
-    awac: AWAC = field(default_factory=AWAC)
-    """Hyperparameters of AWAC."""
-    iql: IQL = field(default_factory=IQL)
-    """Hyperparameters of IQL."""
-    selective: Selective = field(default_factory=Selective)
-    """Hyperparameters of SEL."""
-    cagrad: CAGrad = field(default_factory=CAGrad)
-    """Hyperparameters of CAGrad."""
-    aligned_mtl: AlignedMTL = field(default_factory=AlignedMTL)
-    """Hyperparameters of Aligned-MTL."""
+    """Also log the metrics to this project of Weights & Biases."""
 
     @property
-    def chosen_algorithm(self) -> Algorithm:
-        """The algorithm, with its hyperparameters.
-
-        Raises:
-            BodyplanError: there is none of that name.
-        """
-        return _chosen(self, "algorithm", ALGORITHMS)
+    def algorithm_name(self) -> str:
+        """The name of the algorithm, such as `iql`."""
+        return ALGORITHMS.name_of(self.algorithm)
 
     @property
-    def chosen_combiner(self) -> Combiner:
-        """The combiner, with its hyperparameters.
+    def combiner_name(self) -> str:
+        """The name of the combiner, such as `grouped`."""
+        return COMBINERS.name_of(self.combine)
 
-        Raises:
-            BodyplanError: there is none of that name.
-        """
-        return _chosen(self, "combine", COMBINERS)
+    def with_hyperparameters(self, **hyperparameters: Any) -> Self:
+        """The same with other hyperparameters of the algorithm."""
+        return replace(self, algorithm=replace(ALGORITHMS.make(self.algorithm), **hyperparameters))
 
     def to_json(self) -> dict[str, Any]:
-        """All settings but the hyperparameters of what is not in use."""
-        unused = (ALGORITHMS.keys() | COMBINERS.keys()) - {self.algorithm, self.combine}
-        return {name: value for name, value in asdict(self).items() if name not in unused}
+        """As in config.json: names of methods, and the hyperparameters of each under its name."""
+        plain = {one.name: getattr(self, one.name) for one in fields(self)}
+        named = {"algorithm": self.algorithm_name, "combine": self.combiner_name}
+        settings = {
+            named["algorithm"]: asdict(ALGORITHMS.make(self.algorithm)),
+            named["combine"]: asdict(COMBINERS.make(self.combine)),
+        }
+        return plain | named | {name: values for name, values in settings.items() if values}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote, also by older versions; other keys are ignored.
+
+        Raises:
+            BodyplanError: the algorithm or combiner is unknown.
+            KeyError: a setting without a default is missing.
+        """
+        current = renamed(document)
+        known = {one.name: current[one.name] for one in fields(cls) if one.name in current}
+        known["robots"] = tuple(known.get("robots") or ())
+        for setting, registry in (("algorithm", ALGORITHMS), ("combine", COMBINERS)):
+            if setting in known:
+                known[setting] = registry.make(known[setting], current.get(known[setting]))
+        return cls(**{"data": current["data"], "out": current["out"], **known})
 
 
-def _chosen(config: TrainConfig, setting: str, registry: Mapping[str, type]) -> Any:
-    """What a setting names; its own field in `config`, where it has one."""
-    name = getattr(config, setting)
-    if name not in registry:
-        raise BodyplanError(f"no {setting} is called {name}; choose one of {', '.join(registry)}")
-    return getattr(config, name, None) or registry[name]()
+def renamed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of an older run under the names of this version."""
+    return {_OLD_NAMES.get(name, name): value for name, value in document.items()}
 
 
-def require_sensible(config: TrainConfig, devices: int) -> None:
-    """Refuse settings that fit no data at all.
+def check_config(config: TrainConfig, devices: int) -> None:
+    """Refuse settings that are out of bounds whatever the data.
 
     Raises:
         BodyplanError: naming the setting, and what would do.
     """
-    for name in ("batch_size", "updates", "log_every", "checkpoint_every"):
-        _require_one(config, name)
-    _require_one(config, "actor_steps_per_iteration")
-    every, log_every = config.chosen_algorithm.actor_every, config.log_every
+    for name in (
+        *("batch_size", "updates", "log_every", "checkpoint_every"),
+        "actor_steps_per_iteration",
+    ):
+        if getattr(config, name) < 1:
+            raise BodyplanError(f"{name} is {getattr(config, name)}; give 1 or more")
+    every, log_every = ALGORITHMS.make(config.algorithm).actor_every, config.log_every
     for name, value, unit, divisor in (
         ("checkpoint_every", config.checkpoint_every, "log_every", log_every),
         ("evaluate_every", config.evaluate_every, "log_every", log_every),
@@ -154,10 +152,5 @@ def require_sensible(config: TrainConfig, devices: int) -> None:
     ):
         if value % divisor:
             raise BodyplanError(f"{name} is {value}; give a multiple of {unit} ({divisor})")
-    if config.group_critic and config.combine != "grouped":
+    if config.group_critic and config.combiner_name != "grouped":
         raise BodyplanError("group_critic asks for groups; give combine grouped")
-
-
-def _require_one(config: TrainConfig, name: str) -> None:
-    if getattr(config, name) < 1:
-        raise BodyplanError(f"{name} is {getattr(config, name)}; give 1 or more")

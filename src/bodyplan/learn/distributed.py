@@ -1,22 +1,9 @@
-"""A batch in parts on several devices: means over all of it, noise as if it were in one place.
-
-Losses are written as means over the batch at hand; inside `jax.shard_map` they are then means over
-the whole batch, wherever it lies. Gradients with respect to parameters, which are the same
-everywhere, need no care: `shard_map` knows what varies from device to device and adds them up.
-Outside of it these are plain means and plain noise.
-"""
-
-from typing import TypeVar
+"""Several devices and several hosts as one learner."""
 
 import jax
-import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float, PRNGKeyArray
 
-ArrayTree = TypeVar("ArrayTree")
-
-AXIS = "devices"
-"""The mesh axis that batches are split over."""
+from bodyplan.learn.data.batches import AXIS, ArrayTree
 
 
 def mesh(devices: int) -> Mesh:
@@ -29,49 +16,6 @@ def replicate(tree: ArrayTree, devices: int) -> ArrayTree:
     if devices == 1:
         return tree
     return jax.device_put(tree, NamedSharding(mesh(devices), PartitionSpec()))
-
-
-def batch_mean(values: Float[Array, "..."], axis: int | None = -1) -> Array:
-    """Mean over an axis (or all) that holds equal parts of the batch on each device."""
-    mean = values.mean(axis)
-    return jax.lax.pmean(mean, AXIS) if _count() > 1 else mean
-
-
-def batch_std(values: Float[Array, "..."]) -> Array:
-    """Standard deviation over the last axis, which holds the batch."""
-    centred = values - batch_mean(values)[..., None]
-    return jnp.sqrt(batch_mean(jnp.square(centred)))
-
-
-def local_part(whole: Array) -> Array:
-    """What of a batch, known to all devices, is this device's; the batch is the first axis."""
-    if _count() == 1:
-        return whole
-    length = len(whole) // _count()
-    return jax.lax.dynamic_slice_in_dim(whole, jax.lax.axis_index(AXIS) * length, length)
-
-
-def zeros_like(shapes: ArrayTree) -> ArrayTree:
-    """Zeros that may differ from device to device, as a batch does."""
-
-    def zeros(leaf: Array) -> Array:
-        nothing = jnp.zeros(leaf.shape, leaf.dtype)
-        return jax.lax.pcast(nothing, AXIS, to="varying") if _count() > 1 else nothing
-
-    return jax.tree.map(zeros, shapes)
-
-
-def normal_like(key: PRNGKeyArray, values: Float[Array, "B ..."]) -> Float[Array, "B ..."]:
-    """Standard normal noise for every sample, the same however the batch is split."""
-    return local_part(jax.random.normal(key, (len(values) * _count(), *values.shape[1:])))
-
-
-def _count() -> int:
-    """Devices that the batch is split over."""
-    try:
-        return jax.lax.axis_size(AXIS)
-    except NameError:  # not inside a mesh
-        return 1
 
 
 def join_hosts(coordinator: str, hosts: int, host: int) -> None:

@@ -1,4 +1,4 @@
-"""How far robots pull one actor apart: cosines between their gradients, along a run or after it.
+"""Gradient conflict: cosines between robots' actor gradients, measured during training.
 
 A robot's gradient is that of its own mean actor loss, over its part of the batch, with respect to
 all of the actor's parameters, before clipping and before Adam (Abe et al., arXiv 2602.18025,
@@ -20,10 +20,10 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.algorithms.algorithm import ActorBatch
 from bodyplan.learn.combiners.gradient_surgery import cosines, robot_gradients
-from bodyplan.learn.compilation import compiled
-from bodyplan.learn.data.device_batches import DeviceData, draw_indices
-from bodyplan.learn.distributed import local_part
-from bodyplan.learn.learner import Learner, LearnerState, PreparedBatches
+from bodyplan.learn.compilation import compile_program
+from bodyplan.learn.data.batches import BatchSource, DeviceData
+from bodyplan.learn.data.host_batches import HostLoader
+from bodyplan.learn.learner import Learner, LearnerState
 from bodyplan.learn.metrics_file import read_lines
 from bodyplan.learn.run import CONFLICTS, Run
 
@@ -131,40 +131,41 @@ class Conflicts:
         return (self.cosines < 0.0).mean(axis=0).sum(axis=1) / max(count - 1, 1)
 
 
-def gram(
-    learner: Learner, state: LearnerState, data: DeviceData | PreparedBatches
-) -> Float[Array, "R R"]:
-    """Inner products of what robots want of the actor, on a batch that teaches nothing.
+class ConflictMeter:
+    """Measures the inner products of robots' gradients on batches that training does not use."""
+
+    def __init__(self, learner: Learner, data: DeviceData | HostLoader) -> None:
+        """Nothing is compiled yet."""
+        self._learner, self._data = learner, data
+        self._program: Callable[[LearnerState, BatchSource], Float[Array, ...]] | None = None
+
+    def __call__(self, state: LearnerState) -> Float[np.ndarray, "*seeds R R"]:
+        """The Gram matrix of the robots' gradients; where several seeds train, one for each."""
+        key = _keys(jnp.asarray(np.array(state.key)))[0]
+        batches = self._data.one_batch(key, self._learner.batch_size)
+        if self._program is None:
+            program = self._learner.over_seeds_and_devices(
+                partial(gradient_gram, self._learner), state, batches, 0
+            )
+            self._program = compile_program(jax.jit(program).lower(state, batches))
+        return np.asarray(self._program(state, batches))
+
+
+def gradient_gram(learner: Learner, state: LearnerState, data: BatchSource) -> Float[Array, "R R"]:
+    """Inner products of the robots' actor gradients, on a batch that is not trained on.
 
     Args:
-        learner: whose losses they are.
-        state: whose networks; its key decides the batch.
-        data: what the batch is drawn from, or a supply of `measured_rows` alone.
+        learner: gives the losses.
+        state: gives the networks; its key decides the batch.
+        data: what the batch is drawn from, or one prepared batch.
     """
     algorithm, policy, critic = learner.algorithm, state.actor.policy, state.critic
     sample_key, critic_key, loss_key = _keys(state.key)
-    if isinstance(data, PreparedBatches):
-        batches = jax.tree.map(lambda array: array[0, 0], data.batches)
-    else:
-        batches = data.sample(sample_key, learner.batch_size, local_part)
-    _, targets, _ = algorithm.critic_update(critic, policy, batches, data.descriptors, critic_key)
-    batch = algorithm.settle(policy, critic, ActorBatch(batches, data.descriptors, targets))
-    return robot_gradients(policy, learner.actor_losses(critic), batch, loss_key).gram
-
-
-def measured_rows(
-    learner: Learner, key: PRNGKeyArray, sizes: Sequence[int]
-) -> tuple[Int[Array, "1 1 B"], ...]:
-    """The steps that `gram` samples from a state with this key; `sizes` are those there are."""
-    return tuple(own[None, None] for own in draw_indices(_keys(key)[0], sizes, learner.batch_size))
-
-
-def compile_gram(
-    learner: Learner, state: LearnerState, data: DeviceData | PreparedBatches
-) -> Callable[[LearnerState, DeviceData | PreparedBatches], Float[Array, "..."]]:
-    """`gram` as a program; it answers `[S, R, R]` where the state has a leading axis of seeds."""
-    program = learner.spread(partial(gram, learner), state, data, 0)
-    return compiled(jax.jit(program).lower(state, data))
+    first = jax.tree.map(lambda array: array[0], data.scanned())
+    batches = data.batch(first, 0, sample_key, learner.batch_size)
+    _, aux, _ = algorithm.critic_update(critic, policy, batches, data.descriptors, critic_key)
+    batch = ActorBatch(batches, data.descriptors, aux)
+    return robot_gradients(algorithm, policy, critic, batch, loss_key).gram
 
 
 def _keys(key: PRNGKeyArray) -> list[PRNGKeyArray]:

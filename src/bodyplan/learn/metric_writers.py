@@ -1,7 +1,7 @@
-"""metrics.jsonl mirrored to where people like to look: TensorBoard, Weights & Biases.
+"""Metric writers: copies of metrics.jsonl in TensorBoard and in Weights & Biases.
 
-The file in the run's folder stays the truth. Where a run goes back to its last checkpoint,
-TensorBoard follows; Weights & Biases keeps what it was told first, which is the same on a CPU.
+The file in the run's folder stays the truth. Where a run resumes from an earlier checkpoint,
+TensorBoard follows; Weights & Biases keeps what it received first, which is the same on a CPU.
 """
 
 import hashlib
@@ -16,9 +16,9 @@ TENSORBOARD = "tensorboard"
 
 
 class MetricWriter(Protocol):
-    """Something that follows a run."""
+    """Receives the metrics of a run."""
 
-    def tell(self, update: int, line: Mapping[str, Any]) -> None:
+    def write(self, update: int, line: Mapping[str, Any]) -> None:
         """One line of metrics.jsonl."""
         ...
 
@@ -35,7 +35,7 @@ class TensorBoard:
 
         self._writer = SummaryWriter(str(folder / TENSORBOARD), purge_step=update + 1)
 
-    def tell(self, update: int, line: Mapping[str, Any]) -> None:
+    def write(self, update: int, line: Mapping[str, Any]) -> None:
         for name, value in flat_metrics(line).items():
             self._writer.add_scalar(name, value, update)
 
@@ -44,10 +44,10 @@ class TensorBoard:
 
 
 class WeightsAndBiases:
-    """A run of a project; its id follows from the folder, so that a continued run goes on there."""
+    """A run of a project; its id follows from the folder, so that a resumed run continues there."""
 
     def __init__(self, project: str, folder: Path, settings: Mapping[str, Any]) -> None:
-        """Begin, or go on.
+        """Start the run there, or resume it.
 
         Raises:
             BodyplanError: wandb is not installed.
@@ -68,7 +68,7 @@ class WeightsAndBiases:
             resume="allow",
         )
 
-    def tell(self, update: int, line: Mapping[str, Any]) -> None:
+    def write(self, update: int, line: Mapping[str, Any]) -> None:
         self._run.log(flat_metrics(line), step=update)
 
     def close(self) -> None:
@@ -78,17 +78,17 @@ class WeightsAndBiases:
 def open_metric_writers(
     config: TrainConfig, folder: Path, update: int, settings: Mapping[str, Any]
 ) -> list[MetricWriter]:
-    """The mirrors that a configuration asks for, as of `update`.
+    """The writers that a configuration asks for, as of `update`.
 
     Raises:
         BodyplanError: one of them is not installed.
     """
-    mirrors: list[MetricWriter] = []
+    writers: list[MetricWriter] = []
     if config.tensorboard:
-        mirrors.append(TensorBoard(folder, update))
+        writers.append(TensorBoard(folder, update))
     if config.wandb:
-        mirrors.append(WeightsAndBiases(config.wandb, folder, settings))
-    return mirrors
+        writers.append(WeightsAndBiases(config.wandb, folder, settings))
+    return writers
 
 
 def flat_metrics(line: Mapping[str, Any], prefix: str = "") -> dict[str, float]:

@@ -1,6 +1,6 @@
-"""Numbers that are no numbers: training stops before they reach a checkpoint, and says where.
+"""NaN guard: training stops before a NaN or infinity reaches a checkpoint, and says where.
 
-What is kept is what an inquiry needs: the robots, the update, and the very batch of each of them.
+It keeps what helps to find the cause: the robots, the update, and each robot's batch.
 """
 
 from collections.abc import Sequence
@@ -46,12 +46,13 @@ def require_finite(
     """
     if report.finite.all():
         return
-    turns, hit = np.nonzero(~np.asarray(report.finite))
-    robots = [int(robot) for robot in hit[turns == turns[0]]]
-    at = update + (int(turns[0]) + 1) * learner.algorithm.actor_every
+    iterations, hit = np.nonzero(~np.asarray(report.finite))
+    first = int(iterations[0])
+    robots = [int(robot) for robot in hit[iterations == first]]
+    at = update + (first + 1) * learner.algorithm.actor_every
     path = folder / f"diverged_{at}.safetensors"
     if is_first_host():
-        write_tensors(path, _batch(learner, data, key, length, int(turns[0]), robots), {})
+        write_tensors(path, _batch(learner, data, key, length, first, robots), {})
     names = ", ".join(data.robots[robot] for robot in robots)
     raise TrainingDiverged(
         f"the losses of {names} stopped being finite at update {at}; {path.name} in {folder} has "
@@ -72,14 +73,14 @@ def _batch(
     data: TrainingData,
     key: np.ndarray,
     length: int,
-    turn: int,
+    iteration: int,
     robots: Sequence[int],
 ) -> dict[str, np.ndarray]:
-    """What a turn's critic and actor saw of these robots, and where in the data it is."""
-    stream = HostData(data)
-    _, rows = learner.draws(jax.numpy.asarray(key), stream.sizes, length)
-    drawn = [np.asarray(own)[turn] for own in rows]
-    batches = stream.read(drawn)
+    """An iteration's batches of these robots, and where in the data they are."""
+    host = HostData(data)
+    _, rows = learner.draw_rows(host.sizes, jax.numpy.asarray(key), length)
+    drawn = [np.asarray(own)[iteration] for own in rows]
+    batches = host.read(drawn)
     tensors: dict[str, np.ndarray] = {}
     for robot in robots:
         name, batch = data.robots[robot], batches[robot]

@@ -1,7 +1,7 @@
-"""Several seeds as one: their states stacked, so that one compiled program trains them all.
+"""Several seeds trained in parallel: their states are stacked for one compiled program.
 
-They share data, groups, and the order in which robots take turns, and differ in initial weights and
-batches. What is the same for all, the count of updates, stays one number.
+They share data, groups and the order in which groups step; initial weights and batches differ. What
+is the same for all seeds, the count of updates, stays one number.
 """
 
 from collections.abc import Sequence

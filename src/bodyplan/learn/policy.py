@@ -1,8 +1,8 @@
-"""The released policy: what remains of a run for those who only want to act.
+"""The trained policy, as it is saved and loaded: all that acting needs.
 
-A folder with `policy.safetensors` and `card.json`; the card says how large the network is, which
-robots it was trained on, and how. It acts on any robot, seen or not, but for a flat network, which
-knows one body.
+A folder with `policy.safetensors` and `card.json`. The card says how large the network is, which
+robots it was trained on, and how. A URMA policy acts on any robot, seen or not; a flat network on
+the one robot that it was trained on.
 """
 
 import importlib.metadata
@@ -17,7 +17,6 @@ from jaxtyping import Array, Float
 
 from bodyplan.envs.walking_task import Observation
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.algorithms import ALGORITHMS
 from bodyplan.learn.algorithms.algorithm import Algorithm
 from bodyplan.learn.checkpoint import restore_tree, save_tree
 from bodyplan.learn.data.normalisation import ObservationScale
@@ -28,6 +27,8 @@ from bodyplan.learn.networks.architectures import (
     sizes_from_json,
     sizes_to_json,
 )
+from bodyplan.learn.registry import ALGORITHMS
+from bodyplan.notebook_html import html_facts
 from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.storage import read_json, write_json
 
@@ -37,9 +38,9 @@ POLICY_FOLDER = "policy"
 _TENSORS, _CARD = "policy.safetensors", "card.json"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Policy:
-    """A trained network and its card. Get one with `ReleasedPolicy.load`."""
+    """A trained network and its card: `Policy.load("runs/mine")`."""
 
     network: ActorNetwork
     algorithm: Algorithm
@@ -56,12 +57,11 @@ class Policy:
         observation_scale: ObservationScale | None = None,
         **facts: Any,
     ) -> "Policy":
-        """A policy fresh from training; `facts` go on its card."""
-        names = {kind: name for name, kind in ALGORITHMS.items()}
+        """A policy from training; `facts` go on its card."""
         card = {
             "format": POLICY_FORMAT,
-            "algorithm": names[type(algorithm)],
-            "hyperparameters": asdict(algorithm),  # type: ignore[call-overload]
+            "algorithm": ALGORITHMS.name_of(algorithm),
+            "hyperparameters": asdict(algorithm),
             "network": sizes_to_json(sizes),
             "observation_scale": observation_scale.to_json() if observation_scale else None,
             "parameters": sum(leaf.size for leaf in jax.tree.leaves(network)),
@@ -87,23 +87,24 @@ class Policy:
                 f"{POLICY_FORMAT}; train again or use the version of bodyplan that wrote it."
             )
         try:
-            algorithm = ALGORITHMS[card["algorithm"]](**card["hyperparameters"])
+            algorithm = ALGORITHMS.make(card["algorithm"], card["hyperparameters"])
             sizes = sizes_from_json(card["network"])
             scale = card["observation_scale"]
             scale = ObservationScale.from_json(scale) if scale else None
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, BodyplanError) as error:
             raise BodyplanError(
                 f"{folder / _CARD} is incomplete or of another version ({error}); restore it."
             ) from error
         like = architecture_of(sizes).policy(np.random.default_rng(0), sizes)
         return cls(restore_tree(folder / _TENSORS, like), algorithm, card, scale)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write the tensors, then the card: a folder with a card is whole.
 
         Raises:
             BodyplanError: the disk is full, or the place cannot be written to.
         """
+        folder = Path(folder)
         save_tree(folder / _TENSORS, self.network)
         write_json(folder / _CARD, self.card)
 
@@ -117,6 +118,26 @@ class Policy:
         seen = self.observation_scale(observation) if self.observation_scale else observation
         act = _act if descriptor.context.ndim == 1 else _act_each
         return np.asarray(act(self.algorithm, self.network, seen, descriptor))
+
+    @property
+    def robots(self) -> tuple[str, ...]:
+        """The robots it was trained on."""
+        return tuple(self.card.get("robots", ()))
+
+    def _facts(self) -> dict[str, str]:
+        card, family = self.card, self.card["network"].get("family", "urma")
+        return {
+            "method": f"{card['algorithm']} {card.get('combine', '')}".strip(),
+            "network": f"{family}, {card['parameters']:,} parameters",
+            "trained on": ", ".join(self.robots) or "unknown robots",
+            "updates": f"{card['update']:,}" if "update" in card else "unknown",
+        }
+
+    def __repr__(self) -> str:
+        return f"Policy({'; '.join(f'{name}: {fact}' for name, fact in self._facts().items())})"
+
+    def _repr_html_(self) -> str:
+        return html_facts("Policy", self._facts())
 
 
 @partial(jax.jit, static_argnums=0)

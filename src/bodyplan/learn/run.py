@@ -1,42 +1,78 @@
-"""A run's folder: whose it is, and what can be read from it."""
+"""A run on disk: configuration, metrics, policy and checkpoints in one folder."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from bodyplan.dataframes import dataframe
 from bodyplan.datasets.format import CARD
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.config import UNRELATED
+from bodyplan.learn.config import NOT_IN_IDENTITY, TrainConfig, renamed
 from bodyplan.learn.metrics_file import read_lines
 from bodyplan.learn.policy import POLICY_FOLDER, Policy
+from bodyplan.notebook_html import html_facts
 from bodyplan.storage import read_json, write_json
+
+if TYPE_CHECKING:
+    import pandas
 
 CONFIG, METRICS, CHECKPOINTS, BEST = "config.json", "metrics.jsonl", "checkpoints", "best"
 CONFLICTS = "conflicts.jsonl"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
-    """A run on disk."""
+    """A run on disk, finished or not: `Run("runs/mine")`."""
 
     path: Path
 
+    def __init__(self, path: str | Path) -> None:
+        object.__setattr__(self, "path", Path(path))
+
     @cached_property
     def config(self) -> dict[str, Any]:
-        """Settings, robots, groups, and the checksum of the data's card."""
+        """The content of config.json: settings, robots, groups, checksum of the data's card."""
         return read_json(self.path / CONFIG)
+
+    @property
+    def train_config(self) -> TrainConfig:
+        """The configuration that the run was trained with.
+
+        Raises:
+            BodyplanError: config.json is missing, damaged or of another version.
+        """
+        try:
+            return TrainConfig.from_json(self.config)
+        except (KeyError, TypeError, BodyplanError) as error:
+            raise BodyplanError(
+                f"{self.path / CONFIG} is of another version of bodyplan ({error}); train again"
+            ) from error
+
+    @property
+    def robots(self) -> tuple[str, ...]:
+        """The robots it is trained on."""
+        return tuple(self.config["robots"])
+
+    @property
+    def has_policy(self) -> bool:
+        """Whether training has ended and left its policy."""
+        return (self.path / POLICY_FOLDER / CARD).is_file()
 
     @cached_property
     def policy(self) -> Policy:
-        """What the run has learned; an error while it is not finished."""
+        """The trained policy.
+
+        Raises:
+            BodyplanError: the run is not finished, or the policy's files are damaged.
+        """
         return Policy.load(self.path)
 
     @cached_property
     def models(self) -> dict[str, str]:
-        """Where its robots that are not packaged have their models; also of an unfinished run."""
+        """Where the robots that are not packaged have their models; also of an unfinished run."""
         for card in (self.path / POLICY_FOLDER / CARD, Path(self.config["data"]) / CARD):
             if card.is_file():
                 return read_json(card).get("models", {})
@@ -47,8 +83,36 @@ class Run:
         """The lines of metrics.jsonl."""
         return read_lines(self.path / METRICS)
 
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """The training metrics, a row for each interval, by the number of updates.
 
-def seeds_of(folder: Path) -> tuple[Run, ...]:
+        Raises:
+            BodyplanError: pandas is not installed.
+        """
+        lines = [line for line in self.metrics if "evaluation" not in line]
+        return dataframe(lines, index="update")
+
+    def _facts(self) -> dict[str, str]:
+        config = self.config
+        last = max((line["update"] for line in self.metrics), default=0)
+        state = "finished" if self.has_policy else f"stopped at update {last}"
+        return {
+            "path": str(self.path),
+            "method": f"{config['algorithm']} {config['combine']}",
+            "robots": ", ".join(self.robots),
+            "updates": f"{config['updates']:,} ({state})",
+        }
+
+    def __repr__(self) -> str:
+        if not (self.path / CONFIG).is_file():
+            return f"Run({str(self.path)!r}: no run is there)"
+        return f"Run({'; '.join(self._facts().values())})"
+
+    def _repr_html_(self) -> str:
+        return html_facts("Run", self._facts()) if (self.path / CONFIG).is_file() else repr(self)
+
+
+def runs_in(folder: Path) -> tuple[Run, ...]:
     """The run in a folder, or those of all seeds that were trained side by side in it."""
     seeds = sorted(folder.glob("seed*/" + CONFIG), key=lambda path: (len(str(path)), path))
     if seeds and not (folder / CONFIG).is_file():
@@ -56,7 +120,7 @@ def seeds_of(folder: Path) -> tuple[Run, ...]:
     return (Run(folder),)
 
 
-def claim(folder: Path, identity: Mapping[str, Any]) -> None:
+def claim_folder(folder: Path, identity: Mapping[str, Any]) -> None:
     """Write a run's identity into its folder, or find the same one there.
 
     Raises:
@@ -68,8 +132,8 @@ def claim(folder: Path, identity: Mapping[str, Any]) -> None:
         return
     # Through JSON, so that tuples and paths compare with what was written.
     now = _flat(json.loads(json.dumps(identity, default=str)))
-    then = _flat(read_json(path))
-    for name in sorted((now.keys() | then.keys()) - UNRELATED):
+    then = _flat(renamed(read_json(path)))
+    for name in sorted((now.keys() | then.keys()) - NOT_IN_IDENTITY):
         if now.get(name) == then.get(name):
             continue
         if name == "dataset_card_sha256":

@@ -1,4 +1,4 @@
-"""What a configuration comes to on given data: robots, groups, learner, and the run's identity."""
+"""The setup of a training run: robots, groups, learner, data and initial state from its config."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,31 +12,32 @@ from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.format import CARD
 from bodyplan.errors import BodyplanError
 from bodyplan.grouping.robot_groups import (
-    GroupSource,
     RobotGroups,
     embodiment_groups,
     heuristic_groups,
     random_groups,
     read_groups,
 )
-from bodyplan.learn.checkpoint import checkpoints, restore_part
-from bodyplan.learn.config import TrainConfig, require_sensible
-from bodyplan.learn.data.batch_source import Dispatch, Resident, Streamed
-from bodyplan.learn.data.device_batches import DeviceData
-from bodyplan.learn.data.host_batches import HostData
+from bodyplan.learn.checkpoint import checkpoints, restore_checkpoint, restore_part
+from bodyplan.learn.config import TrainConfig, check_config
+from bodyplan.learn.data.batches import DeviceData
+from bodyplan.learn.data.host_batches import HostData, HostLoader
 from bodyplan.learn.data.normalisation import ObservationScale, ObservationScaling
 from bodyplan.learn.data.training_data import TrainingData
 from bodyplan.learn.distributed import replicate
 from bodyplan.learn.learner import Learner, LearnerState
 from bodyplan.learn.networks.architectures import Sizes, sizes_of
 from bodyplan.learn.networks.urma import NetworkSizes
+from bodyplan.learn.parallel_seeds import stack_seeds
+from bodyplan.learn.policy import Policy
+from bodyplan.learn.registry import ALGORITHMS, COMBINERS
 from bodyplan.learn.run import CHECKPOINTS, Run
 from bodyplan.robots.robot import Robot
 from bodyplan.storage import sha256
 
 _NETWORKS = ("actor.policy.", "critic.")
 _FRESH = "optimiser"
-"""Moments and step counts begin anew with the data; so do learning rates that fall."""
+"""Moments and step counts start anew with other data, and so do learning rates that decay."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,14 +46,14 @@ class TrainingSetup:
 
     config: TrainConfig
     dataset: Dataset
-    """With the robots chosen of it."""
+    """With the chosen robots only."""
     learner: Learner
     sizes: Sizes
     groups: RobotGroups
 
     @classmethod
     def of(cls, config: TrainConfig) -> "TrainingSetup":
-        """Decide.
+        """Set up a run.
 
         Raises:
             BodyplanError: a setting or the dataset does not fit.
@@ -62,19 +63,19 @@ class TrainingSetup:
             raise BodyplanError(
                 f"devices is {devices}; there are {len(jax.devices())} on this machine"
             )
-        require_sensible(config, devices)
+        check_config(config, devices)
         dataset = Dataset.open(config.data)
-        strangers = sorted(set(config.robots) - set(dataset.robots))
-        if strangers:
+        unknown = sorted(set(config.robots) - set(dataset.robots))
+        if unknown:
             raise BodyplanError(
-                f"{config.data} holds no robot {strangers[0]}; "
+                f"{config.data} holds no robot {unknown[0]}; "
                 f"choose from {', '.join(dataset.robots)}"
             )
         dataset = replace(dataset, robots=config.robots or dataset.robots)
-        groups = _group_source(config, dataset.robots, dataset.card.get("models"))(0)
+        groups = _groups(config, dataset.robots, dataset.card.get("models"))
         learner = Learner(
-            algorithm=config.chosen_algorithm,
-            combiner=config.chosen_combiner,
+            algorithm=ALGORITHMS.make(config.algorithm),
+            combiner=COMBINERS.make(config.combine),
             groups=tuple(tuple(map(dataset.robots.index, group)) for group in groups),
             batch_size=config.batch_size,
             weights=_weights(config.weights, dataset.robots),
@@ -85,57 +86,128 @@ class TrainingSetup:
         )
         return cls(config, dataset, learner, _sizes(config, dataset), groups)
 
-    def identity(self, **more: Any) -> dict[str, Any]:
-        """What must be the same for a run to be continued, or to be taken for finished."""
+    def seed(self) -> "SeedSetup":
+        """The one seed of a run in the folder `out`."""
+        return SeedSetup(self, Path(self.config.out), self.config.seed, self._identity())
+
+    def seeds(self, count: int) -> list["SeedSetup"]:
+        """Seeds that train side by side, from `config.seed` on, in `out`'s `seed<k>`.
+
+        Raises:
+            BodyplanError: there are none, or their data are not on the device.
+        """
+        if count < 1:
+            raise BodyplanError(f"seeds is {count}; give 1 or more")
+        if self.config.data_on == "host" and count > 1:
+            raise BodyplanError(
+                "several seeds at once need their data on the device; give data_on device"
+            )
+        together = [self.config.seed + place for place in range(count)]
+        folders = {seed: Path(self.config.out) / f"seed{seed}" for seed in together}
+        return [
+            SeedSetup(
+                self, folder, seed, self._identity(seed=seed, out=str(folder), together=together)
+            )
+            for seed, folder in folders.items()
+        ]
+
+    def _identity(self, **more: Any) -> dict[str, Any]:
+        """What must be the same for a run to be continued, or to count as finished."""
         return {
             **self.config.to_json(),
             "robots": list(self.dataset.robots),
             "groups": [list(group) for group in self.groups],
-            "dataset_card_sha256": sha256(self.config.data / CARD),
+            "dataset_card_sha256": sha256(self.dataset.path / CARD),
             **more,
         }
 
     @cached_property
     def data(self) -> TrainingData:
-        """The data, found sound.
+        """The data, checked, with their scales.
 
         Raises:
-            BodyplanError: they are not, or the run to begin with is not finished.
+            BodyplanError: they are damaged, or the run to start from is not finished.
         """
         scale: ObservationScaling | ObservationScale | None = self.config.observation_scale
-        if self.config.begin_with is not None:
-            scale = Run(self.config.begin_with).policy.observation_scale
+        if self.config.init_from is not None:
+            scale = Run(self.config.init_from).policy.observation_scale
         return TrainingData.of(self.dataset, self.config.reward_scale, scale)
 
-    def dispatch(self) -> Dispatch:
-        """Where intervals' data come from."""
+    def load_data(self) -> DeviceData | HostLoader:
+        """The data on the device, or a loader that reads them from disk."""
+        learner = self.learner
         if self.config.data_on == "host":
-            return Streamed(self.learner, HostData(self.data))
-        return Resident(self.learner, replicate(DeviceData.of(self.data), self.learner.devices))
+            every = learner.algorithm.actor_every
+            return HostLoader(HostData(self.data), learner.draw_rows, learner.batch_size, every)
+        return replicate(DeviceData.of(self.data), learner.devices)
 
-    def first_state(self, seed: int) -> LearnerState:
-        """Before the first update.
+    def restore(self, seeds: Sequence["SeedSetup"]) -> LearnerState:
+        """The state of all seeds at their latest common checkpoint, else before the first update.
 
         Raises:
-            BodyplanError: the run to begin with is of other networks or another algorithm.
+            BodyplanError: a checkpoint is damaged, or the run to start from does not fit.
+        """
+        states = [self.initial_state(seed.number) for seed in seeds]
+        saved = [dict(checkpoints(seed.folder / CHECKPOINTS)) for seed in seeds]
+        common = set.intersection(*(set(own) for own in saved))
+        if common:
+            paths = [own[max(common)] for own in saved]
+            states = [
+                restore_checkpoint(path, own) for path, own in zip(paths, states, strict=True)
+            ]
+        return replicate(stack_seeds(states), self.learner.devices)
+
+    def initial_state(self, seed: int) -> LearnerState:
+        """The state before the first update.
+
+        Raises:
+            BodyplanError: the run to start from is of other networks or another algorithm.
         """
         state = self.learner.init(seed, self.sizes)
-        if self.config.begin_with is None:
+        if self.config.init_from is None:
             return state
-        return _taught(state, self.config.begin_with, self.config.algorithm)
+        return _with_networks_of(Run(self.config.init_from), state, self.config.algorithm_name)
 
 
-def _taught(state: LearnerState, begin_with: Path, algorithm: str) -> LearnerState:
+@dataclass(frozen=True, eq=False)
+class SeedSetup:
+    """One run among those that train at once."""
+
+    setup: TrainingSetup
+    folder: Path
+    number: int
+    identity: Mapping[str, Any]
+
+    def policy(self, state: LearnerState) -> Policy:
+        """The policy that acts with this state's networks."""
+        setup, card = self.setup, self.setup.dataset.card
+        return Policy.of(
+            state.actor.policy,
+            setup.learner.algorithm,
+            setup.sizes,
+            setup.data.observation_scale,
+            update=int(state.update),
+            seed=self.number,
+            robots=list(setup.dataset.robots),
+            combine=setup.config.combiner_name,
+            groups=self.identity["groups"],
+            command=card.get("command"),
+            models=card.get("models", {}),
+            recipe=card.get("recipe"),
+            dataset_card_sha256=self.identity["dataset_card_sha256"],
+        )
+
+
+def _with_networks_of(run: Run, state: LearnerState, algorithm: str) -> LearnerState:
     """The state with a finished run's networks."""
-    run = Run(begin_with)
     if run.config["algorithm"] != algorithm:
         raise BodyplanError(
-            f"{begin_with} was trained by {run.config['algorithm']} and has no critics for "
+            f"{run.path} was trained by {run.config['algorithm']} and has no critics for "
             f"{algorithm}; give algorithm {run.config['algorithm']}"
         )
-    saved = checkpoints(begin_with / CHECKPOINTS)
+    saved = checkpoints(run.path / CHECKPOINTS)
     if not saved:
-        raise BodyplanError(f"{begin_with} has no checkpoint; train it, or copy checkpoints/ too")
+        raise BodyplanError(f"{run.path} has no checkpoint; train it, or copy checkpoints/ too")
     return restore_part(
         saved[-1][1], state, lambda name: name.startswith(_NETWORKS) and _FRESH not in name
     )
@@ -154,29 +226,25 @@ def _sizes(config: TrainConfig, dataset: Dataset) -> Sizes:
     return sizes
 
 
-def _group_source(
+def _groups(
     config: TrainConfig, robots: Sequence[str], models: Mapping[str, str] | None
-) -> GroupSource:
-    """Who says which robots step together; all of today's sources say the same at any time."""
-
-    def groups(update: int) -> RobotGroups:
-        if config.combine != "grouped":
-            return RobotGroups([robots])
-        if isinstance(config.groups, Path):
-            return read_groups(config.groups, robots)
-        bodies = [Robot.load(robot, models) for robot in robots]
-        if config.group_by == "heuristic":
-            return heuristic_groups(bodies)
-        alike = embodiment_groups(bodies, config.groups)
-        if config.group_by == "random":
-            return random_groups(robots, [len(group) for group in alike], config.seed)
-        return alike
-
-    return groups
+) -> RobotGroups:
+    """The groups of robots that step together; all robots where the combiner has no groups."""
+    if config.combiner_name != "grouped":
+        return RobotGroups([robots])
+    if not isinstance(config.groups, int):
+        return read_groups(config.groups, robots)
+    bodies = [Robot.load(robot, models) for robot in robots]
+    if config.group_by == "heuristic":
+        return heuristic_groups(bodies)
+    embodiment = embodiment_groups(bodies, config.groups)
+    if config.group_by == "random":
+        return random_groups(robots, [len(group) for group in embodiment], config.seed)
+    return embodiment
 
 
 def _weights(given: Mapping[str, float] | None, robots: Sequence[str]) -> tuple[float, ...] | None:
-    """Of each robot, one on average."""
+    """Each robot's weight, one on average."""
     if not given:
         return None
     for name, weight in given.items():

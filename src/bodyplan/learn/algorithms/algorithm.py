@@ -1,12 +1,18 @@
-"""What the loop asks of an offline algorithm; any frozen dataclass that answers is one.
+"""The base class of offline algorithms, and the update steps that they share.
 
 An algorithm is its configuration: a frozen dataclass whose fields are the hyperparameters. Its
-methods are pure. Robots come as tuples with one entry each; losses and metrics come back as arrays
-`[R]` with one entry each, so that combiners can weigh, group or project robots as they like.
+methods are pure functions of parameters and a batch. Robots come as tuples with one entry each;
+losses and metrics come back as arrays `[R]` with one entry each, so that combiners can weigh, group
+or project robots as they like.
+
+To write your own, subclass `Algorithm` and give `init`, `critic_update` and `actor_losses`
+(examples/my_algorithm.py).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -15,34 +21,42 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from bodyplan.envs.walking_task import Observation
-from bodyplan.learn.data.device_batches import Batch
-from bodyplan.learn.distributed import batch_mean, batch_std
+from bodyplan.learn.data.batches import Batch, Body, batch_mean, batch_std, bodies_of
 from bodyplan.learn.networks.architectures import ActorNetwork, Sizes, TwinQNetwork
-from bodyplan.learn.networks.body_batch import Body, bodies_of
 from bodyplan.robots.descriptors import RobotDescriptor
 
 Metrics = dict[str, Float[Array, "..."]]
-"""Names such as `critic/v_loss` to one number, or to `[R]`, one number a robot."""
+"""Names such as `critic/v_loss` to one number, or to `[R]`, one number for each robot."""
+
+Parameters = TypeVar("Parameters")
 
 
-def weighted_losses(losses: Float[Array, "R"], batches: Sequence[Batch]) -> Float[Array, "R"]:
-    """Robots' losses, each times what its batch weighs."""
-    weights = [batch.weight for batch in batches]
-    return losses if None in weights else losses * jnp.array(weights)
+class ActorState(NamedTuple):
+    """All that an actor update changes."""
+
+    policy: ActorNetwork
+    optimiser: optax.OptState
+    combiner: PyTree
+    """The combiner's own memory; `()` where it needs none."""
 
 
 class ActorBatch(NamedTuple):
-    """What actor losses are computed from; in every field one entry a robot."""
+    """What actor losses are computed from; in every field one entry for each robot."""
 
     batches: tuple[Batch, ...]
     descriptors: tuple[RobotDescriptor, ...]
-    """Of each robot the one set, or all of them on a leading axis."""
-    targets: tuple[Any, ...]
-    """What the critic's turn leaves for the actor's, such as IQL's weights `[B]`."""
+    """Each robot's one descriptor set, or all of its sets on a leading axis."""
+    aux: tuple[Any, ...]
+    """What the critic update leaves for the actor, such as IQL's weights `[B]`."""
+
+    @property
+    def observations(self) -> tuple[Observation, ...]:
+        """Each robot's observations."""
+        return tuple(batch.observation for batch in self.batches)
 
     @property
     def bodies(self) -> tuple[Body, ...]:
-        """Whose observations they are."""
+        """The bodies that the observations are of."""
         return bodies_of(self.descriptors, [batch.descriptor_ids for batch in self.batches])
 
     def select(self, robots: Sequence[int]) -> "ActorBatch":
@@ -50,25 +64,29 @@ class ActorBatch(NamedTuple):
         return ActorBatch(
             batches=tuple(self.batches[robot] for robot in robots),
             descriptors=tuple(self.descriptors[robot] for robot in robots),
-            targets=tuple(self.targets[robot] for robot in robots),
+            aux=tuple(self.aux[robot] for robot in robots),
         )
 
 
-@runtime_checkable
-class Algorithm(Protocol):
-    """One offline reinforcement learning algorithm."""
+@dataclass(frozen=True, kw_only=True)
+class Algorithm(ABC):
+    """One offline algorithm and its hyperparameters; the defaults are the paper's."""
 
-    actor_every: ClassVar[int]
-    """Critic updates to each turn of the actor."""
+    learning_rate: float = 3e-4
+    """Adam's, for all networks alike."""
+    gradient_clip: float = 0.5
+    """Largest global norm of each network's gradient."""
+    actor_decay: int = 0
+    """Actor steps (updates times groups) in which its rate falls to 0 as a cosine; 0: constant."""
 
+    actor_every: ClassVar[int] = 1
+    """Critic updates before each actor update."""
+
+    @abstractmethod
     def init(self, rng: np.random.Generator, sizes: Sizes) -> tuple[ActorNetwork, PyTree]:
-        """The actor, and all else that learns: critics, targets, their optimiser states."""
-        ...
+        """The actor, and all else that learns: critics, target networks, their optimiser states."""
 
-    def actor_optimiser(self) -> optax.GradientTransformation:
-        """What steps the actor."""
-        ...
-
+    @abstractmethod
     def critic_update(
         self,
         critic: PyTree,
@@ -77,40 +95,59 @@ class Algorithm(Protocol):
         descriptors: Sequence[RobotDescriptor],
         key: PRNGKeyArray,
     ) -> tuple[PyTree, tuple[Any, ...], Metrics]:
-        """One update of the critics; the new critic, `ActorBatch.targets`, metrics.
+        """One update of the critics; returns the new critic, `ActorBatch.aux`, and metrics."""
 
-        Networks ask whose samples they get; `bodies_of` tells, from the descriptors and the
-        batches' `descriptor_ids` or, for next observations, `next_descriptor_ids`. What steps the
-        critics is the mean of robots' losses after `weighted_losses`.
-        """
-        ...
-
+    @abstractmethod
     def actor_losses(
         self, actor: ActorNetwork, critic: PyTree, batch: ActorBatch, key: PRNGKeyArray
     ) -> tuple[Float[Array, "R"], Metrics]:
-        """Each robot's mean loss of the actor, with metrics `[R]`."""
-        ...
+        """Each robot's mean actor loss, with metrics `[R]`."""
 
-    def settle(self, actor: ActorNetwork, critic: PyTree, batch: ActorBatch) -> ActorBatch:
-        """The batch with all that its losses take from several robots at once.
+    def actor_step(
+        self, actor: ActorState, critic: PyTree, batch: ActorBatch, key: PRNGKeyArray
+    ) -> tuple[ActorState, Metrics]:
+        """One optimiser step of the actor on the mean over the batch's robots."""
 
-        From then on robots can be looked at one by one, and their losses are those of the whole.
+        def mean_loss(policy: ActorNetwork) -> tuple[Array, Metrics]:
+            losses, metrics = self.actor_losses(policy, critic, batch, key)
+            return weighted_losses(losses, batch.batches).mean(), {"actor/loss": losses, **metrics}
+
+        gradient, metrics = jax.grad(mean_loss, has_aux=True)(actor.policy)
+        policy, state = apply_gradients(
+            self.actor_optimiser(), actor.policy, gradient, actor.optimiser
+        )
+        return ActorState(policy, state, actor.combiner), metrics
+
+    def fix_batch_statistics(
+        self, actor: ActorNetwork, critic: PyTree, batch: ActorBatch
+    ) -> ActorBatch:
+        """The batch with all statistics over several robots fixed, such as TD3+BC's scale of Q.
+
+        Afterwards each robot's loss can be computed alone, and the losses are those of the whole.
         """
-        ...
+        return batch
 
-    def move_targets(self, critic: PyTree, actor: ActorNetwork) -> PyTree:
-        """The critic with its target networks moved; called once after each turn of the actor."""
-        ...
+    def update_targets(self, critic: PyTree, actor: ActorNetwork) -> PyTree:
+        """The critic with its target networks moved; called once after each actor update."""
+        return critic
 
     def act(
         self, actor: ActorNetwork, observation: Observation, descriptor: RobotDescriptor
     ) -> Float[Array, "batch joints"]:
-        """Actions without exploration, as in evaluation."""
-        ...
+        """Actions without exploration, as in evaluation: the Gaussian's mean."""
+        return actor(observation, descriptor)[0]
+
+    def actor_optimiser(self) -> optax.GradientTransformation:
+        """The optimiser of the actor."""
+        return clipped_adam(self.learning_rate, self.gradient_clip, self.actor_decay)
+
+    def critic_optimiser(self) -> optax.GradientTransformation:
+        """The optimiser of each critic."""
+        return clipped_adam(self.learning_rate, self.gradient_clip)
 
 
 class TransitionBatch(NamedTuple):
-    """A batch as networks read it: in each field one entry a robot."""
+    """A batch of transitions as networks read it: in each field one entry for each robot."""
 
     observations: tuple[Observation, ...]
     bodies: tuple[Body, ...]
@@ -118,13 +155,14 @@ class TransitionBatch(NamedTuple):
     rewards: Float[Array, "R B"]
     next_observations: tuple[Observation, ...]
     next_bodies: tuple[Body, ...]
-    going_on: Float[Array, "R B"]
-    """0 where the robot fell; 1 elsewhere, time limits included: values bootstrap through them."""
+    not_done: Float[Array, "R B"]
+    """0 where the robot fell, else 1. Time limits count as 1: values bootstrap through them."""
 
     @classmethod
     def of(
         cls, batches: Sequence[Batch], descriptors: Sequence[RobotDescriptor]
     ) -> "TransitionBatch":
+        """The transitions of these robots' batches."""
         return cls(
             observations=tuple(batch.observation for batch in batches),
             bodies=bodies_of(descriptors, [batch.descriptor_ids for batch in batches]),
@@ -132,27 +170,29 @@ class TransitionBatch(NamedTuple):
             rewards=jnp.stack([batch.reward for batch in batches]),
             next_observations=tuple(batch.next_observation for batch in batches),
             next_bodies=bodies_of(descriptors, [batch.next_descriptor_ids for batch in batches]),
-            going_on=1.0 - jnp.stack([batch.terminated for batch in batches]),
+            not_done=1.0 - jnp.stack([batch.terminated for batch in batches]),
         )
 
-    def returns(self, gamma: float, next_values: Float[Array, "R B"]) -> Float[Array, "R B"]:
-        """r + gamma V(s') where there is a next state."""
-        return self.rewards + gamma * self.going_on * next_values
+    def td_targets(self, gamma: float, next_values: Float[Array, "R B"]) -> Float[Array, "R B"]:
+        """r + gamma V(s'), without the second term where the episode terminated."""
+        return self.rewards + gamma * self.not_done * next_values
 
 
-def q_step(
+def twin_q_step(
     q: TwinQNetwork,
     state: optax.OptState,
     optimiser: optax.GradientTransformation,
-    seen: TransitionBatch,
+    transitions: TransitionBatch,
     batches: Sequence[Batch],
-    returns: Float[Array, "R B"],
+    td_targets: Float[Array, "R B"],
 ) -> tuple[TwinQNetwork, optax.OptState, Float[Array, "R 2 B"], Metrics]:
-    """Both Q a step towards `returns`, in squares; with what they said before it."""
+    """One step of both Q on their squared TD errors; also returns Q(s, a) before the step."""
 
     def loss(q: TwinQNetwork) -> tuple[Array, tuple[Array, Array]]:
-        values = jnp.stack(q.over_robots(seen.observations, seen.actions, seen.bodies))
-        losses = batch_mean(jnp.square(values - returns[:, None]).sum(axis=1))
+        values = jnp.stack(
+            q.over_robots(transitions.observations, transitions.actions, transitions.bodies)
+        )
+        losses = batch_mean(jnp.square(values - td_targets[:, None]).sum(axis=1))
         return weighted_losses(losses, batches).mean(), (losses, values)
 
     gradient, (losses, values) = jax.grad(loss, has_aux=True)(q)
@@ -165,30 +205,20 @@ Reduction = Literal["mean", "sum"]
 """Over a robot's joints."""
 
 
-def imitation_losses(
+def log_likelihood_losses(
     actor: ActorNetwork,
     batch: ActorBatch,
     weights: Sequence[Float[Array, "B"] | float],
     reduction: Reduction,
 ) -> tuple[Float[Array, "R"], Metrics]:
-    """-mean(w log pi(a|s)) of each robot, and the spread of its actions."""
-    observations = [robot.observation for robot in batch.batches]
-    gaussians = actor.over_robots(observations, batch.bodies)
+    """-mean(w log pi(a|s)) of each robot, and the standard deviation of its actions."""
+    gaussians = actor.over_robots(batch.observations, batch.bodies)
     losses = [
-        -batch_mean(own * log_probability(robot.action, *gaussian, reduction))
-        for robot, gaussian, own in zip(batch.batches, gaussians, weights, strict=True)
+        -batch_mean(weight * log_probability(robot.action, *gaussian, reduction))
+        for robot, gaussian, weight in zip(batch.batches, gaussians, weights, strict=True)
     ]
-    spreads = [batch_mean(std, None) for _, std in gaussians]
-    return jnp.stack(losses), {"actor/std": jnp.stack(spreads)}
-
-
-def weight_metrics(weights: Float[Array, "R B"], clip: float) -> Metrics:
-    """How unlike a robot's weights are: what tells whether advantages have any say."""
-    return {
-        "actor/weight_mean": batch_mean(weights),
-        "actor/weight_std": batch_std(weights),
-        "actor/weight_clipped": batch_mean((weights >= clip).astype(jnp.float32)),
-    }
+    stds = [batch_mean(std, None) for _, std in gaussians]
+    return jnp.stack(losses), {"actor/std": jnp.stack(stds)}
 
 
 def log_probability(
@@ -202,7 +232,19 @@ def log_probability(
     return per_joint.mean(-1) if reduction == "mean" else per_joint.sum(-1)
 
 
-Parameters = TypeVar("Parameters")
+def weight_metrics(weights: Float[Array, "R B"], clip: float) -> Metrics:
+    """How much a robot's weights differ: this tells whether advantages have any effect."""
+    return {
+        "actor/weight_mean": batch_mean(weights),
+        "actor/weight_std": batch_std(weights),
+        "actor/weight_clipped": batch_mean((weights >= clip).astype(jnp.float32)),
+    }
+
+
+def weighted_losses(losses: Float[Array, "R"], batches: Sequence[Batch]) -> Float[Array, "R"]:
+    """Robots' losses, each times the weight of its batch."""
+    weights = [batch.weight for batch in batches]
+    return losses if None in weights else losses * jnp.array(weights)
 
 
 def clipped_adam(

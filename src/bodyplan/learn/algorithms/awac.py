@@ -1,14 +1,13 @@
-"""AWAC (Nair et al. 2020, arXiv 2006.09359) over many robots.
+"""Advantage-weighted actor-critic, AWAC (Nair et al. 2020, arXiv 2006.09359), over many robots.
 
-Twin Q learns from the lower of its targets at an action that the policy draws in the next state,
-and the actor imitates the data's actions weighted by exp(A / lambda), where A says how much better
-the data's action is than one of the policy's own. Order of an update: advantages and targets from
-the parameters before it; Q; the actor, with those advantages; the targets.
+Twin Q learns from the lower of its targets at an action that the policy draws in the next state.
+The actor imitates the data's actions weighted by exp(A / lambda), where A says how much better the
+data's action is than one of the policy's own. Order of an update: advantages and TD targets from
+the parameters before it; Q; the actor, with those advantages; the target network.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -20,32 +19,35 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from bodyplan.envs.walking_task import Observation
 from bodyplan.learn.algorithms.algorithm import (
     ActorBatch,
+    Algorithm,
     Metrics,
     Reduction,
     TransitionBatch,
-    clipped_adam,
-    imitation_losses,
-    q_step,
+    log_likelihood_losses,
+    twin_q_step,
     weight_metrics,
 )
-from bodyplan.learn.data.device_batches import Batch
-from bodyplan.learn.distributed import batch_std, normal_like
-from bodyplan.learn.networks.architectures import ActorNetwork, Sizes, TwinQNetwork, architecture_of
-from bodyplan.learn.networks.body_batch import Body
+from bodyplan.learn.data.batches import Batch, Body, batch_std, normal_like
+from bodyplan.learn.networks.architectures import (
+    ActorNetwork,
+    Sizes,
+    TwinQNetwork,
+    architecture_of,
+)
 from bodyplan.robots.descriptors import RobotDescriptor
 
 
 class AWACCritic(eqx.Module):
-    """All that learns, or follows, beside the actor."""
+    """All that learns beside the actor."""
 
     q: TwinQNetwork
     target: TwinQNetwork
     q_optimiser: optax.OptState
 
 
-@dataclass(frozen=True)
-class AWAC:
-    """Hyperparameters: AWAC's own temperature, else those of the cross-embodiment paper's IQL."""
+@dataclass(frozen=True, kw_only=True)
+class AWAC(Algorithm):
+    """Hyperparameters of AWAC: its own temperature, else those of the paper's IQL."""
 
     temperature: float = 1.0
     """lambda in the weights exp(A / lambda)."""
@@ -54,29 +56,15 @@ class AWAC:
     gamma: float = 0.99
     """Discount."""
     tau: float = 0.005
-    """Share of Q that its target takes over in each update."""
-    learning_rate: float = 3e-4
-    """Adam's, for Q and the actor alike."""
-    gradient_clip: float = 0.5
-    """Largest global norm of the gradient of each of Q and the actor."""
-    actor_decay: int = 0
-    """Actor steps (updates times groups) in which its rate falls to 0 as a cosine; 0: constant."""
+    """Share of Q that its target network takes over in each update."""
     log_probability: Reduction = "mean"
     """Over a robot's joints; the sum gives robots with many joints more weight."""
 
-    actor_every: ClassVar[int] = 1
-
     def init(self, rng: np.random.Generator, sizes: Sizes) -> tuple[ActorNetwork, AWACCritic]:
-        """Fresh networks; the target starts as Q."""
-        heads = architecture_of(sizes)
-        policy, q = heads.policy(rng, sizes), heads.twin_q(rng, sizes)
-        return policy, AWACCritic(q, q, self._critic_optimiser().init(q))
-
-    def actor_optimiser(self) -> optax.GradientTransformation:
-        return clipped_adam(self.learning_rate, self.gradient_clip, self.actor_decay)
-
-    def _critic_optimiser(self) -> optax.GradientTransformation:
-        return clipped_adam(self.learning_rate, self.gradient_clip)
+        """Fresh networks; the target network starts as Q."""
+        networks = architecture_of(sizes)
+        policy, q = networks.policy(rng, sizes), networks.twin_q(rng, sizes)
+        return policy, AWACCritic(q, q, self.critic_optimiser().init(q))
 
     def critic_update(
         self,
@@ -86,16 +74,20 @@ class AWAC:
         descriptors: Sequence[RobotDescriptor],
         key: PRNGKeyArray,
     ) -> tuple[AWACCritic, tuple[Float[Array, "B"], ...], Metrics]:
-        """One step of Q; the actor's weights, one array a robot."""
-        seen = TransitionBatch.of(batches, descriptors)
+        """One step of Q; returns the actor's weights, one array for each robot."""
+        transitions = TransitionBatch.of(batches, descriptors)
+        observations, bodies = transitions.observations, transitions.bodies
+        next_observations, next_bodies = transitions.next_observations, transitions.next_bodies
         own_key, next_key = jax.random.split(key)
-        following = _drawn(actor, seen.next_observations, seen.next_bodies, next_key)
-        next_q = critic.target.over_robots(seen.next_observations, following, seen.next_bodies)
-        returns = seen.returns(self.gamma, jnp.stack(next_q).min(axis=1))
-        own = _drawn(actor, seen.observations, seen.bodies, own_key)
-        own_q = jnp.stack(critic.q.over_robots(seen.observations, own, seen.bodies)).min(axis=1)
-        q, state, values, metrics = q_step(
-            critic.q, critic.q_optimiser, self._critic_optimiser(), seen, batches, returns
+        # r + gamma min_k Q_k'(s', a'), a' drawn from the policy (eq. 3).
+        next_actions = _sampled(actor, next_observations, next_bodies, next_key)
+        next_q = critic.target.over_robots(next_observations, next_actions, next_bodies)
+        td_targets = transitions.td_targets(self.gamma, jnp.stack(next_q).min(axis=1))
+        # A(s, a) = Q(s, a) - Q(s, a_pi): one action of the policy stands for the mean over all.
+        own_actions = _sampled(actor, observations, bodies, own_key)
+        own_q = jnp.stack(critic.q.over_robots(observations, own_actions, bodies)).min(axis=1)
+        q, state, values, metrics = twin_q_step(
+            critic.q, critic.q_optimiser, self.critic_optimiser(), transitions, batches, td_targets
         )
         advantages = values.min(axis=1) - own_q
         weights = jnp.minimum(jnp.exp(advantages / self.temperature), self.weight_clip)
@@ -108,32 +100,22 @@ class AWAC:
     def actor_losses(
         self, actor: ActorNetwork, critic: AWACCritic, batch: ActorBatch, key: PRNGKeyArray
     ) -> tuple[Float[Array, "R"], Metrics]:
-        """Advantage-weighted imitation: -mean(w log pi(a|s)) of each robot."""
-        return imitation_losses(actor, batch, batch.targets, self.log_probability)
+        """Advantage-weighted regression: -mean(w log pi(a|s)) of each robot (eq. 5)."""
+        return log_likelihood_losses(actor, batch, batch.aux, self.log_probability)
 
-    def settle(self, actor: ActorNetwork, critic: AWACCritic, batch: ActorBatch) -> ActorBatch:
-        """The batch as it is: every robot's loss is its own."""
-        return batch
-
-    def move_targets(self, critic: AWACCritic, actor: ActorNetwork) -> AWACCritic:
-        """Target Q a little nearer to Q."""
+    def update_targets(self, critic: AWACCritic, actor: ActorNetwork) -> AWACCritic:
+        """The target network moves a little towards Q."""
         target = optax.incremental_update(critic.q, critic.target, self.tau)
         return eqx.tree_at(lambda critic: critic.target, critic, target)
 
-    def act(
-        self, actor: ActorNetwork, observation: Observation, descriptor: RobotDescriptor
-    ) -> Float[Array, "batch joints"]:
-        """The mean action."""
-        return actor(observation, descriptor)[0]
 
-
-def _drawn(
+def _sampled(
     actor: ActorNetwork,
     observations: Sequence[Observation],
     bodies: Sequence[Body],
     key: PRNGKeyArray,
 ) -> list[Float[Array, "B J"]]:
-    """An action of each robot's every sample, drawn from the policy."""
+    """An action for each robot's every sample, drawn from the policy."""
     gaussians = actor.over_robots(observations, bodies)
     keys = jax.random.split(key, len(gaussians))
     return [

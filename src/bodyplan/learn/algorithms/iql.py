@@ -1,14 +1,14 @@
-"""Implicit Q-learning (Kostrikov et al. 2021, arXiv 2110.06169) over many robots.
+"""Implicit Q-learning, IQL (Kostrikov et al. 2021, arXiv 2110.06169), over many robots.
 
 V is an upper expectile of the target Q over the data's actions, Q learns from V, and the actor
 imitates the data's actions weighted by exp(beta (Q - V)). No action outside the data is ever
-valued. Order of an update: V(s') and the advantage from the parameters before it; V; Q; the actor,
-with that advantage; the targets. Bootstrapping stops where the robot fell, not at a time limit.
+valued. Order of an update: TD targets and advantages from the parameters before it; V; Q; the
+actor, with those advantages; the target network. Bootstrapping stops where the robot fell, not at
+a time limit.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -17,21 +17,19 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from bodyplan.envs.walking_task import Observation
 from bodyplan.learn.algorithms.algorithm import (
     ActorBatch,
+    Algorithm,
     Metrics,
     Reduction,
     TransitionBatch,
     apply_gradients,
-    clipped_adam,
-    imitation_losses,
-    q_step,
+    log_likelihood_losses,
+    twin_q_step,
     weight_metrics,
     weighted_losses,
 )
-from bodyplan.learn.data.device_batches import Batch
-from bodyplan.learn.distributed import batch_mean, batch_std
+from bodyplan.learn.data.batches import Batch, batch_mean, batch_std
 from bodyplan.learn.networks.architectures import (
     ActorNetwork,
     Sizes,
@@ -52,9 +50,9 @@ class IQLCritic(eqx.Module):
     q_optimiser: optax.OptState
 
 
-@dataclass(frozen=True)
-class IQL:
-    """Hyperparameters, by default those of the cross-embodiment paper (arXiv 2602.18025)."""
+@dataclass(frozen=True, kw_only=True)
+class IQL(Algorithm):
+    """Hyperparameters of IQL, by default the cross-embodiment paper's (arXiv 2602.18025)."""
 
     expectile: float = 0.7
     """Expectile of Q over the data's actions that V estimates; 0.5 is the mean."""
@@ -65,36 +63,17 @@ class IQL:
     gamma: float = 0.99
     """Discount."""
     tau: float = 0.005
-    """Share of Q that its target takes over in each update."""
-    learning_rate: float = 3e-4
-    """Adam's, for V, Q and the actor alike."""
-    gradient_clip: float = 0.5
-    """Largest global norm of the gradient of each of V, Q and the actor."""
-    actor_decay: int = 0
-    """Actor steps (updates times groups) in which its rate falls to 0 as a cosine; 0: constant."""
+    """Share of Q that its target network takes over in each update."""
     log_probability: Reduction = "mean"
     """Over a robot's joints; the sum gives robots with many joints more weight."""
 
-    actor_every: ClassVar[int] = 1
-
     def init(self, rng: np.random.Generator, sizes: Sizes) -> tuple[ActorNetwork, IQLCritic]:
-        """Fresh networks; the target starts as Q."""
-        heads = architecture_of(sizes)
-        policy, value, q = (
-            heads.policy(rng, sizes),
-            heads.value(rng, sizes),
-            heads.twin_q(rng, sizes),
-        )
-        optimiser = self._critic_optimiser()
-        critic = IQLCritic(value, q, q, optimiser.init(value), optimiser.init(q))
-        return policy, critic
-
-    def actor_optimiser(self) -> optax.GradientTransformation:
-        return clipped_adam(self.learning_rate, self.gradient_clip, self.actor_decay)
-
-    def _critic_optimiser(self) -> optax.GradientTransformation:
-        """For V and Q."""
-        return clipped_adam(self.learning_rate, self.gradient_clip)
+        """Fresh networks; the target network starts as Q."""
+        networks = architecture_of(sizes)
+        policy = networks.policy(rng, sizes)
+        value, q = networks.value(rng, sizes), networks.twin_q(rng, sizes)
+        optimiser = self.critic_optimiser()
+        return policy, IQLCritic(value, q, q, optimiser.init(value), optimiser.init(q))
 
     def critic_update(
         self,
@@ -104,25 +83,30 @@ class IQL:
         descriptors: Sequence[RobotDescriptor],
         key: PRNGKeyArray,
     ) -> tuple[IQLCritic, tuple[Float[Array, "B"], ...], Metrics]:
-        """One step of V, one of Q; the actor's weights, one array a robot."""
-        seen = TransitionBatch.of(batches, descriptors)
-        next_values = critic.value.over_robots(seen.next_observations, seen.next_bodies)
-        returns = seen.returns(self.gamma, jnp.stack(next_values))
-        target = critic.target.over_robots(seen.observations, seen.actions, seen.bodies)
-        target_q = jnp.stack(target).min(axis=1)
+        """One step of V and one of Q; returns the actor's weights, one array for each robot."""
+        transitions = TransitionBatch.of(batches, descriptors)
+        observations, bodies = transitions.observations, transitions.bodies
+        # r + gamma V(s'), the target of Q (eq. 6).
+        next_values = critic.value.over_robots(
+            transitions.next_observations, transitions.next_bodies
+        )
+        td_targets = transitions.td_targets(self.gamma, jnp.stack(next_values))
+        twin_targets = critic.target.over_robots(observations, transitions.actions, bodies)
+        target_q = jnp.stack(twin_targets).min(axis=1)
 
         def value_loss(value: ValueNetwork) -> tuple[Array, tuple[Array, Array]]:
-            advantages = target_q - jnp.stack(value.over_robots(seen.observations, seen.bodies))
+            """Expectile regression of V on the target Q (eq. 5)."""
+            advantages = target_q - jnp.stack(value.over_robots(observations, bodies))
             losses = batch_mean(expectile_loss(advantages, self.expectile))
             return weighted_losses(losses, batches).mean(), (losses, advantages)
 
-        optimiser = self._critic_optimiser()
+        optimiser = self.critic_optimiser()
         gradient, (losses, advantages) = jax.grad(value_loss, has_aux=True)(critic.value)
         value, value_state = apply_gradients(
             optimiser, critic.value, gradient, critic.value_optimiser
         )
-        q, q_state, _, metrics = q_step(
-            critic.q, critic.q_optimiser, optimiser, seen, batches, returns
+        q, q_state, _, metrics = twin_q_step(
+            critic.q, critic.q_optimiser, optimiser, transitions, batches, td_targets
         )
         weights = self.weights(advantages)
         metrics |= {
@@ -133,29 +117,19 @@ class IQL:
         return IQLCritic(value, q, critic.target, value_state, q_state), tuple(weights), metrics
 
     def weights(self, advantages: Float[Array, "..."]) -> Float[Array, "..."]:
-        """exp(beta A), clipped."""
+        """exp(beta A), clipped (eq. 7)."""
         return jnp.minimum(jnp.exp(self.beta * advantages), self.weight_clip)
 
     def actor_losses(
         self, actor: ActorNetwork, critic: IQLCritic, batch: ActorBatch, key: PRNGKeyArray
     ) -> tuple[Float[Array, "R"], Metrics]:
-        """Advantage-weighted regression: -mean(w log pi(a|s)) of each robot."""
-        return imitation_losses(actor, batch, batch.targets, self.log_probability)
+        """Advantage-weighted regression: -mean(w log pi(a|s)) of each robot (eq. 7)."""
+        return log_likelihood_losses(actor, batch, batch.aux, self.log_probability)
 
-    def settle(self, actor: ActorNetwork, critic: IQLCritic, batch: ActorBatch) -> ActorBatch:
-        """The batch as it is: every robot's loss is its own."""
-        return batch
-
-    def move_targets(self, critic: IQLCritic, actor: ActorNetwork) -> IQLCritic:
-        """Target Q a little nearer to Q."""
+    def update_targets(self, critic: IQLCritic, actor: ActorNetwork) -> IQLCritic:
+        """The target network moves a little towards Q."""
         target = optax.incremental_update(critic.q, critic.target, self.tau)
         return eqx.tree_at(lambda critic: critic.target, critic, target)
-
-    def act(
-        self, actor: ActorNetwork, observation: Observation, descriptor: RobotDescriptor
-    ) -> Float[Array, "batch joints"]:
-        """The mean action."""
-        return actor(observation, descriptor)[0]
 
 
 def expectile_loss(difference: Float[Array, "..."], expectile: float) -> Float[Array, "..."]:

@@ -16,7 +16,7 @@ from bodyplan.learn.combiners.gradient_surgery import GradientSurgery
 Scale = Literal["min", "median", "rmse"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AlignedMTL(GradientSurgery):
     """Hyperparameters; the default is the paper's."""
 

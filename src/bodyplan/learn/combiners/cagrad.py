@@ -19,7 +19,7 @@ _SHRINKING = 0.85
 _SMOOTHING = 1e-3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CAGrad(GradientSurgery):
     """Hyperparameters."""
 

@@ -1,4 +1,4 @@
-"""Each robot's own gradient of the actor, and steps along weighted sums of them.
+"""Gradient surgery: each robot's own actor gradient, and steps along weighted sums of them.
 
 PCGrad, CAGrad and Aligned-MTL differ only in the weights, and all three find them from the inner
 products of the gradients alone. So such a method is one function from the Gram matrix `[R, R]`,
@@ -8,22 +8,29 @@ A robot's gradient comes from its own part of the batch, by a loss that sees no 
 them cost little more than the pooled one: each sample still goes forward and back once.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics, apply_gradients
-from bodyplan.learn.combiners.combiner import ActorLosses, ActorState, GroupIndices
+from bodyplan.learn.algorithms.algorithm import (
+    ActorBatch,
+    ActorState,
+    Algorithm,
+    Metrics,
+    apply_gradients,
+    weighted_losses,
+)
+from bodyplan.learn.combiners.combiner import Combiner, GroupIndices
 from bodyplan.learn.networks.architectures import ActorNetwork
 
 
 class RobotGradients(NamedTuple):
-    """What all robots want of the actor, at one point."""
+    """All robots' actor gradients at one point."""
 
     gradients: Float[Array, "R P"]
     """Over all parameters as one vector, in the order of `ravel_pytree`."""
@@ -37,19 +44,24 @@ class RobotGradients(NamedTuple):
 
 
 def robot_gradients(
-    policy: ActorNetwork, losses: ActorLosses, batch: ActorBatch, key: PRNGKeyArray
+    algorithm: Algorithm,
+    policy: ActorNetwork,
+    critic: PyTree,
+    batch: ActorBatch,
+    key: PRNGKeyArray,
 ) -> RobotGradients:
-    """Every robot's gradient of its own loss.
+    """Every robot's gradient of its own loss, before any clipping.
 
-    Where losses take something from all robots together, the batch must be settled first (see
-    `Algorithm.settle`). Robots of like shapes run as one, which keeps the compiled program small.
-    Each has its own noise where the losses draw some, whoever runs beside it.
+    Robots of equal shapes run as one `vmap`, which keeps the compiled program small. Each robot has
+    its own noise where the losses draw some, so other robots in the batch do not change it.
     """
+    batch = algorithm.fix_batch_statistics(policy, critic, batch)
 
     def gradient(batch: ActorBatch, key: PRNGKeyArray) -> tuple[Float[Array, "P"], Metrics]:
         def loss(policy: ActorNetwork) -> tuple[Array, Metrics]:
-            own, metrics = losses(policy, batch, key)
-            return own[0], {"actor/loss": own, **metrics}
+            losses, metrics = algorithm.actor_losses(policy, critic, batch, key)
+            weighted = weighted_losses(losses, batch.batches)
+            return weighted[0], {"actor/loss": losses, **metrics}
 
         gradient, metrics = jax.grad(loss, has_aux=True)(policy)
         return ravel_pytree(gradient)[0], jax.tree.map(lambda values: values[0], metrics)
@@ -75,22 +87,19 @@ def _kinds(batch: ActorBatch) -> list[list[int]]:
     return list(kinds.values())
 
 
-class GradientSurgery(ABC):
+@dataclass(frozen=True, kw_only=True)
+class GradientSurgery(Combiner):
     """A combiner that takes one step along a weighted sum of the robots' gradients."""
 
     @abstractmethod
     def weigh(self, gram: Float[Array, "R R"], key: PRNGKeyArray) -> Float[Array, "R"]:
         """From the gradients' inner products to what each gradient weighs in the step."""
 
-    def init(self, policy: ActorNetwork, groups: GroupIndices) -> tuple[()]:
-        """Nothing to remember."""
-        return ()
-
     def step(
         self,
+        algorithm: Algorithm,
         actor: ActorState,
-        losses: ActorLosses,
-        optimiser: optax.GradientTransformation,
+        critic: PyTree,
         batch: ActorBatch,
         groups: GroupIndices,
         key: PRNGKeyArray,
@@ -101,13 +110,13 @@ class GradientSurgery(ABC):
         gradients oppose its own, and the mean cosine with theirs.
         """
         loss_key, weigh_key = jax.random.split(key)
-        robots = robot_gradients(actor.policy, losses, batch, loss_key)
+        robots = robot_gradients(algorithm, actor.policy, critic, batch, loss_key)
         gram = robots.gram
         unravel = ravel_pytree(actor.policy)[1]
         weights = self.weigh(gram, weigh_key)
         direction = jnp.matmul(weights, robots.gradients, precision="highest")
         policy, state = apply_gradients(
-            optimiser, actor.policy, unravel(direction), actor.optimiser
+            algorithm.actor_optimiser(), actor.policy, unravel(direction), actor.optimiser
         )
         return ActorState(policy, state, actor.combiner), {
             **robots.metrics,

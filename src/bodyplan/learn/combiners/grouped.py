@@ -1,50 +1,54 @@
-"""Embodiment grouping: a step for each group of similar robots (arXiv 2602.18025, Algorithm 1).
+"""Embodiment grouping (EG): an actor step for each group of robots (arXiv 2602.18025, Algorithm 1).
 
-Robots whose bodies are alike have gradients that agree; averaged over unlike ones they cancel. So
+Robots whose bodies are alike have gradients that agree; averaged over unlike robots they cancel. So
 the groups, fixed before training, step the shared actor one after another, in an order drawn anew
-each time. The batch is split, not repeated: M steps cost about as much as a pooled one.
+for each update. The batch is split, not repeated: M steps cost about as much as a pooled one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import jax
-import optax
-from jaxtyping import PRNGKeyArray
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics
-from bodyplan.learn.combiners.combiner import (
-    ActorLosses,
-    ActorState,
-    GroupIndices,
-    mean_step,
-    scatter_to_robots,
-    step_groups_in_random_order,
-)
-from bodyplan.learn.networks.architectures import ActorNetwork
+from bodyplan.learn.algorithms.algorithm import ActorBatch, ActorState, Algorithm, Metrics
+from bodyplan.learn.combiners.combiner import Combiner, GroupIndices
 
 
-@dataclass(frozen=True)
-class Grouped:
-    """No hyperparameters beyond the groups."""
-
-    def init(self, policy: ActorNetwork, groups: GroupIndices) -> tuple[()]:
-        """Nothing to remember."""
-        return ()
+@dataclass(frozen=True, kw_only=True)
+class Grouped(Combiner):
+    """Embodiment grouping has no hyperparameters beyond the groups."""
 
     def step(
         self,
+        algorithm: Algorithm,
         actor: ActorState,
-        losses: ActorLosses,
-        optimiser: optax.GradientTransformation,
+        critic: PyTree,
         batch: ActorBatch,
         groups: GroupIndices,
         key: PRNGKeyArray,
     ) -> tuple[ActorState, Metrics]:
-        """One step a group, in random order; all share the actor and its optimiser's state."""
+        """One step for each group; all groups share the actor and its optimiser's state."""
         order_key, loss_key = jax.random.split(key)
 
-        def step(robots: tuple[int, ...], actor: ActorState) -> tuple[ActorState, Metrics]:
-            actor, metrics = mean_step(actor, losses, optimiser, batch.select(robots), loss_key)
+        def group_step(robots: Sequence[int], actor: ActorState) -> tuple[ActorState, Metrics]:
+            actor, metrics = algorithm.actor_step(actor, critic, batch.select(robots), loss_key)
             return actor, scatter_to_robots(metrics, robots, len(batch.batches))
 
-        return step_groups_in_random_order(order_key, groups, actor, step)
+        # A switch inside a scan: every group's step is compiled once, whatever the order.
+        branches = [partial(group_step, robots) for robots in groups]
+        order = jax.random.permutation(order_key, len(groups))
+        actor, metrics = jax.lax.scan(
+            lambda actor, group: jax.lax.switch(group, branches, actor), actor, order
+        )
+        return actor, jax.tree.map(lambda values: values.sum(axis=0), metrics)
+
+
+def scatter_to_robots(
+    values: dict[str, Float[Array, "G"]], robots: Sequence[int], count: int
+) -> dict[str, Float[Array, "R"]]:
+    """A group's numbers in the places of its robots among `count`, zero elsewhere."""
+    places = jnp.array(robots)
+    return {name: jnp.zeros(count).at[places].set(own) for name, own in values.items()}

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from bodyplan.learn.combiners.gradient_surgery import GradientSurgery
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PCGrad(GradientSurgery):
     """No hyperparameters."""
 

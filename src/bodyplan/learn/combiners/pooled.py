@@ -1,31 +1,25 @@
-"""All robots in one step: the mean of their losses, as if they were one data set."""
+"""Pooled training: one actor step on the mean of all robots' losses."""
 
 from dataclasses import dataclass
 
-import optax
-from jaxtyping import PRNGKeyArray
+from jaxtyping import PRNGKeyArray, PyTree
 
-from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics
-from bodyplan.learn.combiners.combiner import ActorLosses, ActorState, GroupIndices, mean_step
-from bodyplan.learn.networks.architectures import ActorNetwork
+from bodyplan.learn.algorithms.algorithm import ActorBatch, ActorState, Algorithm, Metrics
+from bodyplan.learn.combiners.combiner import Combiner, GroupIndices
 
 
-@dataclass(frozen=True)
-class Pooled:
-    """No hyperparameters."""
-
-    def init(self, policy: ActorNetwork, groups: GroupIndices) -> tuple[()]:
-        """Nothing to remember."""
-        return ()
+@dataclass(frozen=True, kw_only=True)
+class Pooled(Combiner):
+    """Pooled training has no hyperparameters."""
 
     def step(
         self,
+        algorithm: Algorithm,
         actor: ActorState,
-        losses: ActorLosses,
-        optimiser: optax.GradientTransformation,
+        critic: PyTree,
         batch: ActorBatch,
         groups: GroupIndices,
         key: PRNGKeyArray,
     ) -> tuple[ActorState, Metrics]:
         """One step on the mean over all robots; the groups do not matter."""
-        return mean_step(actor, losses, optimiser, batch, key)
+        return algorithm.actor_step(actor, critic, batch, key)

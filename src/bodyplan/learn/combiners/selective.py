@@ -15,12 +15,18 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-from bodyplan.learn.algorithms.algorithm import ActorBatch, Metrics, apply_gradients
+from bodyplan.learn.algorithms.algorithm import (
+    ActorBatch,
+    ActorState,
+    Algorithm,
+    Metrics,
+    apply_gradients,
+    weighted_losses,
+)
 from bodyplan.learn.combiners.affinity_propagation import affinity_propagation
-from bodyplan.learn.combiners.combiner import ActorLosses, ActorState, GroupIndices
+from bodyplan.learn.combiners.combiner import Combiner, GroupIndices
 from bodyplan.learn.networks.architectures import ActorNetwork
 
 _LEAST_LOSS = 1e-8
@@ -38,19 +44,19 @@ class SelectiveState(NamedTuple):
     iterations: Int[Array, ""]
 
 
-class Turn(NamedTuple):
-    """The actor on its way through the groups."""
+class GroupSteps(NamedTuple):
+    """The actor between the groups' steps."""
 
-    number: Int[Array, ""]
+    step: Int[Array, ""]
     """Steps done."""
     policy: ActorNetwork
-    optimiser: optax.OptState
+    optimiser: PyTree
     losses: Float[Array, "steps R"]
     """Robots' losses before each step, as far as they are known."""
 
 
-@dataclass(frozen=True)
-class Selective:
+@dataclass(frozen=True, kw_only=True)
+class Selective(Combiner):
     """Hyperparameters, by default the authors' for a handful of tasks."""
 
     rate: float = 0.001
@@ -59,7 +65,7 @@ class Selective:
     """Iterations at the start in which every robot is a group of its own."""
 
     def init(self, policy: ActorNetwork, groups: GroupIndices) -> SelectiveState:
-        """Nothing is known of anyone."""
+        """No affinity is known yet; every robot is a group of its own."""
         count = sum(map(len, groups))
         return SelectiveState(
             jnp.zeros((count, count)), jnp.arange(count, dtype=jnp.int32), jnp.int32(0)
@@ -67,17 +73,17 @@ class Selective:
 
     def step(
         self,
+        algorithm: Algorithm,
         actor: ActorState,
-        losses: ActorLosses,
-        optimiser: optax.GradientTransformation,
+        critic: PyTree,
         batch: ActorBatch,
         groups: GroupIndices,
         key: PRNGKeyArray,
     ) -> tuple[ActorState, Metrics]:
-        """A step for each group in random order, two where there is one; metrics from after them.
+        """A step for each group in random order, two steps where there is one group.
 
         The given groups do not matter. All steps see the same noise, or the losses before and after
-        one could not be compared.
+        a step could not be compared. The metrics are those after all steps.
         """
         order_key, loss_key = jax.random.split(key)
         memory: SelectiveState = actor.combiner
@@ -86,47 +92,51 @@ class Selective:
         steps = jnp.maximum(count, 2)
         most = max(len(labels), 2)
 
-        def members(number: Int[Array, ""]) -> Bool[Array, "R"]:
-            return labels == order[number % count]
+        def members(step: Int[Array, ""]) -> Bool[Array, "R"]:
+            return labels == order[step % count]
 
-        def turn(held: Turn) -> Turn:
+        def group_step(now: GroupSteps) -> GroupSteps:
             def group_loss(policy: ActorNetwork) -> tuple[Array, Array]:
-                robots, _ = losses(policy, batch, loss_key)
-                own = members(held.number)
-                return jnp.where(own, robots, 0.0).sum() / own.sum(), robots
+                losses, _ = algorithm.actor_losses(policy, critic, batch, loss_key)
+                losses = weighted_losses(losses, batch.batches)
+                group = members(now.step)
+                return jnp.where(group, losses, 0.0).sum() / group.sum(), losses
 
-            gradient, robots = jax.grad(group_loss, has_aux=True)(held.policy)
-            policy, state = apply_gradients(optimiser, held.policy, gradient, held.optimiser)
-            return Turn(held.number + 1, policy, state, held.losses.at[held.number].set(robots))
+            gradient, losses = jax.grad(group_loss, has_aux=True)(now.policy)
+            policy, state = apply_gradients(
+                algorithm.actor_optimiser(), now.policy, gradient, now.optimiser
+            )
+            return GroupSteps(now.step + 1, policy, state, now.losses.at[now.step].set(losses))
 
-        start = Turn(
+        start = GroupSteps(
             jnp.int32(0), actor.policy, actor.optimiser, jnp.zeros((most + 1, len(labels)))
         )
-        end = jax.lax.while_loop(lambda held: held.number < steps, turn, start)
-        last, metrics = losses(end.policy, batch, loss_key)
-        seen = end.losses.at[steps].set(last)
+        end = jax.lax.while_loop(lambda now: now.step < steps, group_step, start)
+        last, metrics = algorithm.actor_losses(end.policy, critic, batch, loss_key)
+        losses = end.losses.at[steps].set(weighted_losses(last, batch.batches))
 
-        def learn(
-            affinity: Float[Array, "R R"], number: Int[Array, ""]
+        def update(
+            affinity: Float[Array, "R R"], step: Int[Array, ""]
         ) -> tuple[Float[Array, "R R"], None]:
-            own = members(number)
-            learnt = update_affinity(affinity, seen[number], seen[number + 1], own, self.rate)
-            return jnp.where(number < steps, learnt, affinity), None
+            updated = update_affinity(
+                affinity, losses[step], losses[step + 1], members(step), self.rate
+            )
+            return jnp.where(step < steps, updated, affinity), None
 
-        affinity, _ = jax.lax.scan(learn, memory.affinity, jnp.arange(most))
+        affinity, _ = jax.lax.scan(update, memory.affinity, jnp.arange(most))
         memory = SelectiveState(affinity, labels, memory.iterations + 1)
-        told = {"actor/loss": last, "actor/groups": count.astype(jnp.float32), **metrics}
-        return ActorState(end.policy, end.optimiser, memory), told
+        metrics = {"actor/loss": last, "actor/groups": count.astype(jnp.float32), **metrics}
+        return ActorState(end.policy, end.optimiser, memory), metrics
 
     def _regroup(self, memory: SelectiveState) -> Int[Array, "R"]:
-        """This iteration's groups; where an election finds none, those of the last one."""
+        """This iteration's groups; the last one's where the clustering does not converge."""
 
-        def elect(memory: SelectiveState) -> Int[Array, "R"]:
+        def recluster(memory: SelectiveState) -> Int[Array, "R"]:
             labels, final = affinity_propagation(affinity_similarities(memory.affinity))
             return jnp.where(final, labels, memory.labels)
 
         known = memory.iterations >= self.warm_up
-        return jax.lax.cond(known, elect, lambda memory: memory.labels, memory)
+        return jax.lax.cond(known, recluster, lambda memory: memory.labels, memory)
 
 
 def update_affinity(

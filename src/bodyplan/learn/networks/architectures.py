@@ -13,8 +13,8 @@ from jaxtyping import Array, Float
 
 from bodyplan.envs.walking_task import Observation
 from bodyplan.errors import BodyplanError
+from bodyplan.learn.data.batches import Body
 from bodyplan.learn.networks import urma_heads
-from bodyplan.learn.networks.body_batch import Body
 from bodyplan.learn.networks.mlp import FlatPolicy, FlatSizes, FlatTwinQ, FlatValue
 from bodyplan.learn.networks.urma import PRESETS, NetworkSizes
 

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 
 from bodyplan.envs.walking_task import ACTION_MEAN_LIMIT, Observation
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.networks.body_batch import Body
+from bodyplan.learn.data.batches import Body
 from bodyplan.learn.networks.layers import Dense, elu, orthogonal
 from bodyplan.learn.networks.urma_heads import STD_RANGE
 from bodyplan.robots.feature_sizes import (

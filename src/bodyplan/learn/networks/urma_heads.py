@@ -15,13 +15,9 @@ from jaxtyping import Array, Float
 
 from bodyplan.envs.walking_task import ACTION_MEAN_LIMIT, Observation
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.networks.body_batch import Body, joint_rows, of_elements
+from bodyplan.learn.data.batches import Body
 from bodyplan.learn.networks.layers import Dense, LayerNorm, elu, orthogonal, split
-from bodyplan.learn.networks.urma import (
-    Encoded,
-    NetworkSizes,
-    Torso,
-)
+from bodyplan.learn.networks.urma import Encoded, NetworkSizes, Torso, joint_rows, of_elements
 from bodyplan.robots.feature_sizes import (
     GENERAL_OBSERVATION_SIZE,
     JOINT_DESCRIPTOR_SIZE,

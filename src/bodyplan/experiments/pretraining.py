@@ -1,0 +1,96 @@
+"""Pre-training from Python: `train` and `train_seeds`, with progress and evaluations on the way."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+
+from bodyplan.evaluation.evaluate import evaluation_callback
+from bodyplan.learn.compilation import enable_compilation_cache
+from bodyplan.learn.config import TrainConfig
+from bodyplan.learn.run import Run
+from bodyplan.learn.train import OnInterval, OnLog, run_training
+from bodyplan.learn.training_setup import TrainingSetup
+from bodyplan.progress import progress
+
+
+def train(
+    config: TrainConfig,
+    log: OnLog | None = None,
+    on_interval: OnInterval | None = None,
+    *,
+    episodes: int = 8,
+    show_progress: bool = False,
+    compile_cache: bool = True,
+) -> Run:
+    """Train one policy on many robots' data, or continue an interrupted run.
+
+    Args:
+        config: what to train on, how, and where to.
+        log: called after each interval with the updates done and the line of metrics.jsonl.
+        on_interval: called every `config.evaluate_every` updates with the updates done and the
+            policy; what it returns is logged, and decides which policy is the best. By default the
+            policy is evaluated on its robots.
+        episodes: episodes of each robot in such an evaluation.
+        show_progress: show a progress bar on standard error.
+        compile_cache: keep compiled programs in the user's cache folder, so that a second run of
+            the same shapes starts at once. A cache folder already set in JAX stays in use.
+
+    Returns:
+        The run. It is the same, to the byte on a CPU, whether it was interrupted or not.
+
+    Raises:
+        BodyplanError: settings, data or the run's folder do not fit or are damaged.
+        TrainingDiverged: a loss or a parameter is no longer finite.
+    """
+    setup = TrainingSetup.of(config)
+    on_interval = on_interval or evaluation_callback(config, episodes)
+    with _extras(config, log, show_progress, compile_cache) as log:
+        (run,) = run_training(setup, [setup.seed()], log, on_interval)
+    return run
+
+
+def train_seeds(
+    config: TrainConfig,
+    count: int,
+    log: OnLog | None = None,
+    on_interval: OnInterval | None = None,
+    *,
+    episodes: int = 8,
+    show_progress: bool = False,
+    compile_cache: bool = True,
+) -> tuple[Run, ...]:
+    """Train `count` seeds side by side, from `config.seed` on, in `config.out`'s `seed<k>`.
+
+    Their numbers differ in rounding from those of seeds trained one by one, and in the order in
+    which groups step, which is the first seed's. Other arguments and errors are those of `train`.
+
+    Raises:
+        BodyplanError: also where the seeds cannot share a program.
+    """
+    setup = TrainingSetup.of(config)
+    on_interval = on_interval or evaluation_callback(config, episodes)
+    with _extras(config, log, show_progress, compile_cache) as log:
+        return tuple(run_training(setup, setup.seeds(count), log, on_interval))
+
+
+@contextmanager
+def _extras(
+    config: TrainConfig, log: OnLog | None, show_progress: bool, compile_cache: bool
+) -> Iterator[OnLog | None]:
+    """The callback to log with: the given one, and a progress bar where it is asked for."""
+    if compile_cache and not jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
+        enable_compilation_cache()
+    if not show_progress:
+        yield log
+        return
+    with progress() as report:
+
+        def log_and_report(update: int, line: Mapping[str, Any]) -> None:
+            task = f"{config.algorithm_name} {config.combiner_name}"
+            report(task, update, config.updates, f"{line['updates_per_s']:.1f} updates/s")
+            if log is not None:
+                log(update, line)
+
+        yield log_and_report

@@ -1,0 +1,135 @@
+"""The registry of algorithms and combiners: those of bodyplan, and those of installed packages.
+
+A package offers one of its own through the entry point groups `bodyplan.algorithms` and
+`bodyplan.combiners`. The entry point's name is the one given as `--algorithm` or `--combine`, and
+it points to a subclass of `Algorithm` or `Combiner`. Its hyperparameters are then options of
+`bodyplan train`, and part of a run's config.json and identity.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar
+
+from bodyplan.errors import BodyplanError
+from bodyplan.learn.algorithms.algorithm import Algorithm
+from bodyplan.learn.algorithms.awac import AWAC
+from bodyplan.learn.algorithms.bc import BC
+from bodyplan.learn.algorithms.iql import IQL
+from bodyplan.learn.algorithms.td3_bc import TD3BC
+from bodyplan.learn.combiners.aligned_mtl import AlignedMTL
+from bodyplan.learn.combiners.cagrad import CAGrad
+from bodyplan.learn.combiners.combiner import Combiner
+from bodyplan.learn.combiners.grouped import Grouped
+from bodyplan.learn.combiners.pcgrad import PCGrad
+from bodyplan.learn.combiners.pooled import Pooled
+from bodyplan.learn.combiners.selective import Selective
+
+Method = TypeVar("Method", Algorithm, Combiner)
+
+
+@dataclass(frozen=True)
+class Registry(Generic[Method]):
+    """The methods of one kind, by name."""
+
+    kind: str
+    """What an error message calls one of them."""
+    group: str
+    """Entry point group of other packages' methods."""
+    base: type[Method]
+    """Class that all of them derive from."""
+    builtin: Mapping[str, type[Method]]
+    """Those that come with bodyplan."""
+
+    def names(self) -> tuple[str, ...]:
+        """All names that can be given; bodyplan's own first."""
+        return (*self.builtin, *(name for name in _offered(self.group) if name not in self.builtin))
+
+    def find(self, name: str) -> type[Method]:
+        """The class of that name.
+
+        Raises:
+            BodyplanError: there is none, or the package that offers it is faulty.
+        """
+        if name in self.builtin:
+            return self.builtin[name]
+        point = _offered(self.group).get(name)
+        if point is None:
+            raise BodyplanError(
+                f"no {self.kind} is called {name}; choose one of {', '.join(self.names())}"
+            )
+        package = point.dist.name if point.dist else "a package"
+        offer = f"the {self.kind} '{name}' is offered by {package} as {point.value}"
+        try:
+            found = point.load()
+        except Exception as error:  # whatever another package's code raises
+            raise BodyplanError(
+                f"{offer}, which cannot be imported ({type(error).__name__}: {error}); update or "
+                "remove that package"
+            ) from error
+        if not (isinstance(found, type) and issubclass(found, self.base) and name.isidentifier()):
+            raise BodyplanError(
+                f"{offer}, which is no subclass of {self.base.__name__} under a plain name; "
+                "update or remove that package"
+            )
+        return found
+
+    def make(self, method: Method | str, settings: Mapping[str, Any] | None = None) -> Method:
+        """A method given by name and hyperparameters; one that is made already is kept.
+
+        Raises:
+            BodyplanError: there is none of that name, or it has no such hyperparameter.
+        """
+        if not isinstance(method, str):
+            return method
+        kind = self.find(method)
+        try:
+            return kind(**(settings or {}))
+        except TypeError as error:
+            raise BodyplanError(
+                f"the {self.kind} '{method}' does not take these settings ({error}); "
+                "use the version of bodyplan, or of its package, that they were written with"
+            ) from error
+
+    def name_of(self, method: Method | str) -> str:
+        """The name under which a method is registered.
+
+        Raises:
+            BodyplanError: it is not registered.
+        """
+        if isinstance(method, str):
+            return method
+        for name in self.names():
+            if self.find(name) is type(method):
+                return name
+        raise BodyplanError(
+            f"{type(method).__name__} is not registered; offer it through the entry point group "
+            f"{self.group}, so that its runs can be loaded again"
+        )
+
+
+@cache
+def _offered(group: str) -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=group)}
+
+
+ALGORITHMS: Registry[Algorithm] = Registry(
+    "algorithm",
+    "bodyplan.algorithms",
+    Algorithm,  # type: ignore[type-abstract]
+    {"bc": BC, "td3_bc": TD3BC, "awac": AWAC, "iql": IQL},
+)
+COMBINERS: Registry[Combiner] = Registry(
+    "combiner",
+    "bodyplan.combiners",
+    Combiner,  # type: ignore[type-abstract]
+    {
+        "pooled": Pooled,
+        "grouped": Grouped,
+        "selective": Selective,
+        "pcgrad": PCGrad,
+        "cagrad": CAGrad,
+        "aligned_mtl": AlignedMTL,
+    },
+)
