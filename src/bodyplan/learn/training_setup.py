@@ -11,13 +11,7 @@ import jax
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.format import CARD
 from bodyplan.errors import BodyplanError
-from bodyplan.grouping.robot_groups import (
-    RobotGroups,
-    embodiment_groups,
-    heuristic_groups,
-    random_groups,
-    read_groups,
-)
+from bodyplan.grouping.robot_groups import RobotGroups, group_robots, read_groups
 from bodyplan.learn.checkpoint import checkpoints, restore_checkpoint, restore_part
 from bodyplan.learn.config import TrainConfig, check_config
 from bodyplan.learn.data.batches import DeviceData
@@ -235,12 +229,7 @@ def _groups(
     if not isinstance(config.groups, int):
         return read_groups(config.groups, robots)
     bodies = [Robot.load(robot, models) for robot in robots]
-    if config.group_by == "heuristic":
-        return heuristic_groups(bodies)
-    embodiment = embodiment_groups(bodies, config.groups)
-    if config.group_by == "random":
-        return random_groups(robots, [len(group) for group in embodiment], config.seed)
-    return embodiment
+    return group_robots(bodies, config.groups, config.group_by, seed=config.seed)
 
 
 def _weights(given: Mapping[str, float] | None, robots: Sequence[str]) -> tuple[float, ...] | None:
