@@ -21,14 +21,23 @@ if TYPE_CHECKING:
     from bodyplan.evaluation.evaluation_result import Evaluation
     from bodyplan.experiments.pretraining import train, train_seeds
     from bodyplan.grouping.robot_groups import RobotGroups, group_robots
+    from bodyplan.learn.algorithms.awac import AWAC
+    from bodyplan.learn.algorithms.bc import BC
+    from bodyplan.learn.algorithms.iql import IQL
+    from bodyplan.learn.algorithms.td3_bc import TD3BC
     from bodyplan.learn.config import TrainConfig
-    from bodyplan.learn.policy import Policy as Policy
+    from bodyplan.learn.policy import Policy
+    from bodyplan.learn.run import Run
     from bodyplan.robots.registry import list_robots
     from bodyplan.robots.robot import Robot
     from bodyplan.robots.validation.check_robot import check_robot
 
 __version__ = "0.1.0"
 __all__ = [
+    "AWAC",
+    "BC",
+    "IQL",
+    "TD3BC",
     "BodyplanError",
     "Dataset",
     "Disturbances",
@@ -38,6 +47,7 @@ __all__ = [
     "Policy",
     "Robot",
     "RobotGroups",
+    "Run",
     "TrainConfig",
     "__version__",
     "build_dataset",
@@ -52,6 +62,11 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AWAC": ("bodyplan.learn.algorithms.awac", "AWAC"),
+    "BC": ("bodyplan.learn.algorithms.bc", "BC"),
+    "IQL": ("bodyplan.learn.algorithms.iql", "IQL"),
+    "Run": ("bodyplan.learn.run", "Run"),
+    "TD3BC": ("bodyplan.learn.algorithms.td3_bc", "TD3BC"),
     "Disturbances": ("bodyplan.envs.disturbances", "Disturbances"),
     "Environment": ("bodyplan.envs.environment", "Environment"),
     "Dataset": ("bodyplan.datasets.dataset", "Dataset"),
