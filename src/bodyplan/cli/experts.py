@@ -104,7 +104,7 @@ class TrainExpert:
         print_line("grading the snapshots in reference physics ...")
         runs = []
         for command in sampler.graded:
-            graded = grade_expert(snapshots.under(command), robot, self.episodes, self.seed)
+            graded = grade_expert(snapshots.with_command(command), robot, self.episodes, self.seed)
             path = snapshot_path(robot.name, command, self.out)
             graded.save(path)
             runs.append((graded, path))

@@ -1,1 +1,1 @@
-"""What is learned from: episodes on disk, the experts behind them, and their mixtures."""
+"""Offline datasets: episodes on disk, how they are recorded, imported and checked."""

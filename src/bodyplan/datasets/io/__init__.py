@@ -1,1 +1,1 @@
-"""Data in and out: other formats, other people's releases, arrays of your own."""
+"""Imports into datasets and exports from them: own logs, the paper's release, Minari."""
