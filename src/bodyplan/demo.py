@@ -56,6 +56,8 @@ class DemoPlan:
     """Updates of the training."""
     episodes: int
     """Episodes of each robot in the evaluation."""
+    robots: tuple[str, ...] = DEMO_ROBOTS
+    """Names of the robots."""
     network: Literal["small", "tiny"] = "small"
     """Size of the networks."""
     batch_size: int = 256
@@ -114,7 +116,7 @@ def run_demo(
     plan = _saved_plan(out, size, seed)
     dataset = build_dataset(
         out / "data",
-        DEMO_ROBOTS,
+        plan.robots,
         DEMO_RECIPE,
         "forward",
         plan.data_steps,
@@ -128,7 +130,7 @@ def run_demo(
         report("pre-training (IQL+EG)", update, plan.updates, note)
 
     run = train(train_config(plan, out), log=log)
-    robots = [Robot.load(name) for name in DEMO_ROBOTS]
+    robots = [Robot.load(name) for name in plan.robots]
     evaluation = evaluate_policy(
         run.policy,
         robots,
@@ -180,7 +182,8 @@ def _saved_plan(out: Path, size: Literal["small", "full"], seed: int) -> DemoPla
         plan = demo_plan(size, seed, simulation_speed())
         write_json(path, asdict(plan))
         return plan
-    plan = DemoPlan(**read_json(path))
+    saved = read_json(path)
+    plan = DemoPlan(**{**saved, "robots": tuple(saved.get("robots", DEMO_ROBOTS))})
     if (plan.size, plan.seed) != (size, seed):
         raise BodyplanError(
             f"{out} holds a demo of size {plan.size} and seed {plan.seed}; "
