@@ -1,20 +1,20 @@
-"""How fast data are made and sampled, and how much room they take.
+"""Measures how fast datasets are recorded and sampled, and their size on disk.
 
     python benchmarks/dataset.py            # a million steps; about six minutes on two cores
     python benchmarks/dataset.py --quick    # 50,000 steps and small networks, about 40 seconds
 
 One JSON object a line:
 
-- `build/<robot>`: control steps recorded a second, all cores at work, joining and checksums
-  included; the ratio is to the environment alone, stepped on as many threads;
-- `disk/<robot>`: bytes of a step in the finished folder; the ratio is to a padded transition of the
-  paper's release (two observations of 668 numbers, an action of 24, reward and two ends);
-- `disk/sixteen robots`: gigabytes of a million steps of each, computed from the layout and the
-  measured number of frames to a step;
-- `sample/device`, `sample/host`: transitions a second in batches of 1,024 of each of the sixteen,
-  from arrays on the device, and read from memory-mapped files; the ratio is to what one IQL update
-  of the same batch consumes in the same time;
-- `sample/padded`: the same batches fetched by NumPy from padded arrays, as the release has them.
+- `build/<robot>`: control steps recorded per second on all cores, with joining and checksums. The
+  ratio is to the environment alone on as many threads.
+- `disk/<robot>`: bytes of a step in the finished folder. The ratio is to a padded transition of the
+  paper's release (two observations of 668 numbers, an action of 24, a reward and two flags).
+- `disk/sixteen robots`: gigabytes of a million steps of each robot, computed from the format and
+  the measured number of frames per step.
+- `sample/device`, `sample/host`: transitions per second in batches of 1,024 of each of the sixteen
+  robots, from arrays on the device and from memory-mapped files. The ratio is to the transitions
+  that IQL updates of the same batch consume in the same time.
+- `sample/padded`: the same batches, indexed by NumPy in padded arrays like those of the release.
 """
 
 import argparse

@@ -1,21 +1,20 @@
-"""One robot's log, handed to d3rlpy through Minari, and 1,000 steps of its IQL.
+"""Train d3rlpy's IQL on one robot of a dataset for 1,000 steps, through Minari.
 
     pip install --no-deps d3rlpy
     pip install torch tqdm gym click structlog colorama dataclasses-json scikit-learn
     python examples/d3rlpy_iql.py path/to/dataset [robot]
 
-d3rlpy 2.8.1 asks for gymnasium 1.0.0, which is older than what bodyplan needs; it works with the
-newer one, so its dependencies are named by hand. Make the dataset with `bodyplan data build`.
+d3rlpy 2.8.1 requires gymnasium 1.0.0, which is older than what bodyplan needs. It works with the
+newer one, so its dependencies are installed by name. `bodyplan data build` makes the dataset.
 
-The episodes are given to d3rlpy one by one. Its own `get_minari` is not used: it puts Minari's
-observations, one more than actions in each episode, end to end as if they were as many, so that
-from the second episode on they no longer belong to their actions.
+The script does not use d3rlpy's `get_minari`. Minari has one more observation than actions in each
+episode, but `get_minari` ignores that. From the second episode on, its observations would therefore
+belong to other actions.
 """
 
 import os
 import sys
 import tempfile
-from pathlib import Path
 
 import d3rlpy
 import minari
@@ -33,14 +32,14 @@ def main(path: str, robot: str | None = None) -> None:
     dataset = bodyplan.Dataset.open(path)
     robot = robot or dataset.robots[0]
     with tempfile.TemporaryDirectory() as folder:
-        # Without it Minari uses the folder in which it keeps all datasets.
+        # By default Minari uses the folder with all of its datasets.
         os.environ["MINARI_DATASETS_PATH"] = folder
-        (own,) = export_minari(dataset, Path(folder), [robot])
-        log = minari.load_dataset(own)
-        buffer = to_d3rlpy(log)
-        environment = log.recover_environment()
-    print(f"{own}: {buffer.transition_count} transitions in {len(buffer.episodes)} episodes")
-    torch.set_num_threads(1)  # networks this small are fastest so
+        (minari_id,) = export_minari(dataset, folder, [robot])
+        minari_dataset = minari.load_dataset(minari_id)
+        buffer = to_d3rlpy(minari_dataset)
+        environment = minari_dataset.recover_environment()
+    print(f"{minari_id}: {buffer.transition_count} transitions in {len(buffer.episodes)} episodes")
+    torch.set_num_threads(1)  # the fastest for networks of this size
     d3rlpy.seed(0)
     iql = d3rlpy.algos.IQLConfig(batch_size=256).create(device="cpu:0")
     epochs = iql.fitter(
@@ -51,20 +50,20 @@ def main(path: str, robot: str | None = None) -> None:
         show_progress=False,
     )
     for epoch, losses in epochs:
-        told = ", ".join(f"{name} {losses[name]:.4f}" for name in sorted(losses) if "loss" in name)
-        print(f"step {epoch * STEPS // 4}: {told}")
+        text = ", ".join(f"{name} {losses[name]:.4f}" for name in sorted(losses) if "loss" in name)
+        print(f"step {epoch * STEPS // 4}: {text}")
     observation, _ = environment.reset(seed=0)
     action = iql.predict(observation[None])[0]
     print(f"first action in {environment.spec.id}: {np.round(action, 2)}")
 
 
-def to_d3rlpy(log: minari.MinariDataset) -> MDPDataset:
-    """The episodes of a Minari dataset, each without the frame after its last step.
+def to_d3rlpy(dataset: minari.MinariDataset) -> MDPDataset:
+    """The episodes of a Minari dataset, each without its final observation.
 
-    d3rlpy does not look at what follows an episode's last step, and takes an end for a fall or for
-    a time-out, never for both.
+    d3rlpy does not use the final observation. For d3rlpy an episode is terminated or timed out, but
+    never both.
     """
-    episodes = list(log)
+    episodes = list(dataset)
     terminals = np.concatenate([episode.terminations for episode in episodes])
     timeouts = np.concatenate([episode.truncations for episode in episodes])
     return MDPDataset(

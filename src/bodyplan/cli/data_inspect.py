@@ -119,7 +119,7 @@ def print_contents(dataset: Dataset, as_json: bool) -> None:
     without_expert = any(row.reference.source != "expert" for row in rows)
     print_line(
         f"Full return: an episode that was cut short counts as if it had gone on to {HORIZON} "
-        "steps with its mean reward. Spread: from 0 to 1.2 references. Reference: the packaged "
+        "steps with its mean reward. Histogram: from 0 to 1.2 references. Reference: the packaged "
         "expert's return"
         + ("; * the best tenth of the steps, without an expert." if without_expert else ".")
     )
@@ -157,7 +157,7 @@ def _quality_columns(row: RobotStatistics) -> dict[str, Any]:
     mark = "" if row.reference.source == "expert" else "*"
     return {
         "robot": row.robot,
-        "spread": f"│{sparkline(row.histogram.steps)}│",
+        "histogram": f"│{sparkline(row.histogram.steps)}│",
         "mean": f"{row.full_return_mean:.1f}",
         "reference": f"{row.reference.value:.1f}{mark}",
         **{name: f"{share:.0%}" for name, share in zip(names, row.quality, strict=True)},
