@@ -4,8 +4,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import jax
-
 from bodyplan.evaluation.evaluate import evaluation_callback
 from bodyplan.learn.compilation import enable_compilation_cache
 from bodyplan.learn.config import TrainConfig
@@ -80,7 +78,7 @@ def _extras(
     config: TrainConfig, log: OnLog | None, show_progress: bool, compile_cache: bool
 ) -> Iterator[OnLog | None]:
     """The callback to log with: the given one, and a progress bar where it is asked for."""
-    if compile_cache and not jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
+    if compile_cache:
         enable_compilation_cache()
     if not show_progress:
         yield log

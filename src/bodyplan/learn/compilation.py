@@ -1,4 +1,4 @@
-"""How programs are compiled, and kept on disk so that the second run of a command need not."""
+"""Compilation of training programs, and the cache on disk that spares it the next time."""
 
 import os
 from pathlib import Path
@@ -36,10 +36,9 @@ def enable_compilation_cache() -> Path:
     """Keep what XLA compiles on disk, in `bodyplan/xla` of the user's cache folder.
 
     Where JAX already has a folder, as by `JAX_COMPILATION_CACHE_DIR`, that one is kept.
-    For commands only: a library does not choose where to write. A folder that cannot be written
-    costs the cache, nothing else.
+    A folder that cannot be written costs the cache, nothing else.
     """
-    present: str | None = jax.config.read("jax_compilation_cache_dir")
+    present: str | None = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
     if present:
         return Path(present)
     folder = cache_folder("xla")
