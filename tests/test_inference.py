@@ -10,7 +10,7 @@ import pytest
 from bodyplan.cli import main
 from bodyplan.envs.environment import Environment
 from bodyplan.robots.inference.nominal_pose_search import find_nominal_pose
-from bodyplan.robots.kinematic_tree import actuated_hinges, find_limbs, geom_bounds
+from bodyplan.robots.kinematic_tree import actuated_hinges, find_limbs
 from bodyplan.robots.registry import MODELS, packaged_robots
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.validation.check_robot import check_robot
@@ -157,32 +157,3 @@ def test_the_pose_is_the_same_each_time(alone):
     np.testing.assert_array_equal(poses[0].qpos, poses[1].qpos)
     assert "found by search" in found.toml
     np.testing.assert_allclose(poses[0].qpos[robot.qpos_index], robot.nominal, atol=0.006)
-
-
-def test_shapes_reach_as_far_as_a_ray_says():
-    """The lowest point of a shape, against rays cast at it from below."""
-    kinds = ("sphere", "capsule", "cylinder", "ellipsoid", "box")
-    text = "".join(
-        f'<geom type="{kind}" size="0.1 0.2 0.3" pos="{3 * i} 0 2" euler="30 50 70"/>'
-        for i, kind in enumerate(kinds)
-    )
-    model = mujoco.MjModel.from_xml_string(f"<mujoco><worldbody>{text}</worldbody></mujoco>")
-    data = mujoco.MjData(model)
-    mujoco.mj_forward(model, data)
-    low, high = geom_bounds(model, data, range(model.ngeom))
-    grid = np.linspace(-0.45, 0.45, 101)
-    for geom in range(model.ngeom):
-        x, y = (grid + data.geom_xpos[geom, i] for i in (0, 1))
-        rays = [(a, b, 0.0) for a in x for b in y]
-        up, down = (_nearest(model, data, rays, z) for z in (0.0, 4.0))
-        assert low[geom, 2] == pytest.approx(up, abs=8e-3)
-        assert high[geom, 2] == pytest.approx(4.0 - down, abs=8e-3)
-
-
-def _nearest(model, data, places, z):
-    hit = np.zeros(1, np.int32)
-    way = np.array([0.0, 0.0, 1.0 if z < 2.0 else -1.0])
-    seen = [
-        mujoco.mj_ray(model, data, np.array([a, b, z]), way, None, 1, -1, hit) for a, b, _ in places
-    ]
-    return min(distance for distance in seen if distance >= 0.0)

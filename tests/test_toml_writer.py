@@ -34,3 +34,14 @@ def test_the_packaged_robots_survive_too_in_lines_of_readable_length():
         assert "[joints]  # task order\n" in text
         assert "kp = " in text
         assert "  # N m / rad\n" in text
+
+
+def test_only_lists_are_wrapped():
+    content = {"text": "long " * 40, "names": ["name"] * 40}
+    text = to_toml(content, {"names": "task order"})
+    assert tomllib.loads(text) == content
+    first, *others = text.splitlines()
+    assert first.startswith('text = "long long')
+    assert others[0] == "names = ["
+    assert max(map(len, others)) < 100
+    assert others[-1] == "]  # task order"

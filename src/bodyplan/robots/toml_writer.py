@@ -55,7 +55,8 @@ def to_toml(content: Mapping[str, Any], notes: Mapping[str, str] | None = None) 
 
 def _item(key: str, value: Any, comments: Mapping[str, str]) -> Item:
     item = _plain(value)
-    if isinstance(value, Sequence) and len(f"{key} = {item.as_string()}") > _WIDTH:
+    is_list = isinstance(value, Sequence) and not isinstance(value, str)
+    if is_list and len(f"{key} = {item.as_string()}") > _WIDTH:
         item = tomlkit.array()
         for line in _wrapped([_plain(own) for own in value]):
             item.add_line(*line, indent="  ")

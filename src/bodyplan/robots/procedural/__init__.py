@@ -1,4 +1,4 @@
-"""Robots that no one drew: variations of the packaged ones, and new body plans, by seed."""
+"""Procedural robots: variations of the packaged ones, and new body plans, by seed."""
 
 from bodyplan.robots.procedural.generate import design_robot, generate_robots
 from bodyplan.robots.procedural.robot_design import RobotDesign

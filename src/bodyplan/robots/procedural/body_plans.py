@@ -1,7 +1,7 @@
-"""New body plans: how many legs, how many joints, how large, how strong.
+"""Body plans: the numbers behind a new robot, such as legs, joints, lengths, mass and strength.
 
-A plan is a dozen figures; `anatomy.py` makes limbs of them and `skeleton.py` an MJCF. Proportions,
-weights and motors are those of robots that exist, from palm-sized to man-sized.
+`trunk_and_limbs.py` and `limb_links.py` make limbs of a plan, and `build_robot.py` makes a robot.
+Proportions, masses and motors are like those of real robots, from palm-sized to human-sized.
 """
 
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from bodyplan.errors import BodyplanError
 from bodyplan.robots.feature_sizes import ACTION_SLOTS
 
 LEGS = (2, 8)
-JOINTS_PER_LEG = (2, 5)
-"""Of a leg, where there are three legs or more."""
-BIPED_JOINTS = (3, 6)
+LEG_JOINTS = (2, 5)
+"""Where there are three legs or more."""
+BIPED_LEG_JOINTS = (3, 6)
 ARM_JOINTS = (0, 2, 3, 4)
 
 GRAVITY = 9.81
@@ -26,37 +26,37 @@ class BodyPlan:
     """The parameters of a body plan, the same left and right."""
 
     legs: int = 4
-    """2 to 8; an odd one is at the rear."""
+    """2 to 8; a leg without a partner is at the rear."""
     leg_joints: int = 3
-    """2 to 5, of a biped 3 to 6."""
+    """2 to 5; of a biped 3 to 6."""
     sprawled: bool = False
-    """Legs reach outward as an insect's, instead of standing below the trunk; not for bipeds."""
+    """Legs reach outward as an insect's do, not below the trunk; not for bipeds."""
     knees_forward: bool = True
-    """Of legs that stand below the trunk."""
+    """Whether knees point forward, of legs that stand below the trunk."""
     spine: bool = False
-    """A joint in the trunk: between front and rear legs, or a biped's waist."""
+    """Whether the trunk has a joint: between front and rear legs, or at a biped's waist."""
     arm_joints: int = 0
-    """Of each arm of a biped: 0, 2, 3 or 4."""
+    """Joints of each arm of a biped: 0, 2, 3 or 4."""
     leg_length: float = 0.4
     """m, stretched."""
     thigh: float = 0.5
-    """Share of the first long link in the leg's length."""
+    """Length of the first long link as a share of the leg's length."""
     bend: float = 0.85
-    """Distance from hip to foot, or to the ankle, over that of a stretched leg."""
+    """Distance from hip to foot (of a biped to the ankle), over that of a stretched leg."""
     splay: float = 0.8
     """rad: how far below the horizontal a sprawled leg's foot lies, seen from its hip."""
     row: float = 0.6
-    """Leg lengths from one pair of legs to the next."""
+    """Distance from one pair of legs to the next, in leg lengths."""
     width: float = 0.45
-    """Leg lengths across the trunk."""
+    """Width of the trunk, in leg lengths."""
     mass: float = 12.0
     """kg."""
     trunk_share: float = 0.55
-    """Of the mass."""
+    """The trunk's share of the mass."""
     strength: float = 3.0
-    """Torque limits, in units of what carrying the body on all legs asks of a half-bent one."""
+    """Torque limits, in units of `reference_torque`."""
     stiffness: float = 8.0
-    """kp in the same unit, 1 / rad."""
+    """kp, in units of `reference_torque` per rad."""
     speed: float = 20.0
     """rad/s: the motors' velocity limit."""
     action_scale: float = 0.4
@@ -65,7 +65,7 @@ class BodyPlan:
     def __post_init__(self) -> None:
         bounds = {
             "legs": LEGS,
-            "leg_joints": BIPED_JOINTS if self.legs == 2 else JOINTS_PER_LEG,
+            "leg_joints": BIPED_LEG_JOINTS if self.legs == 2 else LEG_JOINTS,
             "thigh": (0.3, 0.7),
             "bend": (0.65, 0.98),
             "splay": (0.3, 1.2),
@@ -93,30 +93,30 @@ class BodyPlan:
 
     @property
     def joints(self) -> int:
-        """Of the whole body."""
+        """Joints of the whole robot."""
         return self.legs * self.leg_joints + 2 * self.arm_joints + self.spine
 
     @property
     def description(self) -> str:
-        """In words."""
+        """The plan in words."""
         posture = "sprawled" if self.sprawled else "upright"
         words = f"{self.legs} {posture} legs with {self.leg_joints} joints each"
         words += f", 2 arms with {self.arm_joints}" if self.arm_joints else ""
         return words + (", a spine" if self.spine else "")
 
     @property
-    def burden(self) -> float:
-        """Torque that carrying the body asks of a half-bent leg, N m."""
+    def reference_torque(self) -> float:
+        """Torque of a half-bent leg while all legs carry the robot, N m."""
         return 0.5 * self.mass * GRAVITY * self.leg_length / self.legs
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> "BodyPlan":
-        """One at random, with at most 24 joints."""
+        """A random plan with at most `ACTION_SLOTS` joints."""
         legs = int(rng.integers(LEGS[0], LEGS[1] + 1))
         biped = legs == 2
         spine = bool(rng.random() < 0.3)
         arms = int(rng.choice(ARM_JOINTS)) if biped else 0
-        low, high = BIPED_JOINTS if biped else JOINTS_PER_LEG
+        low, high = BIPED_LEG_JOINTS if biped else LEG_JOINTS
         room = (ACTION_SLOTS - spine - 2 * arms) // legs
         leg_length = float(np.exp(rng.uniform(np.log(0.15), np.log(0.9))))
 

@@ -1,8 +1,8 @@
-"""Limbs link by link: which joints, how long, how heavy, how folded at rest.
+"""Limb links: the joints, lengths, masses and nominal angles of a body plan's legs, arms and spine.
 
-A limb lies in a vertical plane: its links turn about the plane's normal (pitch), the plane turns
-about the vertical (yaw) and tips over (roll). A link's direction is an angle below the horizontal,
-seen from the trunk outward.
+A limb lies in a vertical plane. Its links rotate about the plane's normal (pitch); the plane itself
+rotates about the vertical (yaw) and about the forward axis (roll). A link's direction is an angle
+below the horizontal, seen from the trunk outward.
 """
 
 from math import acos, atan2, pi, sin, sqrt
@@ -26,7 +26,7 @@ AXES = {
     "lift": "roll",
     "tilt": "roll",
 }
-"""All other joints pitch."""
+"""Axis of each joint; joints that are not here pitch."""
 KNEE = (0.05, 2.7)
 """rad: a knee bends to one side only."""
 RANGES = {
@@ -45,21 +45,21 @@ RANGES = {
 """rad, about the nominal angle."""
 ARM_NOMINAL = {"lift": 0.15, "elbow": -0.4}
 TORQUE_SHARES = {"ankle": 0.5, "toe": 0.5, "tilt": 0.5}
-"""Shares of a leg's torque limit; all other joints have it whole."""
+"""Shares of a leg's torque limit; joints that are not here have all of it."""
 ARM_STRENGTH, ARM_MASS, FOOT_MASS = 0.4, 0.05, 0.05
 """Shares of a leg's torque limit, of the body's mass, of the leg's mass."""
 SLENDER, TAPER = 0.055, 0.75
-"""Radius of the first long link in leg lengths; each further one is thinner by a factor."""
+"""Radius of the first long link in leg lengths, and the factor from one link to the next."""
 COXA, ANKLE_HEIGHT, HALF_ARM = 0.15, 0.08, 0.35
-"""Leg lengths: an insect's first link, a biped's last, each of the two of an arm."""
+"""Leg lengths: the first link of a sprawled leg, the last of a biped's, each link of an arm."""
 SOLE_HALF_SIZE = (0.13, 0.07, 0.012)
 """Leg lengths: half of a sole's edges."""
 LEAN = 0.35
-"""rad: of an upright leg's third link, forward where the knee is."""
+"""rad: lean of an upright leg's third link, forward where the knee points forward."""
 
 
 class Link(NamedTuple):
-    """What one joint moves."""
+    """A link and the joint that moves it."""
 
     name: str
     axis: str
@@ -76,8 +76,8 @@ class Link(NamedTuple):
     mass: float = 0.0
 
 
-def leg(plan: BodyPlan) -> tuple[Link, ...]:
-    """The links of every leg: all are alike, so that all feet are level."""
+def leg_links(plan: BodyPlan) -> tuple[Link, ...]:
+    """The links of each leg; all legs are alike, so that all feet are level."""
     kind = BIPED if plan.legs == 2 else SPRAWLED if plan.sprawled else UPRIGHT
     names = kind[plan.leg_joints].split()
     lengths = _lengths(plan, names)
@@ -95,7 +95,7 @@ def leg(plan: BodyPlan) -> tuple[Link, ...]:
             AXES.get(name, "pitch"),
             nominal[i],
             _limits(name, nominal[i]),
-            TORQUE_SHARES.get(name, 1.0) * plan.strength * plan.burden,
+            TORQUE_SHARES.get(name, 1.0) * plan.strength * plan.reference_torque,
             lengths[i],
             plan.leg_length * radii[i],
             share * weights[i],
@@ -104,8 +104,8 @@ def leg(plan: BodyPlan) -> tuple[Link, ...]:
     )
 
 
-def arm(plan: BodyPlan) -> tuple[Link, ...]:
-    """The links of a biped's arms: an upper arm and a forearm, and joints to turn them."""
+def arm_links(plan: BodyPlan) -> tuple[Link, ...]:
+    """The links of each arm of a biped: an upper arm, a forearm and the joints that rotate them."""
     names = ARM[plan.arm_joints].split()
     size = plan.leg_length
     return tuple(
@@ -114,7 +114,7 @@ def arm(plan: BodyPlan) -> tuple[Link, ...]:
             AXES.get(name, "pitch"),
             ARM_NOMINAL.get(name, 0.0),
             _limits(name, ARM_NOMINAL.get(name, 0.0)),
-            ARM_STRENGTH * plan.strength * plan.burden,
+            ARM_STRENGTH * plan.strength * plan.reference_torque,
             HALF_ARM * size if name in names[-2:] else 0.0,
             0.7 * SLENDER * size * (TAPER if name == "elbow" else 1.0),
             ARM_MASS * plan.mass / len(names),
@@ -123,21 +123,21 @@ def arm(plan: BodyPlan) -> tuple[Link, ...]:
     )
 
 
-def spine(plan: BodyPlan) -> Link | None:
-    """The joint between the trunk's two pieces; without it they are one body."""
+def spine_link(plan: BodyPlan) -> Link | None:
+    """The joint between the trunk's two boxes; None where they are one body."""
     if not plan.spine:
         return None
-    return Link("spine", "yaw", 0.0, RANGES["spine"], plan.strength * plan.burden)
+    return Link("spine", "yaw", 0.0, RANGES["spine"], plan.strength * plan.reference_torque)
 
 
 def leg_mass(plan: BodyPlan) -> float:
-    """Of each leg, foot included, kg."""
+    """Mass of each leg with its foot, kg."""
     arms = 2 * ARM_MASS if plan.arm_joints else 0.0
     return plan.mass * (1.0 - plan.trunk_share - arms) / plan.legs
 
 
 def _lengths(plan: BodyPlan, names: list[str]) -> list[float]:
-    """m, of each link of a leg: the first and the last may be fixed, thigh and others share."""
+    """Length of each link of a leg, m; the long links share what fixed ones leave."""
     fixed = {"yaw": COXA} if plan.sprawled else {}
     long = [name for name in names if name not in AXES]
     if plan.legs == 2:
@@ -151,7 +151,7 @@ def _lengths(plan: BodyPlan, names: list[str]) -> list[float]:
 
 
 def _nominal(plan: BodyPlan, names: list[str], lengths: list[float]) -> list[float]:
-    """Joint angles of a leg, rad."""
+    """Nominal angles of a leg's joints, rad."""
     pitching = [i for i, name in enumerate(names) if name not in AXES]
     angles, above = [0.0] * len(names), 0.0 if plan.sprawled else DOWN
     directions = _fold(plan, [lengths[i] for i in pitching])
@@ -161,10 +161,10 @@ def _nominal(plan: BodyPlan, names: list[str], lengths: list[float]) -> list[flo
 
 
 def _fold(plan: BodyPlan, lengths: list[float]) -> list[float]:
-    """Directions of pitching links that put the foot below an upright leg's hip.
+    """Directions of pitching links that put the foot below an upright leg's hip, rad.
 
-    The first two links bend. The others hang, or lean as the thigh does, and the two above make up
-    for it.
+    The first two links bend. The others hang, or lean as the thigh does, and the first two
+    compensate for that.
     """
     if len(lengths) == 1:
         return [plan.splay]
@@ -175,13 +175,13 @@ def _fold(plan: BodyPlan, lengths: list[float]) -> list[float]:
     aside = -sum(rest) * sin(lean)
     bearing = plan.splay if plan.sprawled else atan2(sqrt(distance**2 - aside**2), aside)
     sign = 1.0 if outward else -1.0
-    thigh = bearing - sign * _angle(first, distance, second)
-    shank = thigh + sign * (pi - _angle(first, second, distance))
+    thigh = bearing - sign * _triangle_angle(first, distance, second)
+    shank = thigh + sign * (pi - _triangle_angle(first, second, distance))
     return [thigh, shank, *[DOWN - lean] * len(rest)]
 
 
-def _angle(first: float, second: float, opposite: float) -> float:
-    """Between two sides of a triangle, rad."""
+def _triangle_angle(first: float, second: float, opposite: float) -> float:
+    """The angle between two sides of a triangle, rad."""
     return acos((first**2 + second**2 - opposite**2) / (2.0 * first * second))
 
 

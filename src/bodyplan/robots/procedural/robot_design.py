@@ -1,7 +1,6 @@
-"""A robot before it is built: what its two files would say.
+"""Robot design: the content of a robot's two files, before it is built or written.
 
-Robots that no one drew are made as designs. A design becomes a `Robot` in memory or two
-ordinary files on disk, and both are the same robot.
+A design becomes a `Robot` in memory or two ordinary files on disk. Both are the same robot.
 """
 
 from dataclasses import dataclass, replace
@@ -14,29 +13,31 @@ from jaxtyping import Float
 
 from bodyplan.errors import BodyplanError
 from bodyplan.robots import loader
+from bodyplan.robots.kinematic_tree import geom_bounds
 from bodyplan.robots.robot import Robot
 
 ZERO = np.zeros(3)
 
 
 class PoseExtent(NamedTuple):
-    """Where a robot's shapes are in its nominal pose, in the trunk's frame (m)."""
+    """Where a robot's geoms are in its nominal pose, in the trunk's frame (m)."""
 
-    sole: float
+    lowest_foot: float
     """Height of the lowest point of any foot; negative, as it is below the trunk."""
     box_min: Float[np.ndarray, "3"]
+    """Lowest corner of the box around all geoms."""
     box_size: Float[np.ndarray, "3"]
 
 
 @dataclass(frozen=True)
 class RobotDesign:
-    """A robot as the text of an MJCF and the content of a TOML."""
+    """A robot as the text of an MJCF and the content of its TOML."""
 
     name: str
     mjcf: str
     config: dict[str, Any]
     origin: str | None = None
-    """The packaged robot that this one varies; None for a new body plan."""
+    """Name of the packaged robot that this one varies; None for a new body plan."""
 
     def robot(self) -> Robot:
         """Build the robot.
@@ -44,22 +45,24 @@ class RobotDesign:
         Raises:
             BodyplanError: as `Robot.load`.
         """
-        place = Path(f"{self.name}.xml")
         try:
             spec = mujoco.MjSpec.from_string(self.mjcf)
         except ValueError as error:
             raise BodyplanError(f"the MJCF of '{self.name}' is not valid: {error}") from error
-        return Robot.build(place, spec, self.config)
+        return Robot.build(Path(f"{self.name}.xml"), spec, self.config)
 
     def paths(self, folder: Path) -> tuple[Path, Path]:
         """Where `write` puts the MJCF and the TOML."""
         return folder / f"{self.name}.xml", folder / f"{self.name}.toml"
 
     def write(self, folder: Path) -> Path:
-        """Write the robot's two files; returns the path of the MJCF, for `Robot.load`.
+        """Write the robot's two files.
+
+        Returns:
+            The path of the MJCF, for `Robot.load`.
 
         Raises:
-            BodyplanError: one of them exists.
+            BodyplanError: one of the files exists.
         """
         for path in self.paths(folder):
             if path.exists():
@@ -68,26 +71,26 @@ class RobotDesign:
         loader.write_robot(mjcf, self.mjcf, self.config)
         return mjcf
 
-    def settled(
+    def with_measured_box(
         self,
         clearance: float = 0.0,
-        below: Float[np.ndarray, "3"] = ZERO,
-        around: Float[np.ndarray, "3"] = ZERO,
+        min_margin: Float[np.ndarray, "3"] = ZERO,
+        size_margin: Float[np.ndarray, "3"] = ZERO,
     ) -> "RobotDesign":
-        """The same body with the drop height and the box that its shapes ask for.
+        """The same design with the drop height and the box that its geoms need.
 
         Args:
             clearance: of the lowest foot over the floor at the drop height, m.
-            below: from the lowest corner of the shapes to the box's, m.
-            around: by how much the box is larger than the shapes, m.
+            min_margin: from the lowest corner of the geoms to that of the box, m.
+            size_margin: by how much the box is larger than the geoms, m.
         """
-        at = measure_pose(self.robot())
-        fitting = {
-            "drop_height": rounded(clearance - at.sole),
-            "box_min": [rounded(x) for x in at.box_min + below],
-            "box_size": [rounded(x) for x in at.box_size + around],
+        extent = measure_pose(self.robot())
+        measured = {
+            "drop_height": rounded(clearance - extent.lowest_foot),
+            "box_min": [rounded(x) for x in extent.box_min + min_margin],
+            "box_size": [rounded(x) for x in extent.box_size + size_margin],
         }
-        return replace(self, config=self.config | fitting)
+        return replace(self, config=self.config | measured)
 
 
 def rounded(value: float) -> float:
@@ -100,28 +103,9 @@ def measure_pose(robot: Robot) -> PoseExtent:
     model, data = robot.model, mujoco.MjData(robot.model)
     data.qpos[:] = robot.nominal_qpos
     mujoco.mj_kinematics(model, data)
-    centres = data.geom_xpos - data.xpos[model.body(robot.trunk).id]
-    reach = half_extents(model, data.geom_xmat.reshape(-1, 3, 3))
-    low, high = centres - reach, centres + reach
+    trunk = data.xpos[model.body(robot.trunk).id]
+    own = [int(geom) for geom in np.flatnonzero(model.geom_bodyid > 0)]
     feet = [model.geom(geom).id for foot in robot.feet for geom in foot.geoms]
-    own = np.flatnonzero(model.geom_bodyid > 0)
-    lowest = low[own].min(axis=0)
-    return PoseExtent(float(low[feet, 2].min()), lowest, high[own].max(axis=0) - lowest)
-
-
-def half_extents(
-    model: mujoco.MjModel, turns: Float[np.ndarray, "G 3 3"]
-) -> Float[np.ndarray, "G 3"]:
-    """Half of the box around each shape along the world's axes; exact for primitives."""
-    kinds, size = mujoco.mjtGeom, model.geom_size
-    radius, half = size[:, :1], size[:, 1:2]
-    upright = np.abs(turns[:, :, 2])  # how much of each world axis lies along the shape's own
-    exact = {
-        kinds.mjGEOM_SPHERE: np.broadcast_to(radius, upright.shape),
-        kinds.mjGEOM_CAPSULE: radius + half * upright,
-        kinds.mjGEOM_CYLINDER: radius * np.sqrt(np.maximum(1.0 - upright**2, 0.0)) + half * upright,
-        kinds.mjGEOM_ELLIPSOID: np.sqrt(np.einsum("gij,gj->gi", turns**2, size**2)),
-    }
-    boxes = np.einsum("gij,gj->gi", np.abs(turns), size)
-    is_kind = [(model.geom_type == kind.value)[:, None] for kind in exact]
-    return np.select(is_kind, list(exact.values()), boxes)
+    low, high = (edge - trunk for edge in geom_bounds(model, data, own))
+    lowest_foot = min(float(low[own.index(foot), 2]) for foot in feet)
+    return PoseExtent(lowest_foot, low.min(axis=0), high.max(axis=0) - low.min(axis=0))
