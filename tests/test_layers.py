@@ -72,6 +72,39 @@ def upward_imports(source: str, module: str) -> list[str]:
     ]
 
 
+def import_circles(modules: dict[str, str]) -> list[set[str]]:
+    """Groups of modules that import one another, anywhere in their source.
+
+    Args:
+        modules: source by name, as 'bodyplan.learn.train'.
+    """
+    targets = {module: _targets(module, source, modules) for module, source in modules.items()}
+    reached = {module: _reachable(module, targets) for module in modules}
+    circles = {
+        frozenset(other for other in reached[module] if module in reached[other])
+        for module in modules
+        if module in reached[module]
+    }
+    return sorted((set(circle) for circle in circles), key=sorted)
+
+
+def _targets(module, source, modules):
+    """The modules that a module imports: itself named, or the home of an imported name."""
+    names = imported_modules(source, module.rpartition(".")[0])
+    homes = (name if name in modules else name.rpartition(".")[0] for name in names)
+    return {home for home in homes if home in modules and home != module}
+
+
+def _reachable(start, targets):
+    reached, waiting = set(), list(targets[start])
+    while waiting:
+        module = waiting.pop()
+        if module not in reached:
+            reached.add(module)
+            waiting += targets[module]
+    return reached
+
+
 def _layer(name):
     """'learn' of 'bodyplan.learn.train'; nothing of 'bodyplan' itself."""
     return name.partition(".")[2].partition(".")[0]
@@ -169,6 +202,34 @@ class TestEveryModule:
 
     def test_runs_no_code_from_files(self, path):
         assert code_runners(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("sources", "circles"),
+    [
+        ({"p.a": "import p.b", "p.b": "import p.c", "p.c": ""}, []),
+        ({"p.a": "from p.b import f", "p.b": "from p import a"}, [{"p.a", "p.b"}]),
+        ({"p.a": "import p.b", "p.b": "def f():\n  from . import a"}, [{"p.a", "p.b"}]),
+        (
+            {"p.a": "if TYPE_CHECKING:\n  import p.b", "p.b": "import p.c", "p.c": "import p.a"},
+            [{"p.a", "p.b", "p.c"}],
+        ),
+        ({"p.a": "import p.b", "p.b": "import p.c", "p.c": "import p.b"}, [{"p.b", "p.c"}]),
+    ],
+)
+def test_import_circles_are_found_in_every_spelling(sources, circles):
+    assert import_circles(sources) == circles
+
+
+def test_no_modules_import_one_another():
+    entrance = "bodyplan.__init__"
+    modules = {_dotted(path): path.read_text() for path in MODULES}
+    modules = {
+        name.removesuffix(".__init__"): source
+        for name, source in modules.items()
+        if name != entrance
+    }
+    assert import_circles(modules) == []
 
 
 def test_importing_the_package_waits_for_no_heavy_library():
