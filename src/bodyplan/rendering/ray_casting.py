@@ -17,8 +17,8 @@ from scipy.ndimage import maximum_filter, minimum_filter, uniform_filter
 
 from bodyplan.rendering.camera import RGBFrames
 from bodyplan.rendering.scene import (
-    FLOOR,
-    FLOOR_DARK,
+    FLOOR_COLOUR,
+    FLOOR_DARK_COLOUR,
     FLOOR_GROUP,
     LIGHT_OFFSET,
     TILE,
@@ -111,7 +111,7 @@ class _StripRenderer:
         tiles = np.floor((self.floor_offset + start) * np.float32(1.0 / TILE)).astype(np.int32)
         odd = ((tiles[..., 0] ^ tiles[..., 1]) & 1).astype(bool)
         share = 0.5 + np.where(odd, self.half_contrast, -self.half_contrast)
-        light, dark = np.array(FLOOR, np.float32), np.array(FLOOR_DARK, np.float32)
+        light, dark = np.array(FLOOR_COLOUR, np.float32), np.array(FLOOR_DARK_COLOUR, np.float32)
         return light + share[..., None] * (dark - light)
 
     def _add_shadows(

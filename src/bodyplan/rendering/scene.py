@@ -22,7 +22,7 @@ LIGHT_OFFSET = (-1.2, -2.0, 5.0)
 """From the point looked at to the light, in radii of the scene."""
 FLOOR_GROUP = 5
 """Geom group of the floor; the robots' geoms are in group 0."""
-FLOOR, FLOOR_DARK = (0.925, 0.92, 0.905), (0.865, 0.86, 0.845)
+FLOOR_COLOUR, FLOOR_DARK_COLOUR = (0.925, 0.92, 0.905), (0.865, 0.86, 0.845)
 
 VIDEO_CAMERA = Camera()
 _MARGIN = 1.12  # size of the image over that of the standing robot
@@ -132,8 +132,8 @@ def _floor_spec(camera: Camera, radius: float, shadow_map: int) -> mujoco.MjSpec
         name="tiles",
         type=mujoco.mjtTexture.mjTEXTURE_2D,
         builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER,
-        rgb1=FLOOR_DARK,  # in this order, both renderers have the same tiles dark
-        rgb2=FLOOR,
+        rgb1=FLOOR_DARK_COLOUR,  # in this order, both renderers have the same tiles dark
+        rgb2=FLOOR_COLOUR,
         width=128,
         height=128,
     )
