@@ -1,7 +1,7 @@
 """Evaluation: what the policy sees of the robots, where its defaults come from, and its result."""
 
 import json
-from pathlib import Path
+import shutil
 
 import numpy as np
 import pytest
@@ -18,8 +18,7 @@ from bodyplan.learn.networks.urma import PRESETS
 from bodyplan.learn.networks.urma_heads import URMAPolicy
 from bodyplan.learn.policy import Policy
 from bodyplan.learn.run import Run
-
-STARFISH = Path(__file__).parents[1] / "examples" / "starfish" / "starfish.xml"
+from bodyplan.robots.registry import MODELS
 
 
 class Still:
@@ -111,9 +110,12 @@ def test_a_policy_without_a_command_needs_one(tmp_path, capsys):
 
 
 def test_robots_of_the_user_have_the_names_that_the_run_records(tmp_path):
-    run = save_run(tmp_path, command=[1.0, 0.0, 0.0], models={"starfish": str(STARFISH)})
-    assert main(["evaluate", str(run), "--robots", "starfish", "--episodes", "1"]) == 0
-    assert list(Evaluation.load(run / "evaluation.json")) == ["starfish"]
+    for suffix in (".xml", ".toml"):
+        shutil.copy(MODELS / f"unitree_h1{suffix}", tmp_path / f"mine{suffix}")
+    models = {"mine": str(tmp_path / "mine.xml")}
+    run = save_run(tmp_path / "run", command=[1.0, 0.0, 0.0], models=models)
+    assert main(["evaluate", str(run), "--robots", "mine", "--episodes", "1"]) == 0
+    assert list(Evaluation.load(run / "evaluation.json")) == ["mine"]
 
 
 def test_training_evaluates_through_the_callback(tmp_path):

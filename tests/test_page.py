@@ -224,6 +224,7 @@ def test_the_commands_train_the_same_run_again(tmp_path, config):
     program, command, *arguments = shlex.split(line)
     assert (program, command) == ("bodyplan", "train")
     asked = tyro.cli(Train, args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
+    again = asked.config.to_config()
     if config.combine != "grouped":
-        config = replace(config, groups=asked.config.groups)
-    assert asked.config == config
+        config = replace(config, groups=again.groups)
+    assert again.to_json() == config.to_json()
