@@ -1,4 +1,4 @@
-"""Faulty robots: each fault is told, with its fix, and none hides another."""
+"""Faulty robots: each fault is found with its fix, and none hides another."""
 
 import json
 import re
@@ -30,17 +30,17 @@ FOOT = '<geom name="FR_foot" class="foot" size="0.023"'
 BALL = '<body name="ball"><freejoint/><geom size=".1"/></body>'
 COM = "com = 0.0025"
 
-# What is replaced in which file, and what is to be told of it: the problem and the fix.
+# The file, the text that is replaced in it, the new text, and key words of the problem and the fix.
 ERRORS = {
-    "no root": (".xml", FREE, "", "'trunk' is fixed to the world", "add <freejoint"),
+    "no root": (".xml", FREE, "", "'trunk' is fixed", "<freejoint"),
     "held root": (
         ".xml",
         FREE,
         '<joint name="x" type="slide"/><joint name="turn"/>',
-        "'trunk' hangs on the world by 'x', 'turn'",
-        "put <freejoint/>",
+        "'x', 'turn'",
+        "<freejoint/>",
     ),
-    "two roots": (".xml", "</worldbody>", f"{BALL}</worldbody>", "'trunk', 'ball' fly", "remove"),
+    "two roots": (".xml", "</worldbody>", f"{BALL}</worldbody>", "'trunk', 'ball'", "remove"),
     "servo": (
         ".xml",
         MOTOR,
@@ -53,7 +53,7 @@ ERRORS = {
         MOTOR,
         '<velocity name="FR_hip" joint="FR_hip_joint" kv="5"/>',
         "'FR_hip' is a velocity servo",
-        "write <motor",
+        "<motor",
     ),
     "gear": (
         ".xml",
@@ -69,30 +69,30 @@ ERRORS = {
         "'FR_hip' has no ctrlrange",
         'ctrlrange="-8 8"',
     ),
-    "two motors": (".xml", MOTOR, MOTOR + MOTOR.replace("FR_hip", "x", 1), "has 2 motors", "leave"),
-    "no motor": (".xml", MOTOR, "", "joint 'FR_hip_joint' has no motor", "add <motor"),
+    "two motors": (".xml", MOTOR, MOTOR + MOTOR.replace("FR_hip", "x", 1), "2 motors", "leave"),
+    "no motor": (".xml", MOTOR, "", "'FR_hip_joint' has no motor", "<motor"),
     "slide": (
         ".xml",
         '<joint name="FR_hip_joint" axis',
         '<joint name="FR_hip_joint" type="slide" axis',
-        "'FR_hip_joint' is a slide joint",
-        "make it a hinge",
+        "'FR_hip_joint' is a slide",
+        "hinge",
     ),
     "no range": (
         ".xml",
         '<joint name="FR_hip_joint" axis="1 0 0" range="-0.863 0.863"',
         '<joint name="FR_hip_joint" axis="1 0 0"',
         "'FR_hip_joint' has no range",
-        'add range="',
+        'range="',
     ),
     "ghost foot": (
         ".xml",
         FOOT,
         FOOT + ' contype="0" conaffinity="0"',
-        "'FR_foot' of foot 'FR_foot' cannot touch the floor",
+        "'FR_foot' cannot touch",
         'contype="1"',
     ),
-    "other trunk": (".toml", 'trunk = "trunk"', 'trunk = "FR_hip"', "not the root", "'trunk'"),
+    "other trunk": (".toml", 'trunk = "trunk"', 'trunk = "FR_hip"', "root", "'trunk'"),
     "unknown key": (".toml", "legs = 4", "legs = 4\nkindd = 1", "kindd is unknown", "'kind'"),
     "unknown table": (".toml", "[initial_state]", "[initial_stat]", "initial_stat", "'initial_st"),
     "unknown range": (".toml", COM, "coms = 0.1", "randomisation.coms is unknown", "'com'"),
@@ -104,8 +104,8 @@ ERRORS = {
         ".toml",
         "symmetry_pairs",
         'nominal_pose_joints = ["FR_hp_joint"]\nsymmetry_pairs',
-        "names 'FR_hp_joint', which is no driven joint",
-        "did you mean 'FR_hip_joint'?",
+        "'FR_hp_joint'",
+        "'FR_hip_joint'",
     ),
 }
 ENDS = {
@@ -113,31 +113,31 @@ ENDS = {
         ".toml",
         'contact_geoms = ["trunk_1"',
         'contact_geoms = ["FR_foot"',
-        "episode ends at its start: 'FR_foot'",
-        "take them out",
+        "'FR_foot'",
+        "contact_geoms",
     ),
     "too low": (
         ".toml",
         "[termination]",
         "[termination]\nmin_height = 0.5",
-        "min_height 0.5 is not below",
+        "min_height 0.5",
         "min_height = 0.18",
     ),
 }
 WARNINGS = {
-    "lopsided": (".xml", MOTOR, MOTOR.replace("-23.7", "-9"), "and the task uses -23.7", "symm"),
+    "lopsided": (".xml", MOTOR, MOTOR.replace("-23.7", "-9"), "23.7", "symmetric"),
     "weak": (
         ".xml",
         MOTOR,
         MOTOR.replace("/>", ' forcerange="-5 5"/>'),
-        "forcerange allows only 5",
+        "forcerange",
         'ctrlrange="-5 5"',
     ),
     "weak joint": (
         ".xml",
         '<joint name="FR_hip_joint"',
         '<joint name="FR_hip_joint" actuatorfrcrange="-6 6"',
-        "actuatorfrcrange of its joint allows only 6",
+        "actuatorfrcrange",
         'ctrlrange="-6 6"',
     ),
     "tilted": (
@@ -145,22 +145,22 @@ WARNINGS = {
         '<body name="trunk">',
         '<body name="trunk" euler="1 0 0">',
         "'trunk' is tilted",
-        "z axis points up",
+        "z axis",
     ),
-    "ground": (".xml", 'name="floor"', 'name="ground"', "plane 'ground' is not", 'name="floor"'),
-    "sunken": (".xml", FLOOR, FLOOR.replace("/>", ' pos="0 0 -1"/>'), "not level at", "0 0 0"),
-    "hasty": (".xml", "<option", '<option iterations="1"', "trade accuracy", "leave out"),
-    "grams": (".xml", 'mass="5.204"', 'mass="5204"', "weighs 5.21e+03 kg", "units"),
-    "out of range": (".toml", "nominal = [-0.1", "nominal = [-1.0", "out of its range", "correct"),
-    "too high": (".toml", "drop_height = 0.325", "drop_height = 0.4", "above the", "= 0.3248"),
+    "ground": (".xml", 'name="floor"', 'name="ground"', "'ground'", 'name="floor"'),
+    "sunken": (".xml", FLOOR, FLOOR.replace("/>", ' pos="0 0 -1"/>'), "level", "0 0 0"),
+    "hasty": (".xml", "<option", '<option iterations="1"', "solver", "iterations"),
+    "grams": (".xml", 'mass="5.204"', 'mass="5204"', "5.21e+03 kg", "units"),
+    "out of range": (".toml", "nominal = [-0.1", "nominal = [-1.0", "range", "nominal"),
+    "too high": (".toml", "drop_height = 0.325", "drop_height = 0.4", "above", "= 0.3248"),
     "too deep": (".toml", "drop_height = 0.325", "drop_height = 0.3", "in the floor", "= 0.3248"),
-    "limp": (".toml", "kp = 20.0", "kp = 2.0", "it falls after", "raise kp"),
+    "limp": (".toml", "kp = 20.0", "kp = 2.0", "falls", "kp"),
 }
 
 
 @pytest.fixture
 def faulty(tmp_path):
-    """A packaged robot's two files under another roof, with text replaced in one of them."""
+    """A packaged robot's two files in another folder, with text replaced in one of them."""
 
     def edit(suffix, old, new):
         for path in MODELS.glob("unitree_go1.*"):
@@ -175,7 +175,8 @@ def faulty(tmp_path):
     return edit
 
 
-def told(problems, severity, problem, fix):
+def matching(problems, severity, problem, fix):
+    """The problems of a severity with these key words."""
     return [
         own
         for own in problems
@@ -190,12 +191,12 @@ def test_nothing_is_wrong_with_the_packaged_robots(name):
 
 
 @pytest.mark.parametrize("fault", ERRORS)
-def test_a_fault_is_told_by_inspection_and_by_loading(faulty, fault):
+def test_a_fault_is_found_by_the_check_and_by_loading(faulty, fault):
     suffix, old, new, problem, fix = ERRORS[fault]
     mjcf = faulty(suffix, old, new)
     found = check_robot(mjcf)
     assert not found.usable
-    own = told(found.problems, "error", problem, fix)
+    own = matching(found.problems, "error", problem, fix)
     assert len(own) == 1, found.problems
     assert own[0].where == str(mjcf.with_suffix(suffix))
     with pytest.raises(BodyplanError) as refused:
@@ -206,17 +207,17 @@ def test_a_fault_is_told_by_inspection_and_by_loading(faulty, fault):
 
 
 @pytest.mark.parametrize("fault", ENDS)
-def test_a_robot_whose_episodes_end_as_they_begin_is_unusable(faulty, fault):
+def test_a_robot_whose_episodes_end_at_their_start_is_unusable(faulty, fault):
     *edit, problem, fix = ENDS[fault]
     found = check_robot(faulty(*edit))
-    assert told(found.problems, "error", problem, fix), found.problems
+    assert matching(found.problems, "error", problem, fix), found.problems
 
 
 @pytest.mark.parametrize("fault", WARNINGS)
 def test_a_likely_mistake_is_a_warning(faulty, fault):
     *edit, problem, fix = WARNINGS[fault]
     found = check_robot(faulty(*edit))
-    assert told(found.problems, "warning", problem, fix), found.problems
+    assert matching(found.problems, "warning", problem, fix), found.problems
     assert found.usable
 
 
@@ -227,14 +228,14 @@ def test_faults_do_not_hide_one_another(faulty):
     found = only_errors(check_robot(mjcf).problems)
     assert len(found) == len(several)
     for name in several:
-        assert told(found, "error", *ERRORS[name][3:])
+        assert matching(found, "error", *ERRORS[name][3:])
 
 
 def test_geoms_inside_each_other_are_named(faulty):
     mjcf = faulty(
         ".xml", '<geom name="FR_foot"', '<geom name="horn" size="0.2"/><geom name="FR_foot"'
     )
-    clashes = told(check_robot(mjcf).problems, "warning", "is inside", "<exclude>")
+    clashes = matching(check_robot(mjcf).problems, "warning", "is inside", "<exclude>")
     assert clashes
     assert all("'horn'" in own.problem for own in clashes)
 
@@ -243,35 +244,35 @@ def test_a_joint_too_light_for_its_gains_gets_an_armature(faulty):
     faulty(".xml", 'armature="0.01"', 'armature="0"')
     faulty(".xml", 'damping="1"', 'damping="0"')
     mjcf = faulty(".toml", "kd = 0.5", "kd = 2.0")
-    assert told(check_robot(mjcf).problems, "warning", "", 'armature="0.04"')
+    assert matching(check_robot(mjcf).problems, "warning", "", 'armature="0.04"')
 
 
 @pytest.mark.parametrize(
     ("text", "problem", "fix"),
     [
-        ("no XML", "MuJoCo cannot compile", "well-formed XML"),
-        ("<svg/>", "Unrecognized XML model type", "correct that"),
-        ("<mujoco/>", "there is no body", "<worldbody>"),
+        ("no XML", "MuJoCo", "well-formed"),
+        ("<svg/>", "MuJoCo", "correct"),
+        ("<mujoco/>", "no body", "<worldbody>"),
         (
             "<mujoco><worldbody><body><freejoint/><body name='leg'><joint/></body></body>"
             "</worldbody></mujoco>",
-            "mass and inertia of moving bodies",
-            "give this body mass",
+            "mass and inertia",
+            "mass",
         ),
-        ('<robot name="r"><link name="l"/></robot>', "this is a URDF", "robots adapt"),
-        ('<mujoco><include file="gone.xml"/></mujoco>', "gone.xml", "put the file there"),
+        ('<robot name="r"><link name="l"/></robot>', "URDF", "robots adapt"),
+        ('<mujoco><include file="gone.xml"/></mujoco>', "gone.xml", "path"),
     ],
 )
-def test_what_is_no_robot_is_told_from_one(tmp_path, text, problem, fix):
+def test_a_file_that_is_no_robot_is_refused(tmp_path, text, problem, fix):
     mjcf = tmp_path / "robot.xml"
     mjcf.write_text(text)
     found = check_robot(mjcf)
-    assert told(found.problems, "error", problem, fix), found.problems
+    assert matching(found.problems, "error", problem, fix), found.problems
     assert found.toml is None
 
 
 @pytest.mark.parametrize("name", ["unitree_h1", "cassie", "unitree_go1", "hexapod"])
-def test_a_robot_left_alone_fares_as_in_the_environment(load, name):
+def test_a_robot_without_actions_stands_or_falls_as_in_the_environment(load, name):
     robot = load(name)
     environment, fallen = Environment(robot, threads=1), None
     for count in range(1, 101):
@@ -284,18 +285,13 @@ def test_a_robot_left_alone_fares_as_in_the_environment(load, name):
     assert end.height == pytest.approx(environment.qpos[0, 2], abs=0.02)
 
 
-def test_a_key_that_earlier_versions_had_is_ignored(faulty):
-    mjcf = faulty(".toml", "[reward]", "[reward]\ncurriculum_steps = 12000000")
-    assert only_errors(check_robot(mjcf).problems) == []
-    assert Robot.load(mjcf).reward == Robot.load("unitree_go1").reward
-
-
 def test_each_missing_mesh_is_named(faulty):
     meshes = '<asset><mesh file="a.stl"/><mesh file="b.obj"/></asset>'
     mjcf = faulty(".xml", "<worldbody>", f"{meshes}<worldbody>")
-    assert [own.problem for own in check_robot(mjcf).problems] == [
-        f"the mesh {mjcf.parent / name} is missing" for name in ("a.stl", "b.obj")
-    ]
+    problems = [own.problem for own in check_robot(mjcf).problems]
+    assert len(problems) == 2
+    for problem, name in zip(problems, ("a.stl", "b.obj"), strict=True):
+        assert str(mjcf.parent / name) in problem
 
 
 def test_the_documented_toml_is_right_and_names_every_key():
@@ -315,10 +311,10 @@ def test_the_command_exits_with_2_for_errors_only(faulty, capsys):
     assert main(["robots", "check", str(mjcf)]) == 0
     text = capsys.readouterr().out
     assert text.startswith("warning ")
-    assert text.endswith(f"{mjcf} can be used\n")
+    assert "can be used" in text
     faulty(*ERRORS["unknown key"][:3])
     assert main(["robots", "check", str(mjcf)]) == 2
-    assert f"{mjcf} cannot be used yet: 1 error\n" in capsys.readouterr().out
+    assert "1 error" in capsys.readouterr().out
 
 
 def test_the_command_answers_in_json(faulty, capsys):

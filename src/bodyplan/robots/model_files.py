@@ -50,7 +50,7 @@ def read_model(path: Path) -> mujoco.MjSpec:
         BodyplanError: the file does not exist, or is neither MJCF nor URDF.
     """
     if not path.is_file():
-        raise BodyplanError(f"{path} does not exist; give the path of an MJCF (.xml)")
+        raise BodyplanError(f"{path}: the file does not exist; give the path of an MJCF (.xml)")
     try:
         spec = mujoco.MjSpec.from_file(str(path))
     except (ValueError, UnicodeError) as error:

@@ -65,7 +65,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BodyplanError(
-            f"{path} is not valid TOML ({error}); correct that place in the file"
+            f"{path}: this is not valid TOML ({error}); correct that place"
         ) from error
 
 

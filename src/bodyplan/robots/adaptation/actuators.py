@@ -6,7 +6,7 @@ import mujoco
 import numpy as np
 
 from bodyplan.robots.kinematic_tree import actuated_hinges, driven_joint, geom_bounds, robot_geoms
-from bodyplan.robots.validation.model_checks import servo
+from bodyplan.robots.validation.model_checks import servo_kind
 from bodyplan.robots.validation.problem import name_list
 
 MAX_TORQUE_RATIO = 3.0
@@ -71,7 +71,7 @@ def _is_plain(model: mujoco.MjModel, actuator: int) -> bool:
     gear = model.actuator_gear[actuator, 0] * model.actuator_gainprm[actuator, 0]
     hinge = joint >= 0 and model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_HINGE.value
     limit = model.actuator_ctrlrange[actuator, 1] > 0.0
-    return bool(hinge and limit and gear == 1.0 and not servo(model, actuator))
+    return bool(hinge and limit and gear == 1.0 and not servo_kind(model, actuator))
 
 
 def _reference_torque(model: mujoco.MjModel) -> float:
@@ -99,7 +99,7 @@ def _torque_limit(
     if limits:
         return TorqueLimit(min(limits), "")
     for actuator in actuators:
-        if servo(model, actuator) == "a position servo":
+        if servo_kind(model, actuator) == "a position servo":
             stiffness = -model.actuator_biasprm[actuator, 1] * _gear(model, actuator) ** 2
             if 0.0 < SERVO_ANGLE * stiffness < MAX_TORQUE_RATIO * reference:
                 limit = float(f"{SERVO_ANGLE * stiffness:.3g}")
@@ -115,7 +115,7 @@ def _actuator_limit(model: mujoco.MjModel, actuator: int) -> float:
     gear, limits = abs(_gear(model, actuator)), [np.inf]
     if model.actuator_forcelimited[actuator]:
         limits.append(float(np.abs(model.actuator_forcerange[actuator]).max()) * gear)
-    if model.actuator_ctrllimited[actuator] and not servo(model, actuator):
+    if model.actuator_ctrllimited[actuator] and not servo_kind(model, actuator):
         gain = abs(float(model.actuator_gainprm[actuator, 0]))
         limits.append(float(np.abs(model.actuator_ctrlrange[actuator]).max()) * gain * gear)
     return min(limits)
@@ -136,7 +136,9 @@ def _add(spec: mujoco.MjSpec, joint: str, limit: float) -> None:
 
 
 def _kinds(model: mujoco.MjModel, actuators: set[int]) -> str:
-    kinds = {servo(model, i) or "a motor of another gear or without a ctrlrange" for i in actuators}
+    kinds = {
+        servo_kind(model, i) or "a motor of another gear or without a ctrlrange" for i in actuators
+    }
     return " and ".join(sorted(kinds))
 
 

@@ -30,7 +30,7 @@ from bodyplan.robots.kinematic_tree import actuated_hinges, find_limbs, free_bod
 from bodyplan.robots.model_files import missing_files, mjcf_text, read_model, velocity_limits
 from bodyplan.robots.model_parameters import MIN_INERTIA_PER_KP
 from bodyplan.robots.robot import Robot
-from bodyplan.robots.validation.model_checks import FEW
+from bodyplan.robots.validation.model_checks import MIN_ITERATIONS
 from bodyplan.robots.validation.problem import name_list
 
 HALF_TURN = 3.1416
@@ -229,7 +229,7 @@ def _reset_solver_and_floor(spec: mujoco.MjSpec) -> list[str]:
     """Give the solver MuJoCo's default accuracy, and the ground plane the name of the floor."""
     changes = []
     damped = mujoco.mjtDisableBit.mjDSBL_EULERDAMP.value
-    if spec.option.iterations < FEW or spec.option.disableflags & damped:
+    if spec.option.iterations < MIN_ITERATIONS or spec.option.disableflags & damped:
         spec.option.iterations, spec.option.ls_iterations = 100, 50
         spec.option.disableflags &= ~damped
         changes.append("the solver's settings are MuJoCo's defaults")

@@ -1,1 +1,1 @@
-"""What is wrong with a robot, all of it, each with its fix."""
+"""Validation of a robot's files: every problem, each with its fix."""

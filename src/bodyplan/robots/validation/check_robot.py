@@ -187,7 +187,7 @@ def _with_floor(spec: mujoco.MjSpec, model: mujoco.MjModel) -> mujoco.MjModel:
 
 def _as_problem(file: Path, error: BodyplanError) -> Problem:
     """An error's sentence as a problem and its fix."""
-    text = str(error).removeprefix(f"{file}: ").removeprefix(f"{file} ")
+    text = str(error).removeprefix(f"{file}: ")
     hint = next((fix for word, fix in HINTS.items() if word in text), None)
     problem, _, fix = text.partition("; ")
     return Problem("error", str(file), text if hint else problem, hint or fix or "correct that")

@@ -1,4 +1,4 @@
-"""Whether the names in a TOML fit the body of its MJCF: every name must lead somewhere."""
+"""Name checks: does every name in a TOML exist in its MJCF, and is it the right kind of part?"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -21,21 +21,21 @@ def name_problems(
     """Names in a TOML that its MJCF does not have.
 
     Args:
-        mjcf: the body's file.
-        toml: the path of the TOML.
-        spec: the body.
-        content: the TOML's content, without a problem in itself.
+        mjcf: path of the MJCF, which the problems name.
+        toml: path of the TOML, which the problems name.
+        spec: the model.
+        content: the TOML's content, in which nothing is missing.
     """
     joints = content["joints"]["names"]
-    wanted = [("body", spec.bodies, [content["trunk"]]), ("joint", spec.joints, joints)]
+    named = [("body", spec.bodies, [content["trunk"]]), ("joint", spec.joints, joints)]
     geoms = [geom for foot in content["feet"].values() for geom in foot["geoms"]]
     geoms += [name for table, key in GEOM_LISTS for name in content[table].get(key, [])]
-    wanted.append(("geom", spec.geoms, geoms))
-    found = [_missing(mjcf, toml, *part) for part in wanted]
+    named.append(("geom", spec.geoms, geoms))
+    found = [_missing(mjcf, toml, *part) for part in named]
     feet = {foot for pair in content["reward"].get("symmetry_pairs", []) for foot in pair}
-    posed = content["reward"].get("nominal_pose_joints", [])
+    pose_joints = content["reward"].get("nominal_pose_joints", [])
     found.append(_unknown(toml, "symmetry_pairs", "foot", feet, content["feet"]))
-    found.append(_unknown(toml, "nominal_pose_joints", "driven joint", posed, joints))
+    found.append(_unknown(toml, "nominal_pose_joints", "driven joint", pose_joints, joints))
     return [problem for part in found for problem in part]
 
 
@@ -45,7 +45,7 @@ def _missing(
     known = [element.name for element in elements if element.name]
     for name in dict.fromkeys(names):
         if name not in known:
-            fix = did_you_mean(name, known) or f'add name="{name}" to the {word} that is meant'
+            fix = did_you_mean(name, known) or f'add name="{name}" to that {word}'
             yield Problem("error", mjcf, f"no {word} '{name}', which {toml} names", fix)
 
 
@@ -55,27 +55,27 @@ def _unknown(
     known = list(known)
     for name in sorted(set(names) - set(known)):
         fix = did_you_mean(name, known) or f"choose from {', '.join(known)}"
-        yield Problem("error", toml, f"reward.{key} names '{name}', which is no {word}", fix)
+        yield Problem("error", toml, f"reward.{key} names '{name}', which is not a {word}", fix)
 
 
 def fit_problems(
     mjcf: str, toml: str, model: mujoco.MjModel, content: Mapping[str, Any]
 ) -> list[Problem]:
-    """What a TOML asks of parts that exist but cannot do it."""
+    """Parts that a TOML names and that exist, but cannot be used as it says."""
     return [
-        *_trunk(toml, model, content),
-        *_driven(mjcf, model, content),
-        *_feet(mjcf, toml, model, content),
+        *_check_trunk(toml, model, content),
+        *_check_joints(mjcf, model, content),
+        *_check_feet(mjcf, toml, model, content),
     ]
 
 
 def _ids(model: mujoco.MjModel, kind: mujoco.mjtObj, names: Iterable[str]) -> dict[str, int]:
-    """Ids of the names that exist; `name_problems` tells of the others."""
+    """Ids of the names that exist; `name_problems` finds the others."""
     ids = {name: int(mujoco.mj_name2id(model, kind, name)) for name in names}
-    return {name: own for name, own in ids.items() if own >= 0}
+    return {name: id_ for name, id_ in ids.items() if id_ >= 0}
 
 
-def _trunk(toml: str, model: mujoco.MjModel, content: Mapping[str, Any]) -> Iterator[Problem]:
+def _check_trunk(toml: str, model: mujoco.MjModel, content: Mapping[str, Any]) -> Iterator[Problem]:
     free = free_bodies(model)
     for name, body in _ids(model, mujoco.mjtObj.mjOBJ_BODY, [content["trunk"]]).items():
         if free and body != free[0]:
@@ -83,29 +83,31 @@ def _trunk(toml: str, model: mujoco.MjModel, content: Mapping[str, Any]) -> Iter
             yield Problem("error", toml, f"trunk = '{name}' is not the root body", fix)
 
 
-def _driven(mjcf: str, model: mujoco.MjModel, content: Mapping[str, Any]) -> Iterator[Problem]:
+def _check_joints(
+    mjcf: str, model: mujoco.MjModel, content: Mapping[str, Any]
+) -> Iterator[Problem]:
     driven = {driven_joint(model, actuator) for actuator in range(model.nu)}
     joints = _ids(model, mujoco.mjtObj.mjOBJ_JOINT, content["joints"]["names"])
     for name, joint in joints.items():
         if model.jnt_type[joint] != mujoco.mjtJoint.mjJNT_HINGE.value:
             kind = ("free", "ball", "slide")[model.jnt_type[joint]]
-            fix = "make it a hinge: only hinges are driven"
+            fix = "make it a hinge: the policy drives hinges only"
             yield Problem("error", mjcf, f"joint '{name}' is a {kind} joint", fix)
         elif joint not in driven:
             fix = f'add <motor joint="{name}" ctrlrange="-20 20"/> (N m) to <actuator>'
             yield Problem("error", mjcf, f"joint '{name}' has no motor", fix)
 
 
-def _feet(
+def _check_feet(
     mjcf: str, toml: str, model: mujoco.MjModel, content: Mapping[str, Any]
 ) -> Iterator[Problem]:
     for name, foot in content["feet"].items():
         geoms = _ids(model, mujoco.mjtObj.mjOBJ_GEOM, foot["geoms"])
         for geom, own in geoms.items():
             if not can_touch_floor(model, own):
-                told = f"geom '{geom}' of foot '{name}' cannot touch the floor"
-                yield Problem("error", mjcf, told, 'give it contype="1" and conaffinity="1"')
+                problem = f"geom '{geom}' of foot '{name}' cannot touch the floor"
+                yield Problem("error", mjcf, problem, 'give it contype="1" and conaffinity="1"')
         limbs = {tuple(joint_chain(model, int(model.geom_bodyid[own]))) for own in geoms.values()}
         if len(limbs) > 1:
-            told = f"feet.{name} has geoms that joints can move apart"
-            yield Problem("warning", toml, told, "write a foot for each limb")
+            problem = f"feet.{name} has geoms that joints can move apart"
+            yield Problem("warning", toml, problem, "write a foot for each limb")

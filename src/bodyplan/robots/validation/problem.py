@@ -1,4 +1,4 @@
-"""What is wrong with a robot's files, where, and how to put it right."""
+"""A problem of a robot's files: how severe it is, where it is, and its fix."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,19 +6,19 @@ from difflib import get_close_matches
 from typing import Literal
 
 Severity = Literal["error", "warning", "note"]
-"""The robot cannot be used; it is probably a mistake; it is good to know."""
+"""Error: the robot cannot be used. Warning: probably a mistake. Note: good to know."""
 
 Finding = tuple[Severity, str, str]
-"""What a check yields: how severe, the problem, the fix."""
+"""What a check yields: the severity, the problem, the fix."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong, or looks so."""
+    """One thing that is wrong, or probably wrong."""
 
     severity: Severity
     where: str
-    """The file."""
+    """Path of the file."""
     problem: str
     fix: str
 
@@ -27,18 +27,18 @@ class Problem:
 
 
 def only_errors(problems: Iterable[Problem]) -> list[Problem]:
-    """Those that make a robot unusable."""
+    """The problems that make a robot unusable."""
     return [problem for problem in problems if problem.severity == "error"]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A question after the known name that reads most like this one; nothing where none does."""
+    """A question with the known name that is most like this one; empty where none is."""
     close = get_close_matches(name, list(known), n=1)
     return f"did you mean '{close[0]}'?" if close else ""
 
 
 def name_list(names: Iterable[str], most: int = 8) -> str:
-    """Names in a sentence, not too many of them."""
-    own = [f"'{name}'" for name in names]
-    rest = f" and {len(own) - most} more" if len(own) > most else ""
-    return ", ".join(own[:most]) + rest
+    """Names in quotes with commas between them, at most `most` of them."""
+    quoted = [f"'{name}'" for name in names]
+    rest = f" and {len(quoted) - most} more" if len(quoted) > most else ""
+    return ", ".join(quoted[:most]) + rest
