@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 from synthetic import synthetic_episodes, write_dataset
@@ -28,7 +29,7 @@ def test_each_kind_of_number_is_standard_when_each_robot_counts_once(robots):
         kinds = [getattr(one, part).reshape(-1, width) for one in scaled]
         mean = np.mean([one.mean(axis=0) for one in kinds], axis=0)
         square = np.mean([np.square(one).mean(axis=0) for one in kinds], axis=0)
-        varying = getattr(scale.spread, part) > 0.01
+        varying = getattr(scale.std, part) > 0.01
         np.testing.assert_allclose(mean, 0.0, atol=1e-4)
         np.testing.assert_allclose(square[varying], 1.0, rtol=0.2)
         assert np.isfinite(square).all()  # also of what never varies
@@ -40,7 +41,7 @@ def test_robots_keep_what_tells_them_apart(robots):
         flat = one.reshape(-1, one.shape[-1]), other.reshape(-1, one.shape[-1])
         assert (np.argsort(flat[0][:50, 0]) == np.argsort(flat[1][:50, 0])).all()
     alone = ObservationScale.of(robots[:1])
-    assert not np.allclose(alone.spread.joints, scale.spread.joints)
+    assert not np.allclose(alone.std.joints, scale.std.joints)
 
 
 def test_it_is_written_down_exactly(robots):
@@ -65,3 +66,12 @@ def test_the_mixture_holds_scaled_observations_and_their_scale(tmp_path):
             )
         np.testing.assert_array_equal(other.actions, one.actions)
         np.testing.assert_array_equal(other.rewards, one.rewards)
+
+
+def test_scales_of_older_cards_are_read(tmp_path):
+    """They call the standard deviations `spread`."""
+    dataset = write_dataset(tmp_path, {"dog": (2, 2)}, steps=40)
+    scale = ObservationScale.of(tuple(dataset.episodes.values()))
+    card = scale.to_json()
+    older = ObservationScale.from_json({"mean": card["mean"], "spread": card["std"]})
+    jax.tree.map(np.testing.assert_array_equal, older, scale)

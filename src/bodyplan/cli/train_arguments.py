@@ -7,10 +7,10 @@ options and their help like bodyplan's own: `--algorithm mine --mine.alpha 3`.
 import ast
 import inspect
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, field, fields, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -47,8 +47,8 @@ def train_arguments() -> type[TrainArguments]:
     options: list[tuple[str, Any, Any]] = []
     for one in fields(TrainConfig):
         registry = _REGISTRIES.get(one.name)
-        kind = Literal[registry.names()] if registry else _without_str(hints[one.name])
-        help_text = docs[one.name].partition(": a name, or in Python")[0]
+        kind = Literal[registry.names()] if registry else _on_command_line(hints[one.name])
+        help_text = docs[one.name].partition(" In Python also")[0]
         argument = tyro.conf.arg(help=help_text, aliases=_ALIASES.get(one.name))
         default = field() if one.default is MISSING else field(default=one.default)
         options.append((one.name, Annotated[kind, argument], default))
@@ -82,9 +82,10 @@ def _configurable(registry: Registry) -> Iterator[tuple[str, type]]:
             yield name, method
 
 
-def _without_str(hint: Any) -> Any:
-    """`Path` for `Path | str`: on the command line every path is text."""
+def _on_command_line(hint: Any) -> Any:
+    """`Path` for `Path | str`, since on the command line every path is text; and no lists."""
     parts = get_args(hint)
     if Path not in parts or str not in parts:
         return hint
-    return Union[tuple(part for part in parts if part is not str)]  # noqa: UP007 (made at run time)
+    kept = (part for part in parts if part is not str and get_origin(part) is not Sequence)
+    return Union[tuple(kept)]  # noqa: UP007 (made at run time)

@@ -197,7 +197,7 @@ def _evaluation_interval(training: TrainConfig) -> int:
 def _without(training: TrainConfig, others: tuple[str, ...]) -> TrainConfig:
     """The same training on fewer robots, and with no more groups than robots."""
     groups = training.groups
-    count = groups if isinstance(groups, Path) else min(groups, len(others))
+    count = min(groups, len(others)) if isinstance(groups, int) else groups
     return replace(training, robots=others, groups=count)
 
 

@@ -9,10 +9,10 @@ holds any other groups.
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 from jaxtyping import Float
@@ -89,10 +89,6 @@ class RobotGroups(tuple[tuple[str, ...], ...]):
         if len(self) > _GROUPS_SHOWN:
             lines.append(f"  ... {len(self) - _GROUPS_SHOWN} more groups")
         return "\n".join(lines)
-
-
-GroupSource = Callable[[int], RobotGroups]
-"""From the number of updates done to the groups that hold from there on."""
 
 
 def group_robots(
@@ -205,20 +201,36 @@ def read_groups(path: str | Path, names: Sequence[str]) -> RobotGroups:
     except ValueError as error:
         raise BodyplanError(f"{path} is not valid JSON ({error}); correct it") from error
     groups: Any = content.get("groups") if isinstance(content, dict) else content
+    return listed_groups(groups, names, str(path))
+
+
+def listed_groups(groups: object, names: Sequence[str], source: str = "groups") -> RobotGroups:
+    """Groups given as lists of names.
+
+    Args:
+        groups: a list or tuple of such of names.
+        names: all robots.
+        source: what an error message calls the groups, such as their file.
+
+    Raises:
+        BodyplanError: they are no such lists, or do not name every robot exactly once.
+    """
     if not _is_list_of_names(groups):
         raise BodyplanError(
-            f'{path} holds no groups; write them as [["unitree_go1", "badger"], ["hexapod"]]'
+            f'{source} holds no groups; write them as [["unitree_go1", "badger"], ["hexapod"]]'
         )
     listed = [name for group in groups for name in group]
     if sorted(listed) != sorted(names):
-        raise BodyplanError(f"{path} must name every robot exactly once{_mismatch(listed, names)}")
+        raise BodyplanError(
+            f"{source} must name every robot exactly once{_mismatch(listed, names)}"
+        )
     return RobotGroups(groups, names)
 
 
-def _is_list_of_names(groups: object) -> bool:
+def _is_list_of_names(groups: object) -> TypeGuard[Sequence[Sequence[str]]]:
     return (
-        isinstance(groups, list)
-        and all(isinstance(group, list) and group for group in groups)
+        isinstance(groups, list | tuple)
+        and all(isinstance(group, list | tuple) and group for group in groups)
         and all(isinstance(name, str) for group in groups for name in group)
     )
 

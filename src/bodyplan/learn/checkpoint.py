@@ -1,7 +1,7 @@
-"""Pytrees on disk: safetensors named by the path to each leaf, whole or absent.
+"""Checkpoints: pytrees on disk, as safetensors named by the path to each leaf.
 
-The tree's structure is not stored. Whoever restores builds a like tree first, from the same
-configuration, and the file's names and shapes must then agree with it.
+The tree's structure is not stored. To restore a tree, build one of the same structure first, from
+the same configuration; names and shapes in the file must agree with it.
 """
 
 from collections.abc import Callable, Mapping
@@ -41,11 +41,11 @@ def restore_tree(path: Path, like: StateTree) -> StateTree:
     tensors, _ = read_tensors(path)
     leaves, structure = jax.tree_util.tree_flatten_with_path(like)
     expected = {_name(keys): leaf for keys, leaf in leaves}
-    strangers = sorted(expected.keys() ^ tensors.keys())
-    if strangers:
-        holder = "holds an unexpected" if strangers[0] in tensors else "lacks the"
+    unexpected = sorted(expected.keys() ^ tensors.keys())
+    if unexpected:
+        holder = "holds an unexpected" if unexpected[0] in tensors else "lacks the"
         raise BodyplanError(
-            f"{path} {holder} tensor {strangers[0]}; it belongs to other settings or another "
+            f"{path} {holder} tensor {unexpected[0]}; it belongs to other settings or another "
             "version of bodyplan, so remove it or restore the right file."
         )
     found = {name: _fitting(path, tensors, name, leaf) for name, leaf in expected.items()}

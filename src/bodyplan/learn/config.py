@@ -1,6 +1,6 @@
 """The configuration of a training run: its settings, bounds, and form in config.json."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -26,13 +26,14 @@ class TrainConfig:
     out: Path | str
     """Folder of the run; an interrupted run of the same settings there is continued."""
     algorithm: Algorithm | str = "iql"
-    """What to learn from the data: a name, or in Python `IQL(beta=1.0)` and the like."""
+    """What to learn from the data. In Python also `IQL(beta=1.0)` and the like."""
     combine: Combiner | str = "pooled"
     """How robots share the actor. `pooled`: one step on the mean of their losses. `grouped`,
     `selective`: a step for each group of robots, fixed before or found during training. `pcgrad`,
     `cagrad`, `aligned_mtl`: one step on their gradients with conflicts resolved."""
-    groups: int | Path | str = 4
-    """With `grouped`: a number of groups, or a JSON file with lists of names."""
+    groups: int | Path | str | Sequence[Sequence[str]] = 4
+    """With `grouped`: a number of groups, or a JSON file with lists of names. In Python also these
+    lists."""
     group_by: Literal["embodiment", "random", "heuristic"] = "embodiment"
     """Similar bodies (the paper's), random (groups as large as those), or number of legs."""
     group_critic: bool = False
@@ -135,6 +136,7 @@ def check_config(config: TrainConfig, devices: int) -> None:
     ):
         if getattr(config, name) < 1:
             raise BodyplanError(f"{name} is {getattr(config, name)}; give 1 or more")
+    COMBINERS.make(config.combine)
     every, log_every = ALGORITHMS.make(config.algorithm).actor_every, config.log_every
     for name, value, unit, divisor in (
         ("checkpoint_every", config.checkpoint_every, "log_every", log_every),

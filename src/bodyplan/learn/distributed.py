@@ -19,12 +19,12 @@ def replicate(tree: ArrayTree, devices: int) -> ArrayTree:
 
 
 def join_hosts(coordinator: str, hosts: int, host: int) -> None:
-    """Meet the other hosts; before anything else touches a device.
+    """Join the other hosts; call it before anything else touches a device.
 
     Args:
         coordinator: address and port of the first host, such as `10.0.0.1:8476`.
         hosts: how many there are.
-        host: which of them this one is, from 0 on.
+        host: index of this host, from 0 on.
     """
     jax.distributed.initialize(coordinator, num_processes=hosts, process_id=host)
 
@@ -34,9 +34,9 @@ def is_first_host() -> bool:
     return jax.process_index() == 0
 
 
-def wait_for_hosts(moment: str) -> None:
-    """Go on when all hosts have come to this moment."""
+def wait_for_hosts(point: str) -> None:
+    """Wait until all hosts have reached this point."""
     if jax.process_count() > 1:
         from jax.experimental import multihost_utils
 
-        multihost_utils.sync_global_devices(moment)
+        multihost_utils.sync_global_devices(point)

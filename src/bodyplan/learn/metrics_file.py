@@ -37,7 +37,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def rewind_lines(path: Path, update: int) -> float:
-    """Drop what was told after `update`; the seconds of training told until then.
+    """Drop the lines after `update`; returns the seconds of training logged until then.
 
     Raises:
         BodyplanError: the disk is full, or the place cannot be written to.

@@ -99,6 +99,7 @@ class Registry(Generic[Method]):
             BodyplanError: it is not registered.
         """
         if isinstance(method, str):
+            self.find(method)
             return method
         for name in self.names():
             if self.find(name) is type(method):

@@ -11,7 +11,12 @@ import jax
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.format import CARD
 from bodyplan.errors import BodyplanError
-from bodyplan.grouping.robot_groups import RobotGroups, group_robots, read_groups
+from bodyplan.grouping.robot_groups import (
+    RobotGroups,
+    group_robots,
+    listed_groups,
+    read_groups,
+)
 from bodyplan.learn.checkpoint import checkpoints, restore_checkpoint, restore_part
 from bodyplan.learn.config import TrainConfig, check_config
 from bodyplan.learn.data.batches import DeviceData
@@ -226,8 +231,10 @@ def _groups(
     """The groups of robots that step together; all robots where the combiner has no groups."""
     if config.combiner_name != "grouped":
         return RobotGroups([robots])
-    if not isinstance(config.groups, int):
+    if isinstance(config.groups, str | Path):
         return read_groups(config.groups, robots)
+    if not isinstance(config.groups, int):
+        return listed_groups(config.groups, robots)
     bodies = [Robot.load(robot, models) for robot in robots]
     return group_robots(bodies, config.groups, config.group_by, seed=config.seed)
 

@@ -1,9 +1,9 @@
-"""What numbers are divided by before a network sees them: rewards per robot, observations for all.
+"""Normalisation of the data: a scale of rewards per robot, one of observations for all robots.
 
 Observations leave the environment scaled by constants large enough for any robot, so a walking
 robot's joint positions and velocities vary by about a tenth. Standardising them makes networks
-learn several times faster. One mean and one spread for each kind of number, over all robots, keep
-what differs between bodies; scales of each robot's own would hide it, and leave none for a new one.
+learn several times faster. One mean and one standard deviation for each kind of number, over all
+robots, keep what differs between bodies. A scale per robot would hide it, and a new robot has none.
 """
 
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ from bodyplan.errors import BodyplanError
 RewardScaling = Literal["none", "per_robot"]
 ObservationScaling = Literal["none", "shared"]
 RETURN_RANGE = 1000.0
-_LEAST_SPREAD = 1e-3
-"""Keeps numbers that hardly vary from being blown up."""
+_LEAST_STD = 1e-3
+"""Added to every standard deviation, so that numbers that hardly vary do not become large."""
 
 
 class ObservationScale(NamedTuple):
@@ -28,7 +28,7 @@ class ObservationScale(NamedTuple):
 
     mean: Observation
     """Of joints `[3]`, feet `[2]` and general `[13]`."""
-    spread: Observation
+    std: Observation
     """Standard deviations, same shapes."""
 
     @classmethod
@@ -40,35 +40,32 @@ class ObservationScale(NamedTuple):
         ]
         means = [np.mean([mean for mean, _ in part], axis=0) for part in moments]
         squares = [np.mean([square for _, square in part], axis=0) for part in moments]
-        spreads = [
-            np.sqrt(np.maximum(square - mean**2, 0.0)) + _LEAST_SPREAD
+        stds = [
+            np.sqrt(np.maximum(square - mean**2, 0.0)) + _LEAST_STD
             for mean, square in zip(means, squares, strict=True)
         ]
         return cls(
             Observation(*(mean.astype(np.float32) for mean in means)),
-            Observation(*(spread.astype(np.float32) for spread in spreads)),
+            Observation(*(std.astype(np.float32) for std in stds)),
         )
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "ObservationScale":
-        """Reads what `to_json` wrote."""
-        parts = [
-            Observation(*(np.array(document[kind][part], np.float32) for part in document[kind]))
-            for kind in cls._fields
-        ]
-        return cls(*parts)
+        """Read what `to_json` wrote, also by versions that called `std` `spread`."""
+        mean, std = document["mean"], document.get("std") or document["spread"]
+        return cls(*(_observation_from_json(part) for part in (mean, std)))
 
     def to_json(self) -> dict[str, dict[str, list[float]]]:
         """As lists of numbers, exact to the bit."""
         return {
-            kind: {part: np.asarray(values).tolist() for part, values in scale._asdict().items()}
-            for kind, scale in self._asdict().items()
+            name: {part: np.asarray(values).tolist() for part, values in scale._asdict().items()}
+            for name, scale in self._asdict().items()
         }
 
     def __call__(self, observation: Observation) -> Observation:
-        """Observations with every kind of number about zero and of spread one."""
-        parts = zip(observation, self.mean, self.spread, strict=True)
-        return Observation(*((values - mean) / spread for values, mean, spread in parts))
+        """Observations with every kind of number about zero, with standard deviation one."""
+        parts = zip(observation, self.mean, self.std, strict=True)
+        return Observation(*((values - mean) / std for values, mean, std in parts))
 
 
 def reward_factor(robot: str, episodes: Episodes, scaling: RewardScaling) -> float:
@@ -93,6 +90,10 @@ def reward_factor(robot: str, episodes: Episodes, scaling: RewardScaling) -> flo
             "scale; use reward_scale none."
         )
     return RETURN_RANGE / returns
+
+
+def _observation_from_json(parts: dict[str, list[float]]) -> Observation:
+    return Observation(*(np.array(parts[name], np.float32) for name in Observation._fields))
 
 
 def _moments(

@@ -1,7 +1,7 @@
-"""Which networks there are: families of policy, V and twin Q, and their sizes by name.
+"""The network architectures: policy, V and twin Q of each family, and their sizes by name.
 
-Sizes decide the family: `NetworkSizes` is URMA's, `FlatSizes` that of plain networks. Whatever
-answers as the protocols here say is a policy, a V or a twin Q.
+Sizes decide the family: `NetworkSizes` is URMA's, `FlatSizes` that of multilayer perceptrons. The
+protocols here say what algorithms need of a policy, of V and of twin Q.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +20,8 @@ from bodyplan.learn.networks.urma import PRESETS, NetworkSizes
 
 Sizes = NetworkSizes | FlatSizes
 FLAT = "flat"
+_OLD_SIZES = {"spread": "initial_std"}
+"""Sizes that older cards have under another name."""
 NAMES = (*PRESETS, FLAT)
 """What `sizes_of` knows."""
 
@@ -131,6 +133,7 @@ def sizes_from_json(card: Mapping[str, Any]) -> Sizes:
         TypeError: a size is unknown to it.
     """
     kind, _ = _FAMILIES[card.get("family", "urma")]
+    card = {_OLD_SIZES.get(name, name): value for name, value in card.items()}
     fields: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in card.items()

@@ -1,4 +1,4 @@
-"""Plain networks for one robot: everything in one row, two hidden layers, no descriptors.
+"""Multilayer perceptrons for one robot: everything in one row, two hidden layers, no descriptors.
 
 The usual networks of offline reinforcement learning on one body (IQL, arXiv 2110.06169, section
 5.2; TD3+BC, arXiv 2106.06860, table 3), for baselines and for comparison with other libraries. The
@@ -50,7 +50,7 @@ class FlatSizes:
     """After each hidden layer."""
     squash: float | None = None
     """Means are this times a tanh, as in TD3; where not given only `ACTION_MEAN_LIMIT` binds."""
-    spread: float = 1.0
+    initial_std: float = 1.0
     """Standard deviation of actions before training."""
 
     @property
@@ -84,7 +84,7 @@ class Layers(eqx.Module):
 
 
 class FlatPolicy(eqx.Module):
-    """A Gaussian for every joint, its spread a parameter that no state has a say in."""
+    """A Gaussian for every joint, whose standard deviation does not depend on the state."""
 
     layers: Layers
     log_std: Float[Array, "joints"]
@@ -93,7 +93,7 @@ class FlatPolicy(eqx.Module):
     def __init__(self, rng: np.random.Generator, sizes: FlatSizes) -> None:
         general = POLICY_GENERAL_SIZE
         self.layers = Layers(rng, sizes, sizes.states + general, sizes.joints, gain=0.01)
-        self.log_std = jnp.asarray(np.full(sizes.joints, np.log(sizes.spread), np.float32))
+        self.log_std = jnp.asarray(np.full(sizes.joints, np.log(sizes.initial_std), np.float32))
         self.sizes = sizes
 
     def __call__(

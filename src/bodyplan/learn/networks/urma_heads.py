@@ -2,7 +2,7 @@
 
 Each head owns its encoder and core. Called with one robot's arrays a head answers for it; with
 `over_robots` it answers for tuples of robots, whose samples share one axis through the core. The
-samples of a robot are of one body (its descriptor) or of many (`Specimens`).
+samples of a robot are of one body (its descriptor) or of many (`BodyBatch`).
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ STD_RANGE = (1e-8, 2.0)
 
 
 class URMAPolicy(eqx.Module):
-    """A Gaussian for every joint: means from the universal decoder, spread from the body alone."""
+    """A Gaussian for every joint; its standard deviation depends on the body alone."""
 
     torso: Torso
     describe: Dense
@@ -125,23 +125,25 @@ class URMAPolicy(eqx.Module):
         counts: Sequence[int],
         bodies: Sequence[Body],
     ) -> Float[Array, "tokens"]:
-        """Scaled products of what the core says with each joint's code.
+        """Scaled products of a projection of the core with each joint's code.
 
-        One hidden layer that joints share, told apart by their codes alone, learns slowly to say
-        something of its own to each joint; this path makes every joint's answer its own at once.
+        The decoder's one hidden layer is shared by all joints, which differ by their codes alone,
+        so it learns slowly to give each joint another mean. This path does so from the start.
         """
-        said = split(readout(elu(encoded.core)), [len(states) for states in encoded.joints])
+        projected = split(readout(elu(encoded.core)), [len(states) for states in encoded.joints])
         answers = [
             _products(robot, of_elements(body, own)) / np.sqrt(own.shape[-1])
-            for robot, own, body in zip(said, split(codes, counts), bodies, strict=True)
+            for robot, own, body in zip(projected, split(codes, counts), bodies, strict=True)
         ]
         return jnp.concatenate([answer.ravel() for answer in answers])
 
 
 def _products(
-    said: Float[Array, "batch width"], codes: Float[Array, "... joints width"]
+    projected: Float[Array, "batch width"], codes: Float[Array, "... joints width"]
 ) -> Float[Array, "batch joints"]:
-    return said @ codes.T if codes.ndim == 2 else jnp.einsum("bw,bjw->bj", said, codes)
+    if codes.ndim == 2:
+        return projected @ codes.T
+    return jnp.einsum("bw,bjw->bj", projected, codes)
 
 
 class URMACritic(eqx.Module):
