@@ -1,4 +1,4 @@
-"""Models as others write them, brought into form: servos, welded roots, nameless feet, URDF."""
+"""Models from elsewhere become robots: servos, welded roots, nameless feet, URDF."""
 
 import json
 import shutil
@@ -112,7 +112,7 @@ def test_an_own_sensor_does_not_disturb_the_feet(dog):
 def test_a_welded_root_gets_a_free_joint(dog):
     key = 'qpos="0 0 0.33 1 0 0 0 0 0.7'
     done, robot = adapted(dog(("<freejoint/>", ""), (key, 'qpos="0 0.7')))
-    assert "body 'torso' has a free joint" in done.changes
+    assert any("'torso' has a free joint" in change for change in done.changes)
     assert robot.nominal.tolist() == [0.0, 0.7, -1.4] * 4
     assert robot.drop_height == pytest.approx(0.33, abs=0.01)
 
@@ -122,7 +122,7 @@ def test_a_root_on_rails_gets_a_free_joint_in_their_place(dog):
     changes = [("<freejoint/>", rails), ('qpos="0 0 0.33 1 0 0 0 0 0.7', 'qpos="0 0 0 0.7')]
     changes.append(("</actuator>", '<motor name="push" joint="x"/></actuator>'))
     done, robot = adapted(dog(*changes))
-    assert "body 'torso' has a free joint instead of pitch, x" in done.changes
+    assert any("'torso' has a free joint instead of pitch, x" in own for own in done.changes)
     assert robot.nominal.tolist() == [0.0, 0.7, -1.4] * 4
     assert robot.num_joints == 12
 
@@ -147,7 +147,8 @@ def test_a_joint_limit_that_is_none_is_not_believed(dog):
     servo = '<position class="hip" name="FL_hip" joint="FL_hip" kp="200" forcelimited="false"/>'
     done, robot = adapted(dog(('<joint range="-1.2 3.2"', limit), (SERVO, servo)))
     assert robot.torque_limit[robot.joints.index("FL_hip")] == 0.25 * 200
-    assert done.guesses == ["torque limits of 'FL_hip': 50 N m, its kp times 0.25 rad"]
+    (guess,) = done.guesses
+    assert "'FL_hip': 50 N m" in guess
 
 
 def test_a_model_without_actuators_gets_motors_by_its_weight(dog):
@@ -204,7 +205,7 @@ def test_a_urdf_becomes_a_robot(tmp_path):
     legs = "".join(URDF_LEG.format(n=n, x=x, y=y) for n, (x, y) in corners.items())
     urdf = tmp_path / "dog.urdf"
     urdf.write_text(f'<robot name="dog">{URDF_BASE}{legs}</robot>')
-    with pytest.raises(BodyplanError, match=r"is a URDF; let `bodyplan robots adapt"):
+    with pytest.raises(BodyplanError, match="robots adapt"):
         Robot.load(urdf)
     _, robot = adapted(urdf)
     assert (robot.num_joints, robot.num_feet, robot.trunk) == (8, 4, "base")
@@ -224,11 +225,11 @@ def test_a_urdf_becomes_a_robot(tmp_path):
             "<mujoco><worldbody><body><geom size='1'/></body></worldbody></mujoco>",
             "no leg",
         ),
-        ("<svg/>", "MuJoCo cannot compile"),
-        ("<mujoco><asset><mesh file='gone.stl'/></asset></mujoco>", r"gone\.stl is missing"),
+        ("<svg/>", "MuJoCo"),
+        ("<mujoco><asset><mesh file='gone.stl'/></asset></mujoco>", r"gone\.stl"),
     ],
 )
-def test_what_cannot_be_adapted_is_refused_in_a_sentence(tmp_path, text, message):
+def test_what_cannot_be_adapted_is_refused(tmp_path, text, message):
     mjcf = tmp_path / "model.xml"
     mjcf.write_text(text)
     with pytest.raises(BodyplanError, match=message):
@@ -236,13 +237,13 @@ def test_what_cannot_be_adapted_is_refused_in_a_sentence(tmp_path, text, message
     assert not list(tmp_path.glob("mine*"))
 
 
-def test_the_command_tells_what_it_did_and_overwrites_nothing(dog, capsys):
+def test_the_command_reports_changes_and_overwrites_nothing(dog, capsys):
     mjcf = dog()
     out = mjcf.with_name("mine.xml")
     assert main(["robots", "adapt", str(mjcf), "--out", str(out), "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert set(answer) == {"changes", "guesses", "problems", "file"}
-    assert "plain motors on 12 joints, which had a position servo" in answer["changes"]
+    assert any("12 joints" in change and "servo" in change for change in answer["changes"])
     written = out.read_text(), out.with_suffix(".toml").read_text()
     assert main(["robots", "adapt", str(mjcf), "--out", str(out)]) == 2
     assert f"{out} exists" in capsys.readouterr().err
@@ -251,9 +252,9 @@ def test_the_command_tells_what_it_did_and_overwrites_nothing(dog, capsys):
     assert main(["robots", "adapt", str(mjcf.with_name("gone.xml")), "--out", "new.xml"]) == 2
 
 
-def test_menagerie_is_asked_for_when_it_is_missing(monkeypatch):
+def test_a_missing_menagerie_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "mujoco_menagerie", None)
-    with pytest.raises(BodyplanError, match=r"pip install 'bodyplan\[robots\]'"):
+    with pytest.raises(BodyplanError, match=r"bodyplan\[robots\]"):
         find_model_file("menagerie:unitree_go1")
 
 

@@ -20,8 +20,8 @@ def random_states(robot, count):
     for _ in range(count):
         qpos = robot.nominal_qpos.copy()
         qpos[2] = robot.drop_height * rng.uniform(0.3, 1.3)
-        turn = rng.normal(size=4) * rng.choice([0.1, 1.0]) + [1.0, 0.0, 0.0, 0.0]
-        qpos[3:7] = turn / np.linalg.norm(turn)
+        rotation = rng.normal(size=4) * rng.choice([0.1, 1.0]) + [1.0, 0.0, 0.0, 0.0]
+        qpos[3:7] = rotation / np.linalg.norm(rotation)
         qpos[robot.qpos_index] += rng.normal(0.0, rng.choice([0.1, 1.0]), robot.num_joints)
         yield qpos
 
@@ -39,7 +39,7 @@ def test_sensors_count_the_entries_of_the_contact_list(load, name):
         expected += [listed(model, data, geom) for geom in robot.contact_geoms]
         assert data.sensordata.tolist() == expected
         seen.append(expected)
-    # The states are a test only if every sensor was at times on and at times off.
+    # Every sensor must have been on in some states and off in others.
     assert (np.array(seen) > 0).any(axis=0).all()
     assert (np.array(seen) == 0).any(axis=0).all()
 

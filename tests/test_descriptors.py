@@ -1,4 +1,4 @@
-"""What a policy may know of a body, against the recorded descriptions and the published figures."""
+"""Descriptors against recorded ones of the original task, and against published parameters."""
 
 import json
 from dataclasses import replace
@@ -9,7 +9,7 @@ import pytest
 
 # The original's own counts for these do not follow the tree of their joints.
 COUNTED_OTHERWISE = {"nao_v5", "robotis_op3", "talos", "unitree_g1"}
-FIGURES = json.loads((Path(__file__).parent / "data" / "figures.json").read_text())
+PUBLISHED = json.loads((Path(__file__).parent / "data" / "published_parameters.json").read_text())
 
 
 @pytest.mark.parametrize("name", ["unitree_go1", "unitree_h1", "cassie", "hexapod"])
@@ -22,16 +22,16 @@ def test_descriptors_are_the_recorded_ones(load, recorded, name):
     )
 
 
-@pytest.mark.parametrize("name", sorted(FIGURES))
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
 def test_every_robot_counts_the_joints_below_each_joint(load, name):
-    robot, told = load(name), FIGURES[name]["task"]["children"]
-    assert robot.children.tolist() == told
-    np.testing.assert_allclose(robot.descriptor.joints[:, 6], np.array(told) - 1.0)
+    robot, published = load(name), PUBLISHED[name]["task"]["children"]
+    assert robot.children.tolist() == published
+    np.testing.assert_allclose(robot.descriptor.joints[:, 6], np.array(published) - 1.0)
     counted = replace(robot, children_override=None).children
-    assert (counted.tolist() != told) == (name in COUNTED_OTHERWISE)
+    assert (counted.tolist() != published) == (name in COUNTED_OTHERWISE)
 
 
-@pytest.mark.parametrize("name", sorted(FIGURES))
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
 def test_joints_feet_and_context_share_the_robot_wide_numbers(load, name):
     robot = load(name)
     joints, feet, context = robot.descriptor
@@ -40,6 +40,6 @@ def test_joints_feet_and_context_share_the_robot_wide_numbers(load, name):
     assert {part.dtype for part in robot.descriptor} == {np.dtype(np.float32)}
     assert (joints[:, 16:] == context).all()
     assert (feet[:, 3:] == context).all()
-    # Unscaled by hand: gains, action scale, mass and box, as the task's text states the formulas.
+    # Unscaled by hand: gains, action scale, mass and box, by the formulas of the reference task.
     expected = [robot.kp / 50, robot.kd, robot.action_scale / 0.4, robot.mass / 85]
     np.testing.assert_allclose(context + 1, [*expected, *robot.box_size], rtol=1e-5)

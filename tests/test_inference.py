@@ -1,4 +1,4 @@
-"""What can be read and guessed from an MJCF alone, against robots whose figures are known."""
+"""Task configs inferred from an MJCF alone, against robots whose configs are known."""
 
 import shutil
 from pathlib import Path
@@ -17,14 +17,14 @@ from bodyplan.robots.validation.check_robot import check_robot
 
 STARFISH = Path(__file__).parents[1] / "examples" / "starfish" / "starfish.xml"
 STANDING = sorted(set(packaged_robots()) - {"cassie", "talos", "unitree_g1", "unitree_h1"})
-"""Packaged robots that stand without any action under their own figures."""
+"""Packaged robots that stand without any action."""
 
 every_robot = pytest.mark.parametrize("name", packaged_robots())
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    """A packaged robot read from its MJCF alone, and its inspection; each once."""
+    """A packaged robot read from its MJCF alone, and its check; each once."""
     folder, seen = tmp_path_factory.mktemp("alone"), {}
 
     def read(name):
@@ -91,7 +91,7 @@ def test_the_inferred_robot_has_no_fault(alone, load, name):
 def test_the_inferred_robot_stands_by_itself(alone, name):
     robot = alone(name)[0]
     environment = Environment(robot, threads=1)
-    for _ in range(150):
+    for _ in range(75):
         step = environment.step(np.zeros((1, robot.num_joints)))
         assert not step.terminated[0]
     assert environment.qpos[0, 2] > 0.5 * robot.drop_height

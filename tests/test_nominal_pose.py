@@ -1,4 +1,4 @@
-"""Torques against gravity: under them and the floor's push nothing accelerates."""
+"""Balancing torques: with them and the floor's forces nothing accelerates."""
 
 import copy
 
@@ -13,7 +13,7 @@ GRAVITY = 9.81
 
 
 def acceleration(robot, torques):
-    """Of all coordinates in the nominal pose, half the weight on each foot below the centre."""
+    """Of all coordinates in the nominal pose, with half the weight on each foot."""
     model = copy.copy(robot.model)
     model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_CONTACT
     data = mujoco.MjData(model)

@@ -115,8 +115,8 @@ def test_any_generated_robot_has_weight_and_stays_in_order(seed, index):
     assert (robot.torque_limit > 0.0).all()
     low, high = robot.joint_range.T
     assert ((low < robot.nominal) & (robot.nominal < high))[low < high].all()
-    live(robot, 200, scale=0.0)
-    live(robot, 200, scale=1.0, seed=seed)
+    live(robot, 60, scale=0.0)
+    live(robot, 60, scale=1.0, seed=seed)
 
 
 @given(SEEDS)

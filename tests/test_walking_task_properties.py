@@ -1,7 +1,7 @@
-"""What must hold of the task whatever the robot, the action and the names of things.
+"""Properties of the walking task that hold for every robot, action and naming of parts.
 
-Rewards and observations are numbers, whoever drives; how joints, feet and shapes are named and
-numbered changes nothing but the order; a robot in a mirror walks in the mirror.
+Rewards and observations are finite. Names and orders of joints, feet and geoms change nothing but
+the order. A mirrored robot walks as the mirror image.
 """
 
 import xml.etree.ElementTree as ET
@@ -22,11 +22,11 @@ from bodyplan.robots.robot import Robot
 PACKAGED = pytest.mark.parametrize("name", registry.packaged_robots())
 WAYS = [(p, s) for p in ("reference", "fast") for s in ("nominal", "random")]
 KEPT = {"floor", "nominal"}
-"""The ground and the keyframe: the only names that the task knows."""
+"""The ground and the keyframe: the only names that the task uses."""
 EXTREME = [0.0, 5e-324, 1e-12, 1.0, 30.0, 1e6, 1e300]
 STEPS, COPIES = 8, 3
 
-few = settings(max_examples=5, derandomize=True, deadline=None)
+few = settings(max_examples=3, derandomize=True, deadline=None)
 
 
 @cache
@@ -41,7 +41,7 @@ def build(name, config, body=None):
     return Robot.build(path, spec, config)
 
 
-def together(robots, orders, steps=15, seed=0):
+def together(robots, orders, steps=10, seed=0):
     """Step robots from one random state with the same actions, in each one's order of joints."""
     envs = [Environment(robot, num_envs=2, threads=1) for robot in robots]
     random = Environment(robots[0], num_envs=2, threads=1, initial_state="random", seed=seed)
@@ -94,7 +94,7 @@ def test_no_simulation_goes_wrong_while_a_robot_stands(name, physics):
     """MuJoCo starts one that does anew, at time zero: the robot would jump."""
     env = Environment(name, num_envs=4, threads=1, physics=physics, initial_state="random")
     rng, standing = np.random.default_rng(0), np.ones(4, bool)
-    for index in range(1, 41):
+    for index in range(1, 26):
         step = env.step(rng.normal(size=(4, env.robot.num_joints)))
         np.testing.assert_allclose(env.simulator.states[standing, 0], 0.02 * index)
         standing &= ~step.terminated
@@ -112,12 +112,10 @@ def test_a_simulation_that_has_gone_wrong_ends_the_episode():
 
 
 @PACKAGED
-@given(data=st.data())
-@settings(max_examples=2, derandomize=True, deadline=None)
-def test_joints_may_come_in_any_order(name, data):
+def test_joints_may_come_in_any_order(name):
     config = loader.read_task_config(registry.find_model(name))
     joints = config["joints"]
-    order = data.draw(st.permutations(range(len(joints["names"]))))
+    order = np.random.default_rng(0).permutation(len(joints["names"]))
 
     def permuted(value):
         return [value[i] for i in order] if isinstance(value, list) else value
@@ -135,11 +133,9 @@ def test_joints_may_come_in_any_order(name, data):
 
 
 @PACKAGED
-@given(data=st.data())
-@settings(max_examples=2, derandomize=True, deadline=None)
-def test_feet_may_come_in_any_order(name, data):
+def test_feet_may_come_in_any_order(name):
     config = loader.read_task_config(registry.find_model(name))
-    order = data.draw(st.permutations(range(len(config["feet"]))))
+    order = np.roll(np.arange(len(config["feet"])), 1)
     feet = list(config["feet"].items())
     own, other = build(name, config), build(name, config | {"feet": dict(feet[i] for i in order)})
     for envs, (first, second) in together([own, other], [slice(None)] * 2):
@@ -193,7 +189,7 @@ def test_a_body_in_a_mirror_moves_in_the_mirror(seed):
     pose, speed = env.qpos.copy(), env.simulator.qvel.copy()
     # Unlike left and right even where the nominal angles are zero.
     pose[0, 7:] += 0.05
-    # What turns is mirrored the other way round than what moves.
+    # Rotations are axial vectors, so the mirror gives them other signs.
     pose[1] = np.r_[pose[0, :3] * plane, pose[0, 3], -pose[0, 4:7] * plane, pose[1, 7:]]
     pose[1, robot.qpos_index] = signs * pose[0, robot.qpos_index][twins]
     speed[1, :6] = np.r_[speed[0, :3] * plane, -speed[0, 3:6] * plane]
