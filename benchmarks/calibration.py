@@ -1,14 +1,13 @@
-"""Which reading of the paper's distance comes nearest to the distances known of its release.
+"""Calibration of the body metric: which reading of the paper comes nearest to its release.
 
     python benchmarks/calibration.py      # every reading, alpha in steps of 0.01: half a minute
 
 The paper leaves open the weight alpha, how foot descriptors are padded, over what features are
-standardised and what costs are divided by. Four entries of the matrix in the authors' release are
-known, and its largest follows from them: they are known as numbers, and after min-max
-normalisation. Each combination of the open choices (`BodyMetric`) is tried with each alpha; its
-residual is the root of the mean squared difference from the four. One JSON object a line: the
-default; each combination at its best alpha, best first, as many as `--best`; and the default's
-combination with other alphas around its own.
+standardised and what costs are divided by (`BodyMetric`). Four entries of the matrix in the
+authors' release are known, and its largest follows from them: they are known both as numbers and
+after min-max normalisation. Each combination of the options is tried with each alpha. Its residual
+is the root mean squared difference from the four entries. One JSON object per line: the default;
+the best combinations, each at its best alpha (`--best` of them); the default with other alphas.
 """
 
 import argparse
@@ -37,7 +36,7 @@ PUBLISHED = {
 }
 """Distances of `ROBOT` from these."""
 LARGEST = 0.353
-"""Largest distance of all, from (0.0838 - 0.0222) / 0.186 and its like."""
+"""Largest distance of all, from (0.0838 - 0.0222) / 0.186 and likewise for other pairs."""
 
 CHOICES = {
     "padding": ("zeros", "matched"),
@@ -49,7 +48,7 @@ ALPHAS = np.round(np.arange(0.2, 0.91, 0.01), 2).tolist()
 
 
 def readings() -> Iterator[BodyMetric]:
-    """Every combination of the open choices but alpha."""
+    """Every combination of the options except alpha."""
     for values in product(*CHOICES.values()):
         yield BodyMetric(**dict(zip(CHOICES, values, strict=True)))
 
@@ -57,26 +56,25 @@ def readings() -> Iterator[BodyMetric]:
 def known_distances(
     graphs: Sequence[BodyGraph], metric: BodyMetric, alphas: Sequence[float]
 ) -> np.ndarray:
-    """The four distances [alphas, 4]; features and trees do not depend on alpha."""
+    """The four distances [alphas, 4]; normalised graphs do not depend on alpha."""
     names = packaged_robots()
     pairs = np.array([[names.index(ROBOT), names.index(name)] for name in PUBLISHED])
-    bodies = normalise_graphs(graphs, metric)
-    return np.array(
-        [pair_distances(bodies._replace(metric=replace(metric, alpha=a)), pairs) for a in alphas]
-    )
+    normalised = normalise_graphs(graphs, metric)
+    with_alphas = [normalised._replace(metric=replace(metric, alpha=alpha)) for alpha in alphas]
+    return np.array([pair_distances(each, pairs) for each in with_alphas])
 
 
 def residual(distances: np.ndarray) -> np.ndarray:
-    """Of each row of four."""
+    """Root mean squared difference of each row from the published distances."""
     return np.sqrt(((distances - list(PUBLISHED.values())) ** 2).mean(axis=-1))
 
 
-def tell(case: str, graphs: Sequence[BodyGraph], metric: BodyMetric) -> None:
-    """One line about a setting, with what needs all pairs."""
+def print_metric(case: str, graphs: Sequence[BodyGraph], metric: BodyMetric) -> None:
+    """Print one line about a metric, with results that need all pairs."""
     distances = distance_matrix(graphs, metric)
     names = packaged_robots()
-    own = dict(zip(names, distances[names.index(ROBOT)].tolist(), strict=True))
-    four = np.array([own[name] for name in PUBLISHED])
+    from_robot = dict(zip(names, distances[names.index(ROBOT)].tolist(), strict=True))
+    four = np.array([from_robot[name] for name in PUBLISHED])
     group = next(group for group in cluster(distances, names, 2) if ROBOT in group)
     line: dict[str, Any] = {
         "benchmark": "calibration",
@@ -87,7 +85,7 @@ def tell(case: str, graphs: Sequence[BodyGraph], metric: BodyMetric) -> None:
         "distances": four.round(4).tolist(),
         "largest": float(distances.max()),
         "largest_published": LARGEST,
-        "nearest_is_go1": bool(own["unitree_go1"] == distances[distances > 0.0].min()),
+        "nearest_is_go1": bool(from_robot["unitree_go1"] == distances[distances > 0.0].min()),
         "two_groups_as_known": {"unitree_go1", "barkour_vb", "hexapod"} <= set(group)
         and "unitree_h1" not in group,
     }
@@ -97,22 +95,22 @@ def tell(case: str, graphs: Sequence[BodyGraph], metric: BodyMetric) -> None:
 
 
 def main() -> None:
-    """Search and print."""
+    """Try all readings and print the best."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--best", type=int, default=10, help="combinations printed")
     arguments = parser.parse_args()
     graphs = [body_graph(Robot.load(name)) for name in packaged_robots()]
-    tell("default", graphs, BodyMetric())
-    found = []
+    print_metric("default", graphs, BodyMetric())
+    results = []
     for metric in readings():
         residuals = residual(known_distances(graphs, metric, ALPHAS))
         best = int(residuals.argmin())
-        found.append((float(residuals[best]), replace(metric, alpha=ALPHAS[best])))
-    found.sort(key=lambda each: each[0])
-    for place, (_, metric) in enumerate(found[: arguments.best], 1):
-        tell(f"best {place}", graphs, metric)
+        results.append((float(residuals[best]), replace(metric, alpha=ALPHAS[best])))
+    results.sort(key=lambda each: each[0])
+    for place, (_, metric) in enumerate(results[: arguments.best], 1):
+        print_metric(f"best {place}", graphs, metric)
     for alpha in (0.45, 0.5, 0.52, 0.54, 0.56, 0.58, 0.6):
-        tell("default, other alpha", graphs, BodyMetric(alpha=alpha))
+        print_metric("default, other alpha", graphs, BodyMetric(alpha=alpha))
 
 
 if __name__ == "__main__":

@@ -1,24 +1,25 @@
-"""What distances between bodies cost, beside a plain loop over POT, and what estimates are worth.
+"""Time and accuracy of body distances: exact ones beside POT, and estimates from landmarks.
 
     python benchmarks/morphology.py            # up to 1,024 robots, about ten minutes
     python benchmarks/morphology.py --quick    # up to 64, half a minute
 
-The packaged robots are compared as the package does and by `ot.gromov.fused_gromov_wasserstein2`
-pair by pair on the same costs; generated robots, more and more of them, exactly and from landmarks,
-on all cores. Loading robots and importing libraries is not counted, starting workers is. One JSON
-object a line:
+The packaged robots are compared on one core, by bodyplan and by a loop over POT's
+`ot.gromov.fused_gromov_wasserstein2` on the same costs. Generated robots are compared on all cores,
+exactly and from landmarks. Loading robots and importing libraries is not counted; starting workers
+is. One JSON object per line:
 
-- `packaged/exact`: seconds for all pairs; the ratio is POT's CPU time to ours, on one core;
+- `packaged/exact`: seconds for all pairs; the ratio is POT's time over ours;
 - `packaged/difference`: largest difference between the two;
 - `<N>/exact`, `<N>/landmarks`: seconds for N generated robots, and CPU seconds of all processes;
 - `fit/exact`, `fit/landmarks`: exponent of N in CPU seconds, from the two largest N;
-- `error/...`: estimates against exact distances of 256 robots (64 with --quick): the mean and the
-  largest error over the mean distance, over all pairs and over those that are estimated; Spearman's
-  rank correlation; adjusted Rand indices between the partitions into M groups;
-- `several/...`: the same numbers for exact distances from the solver's other starts, a yardstick.
+- `error/...`: estimates against exact distances of 256 robots (64 with --quick). Mean and largest
+  error over the mean distance, over all pairs and over estimated ones; Spearman's rank correlation;
+  adjusted Rand indices between the partitions into M groups;
+- `several/...`: the same scores for exact distances from several starts, as a yardstick.
 """
 
 import argparse
+import multiprocessing
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ from typing import Any
 import numpy as np
 import ot
 import outcome
+from joblib.externals.loky import get_reusable_executor
 from scipy.stats import spearmanr
 
 from bodyplan.grouping import (
@@ -54,73 +56,73 @@ REPEATS = 5
 
 
 def against_pot() -> None:
-    """The packaged robots both ways on one core; medians of repetitions that take turns."""
+    """Time the packaged robots both ways on one core; medians of alternating repetitions."""
     graphs = [body_graph(Robot.load(name)) for name in packaged_robots()]
-    bodies = normalise_graphs(graphs, METRIC)
+    normalised = normalise_graphs(graphs, METRIC)
     pairs = list(combinations(range(len(graphs)), 2))
 
-    def plainly() -> np.ndarray:
+    def loop_over_pot() -> np.ndarray:
         distances = np.zeros((len(graphs), len(graphs)))
         for r, s in pairs:
             distances[r, s] = distances[s, r] = ot.gromov.fused_gromov_wasserstein2(
-                bodies.feature_costs(r, s),
-                bodies.path_lengths[r],
-                bodies.path_lengths[s],
+                normalised.feature_costs(r, s),
+                normalised.path_lengths[r],
+                normalised.path_lengths[s],
                 alpha=METRIC.alpha,
             )
         return distances
 
-    ours: list[tuple[float, float]] = []
-    theirs: list[tuple[float, float]] = []
+    own_times: list[tuple[float, float]] = []
+    pot_times: list[tuple[float, float]] = []
     for _ in range(REPEATS):
-        own, *times = timed(lambda: distance_matrix(graphs, METRIC, workers=1))
-        ours.append((times[0], times[1]))
-        other, *times = timed(plainly)
-        theirs.append((times[0], times[1]))
-    wall, cpu = np.median(ours, axis=0)
-    pot_wall, pot_cpu = np.median(theirs, axis=0)
+        own, wall, cpu = timed(lambda: distance_matrix(graphs, METRIC, workers=1))
+        own_times.append((wall, cpu))
+        of_pot, wall, cpu = timed(loop_over_pot)
+        pot_times.append((wall, cpu))
+    wall, cpu = np.median(own_times, axis=0)
+    pot_wall, pot_cpu = np.median(pot_times, axis=0)
     say("packaged/exact", "wall_seconds", wall, "s", pot_wall, pot_wall / wall)
     say("packaged/exact", "cpu_seconds", cpu, "s", pot_cpu, pot_cpu / cpu)
-    say("packaged/difference", "distance", float(np.abs(own - other).max()), "")
+    say("packaged/difference", "distance", float(np.abs(own - of_pot).max()), "")
 
 
-def growth(
+def time_sizes(
     graphs: Sequence[BodyGraph],
     sizes: Sequence[int],
     name: str,
     compute: Callable[[Sequence[BodyGraph]], np.ndarray],
 ) -> dict[int, np.ndarray]:
-    """Distances of the first robots, more and more of them, and the exponent of their cost."""
-    found, costs = {}, []
+    """Time distances of the first N robots for each size N; fit the exponent of N."""
+    matrices, costs = {}, []
     for size in sizes:
-        found[size], wall, cpu = timed(lambda size=size: compute(graphs[:size]))
+        matrices[size], wall, cpu = timed(lambda size=size: compute(graphs[:size]))
         costs.append(cpu)
         say(f"{size}/{name}", "wall_seconds", wall, "s")
         say(f"{size}/{name}", "cpu_seconds", cpu, "s")
     exponent = np.log(costs[-1] / costs[-2]) / np.log(sizes[-1] / sizes[-2])
     say(f"fit/{name}", "exponent", float(exponent), "")
-    return found
+    return matrices
 
 
-def compare(case: str, estimates: np.ndarray, exact: np.ndarray, known: np.ndarray) -> None:
-    """Print how far estimates are off, with and without the pairs that are `known`."""
+def compare(case: str, estimates: np.ndarray, exact: np.ndarray, is_exact: np.ndarray) -> None:
+    """Print the errors of estimates, with and without pairs of robots whose distances are exact."""
     first, second = np.triu_indices(len(exact), 1)
     mean = exact[first, second].mean()
     errors = np.abs(estimates - exact)[first, second]
-    guessed = ~(known[first] | known[second])
+    estimated = ~(is_exact[first] | is_exact[second])
     say(case, "mean_error", float(errors.mean() / mean), "")
     say(case, "largest_error", float(errors.max() / mean), "")
-    if known.any() and guessed.any():
-        say(case, "mean_error_of_estimated", float(errors[guessed].mean() / mean), "")
+    if is_exact.any() and estimated.any():
+        say(case, "mean_error_of_estimated", float(errors[estimated].mean() / mean), "")
     rank = spearmanr(estimates[first, second], exact[first, second]).statistic
     say(case, "rank_correlation", float(rank), "")
     for count in PARTITIONS:
-        own, other = (labels(matrix, count) for matrix in (estimates, exact))
-        say(f"{case}/M={count}", "adjusted_rand", adjusted_rand(own, other), "")
+        pair = (labels(matrix, count) for matrix in (estimates, exact))
+        say(f"{case}/M={count}", "adjusted_rand", adjusted_rand(*pair), "")
 
 
 def labels(distances: np.ndarray, count: int) -> np.ndarray:
-    """Ward's groups."""
+    """The group of each robot by Ward's linkage."""
     return cut_tree(merge_tree(distances, [str(i) for i in range(len(distances))]), count)
 
 
@@ -138,15 +140,18 @@ def adjusted_rand(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float, float]:
-    """What `work` gives, wall seconds, and CPU seconds with those of processes it waited for."""
+    """The result of `work`, wall seconds, and CPU seconds of this process and its workers."""
 
     def cpu() -> float:
         times = os.times()
         return time.process_time() + times.children_user + times.children_system
 
     before, begin = cpu(), time.perf_counter()
-    answer = work()
-    return answer, time.perf_counter() - begin, cpu() - before
+    result = work()
+    wall = time.perf_counter() - begin
+    if multiprocessing.active_children():  # their time counts once they have ended
+        get_reusable_executor(reuse=True).shutdown(wait=True)
+    return result, wall, cpu() - before
 
 
 def main() -> None:
@@ -160,22 +165,23 @@ def main() -> None:
     counts = [8] if arguments.quick else arguments.landmarks
     against_pot()
     graphs = [body_graph(robot) for robot in generate_robots(sizes[-1], arguments.seed)]
-    exact = growth(graphs, sizes, "exact", distance_matrix)
+    exact = time_sizes(graphs, sizes, "exact", distance_matrix)
     size = min(256, sizes[-1])
     bounds = lower_bounds(normalise_graphs(graphs[:size], METRIC))
     for count in counts:
         name = f"landmarks={count}"
-        estimates = growth(
+        estimates = time_sizes(
             graphs,
-            [own for own in sizes if own > count][-2:],
+            [each for each in sizes if each > count][-2:],
             name,
-            lambda own, count=count: landmark_distances(own, count),
+            lambda robots, count=count: landmark_distances(robots, count),
         )
-        known = np.isin(np.arange(size), farthest_point_sampling(bounds, count))
-        compare(f"error/{name}/{size}", estimates[size], exact[size], known)
+        is_exact = np.isin(np.arange(size), farthest_point_sampling(bounds, count))
+        compare(f"error/{name}/{size}", estimates[size], exact[size], is_exact)
         if size != sizes[-1]:
-            nobody = np.zeros(sizes[-1], bool)
-            compare(f"error/{name}/{sizes[-1]}", estimates[sizes[-1]], exact[sizes[-1]], nobody)
+            none_exact = np.zeros(sizes[-1], bool)
+            case = f"error/{name}/{sizes[-1]}"
+            compare(case, estimates[sizes[-1]], exact[sizes[-1]], none_exact)
     several = distance_matrix(graphs[:size], BodyMetric(start="several"))
     compare(f"several/{size}", several, exact[size], np.zeros(size, bool))
 

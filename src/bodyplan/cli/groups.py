@@ -43,7 +43,7 @@ class ShowGroups:
     """For thousands of robots: number of robots to which distances are exact, for example 64. The
     other distances are estimated. By default, all are exact."""
     cache: bool = True
-    """Keep distances in the folder bodyplan/distances of the user's cache folder."""
+    """Use the cache of distances, the folder bodyplan/distances in the user's cache folder."""
     plot: Path | None = None
     """File (.svg, .png, .pdf) of a figure with the tree, similarities and groups; an existing file
     is replaced."""
