@@ -51,7 +51,7 @@ def test_silhouettes_equal_scikit_learn_s():
 def test_the_gap_is_to_the_mean_of_references_of_the_same_extent():
     """Written out for two places on a line, at which all references fall too."""
     distances = np.abs(np.subtract.outer([0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0]))
-    one = score_group_counts(distances, references=500)[0]
+    one = score_group_counts(distances, references=2000)[0]
     rng = np.random.default_rng(7)
     logs = np.log(4 * rng.uniform(size=(20_000, 4)).var(axis=1))
     assert one.gap == pytest.approx(logs.mean() - np.log(1.0), abs=0.05)

@@ -173,7 +173,7 @@ def test_groups_are_a_tuple_of_names_with_the_distances_they_follow_from():
 
 
 def test_random_groups_have_the_sizes_of_embodiment_groups():
-    chosen = [group_robots(FOUR, groups=2, by="random", seed=seed) for seed in range(8)]
+    chosen = [group_robots(FOUR, groups=2, by="random", seed=seed) for seed in range(4)]
     sizes = [len(group) for group in group_robots(FOUR, groups=2)]
     assert all([len(group) for group in groups] == sizes for groups in chosen)
     assert all(groups.robots == tuple(FOUR) for groups in chosen)
