@@ -12,13 +12,17 @@ from jaxtyping import Float
 
 from bodyplan.datasets.policy_snapshots import Snapshots
 from bodyplan.envs.environment import Environment
-from bodyplan.envs.walking_task import Observation
+from bodyplan.envs.walking_task import HORIZON, Observation
 from bodyplan.evaluation.rollout import rollout, score
 from bodyplan.robots.robot import Robot
 
 
 def grade_expert(
-    snapshots: Snapshots, robot: Robot | str, episodes: int = 32, seed: int = 0
+    snapshots: Snapshots,
+    robot: Robot | str,
+    episodes: int = 32,
+    seed: int = 0,
+    episode_steps: int = HORIZON,
 ) -> Snapshots:
     """Fill the card's `return_mean`, `length_mean` and `expert`.
 
@@ -27,6 +31,7 @@ def grade_expert(
         robot: the robot they were trained for.
         episodes: number of episodes for each snapshot, and for the expert.
         seed: seed of initial states and actions.
+        episode_steps: control steps after which an episode ends.
     """
     count = len(snapshots)
     policies = [snapshots.policy(index) for index in range(count)]
@@ -43,12 +48,18 @@ def grade_expert(
             actions[i::count] = own_actions
         return actions
 
-    environment = Environment(
-        robot, snapshots.command, count * episodes, initial_state="random", seed=seed
-    )
-    outcome = rollout(environment, sample_actions_of_all)
-    last = Environment(robot, snapshots.command, episodes, initial_state="random", seed=seed)
-    expert = score(rollout(last, policies[-1].mean))
+    def make_environment(num_envs: int) -> Environment:
+        return Environment(
+            robot,
+            snapshots.command,
+            num_envs,
+            initial_state="random",
+            seed=seed,
+            horizon=episode_steps,
+        )
+
+    outcome = rollout(make_environment(count * episodes), sample_actions_of_all)
+    expert = score(rollout(make_environment(episodes), policies[-1].mean))
     grades = {
         "return_mean": outcome.returns.reshape(episodes, count).mean(axis=0).round(3).tolist(),
         "length_mean": outcome.lengths.reshape(episodes, count).mean(axis=0).round(1).tolist(),
