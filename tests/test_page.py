@@ -20,7 +20,7 @@ from bodyplan.learn.algorithms.td3_bc import TD3BC
 from bodyplan.learn.combiners.cagrad import CAGrad
 from bodyplan.learn.config import TrainConfig
 from bodyplan.report.page import write_report
-from bodyplan.report.report_text import commands
+from bodyplan.report.report_text import commands, headline
 from bodyplan.report.run_record import RunRecord
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -63,7 +63,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory):
-    """A report of everything, and where it lies."""
+    """The path of a report with all sections."""
     folder = tmp_path_factory.mktemp("report")
     run = write_run(folder / "first-light")
     dataset = write_dataset(folder / "data", SHAPES, steps=200)
@@ -73,7 +73,7 @@ def full(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory):
-    """The report of a run that has only begun."""
+    """The path of the report of a run that has only started."""
     run = write_run(tmp_path_factory.mktemp("bare") / "run", evaluated=False)
     (run / "metrics.jsonl").unlink()
     return write_report(run)
@@ -102,7 +102,7 @@ def test_every_robot_is_in_every_section(full):
     assert all(image["src"].startswith("data:image/webp;base64,UklGR") for image in page.images)
 
 
-def test_the_outcome_is_said_in_numbers(full):
+def test_the_headline_and_the_facts_have_the_numbers_of_the_evaluation(full):
     page = Page(full)
     mean = json.loads((full.parent / "evaluation.json").read_text())["mean"]
     gain = 100 * (mean["return_mean"] / mean["data_return"] - 1)
@@ -127,23 +127,23 @@ def test_the_commands_are_those_that_made_the_data_and_the_run(full):
     assert (config.data, config.out) == (data.out, full.parent)
     assert (config.algorithm, config.combine, config.groups) == ("iql", "grouped", 2)
     assert (config.network, config.updates, config.iql.expectile) == ("small", 2500, 0.8)
-    trial = tyro.cli(Evaluate, args=evaluated[2:])
-    assert (trial.run_folder, trial.command) == (full.parent, "forward")
-    assert (trial.trial.episodes, trial.trial.initial_state) == (16, "random")
+    asked = tyro.cli(Evaluate, args=evaluated[2:])
+    assert (asked.run_folder, asked.command) == (full.parent, "forward")
+    assert (asked.trial.episodes, asked.trial.initial_state) == (16, "random")
     assert reported == ["bodyplan", "report", str(full.parent)]
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("facts", "expected"),
     [
         ({"conditions": {"randomise": True, "pushes": 0.002}}, "--randomise --pushes 0.002"),
         ({"replay": {"dog": "0" * 64}}, "--replay LOGS"),
         ({"source": "release"}, None),
     ],
 )
-def test_the_commands_say_how_the_data_came_about(full, told, expected):
+def test_the_commands_build_the_data_if_they_can_be_built(full, facts, expected):
     card = {"recipe": "expert", "command": [1.0, 0.0, 0.0], "robots": {"dog": {"steps": 9}}}
-    lines = commands(RunRecord.read(full.parent), card | told)
+    lines = commands(RunRecord.read(full.parent), card | facts)
     builds = [line for line in lines if line.startswith("bodyplan data build")]
     if expected is None:
         assert not builds
@@ -151,7 +151,7 @@ def test_the_commands_say_how_the_data_came_about(full, told, expected):
         assert expected in builds[0]
 
 
-def test_what_is_missing_is_said_and_no_error(bare):
+def test_a_sentence_stands_for_what_is_missing(bare):
     page = Page(bare)
     assert "not evaluated yet" in page.text[None]
     assert "not been evaluated yet" in page.text["returns"]
@@ -178,24 +178,23 @@ def test_damaged_lines_unknown_bodies_and_odd_numbers_do_not_stop_a_report(tmp_p
     assert "of the experts" not in page.text[None]
 
 
-def test_a_worse_policy_is_said_to_be_worse(tmp_path):
+def test_the_headline_of_a_worse_policy_says_below(tmp_path):
     run = write_run(tmp_path / "run", updates=50)
     evaluation = json.loads((run / "evaluation.json").read_text())
     evaluation["mean"] |= {"return_mean": 9.0, "data_return": 18.0}
     (run / "evaluation.json").write_text(json.dumps(evaluation))
-    assert "50\u00a0% below the data" in Page(write_report(run)).text[None]
+    assert "50\u00a0% below the data" in headline(RunRecord.read(run))
 
 
-def test_a_folder_that_is_no_run_is_named(tmp_path):
+def test_a_folder_without_a_run_is_named(tmp_path):
     with pytest.raises(BodyplanError, match="config.json"):
         write_report(tmp_path)
 
 
-def test_a_place_that_cannot_be_written_is_named_and_nothing_left(tmp_path):
-    run = write_run(tmp_path / "run", updates=50)
+def test_a_place_that_cannot_be_written_is_named_and_nothing_left(bare, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BodyplanError, match="file"):
-        write_report(run, out=tmp_path / "file" / "report.html")
+        write_report(bare.parent, out=tmp_path / "file" / "report.html")
     assert not list(tmp_path.rglob("*.html"))
 
 

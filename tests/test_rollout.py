@@ -12,9 +12,9 @@ LENGTHS = (2, 5, 3)
 
 
 class Scripted(Environment):
-    """Robot n is paid n + 1 a step, moves 0.1 (n + 1) m/s too fast, and ends at `LENGTHS[n]`.
+    """Robot n has reward n + 1 in a step, is 0.1 (n + 1) m/s too fast, and ends at `LENGTHS[n]`.
 
-    After its end it is paid a thousand a step, and may seem to end again.
+    After its end the reward is a thousand, and it may seem to end again.
     """
 
     def __init__(self):
@@ -56,7 +56,7 @@ def policy(observation):
     return observation.general[:, :2] * 10.0
 
 
-def test_every_robot_lives_one_episode_and_nothing_counts_after_it():
+def test_each_robot_has_one_episode_and_nothing_counts_after_it():
     environment = Scripted()
     outcome = rollout(environment, policy)
     assert outcome.lengths.tolist() == list(LENGTHS)
@@ -89,7 +89,7 @@ def test_real_episodes_end_by_fall_or_horizon(load):
     outcome = rollout(environment, half_still)
     assert outcome.lengths[0] == 30
     assert outcome.lengths[1] < 30
-    assert outcome.velocity_errors[0] == pytest.approx(1.0, abs=0.2)  # standing, told to walk
+    assert outcome.velocity_errors[0] == pytest.approx(1.0, abs=0.2)  # it stands, but should walk
     assert outcome.returns[0] > 0.0
 
 
@@ -107,6 +107,6 @@ def test_scores_are_means_and_a_standard_error():
     assert scored["returns"] == [1.0, 2.0, 6.0]
 
 
-def test_a_single_episode_has_no_standard_error_to_speak_of():
+def test_a_single_episode_has_no_standard_error():
     outcome = RolloutOutcome(np.array([4.0]), np.array([7]), np.array([0.5]))
     assert score(outcome)["return_se"] is None

@@ -37,7 +37,7 @@ def tree_of(size, seed=0):
     return names, distances, merge_tree(distances, names)
 
 
-def test_figures_are_self_contained_take_the_pages_ink_and_share_no_ids():
+def test_figures_are_self_contained_take_the_colours_of_the_page_and_share_no_ids():
     names, distances, tree = tree_of(4)
     rows = [ReturnRow("ant", 40.0, 1.0, 15.0, 50.0)]
     drawn = [
@@ -97,7 +97,7 @@ def test_long_curves_are_thinned_to_what_can_be_seen():
     assert len(plot_curves("Loss", "loss", {"ant": (x, x)}, {})) < 30_000
 
 
-def test_returns_say_what_is_known_and_nothing_else():
+def test_only_known_returns_are_labelled():
     rows = [ReturnRow("ant", 41.25, 2.0, 15.5, None), ReturnRow("bee", None, None, 7.75, 33.0)]
     shown = texts(plot_returns(rows))
     assert {"ant", "bee", "41.2 policy", "15.5 data", "7.8", "33.0 expert"} <= set(shown)
@@ -147,7 +147,7 @@ def test_histograms_stand_without_policy_expert_or_reward():
 
 
 @given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=12))
-def test_spread_labels_keep_their_order_and_their_distance(positions):
+def test_spaced_labels_keep_their_order_and_their_distance(positions):
     moved = space_labels(positions, 0.1)
     order = np.argsort(positions, kind="stable")
     assert (np.diff(np.array(moved)[order]) >= 0.1 - 1e-9).all()

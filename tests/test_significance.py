@@ -57,7 +57,7 @@ def test_pairs_that_share_a_robot_are_not_taken_for_independent():
     assert found.mantel_p > 0.05
 
 
-def test_what_leaves_no_correlation_is_refused():
+def test_too_few_or_constant_points_are_refused():
     with pytest.raises(BodyplanError, match="2 points"):
         pearson(np.array([1.0, 2.0]), np.array([1.0, 3.0]))
     with pytest.raises(BodyplanError, match="not all equal"):
