@@ -51,7 +51,7 @@ from scipy import stats
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.episodes import Episodes
 from bodyplan.envs.walking_task import Observation
-from bodyplan.evaluation.evaluate import Trial, evaluate
+from bodyplan.evaluation.evaluate import evaluate
 from bodyplan.learn.algorithms.algorithm import Algorithm
 from bodyplan.learn.algorithms.bc import BC
 from bodyplan.learn.algorithms.iql import IQL
@@ -224,7 +224,7 @@ def compare(arguments: argparse.Namespace) -> None:
     )
     log = to_d3rlpy(episodes, mixture)
     data_return = dataset.card["robots"][robot]["return_mean"]
-    trial = Trial(episodes=arguments.episodes, seed=1)
+    command, episodes = tuple(dataset.card["command"]), arguments.episodes
 
     for name in arguments.algorithms:
         returns: dict[str, list[float]] = {"bodyplan": [], "d3rlpy": []}
@@ -236,8 +236,8 @@ def compare(arguments: argparse.Namespace) -> None:
             }
             for library, (policy, speed) in runs.items():
                 policy.limit = limit
-                told = evaluate(policy, [robot], tuple(dataset.card["command"]), trial)
-                returns[library].append(told["robots"][robot]["return_mean"])
+                found = evaluate(policy, robot, command, episodes=episodes, seed=1)
+                returns[library].append(found[robot]["return_mean"])
                 rates[library].append(speed)
                 case = f"{name}/{library}/seed {seed}"
                 say(case, "return", returns[library][-1], "", data_return, speed=round(speed, 1))

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
@@ -31,7 +32,7 @@ def test_sizes_follow_the_speed_of_the_machine():
     assert slow.data_steps < usual.data_steps < full.data_steps
     assert usual.updates % demo.INTERVAL == 0
     assert usual.robots == demo.DEMO_ROBOTS
-    assert demo.train_config(usual, demo.Path("out")).network == "small"
+    assert demo.train_config(usual, Path("out")).network == "small"
 
 
 def test_the_speed_of_this_machine_is_measured():

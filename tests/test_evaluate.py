@@ -10,8 +10,8 @@ import bodyplan
 from bodyplan.cli import main
 from bodyplan.envs.disturbances import Disturbances
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluation.evaluate import EvaluationConfig, evaluate, evaluation_callback
-from bodyplan.evaluation.evaluation_result import Evaluation
+from bodyplan.evaluation.evaluate import evaluate, evaluation_callback
+from bodyplan.evaluation.evaluation import Evaluation, EvaluationConfig
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.config import TrainConfig
 from bodyplan.learn.networks.urma import PRESETS

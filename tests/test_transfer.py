@@ -13,7 +13,7 @@ from synthetic import write_dataset
 from bodyplan.cli import main
 from bodyplan.envs.disturbances import Disturbances
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluation.evaluate import EvaluationConfig
+from bodyplan.evaluation.evaluation import EvaluationConfig
 from bodyplan.experiments.transfer import TransferConfig, measure_transfer
 from bodyplan.learn.algorithms.bc import BC
 from bodyplan.learn.config import TrainConfig

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bodyplan.envs.disturbances import Disturbances
     from bodyplan.envs.environment import Environment, make
     from bodyplan.evaluation.evaluate import evaluate
-    from bodyplan.evaluation.evaluation_result import Evaluation
+    from bodyplan.evaluation.evaluation import Evaluation
     from bodyplan.experiments.pretraining import train, train_seeds
     from bodyplan.grouping.robot_groups import RobotGroups, group_robots
     from bodyplan.learn.algorithms.awac import AWAC
@@ -71,7 +71,7 @@ _HOMES = {
     "Environment": ("bodyplan.envs.environment", "Environment"),
     "Dataset": ("bodyplan.datasets.dataset", "Dataset"),
     "Episodes": ("bodyplan.datasets.episodes", "Episodes"),
-    "Evaluation": ("bodyplan.evaluation.evaluation_result", "Evaluation"),
+    "Evaluation": ("bodyplan.evaluation.evaluation", "Evaluation"),
     "Policy": ("bodyplan.learn.policy", "Policy"),
     "Robot": ("bodyplan.robots.robot", "Robot"),
     "RobotGroups": ("bodyplan.grouping.robot_groups", "RobotGroups"),

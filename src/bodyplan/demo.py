@@ -20,8 +20,8 @@ import numpy as np
 from bodyplan.datasets.build import build_dataset
 from bodyplan.envs.environment import Environment
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluation.evaluate import EvaluationConfig, evaluate_policy
-from bodyplan.evaluation.evaluation_result import Evaluation
+from bodyplan.evaluation.evaluate import evaluate_policy
+from bodyplan.evaluation.evaluation import Evaluation, EvaluationConfig
 from bodyplan.evaluation.video import robot_videos
 from bodyplan.experiments.pretraining import train
 from bodyplan.learn.algorithms.iql import IQL

@@ -7,7 +7,7 @@ import tyro
 
 from bodyplan.cli.output import comma_list, print_evaluation, print_json, print_line
 from bodyplan.envs.disturbances import NO_DISTURBANCES
-from bodyplan.evaluation.evaluate import EvaluationConfig
+from bodyplan.evaluation.evaluation import EvaluationConfig
 from bodyplan.progress import progress
 
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from bodyplan.errors import BodyplanError
 
 if TYPE_CHECKING:
-    from bodyplan.evaluation.evaluation_result import Evaluation
+    from bodyplan.evaluation.evaluation import Evaluation
 
 PIPED_WIDTH = 160
 """Columns of a table that is piped into another program."""

@@ -11,7 +11,7 @@ import tyro
 from bodyplan.cli.output import comma_list, print_json, print_line, print_table, require_figure_path
 from bodyplan.cli.train_arguments import train_arguments
 from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
-from bodyplan.evaluation.evaluate import EvaluationConfig
+from bodyplan.evaluation.evaluation import EvaluationConfig
 from bodyplan.learn.nan_guard import TrainingDiverged
 from bodyplan.progress import progress
 from bodyplan.storage import atomic_write

@@ -19,7 +19,7 @@ from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
 from bodyplan.envs.environment import Environment
 from bodyplan.envs.walking_task import Command, parse_command
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluation.evaluation_result import Evaluation
+from bodyplan.evaluation.evaluation import Evaluation, EvaluationConfig
 from bodyplan.evaluation.rollout import CrossEmbodimentPolicy, rollout, score
 from bodyplan.learn.config import TrainConfig
 from bodyplan.learn.policy import Policy
@@ -27,26 +27,6 @@ from bodyplan.learn.run import BEST, CONFIG, Run
 from bodyplan.progress import OnProgress, no_progress
 from bodyplan.robots.robot import Robot
 from bodyplan.storage import read_json
-
-
-@dataclass(frozen=True)
-class EvaluationConfig:
-    """How a policy is evaluated."""
-
-    episodes: int = 32
-    """Episodes of each robot."""
-    seed: int = 0
-    """Seed of the initial states and disturbances."""
-    initial_state: str = "random"
-    """State in which episodes start: random or nominal."""
-    threads: int | None = None
-    """Threads of the simulation, all cores by default; results do not depend on it."""
-    disturbances: Disturbances = NO_DISTURBANCES
-    """What disturbs the robots."""
-
-    def __post_init__(self) -> None:
-        if self.episodes < 1:
-            raise BodyplanError(f"episodes = {self.episodes} must be at least 1")
 
 
 def evaluate(
@@ -103,7 +83,7 @@ def evaluate_policy(
     policy: CrossEmbodimentPolicy,
     robots: Sequence[Robot],
     command: str | Sequence[float] = "forward",
-    config: EvaluationConfig = EvaluationConfig(),
+    config: EvaluationConfig | None = None,
     data_card: Mapping[str, Any] | None = None,
     progress: OnProgress | None = None,
 ) -> Evaluation:
@@ -113,14 +93,14 @@ def evaluate_policy(
         policy: acts on any robot.
         robots: the robots.
         command: as for `evaluate`.
-        config: how to evaluate.
+        config: how to evaluate; the defaults of `EvaluationConfig` if not given.
         data_card: card of the dataset the policy was trained on; `data_return` is from there.
         progress: called as robots finish.
 
     Raises:
         BodyplanError: the command is unknown.
     """
-    report = progress or no_progress
+    config, report = config or EvaluationConfig(), progress or no_progress
     wanted = parse_command(command)
     scores: dict[str, dict[str, Any]] = {}
     for done, robot in enumerate(robots):

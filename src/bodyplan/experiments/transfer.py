@@ -21,8 +21,8 @@ from typing import Any
 
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluation.evaluate import EvaluationConfig, evaluate_policy
-from bodyplan.evaluation.evaluation_result import Evaluation
+from bodyplan.evaluation.evaluate import evaluate_policy
+from bodyplan.evaluation.evaluation import Evaluation, EvaluationConfig
 from bodyplan.evaluation.significance import seed_mean
 from bodyplan.experiments.pretraining import train_seeds
 from bodyplan.learn.config import TrainConfig

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluation.evaluation_result import SCORE_COLUMNS
+from bodyplan.evaluation.evaluation import SCORE_COLUMNS
 from bodyplan.evaluation.significance import half_width
 from bodyplan.grouping.clustering import merge_tree
 from bodyplan.grouping.embodiment_distances import embodiment_distances

@@ -1,4 +1,4 @@
-"""The result of an evaluation: scores by robot, as a mapping, a table or a JSON file."""
+"""An evaluation: its settings, and its scores by robot as a mapping, a table or a JSON file."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bodyplan.dataframes import dataframe
+from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
 from bodyplan.envs.walking_task import Command, command_name, parse_command
+from bodyplan.errors import BodyplanError
 from bodyplan.notebook_html import html_table
 from bodyplan.storage import read_json, write_json
 
@@ -23,6 +25,26 @@ SCORE_COLUMNS = (
     "velocity_error",
 )
 """The scores of a robot that tables show, in their order."""
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """How a policy is evaluated."""
+
+    episodes: int = 32
+    """Episodes of each robot."""
+    seed: int = 0
+    """Seed of the initial states and disturbances."""
+    initial_state: str = "random"
+    """State in which episodes start: random or nominal."""
+    threads: int | None = None
+    """Threads of the simulation, all cores by default; results do not depend on it."""
+    disturbances: Disturbances = NO_DISTURBANCES
+    """What disturbs the robots."""
+
+    def __post_init__(self) -> None:
+        if self.episodes < 1:
+            raise BodyplanError(f"episodes = {self.episodes} must be at least 1")
 
 
 @dataclass(frozen=True, repr=False)
