@@ -73,7 +73,7 @@ def test_all_feet_are_on_the_floor(load, name):
     assert max(lowest) < 0.012
 
 
-def test_nobody_hides_anybody(all_placed):
+def test_no_robot_hides_another(all_placed):
     places, _, scene = all_placed
     owner = owners(places)
     own = owner[scene.model.geom_bodyid]
@@ -83,7 +83,7 @@ def test_nobody_hides_anybody(all_placed):
     np.testing.assert_array_equal(met[shapes], own[shapes])
 
 
-def test_nobody_stands_on_a_caption(all_placed):
+def test_no_robot_stands_on_a_caption(all_placed):
     places, view, scene = all_placed
     right, _, _ = LINEUP_CAMERA.axes()
     for place in places:
@@ -105,7 +105,7 @@ def test_nobody_stands_on_a_caption(all_placed):
 
 def test_every_robot_is_drawn_where_it_stands(all_placed):
     places, view, scene = all_placed
-    picture = ray_cast(scene, SIZE)[0].astype(float)
+    image = ray_cast(scene, SIZE)[0].astype(float)
     inside = np.zeros(SIZE[::-1], bool)
     for place in places:
         seen = view.project(place.corners)[:, :2]
@@ -116,15 +116,15 @@ def test_every_robot_is_drawn_where_it_stands(all_placed):
         assert right < SIZE[0]
         inside[box] = True
         trunk = np.array(ROBOT_COLOURS[place.robot.kind].trunk)
-        part = picture[box]
-        likeness = part @ trunk / np.linalg.norm(part, axis=2) / np.linalg.norm(trunk)
-        assert (likeness > 0.995).mean() > 0.03, place.robot.name
+        part = image[box]
+        similarity = part @ trunk / np.linalg.norm(part, axis=2) / np.linalg.norm(trunk)
+        assert (similarity > 0.995).mean() > 0.03, place.robot.name
         orange = (part[..., 0] > 1.6 * part[..., 1]) & (part[..., 0] > 4.0 * part[..., 2])
         assert orange.any(), place.robot.name
-    assert not is_robot(picture)[~inside].any()
+    assert not is_robot(image)[~inside].any()
 
 
-def test_heights_in_the_picture_are_as_heights_in_metres(load):
+def test_heights_in_the_image_are_as_heights_in_metres(load):
     names, height = ("unitree_h1", "nao_v5", "cassie"), 400
     robots = [load(name) for name in names]
     poses = [standing_pose(robot) for robot in robots]

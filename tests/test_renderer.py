@@ -1,4 +1,4 @@
-"""Pictures of robots: what is drawn is where the model is, with and without graphics."""
+"""Renderers: images show the model where it is, with and without a graphics library."""
 
 from dataclasses import replace
 
@@ -54,8 +54,8 @@ def test_a_ball_is_drawn_where_the_camera_must_see_it():
         distance=4.0,
         radius=1.0,
     )
-    (picture,) = ray_cast(scene, (160, 120))
-    red = (picture[..., 0] > 1.5 * picture[..., 1]) & (picture[..., 0] > 1.5 * picture[..., 2])
+    (image,) = ray_cast(scene, (160, 120))
+    red = (image[..., 0] > 1.5 * image[..., 1]) & (image[..., 0] > 1.5 * image[..., 2])
     right, up, forward = VIDEO_CAMERA.axes()
     away = centre - scene.look_at[0] + scene.distance * forward
     focal = 60.0 / np.tan(np.radians(VIDEO_CAMERA.field_of_view / 2.0)) / (away @ forward)
@@ -115,9 +115,9 @@ def test_without_graphics_the_drawing_steps_in(load, monkeypatch):
     poses = robot.nominal_qpos[None]
     drawn = render_poses(robot, poses, (64, 48), "drawn")
     np.testing.assert_array_equal(render_poses(robot, poses, (64, 48), "auto"), drawn)
-    with pytest.raises(BodyplanError, match="no working graphics library"):
+    with pytest.raises(BodyplanError, match="libegl1"):
         render_poses(robot, poses, (64, 48), "mujoco")
-    with pytest.raises(BodyplanError, match="choose one of auto"):
+    with pytest.raises(BodyplanError, match="oil"):
         render_poses(robot, poses, (64, 48), "oil")
 
 
@@ -126,10 +126,10 @@ def test_both_renderers_show_the_robot_in_the_same_place(load):
         pytest.skip("no graphics library here")
     robot = load("hexapod")
     poses = robot.nominal_qpos[None]
-    pictures = [
+    images = [
         render_poses(robot, poses, (160, 120), kind)[0].astype(int) for kind in ("drawn", "mujoco")
     ]
-    orange = [(p[..., 0] > 1.6 * p[..., 2]) & (p[..., 0] > 60) for p in pictures]
+    orange = [(p[..., 0] > 1.6 * p[..., 2]) & (p[..., 0] > 60) for p in images]
     assert orange[0].sum() > 100
     assert (orange[0] & orange[1]).sum() > 0.75 * (orange[0] | orange[1]).sum()
 
@@ -140,17 +140,15 @@ def test_both_renderers_lay_the_same_tiles(load):
     robot = load("unitree_go1")
     pose = robot.nominal_qpos.copy()
     pose[:2] = (1.3, -0.7)
-    pictures = [
-        render_poses(robot, pose[None], (160, 120), kind)[0] for kind in ("drawn", "mujoco")
-    ]
-    pale = [(np.ptp(p, axis=2) < 15) & (p.min(axis=2) > 205) for p in pictures]
+    images = [render_poses(robot, pose[None], (160, 120), kind)[0] for kind in ("drawn", "mujoco")]
+    pale = [(np.ptp(p, axis=2) < 15) & (p.min(axis=2) > 205) for p in images]
     floor = pale[0] & pale[1]
     assert floor.mean() > 0.5
-    light = [p[floor][:, 0] > p[floor][:, 0].mean() for p in pictures]
+    light = [p[floor][:, 0] > p[floor][:, 0].mean() for p in images]
     assert (light[0] == light[1]).mean() > 0.9
 
 
-def test_strips_make_the_picture_that_one_piece_would(load):
+def test_strips_make_the_image_that_one_piece_would(load):
     robot = load("hexapod")
     scene = robot_scene(robot, robot.nominal_qpos[None])
     whole = ray_cast(scene, (96, 72))
@@ -160,11 +158,11 @@ def test_strips_make_the_picture_that_one_piece_would(load):
     assert (strips == whole).all(axis=3).mean() > 0.98
 
 
-def test_a_robot_stands_whole_in_its_picture(load):
+def test_a_robot_stands_whole_in_its_image(load):
     for name in ("anymal_c", "cassie", "unitree_h1"):
         robot = load(name)
-        (picture,) = render_poses(robot, robot.nominal_qpos[None], (80, 60), "drawn")
-        coloured = np.ptp(picture, axis=2) > 25
+        (image,) = render_poses(robot, robot.nominal_qpos[None], (80, 60), "drawn")
+        coloured = np.ptp(image, axis=2) > 25
         assert coloured.any(axis=0)[[1, -2]].sum() == 0, name
         assert coloured.any(axis=1)[[1, -2]].sum() == 0, name
         assert coloured.any(axis=1).sum() > 40, name
