@@ -1,4 +1,4 @@
-"""The bodies: what is packaged, and what one is made of."""
+"""The `robots` commands: list, show, draw, check, adapt and generate robots."""
 
 import sys
 from dataclasses import asdict, dataclass
@@ -12,8 +12,8 @@ from bodyplan.robots.registry import list_robots
 from bodyplan.robots.robot import Robot
 
 
-def summary(robot: Robot) -> dict[str, Any]:
-    """The figures `robots list` shows."""
+def robot_summary(robot: Robot) -> dict[str, Any]:
+    """One row of `robots list`."""
     return {
         "name": robot.name,
         "joints": robot.num_joints,
@@ -26,18 +26,18 @@ def summary(robot: Robot) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ListRobots:
-    """List the packaged robots, and those that installed packages offer."""
+    """List the packaged robots, and those of installed packages."""
 
     json: bool = False
     """Answer in JSON."""
 
     def run(self) -> None:
-        """Print one line a robot."""
+        """Print one line for each robot."""
         rows, broken = [], []
         for name in list_robots():
             try:
-                rows.append(summary(Robot.load(name)))
-            except BodyplanError as error:  # another package's robot must not hide all others
+                rows.append(robot_summary(Robot.load(name)))
+            except BodyplanError as error:  # one broken robot must not hide the others
                 broken.append(f"error: {error}\n")
         if self.json:
             print_json(rows)
@@ -48,15 +48,15 @@ class ListRobots:
 
 @dataclass(frozen=True)
 class ShowRobot:
-    """Show one robot's figures: joints, feet, gains, reward."""
+    """Show one robot's parameters: joints, feet, gains, reward."""
 
     robot: tyro.conf.Positional[str]
-    """Packaged name, or path of an MJCF with a TOML beside it."""
+    """Name of a robot, or path of an MJCF with a TOML beside it."""
     json: bool = False
     """Answer in JSON."""
 
     def run(self) -> None:
-        """Print everything the task knows of the robot."""
+        """Print the parameters that the task uses."""
         robot = Robot.load(self.robot)
         joints = [
             {
@@ -81,10 +81,10 @@ class ShowRobot:
             "termination": asdict(robot.termination),
         }
         if self.json:
-            print_json(summary(robot) | rest | {"actuated_joints": joints})
+            print_json(robot_summary(robot) | rest | {"actuated_joints": joints})
             return
-        figures = summary(robot) | {k: v for k, v in rest.items() if not isinstance(v, dict)}
-        print_table(robot.name, [{"figure": k, "value": v} for k, v in figures.items()])
+        plain = robot_summary(robot) | {k: v for k, v in rest.items() if not isinstance(v, dict)}
+        print_table(robot.name, [{"parameter": k, "value": v} for k, v in plain.items()])
         print_table("Joints (rad, N m, rad/s)", joints)
-        paid = [{"coefficient": k, "value": v} for k, v in asdict(robot.reward).items()]
-        print_table("Reward", paid)
+        coefficients = [{"coefficient": k, "value": v} for k, v in asdict(robot.reward).items()]
+        print_table("Reward", coefficients)

@@ -1,4 +1,4 @@
-"""Your own robot: everything that is wrong with it, and models of others brought into form."""
+"""The commands `robots check`, which finds problems of a robot, and `robots adapt`."""
 
 import sys
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ UNUSABLE = 2
 
 @dataclass(frozen=True)
 class CheckRobot:
-    """Tell everything that is wrong with a robot's files, and how to mend it.
+    """Find everything that is wrong with a robot's files, each problem with its fix.
 
-    Where there is no TOML beside the MJCF, one is inferred and checked in its place. The exit
-    status is 0 if the robot can be used, 2 if not.
+    Where no TOML lies beside the MJCF, one is inferred and checked in its place. The exit status is
+    0 if the robot can be used, 2 if not.
     """
 
     file: tyro.conf.Positional[Path]
-    """The robot's MJCF, or the name of a robot that is known by name."""
+    """Path of the robot's MJCF, or the name of a robot."""
     write: bool = False
-    """Write the inferred TOML beside it."""
+    """Write the inferred TOML beside the MJCF."""
     json: bool = False
     """Answer in JSON: a list of objects with severity, where, problem and fix."""
 
@@ -39,8 +39,8 @@ class CheckRobot:
         toml = mjcf.with_suffix(".toml")
         if self.write and toml.exists():
             raise BodyplanError(
-                f"{toml} exists and is never overwritten; move it away to have one inferred, or "
-                "leave out --write to have it checked"
+                f"{toml} exists and is not overwritten; move it away to infer one, or leave out "
+                "--write to check it"
             )
         found = check_robot(mjcf)
         problems = found.problems
@@ -49,32 +49,34 @@ class CheckRobot:
             problems = [
                 own for own in problems if own.where != str(toml) or own.fix != found.write_hint
             ]
-        _answer(problems, self.json)
+        _print_problems(problems, self.json)
         if not self.json:
-            _say(_verdict(mjcf, problems))
+            _print_line(_verdict(mjcf, problems))
             if self.write:
-                _say(f"wrote {toml}" if found.toml else "no TOML written: mend the errors first")
+                _print_line(
+                    f"wrote {toml}" if found.toml else "no TOML written: fix the errors first"
+                )
         return UNUSABLE if only_errors(problems) else 0
 
 
 @dataclass(frozen=True)
 class AdaptRobot:
-    """Bring a model from elsewhere into the task's form: an MJCF, a URDF, one of MuJoCo Menagerie.
+    """Make a robot of a model from elsewhere: an MJCF, a URDF, or a model of MuJoCo Menagerie.
 
-    Servos become plain motors, a fixed root gets a free joint, unnamed feet get names; a TOML is
-    inferred. Then the result is checked as `robots check` does. The model's own files stay as they
-    are, and its meshes where they are.
+    Servos become plain motors, a fixed root gets a free joint, and unnamed feet get names. A TOML
+    is inferred. The result is then checked as `robots check` does. The model's own files do not
+    change, and meshes stay where they are.
     """
 
     source: tyro.conf.Positional[str]
-    """Path of an MJCF or a URDF, or menagerie:<name> as in menagerie:unitree_go1."""
+    """Path of an MJCF or a URDF, or menagerie:<name>, for example menagerie:unitree_go1."""
     out: Path
-    """Where to write the MJCF; the TOML goes beside it."""
+    """Path of the new MJCF; the TOML goes beside it."""
     json: bool = False
-    """Answer in JSON: what was changed, what was guessed, and the problems that are left."""
+    """Answer in JSON: the changes, the guesses, and the remaining problems."""
 
     def run(self) -> int:
-        """Write two files, and print what was done."""
+        """Write the two files, and print the changes."""
         from bodyplan.robots.adaptation.convert_model import convert_model
         from bodyplan.robots.model_files import find_model_file
         from bodyplan.robots.validation.check_robot import check_robot
@@ -83,19 +85,24 @@ class AdaptRobot:
             if path.exists():
                 raise BodyplanError(f"{path} exists; give another --out or delete it first")
         if self.out.suffix != ".xml":
-            raise BodyplanError(f"--out {self.out}: the name of an MJCF ends in .xml")
+            raise BodyplanError(f"--out is {self.out}; give a path that ends in .xml")
         converted = convert_model(find_model_file(self.source), self.out)
         problems = check_robot(self.out).problems
         if self.json:
-            left = [asdict(problem) for problem in problems]
-            told = {"changes": converted.changes, "guesses": converted.guesses, "problems": left}
-            print_json(told | {"file": self.out})
+            print_json(
+                {
+                    "changes": converted.changes,
+                    "guesses": converted.guesses,
+                    "problems": [asdict(problem) for problem in problems],
+                    "file": self.out,
+                }
+            )
         else:
             for word, lines in (("changed", converted.changes), ("guessed", converted.guesses)):
                 for line in lines:
-                    _say(f"{word:<8} {line}")
-            _answer(problems, False)
-            _say(_verdict(self.out, problems))
+                    _print_line(f"{word:<8} {line}")
+            _print_problems(problems, False)
+            _print_line(_verdict(self.out, problems))
         return UNUSABLE if only_errors(problems) else 0
 
 
@@ -104,20 +111,20 @@ def _write(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
-def _answer(problems: Sequence[Problem], as_json: bool) -> None:
+def _print_problems(problems: Sequence[Problem], as_json: bool) -> None:
     if as_json:
         print_json([asdict(problem) for problem in problems])
         return
     for problem in problems:
-        _say(f"{problem.severity:<8} {problem}")
+        _print_line(f"{problem.severity:<8} {problem}")
 
 
 def _verdict(file: Path, problems: Sequence[Problem]) -> str:
-    wrong = len(only_errors(problems))
-    if wrong:
-        return f"{file} cannot be used yet: {wrong} {'error' if wrong == 1 else 'errors'}"
+    count = len(only_errors(problems))
+    if count:
+        return f"{file} cannot be used yet: {count} {'error' if count == 1 else 'errors'}"
     return f"{file} can be used"
 
 
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")  # not through rich, which reads [feet] as an instruction
+def _print_line(line: str) -> None:
+    sys.stdout.write(f"{line}\n")  # rich would read [feet] as markup

@@ -1,4 +1,4 @@
-"""Pictures of robots, one by one or all together."""
+"""The command `robots draw`: pictures of one robot, or of many to scale."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,25 +12,25 @@ from bodyplan.errors import BodyplanError
 
 @dataclass(frozen=True)
 class DrawRobots:
-    """Draw a robot as it stands, or many in one picture, to scale."""
+    """Draw a robot in its nominal pose, or many in one picture to scale."""
 
     robots: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Packaged names, or paths of MJCFs with a TOML beside them."""
+    """Names of robots, or paths of MJCFs with a TOML beside them."""
     all: bool = False
-    """Every robot that can be named."""
+    """Draw every robot that `robots list` shows."""
     out: Path | None = None
-    """The picture (.png, .webp, .jpg), written over what is there; by default <robot>.png, or
+    """Path of the picture (.png, .webp, .jpg), which is overwritten; by default <robot>.png, or
     robots.png for several."""
     size: tuple[int, int] | None = None
     """Width and height in pixels; by default 640 480 for one robot, 1800 1160 for several."""
     renderer: Literal["drawn", "mujoco", "auto"] = "drawn"
-    """Drawn without graphics libraries, the same on every machine; by MuJoCo; or by MuJoCo where it
-    can, else drawn."""
+    """drawn: without graphics libraries, the same on every machine. mujoco: by MuJoCo. auto: by
+    MuJoCo where it works, else drawn."""
     json: bool = False
     """Answer in JSON."""
 
     def run(self) -> None:
-        """Draw, write, and tell where the picture is."""
+        """Draw, write, and print the path of the picture."""
         from bodyplan.rendering import robot_images
         from bodyplan.robots.registry import list_robots
         from bodyplan.robots.robot import Robot
@@ -55,7 +55,7 @@ class DrawRobots:
 
     def _names(self, known: tuple[str, ...]) -> tuple[str, ...]:
         if self.all and self.robots:
-            raise BodyplanError("--all is every robot; name robots or give --all, not both")
+            raise BodyplanError("--all draws every robot; give names or --all, not both")
         if not self.all and not self.robots:
-            raise BodyplanError("no robot is named; name some, or give --all for every robot")
+            raise BodyplanError("no robot is given; give names, or --all for every robot")
         return known if self.all else self.robots

@@ -1,4 +1,4 @@
-"""Robots by seed, as files that every command takes."""
+"""The command `robots generate`: new robots by seed, as files that every command takes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,19 +10,19 @@ from bodyplan.robots.procedural import design_robot
 
 @dataclass(frozen=True)
 class GenerateRobots:
-    """Make robots that no one drew: variations of the packaged ones, and new body plans."""
+    """Generate robots: variations of the packaged ones, and new body plans."""
 
     out: Path
     """Folder for the robots, two files each."""
     count: int = 8
-    """How many; every second one is a new body plan."""
+    """Number of robots; every second one is a new body plan."""
     seed: int = 0
-    """Decides them; a larger count begins with the same robots."""
+    """Seed of the robots; a larger count starts with the same robots."""
     json: bool = False
     """Answer in JSON."""
 
     def run(self) -> None:
-        """Write the files, then print one line a robot."""
+        """Write the files, then print one line for each robot."""
         if self.count < 1:
             raise BodyplanError(f"count = {self.count}; give 1 or more")
         designs = [design_robot(index, self.seed) for index in range(self.count)]

@@ -1,8 +1,8 @@
-"""A robot is data: an MJCF with the body and a TOML with the walk.
+"""The `Robot`: a compiled model with the config of its walking task, read from an MJCF and a TOML.
 
-`Robot.load("unitree_go1")` reads a packaged pair, `Robot.load("path/to/mine.xml")` reads yours
-(`mine.toml` lies beside it). Everything else (descriptors, body graph, observation size) is
-computed from the compiled model, so adding a robot never means adding code.
+`Robot.load("unitree_go1")` reads a packaged robot. `Robot.load("path/to/mine.xml")` reads yours,
+with `mine.toml` beside it. Descriptors, body graph and observation size are computed from the
+model, so that a new robot needs no code.
 """
 
 from collections.abc import Mapping
@@ -32,37 +32,45 @@ from bodyplan.robots.task_config import (
 
 @dataclass(frozen=True, eq=False)
 class Robot:
-    """A body and its walk. Build one with `Robot.load`."""
+    """A robot and its walking task. Build one with `Robot.load`; J joints, F feet."""
 
     name: str
     description: str
     kind: str
+    """biped, quadruped ..."""
     legs: int
     provenance: str
+    """Where the values come from."""
     model: mujoco.MjModel
+    """Compiled, with the contact sensors of the task."""
     trunk: str
     """Name of the root body."""
     joints: tuple[str, ...]
     """Actuated hinge joints, in task order."""
     feet: tuple[Foot, ...]
+    """In task order."""
     senses_feet: bool
+    """Whether it observes contacts of its feet."""
     nominal: Float[np.ndarray, "J"]
-    """rad."""
+    """Joint angles of the nominal pose, rad."""
     max_velocity: Float[np.ndarray, "J"]
     """rad/s; the simulator clips to it."""
     kp: float
+    """N m / rad."""
     kd: float
+    """N m s / rad."""
     action_scale: float
-    """Target position = nominal + action_scale * action (rad)."""
+    """rad: target position = nominal + action_scale * action."""
     drop_height: float
-    """Metres: trunk height at reset, and the height the reward asks for."""
+    """m: trunk height at reset, and the height that the reward asks for."""
     box_min: Float[np.ndarray, "3"]
     """Lowest corner of the robot's box in the trunk frame at the nominal pose, m."""
     box_size: Float[np.ndarray, "3"]
+    """m."""
     reward: RewardCoefficients
     termination: Termination
     children_override: tuple[int, ...] | None = None
-    """Where given, stands for the counted `children` in the descriptors."""
+    """Takes the place of the counted `children` in the descriptors, where given."""
     initial_state: InitialState = field(default_factory=InitialState)
     randomisation: RandomisationRanges = field(default_factory=RandomisationRanges)
     expert: ExpertSettings = field(default_factory=ExpertSettings)
@@ -76,19 +84,24 @@ class Robot:
             models: paths of your own robots by name, as `card["models"]` of a dataset records them.
 
         Raises:
-            BodyplanError: unknown name, missing or faulty file, or a config that does not fit the
-                model.
+            BodyplanError: the name is unknown, a file is missing or faulty, or the TOML does not
+                fit the model.
         """
         return cls(**loader.read_robot(registry.find_model(source, models)))
 
     @classmethod
-    def build(cls, mjcf: Path, spec: mujoco.MjSpec, config: dict[str, Any]) -> "Robot":
-        """A robot of a body in memory and the content of its TOML; as `loader.robot_fields`.
+    def build(cls, mjcf: Path, spec: mujoco.MjSpec, content: dict[str, Any]) -> "Robot":
+        """Build a robot from a model in memory and the content of its TOML.
+
+        Args:
+            mjcf: path of the MJCF, whether it exists or not; gives the robot its name.
+            spec: the model.
+            content: what the TOML holds.
 
         Raises:
-            BodyplanError: the body does not compile, or the config does not fit it.
+            BodyplanError: the model does not compile, or the content does not fit it.
         """
-        return cls(**loader.robot_fields(mjcf, spec, config))
+        return cls(**loader.robot_fields(mjcf, spec, content))
 
     def __repr__(self) -> str:
         return (
@@ -120,52 +133,53 @@ class Robot:
 
     @cached_property
     def mass(self) -> float:
-        """Kilograms, all bodies."""
+        """Of all bodies, kg."""
         return float(self.model.body_mass.sum())
 
     @property
     def tracking_ceiling(self) -> float:
-        """Return of 1,000 steps of perfect tracking without a penalty (20 s)."""
+        """Return of an episode (1,000 steps, 20 s) with perfect tracking and no penalty."""
         return 20.0 * (self.reward.tracking_xy + self.reward.tracking_yaw)
 
     @cached_property
     def joint_ids(self) -> Int[np.ndarray, "J"]:
+        """Ids of the actuated joints in the model, in task order."""
         return np.array([self.model.joint(name).id for name in self.joints])
 
     @cached_property
     def qpos_index(self) -> Int[np.ndarray, "J"]:
-        """Where the actuated joints are in qpos."""
+        """Indices of the actuated joints in qpos."""
         return self.model.jnt_qposadr[self.joint_ids]
 
     @cached_property
     def qvel_index(self) -> Int[np.ndarray, "J"]:
-        """Where the actuated joints are in qvel."""
+        """Indices of the actuated joints in qvel."""
         return self.model.jnt_dofadr[self.joint_ids]
 
     @cached_property
     def actuator_ids(self) -> Int[np.ndarray, "J"]:
-        """The motor of each joint, in task order."""
+        """Ids of the joints' motors, in task order."""
         by_joint = {int(self.model.actuator_trnid[i, 0]): i for i in range(self.model.nu)}
         return np.array([by_joint[int(joint)] for joint in self.joint_ids])
 
     @cached_property
     def torque_limit(self) -> Float[np.ndarray, "J"]:
-        """N m."""
+        """Torque limits of the actuated joints, N m."""
         return self.model.actuator_ctrlrange[self.actuator_ids, 1]
 
     @cached_property
     def joint_range(self) -> Float[np.ndarray, "J 2"]:
-        """rad."""
+        """Ranges of the actuated joints, rad."""
         return self.model.jnt_range[self.joint_ids]
 
     @cached_property
     def joint_bodies(self) -> tuple[int, ...]:
-        """Id of the body that each actuated joint moves."""
+        """Ids of the bodies that the actuated joints move."""
         return tuple(int(self.model.jnt_bodyid[joint]) for joint in self.joint_ids)
 
     @cached_property
     def children(self) -> Int[np.ndarray, "J"]:
-        """How many actuated joints hang directly below each actuated joint."""
+        """Number of actuated joints directly below each actuated joint."""
         if self.children_override is not None:
             return np.array(self.children_override)
         owner = {body: index for index, body in enumerate(self.joint_bodies)}
@@ -180,14 +194,14 @@ class Robot:
 
     @cached_property
     def foot_bodies(self) -> tuple[int, ...]:
-        """Id of the body that carries each foot."""
+        """Ids of the bodies that carry the feet."""
         return tuple(int(self.model.geom(foot.geoms[0]).bodyid[0]) for foot in self.feet)
 
     @cached_property
     def nominal_qpos(self) -> Float[np.ndarray, "nq"]:
-        """Pose of the default reset: upright at the drop height, joints nominal.
+        """The default reset: upright at the drop height, with nominal joint angles.
 
-        Joints without a motor take the MJCF's keyframe `nominal` where it has one.
+        Joints without a motor have the angles of the MJCF's keyframe `nominal`, where there is one.
         """
         model = self.model
         key = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_KEY, "nominal")
@@ -203,7 +217,7 @@ class Robot:
 
     @cached_property
     def parameters(self) -> ModelParameters:
-        """What may differ from one specimen of this robot to the next."""
+        """The parameters that domain randomisation may change."""
         model, joints, dofs = self.model, self.joint_ids, self.qvel_index
         return ModelParameters(
             mass=np.array(self.mass),
@@ -222,5 +236,5 @@ class Robot:
 
     @cached_property
     def descriptor(self) -> RobotDescriptor:
-        """What a policy may know of this body (reference task, section 2)."""
+        """The descriptors of this robot (reference task, section 2)."""
         return describe(self, self.parameters)

@@ -1,1 +1,1 @@
-"""A starting TOML for a body that comes without one."""
+"""Inference of a task config for a model that comes without a TOML."""
