@@ -19,7 +19,10 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SMALL = {
     "data build": ["--steps", "400"],
     "groups": ["--count", "2", "--robots", "unitree_go1", "hexapod"],
-    "train": ["--updates", "4", "--batch-size", "8", "--network", "tiny", "--log-every", "2"],
+    "train": [
+        *("--updates", "4", "--batch-size", "8", "--network", "tiny", "--log-every", "2"),
+        *("--robots", "unitree_go1", "badger"),
+    ],
     "evaluate": ["--episodes", "1"],
     "report": ["--no-films"],
     "finetune": ["--updates", "2", "--batch-size", "8"],
@@ -51,8 +54,8 @@ def small(words):
 
 
 def test_options_are_replaced_or_added():
-    words = ["train", "--updates", "10000", "--robots", "a", "b", "--network", "small"]
-    assert small(words) == ["train", "--robots", "a", "b", *SMALL["train"]]
+    words = ["finetune", "x", "--updates", "10000", "--robot", "a", "--batch-size", "256"]
+    assert small(words) == ["finetune", "x", "--robot", "a", *SMALL["finetune"]]
     assert small(["data", "info", "x"]) == ["data", "info", "x"]
 
 
