@@ -160,9 +160,9 @@ def test_the_task_config_is_the_published_one(load, name):
 
 @every_robot
 def test_ranges_of_randomisation_are_the_published_ones(load, name):
-    own, told = load(name).randomisation, PUBLISHED[name]["task"]["randomisation"]
-    seen, hidden, world = told["seen_robot"], told["unseen_robot"], told["mujoco_model"]
-    push, noise = told["perturbation"], told["observation_noise"]
+    own, table = load(name).randomisation, PUBLISHED[name]["task"]["randomisation"]
+    seen, hidden, world = table["seen_robot"], table["unseen_robot"], table["mujoco_model"]
+    push, noise = table["perturbation"], table["observation_noise"]
     one_sided = {
         "trunk_mass": "add_trunk_mass",
         "com": "add_com_displacement",
@@ -206,12 +206,12 @@ def test_ranges_of_randomisation_are_the_published_ones(load, name):
     for axis in "xyz":
         assert (-own.push, own.push) == ends(push, f"push_velocity_{axis}")
     assert own.push_growth == push["additive_multiplier"]
-    assert own.mixed_delay == told["action_delay"]["mixed_chance"]
+    assert own.mixed_delay == table["action_delay"]["mixed_chance"]
     assert own.joint_position_noise == noise["joint_position_noise"]
     assert own.joint_velocity_noise == noise["joint_velocity_noise"]
     assert own.angular_velocity_noise == noise["trunk_angular_velocity_noise"]
     assert own.gravity_noise == noise["gravity_vector_noise"]
-    assert own.dropout == told["observation_dropout"]["dynamic_dropout_chance"]
+    assert own.dropout == table["observation_dropout"]["dynamic_dropout_chance"]
 
 
 @every_robot

@@ -3,7 +3,7 @@
 A package offers a robot through the entry point group `bodyplan.robots`. The entry point has the
 robot's name and points to the path of an MJCF, or to a function that returns one. A TOML of the
 same name lies beside the MJCF. Datasets and policies record the paths of the user's own robots in
-their cards (`models`), and `find_model` takes that record, so that those robots have names too.
+their cards (`models`). `find_model` takes that record, so that those robots have names too.
 """
 
 import os

@@ -73,7 +73,7 @@ class Foot:
 
 @dataclass(frozen=True)
 class RewardCoefficients:
-    """Coefficients of the walking reward, before the multiplication with the control step."""
+    """Coefficients of the walking reward, before it is multiplied by the control step."""
 
     tracking_xy: float
     tracking_yaw: float
@@ -90,12 +90,13 @@ class RewardCoefficients:
     air_time: float = 0.1
     symmetry: float = 0.5
     collision_geoms: tuple[str, ...] = ()
-    """Geoms that each pay the collision penalty while they touch anything."""
+    """Each of these geoms costs the collision penalty while it touches anything."""
     trunk_geoms: tuple[str, ...] = ()
-    """Geoms that pay it once together."""
+    """All of these geoms together cost the penalty once."""
     nominal_pose_joints: tuple[str, ...] = ()
+    """Joints whose distance from the nominal angle is penalised."""
     symmetry_pairs: tuple[tuple[str, str], ...] = ()
-    """Pairs of feet that should not be off the floor together."""
+    """Pairs of feet that should not be off the floor at the same time."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class Termination:
 
     contact_geoms: tuple[str, ...] = ()
     min_height: float | None = None
-    """Metres."""
+    """m: of the trunk."""
 
 
 @dataclass(frozen=True)
@@ -112,47 +113,49 @@ class InitialState:
     """Ranges of the random reset (reference task, section 1)."""
 
     roll_pitch: float = 0.0
-    """Times pi rad."""
+    """Range of roll and pitch, times pi rad."""
     joint_position: float = 0.0
     """a: each joint starts at nominal times a factor from (a, 1 + a), as the original draws it."""
     joint_velocity: float = 0.0
-    """Times the velocity limit; one draw for all joints."""
+    """Range of joint velocities, times the velocity limit; one draw for all joints."""
     linear_velocity: float = 0.0
-    """m/s."""
+    """Range of the trunk's linear velocity, m/s."""
     angular_velocity: float = 0.0
-    """rad/s."""
+    """Range of the trunk's angular velocity, rad/s."""
 
 
 @dataclass(frozen=True)
 class ExpertSettings:
-    """What training this robot's expert needs to know."""
+    """The table `[expert]`: settings of PPO for this robot's expert."""
 
     initial_std: float = 1.0
-    """Standard deviation of the first policy's actions: the noise that makes the robot stir without
-    costing more torque penalty than it can earn."""
+    """Standard deviation of the first policy's actions. It should make the robot move, but cost
+    less torque penalty than the reward that movement can earn."""
     steps: int = 4_000_000
-    """Control steps until its return no longer grows."""
+    """Control steps of the run, after which the return no longer grows."""
     quiet_from: float = 2 / 3
-    """Share of the run by which the bound on the actions' spread has come all the way down."""
+    """Share of the run after which the bound on the actions' standard deviation is lowest."""
     final_learning_rate: float = 1e-2
-    """Bound on the actor's adaptive learning rate, which comes down with that on the spread."""
+    """Final bound on the actor's adaptive learning rate; it falls with the bound on the standard
+    deviation."""
     episode_steps: int = 250
-    """Control steps after which a robot in training starts anew, from another random state. Values
-    bootstrap through that end; where it comes early, the robot meets more of those states."""
+    """Control steps after which an episode is truncated in training. Values bootstrap through that
+    end. Short episodes show the policy more of the random initial states."""
     stiffness: float = 1.0
-    """Times `kp`, through the action: an affine action prior adds what the stiffer PD law would."""
+    """Factor on `kp`, by an affine action prior that adds what the stiffer PD law would."""
     damping: float = 1.0
-    """Times `kd`, through the action."""
+    """Factor on `kd`, by the same action prior."""
     balanced: bool = False
-    """The prior also holds the nominal pose against gravity."""
+    """Whether the action prior also holds the nominal pose against gravity."""
     symmetric: bool = False
-    """Policy and critic treat left and right alike, exactly."""
+    """Whether policy and critic are exactly symmetric in left and right."""
     assisted: bool = False
-    """Training begins with the trunk held upright; the help goes as the robot stays on its feet."""
+    """Whether training starts with external forces that hold the trunk upright. They decrease as
+    the robot falls less."""
     led: bool = False
-    """The help also pulls the robot along at the commanded velocity, so that it must step."""
+    """Whether these forces also pull the robot at the commanded velocity, so that it must step."""
     poised: bool = False
-    """Half of the starts in training are near the nominal pose."""
+    """Whether half of the initial states in training are near the nominal pose."""
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,8 @@ from bodyplan.robots.task_config import KIND_BY_LEGS
 from bodyplan.robots.toml_writer import to_toml
 
 FALLEN_HEIGHT = 0.55
-"""A biped has fallen when its trunk is below this share of the drop height (H1 0.55, NAO 0.56,
-G1 0.56, Cassie 0.50; Talos and OP3 0.68)."""
+"""A biped has fallen when its trunk is below this share of the drop height. H1 has 0.55, NAO and
+G1 0.56, Cassie 0.50, Talos and OP3 0.68."""
 MIRROR_TOLERANCE = 0.25
 """Share of the drop height by which the positions of a left and a right foot may differ."""
 USUAL_VELOCITY = {"biped": 12.0, "other": 20.0}

@@ -51,11 +51,11 @@ class RobotDesign:
             raise BodyplanError(f"the MJCF of '{self.name}' is not valid: {error}") from error
         return Robot.build(Path(f"{self.name}.xml"), spec, self.config)
 
-    def paths(self, folder: Path) -> tuple[Path, Path]:
+    def paths(self, folder: str | Path) -> tuple[Path, Path]:
         """Where `write` puts the MJCF and the TOML."""
-        return folder / f"{self.name}.xml", folder / f"{self.name}.toml"
+        return Path(folder) / f"{self.name}.xml", Path(folder) / f"{self.name}.toml"
 
-    def write(self, folder: Path) -> Path:
+    def write(self, folder: str | Path) -> Path:
         """Write the robot's two files.
 
         Returns:

@@ -1,7 +1,7 @@
 """Check a robot: everything that is wrong with its files, in one go, each problem with its fix.
 
-The stages are: the MJCF (is it one, are its meshes there, does it compile), the model, the TOML and
-whether it fits the model, and the nominal pose in physics. Each stage needs the ones before it.
+The stages are the MJCF and its meshes, the compiled model, the TOML, the names in it, and the
+nominal pose in physics. Each stage needs the ones before it.
 """
 
 import warnings
