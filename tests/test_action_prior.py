@@ -27,21 +27,21 @@ def in_motion(robot):
 def test_a_prior_acts_as_larger_gains_would(name):
     robot = Robot.load(name)
     robot = replace(robot, expert=replace(robot.expert, balanced=False))
-    wants, errors = robot.expert, ideal_motors(robot.num_joints)
+    settings, errors = robot.expert, ideal_motors(robot.num_joints)
     observation, positions, velocities = in_motion(robot)
     observations = policy_input(observation)
     prior = make_action_prior(robot, observations.shape[1])
-    own = np.random.default_rng(0).normal(0.0, 0.1, (COUNT, robot.num_joints))
+    actions = np.random.default_rng(0).normal(0.0, 0.1, (COUNT, robot.num_joints))
     parameters = robot.parameters
-    soft = pd_torque(parameters, errors, prior.add_to(own, observations), positions, velocities)
+    soft = pd_torque(parameters, errors, prior.add_to(actions, observations), positions, velocities)
     # A firmer PD law with the same targets: what the action moves them by is divided among gains.
     stiff = parameters._replace(
-        kp=wants.stiffness * parameters.kp,
-        kd=wants.damping * parameters.kd,
-        action_scale=parameters.action_scale / wants.stiffness,
+        kp=settings.stiffness * parameters.kp,
+        kd=settings.damping * parameters.kd,
+        action_scale=parameters.action_scale / settings.stiffness,
     )
     np.testing.assert_allclose(
-        soft, pd_torque(stiff, errors, own, positions, velocities), rtol=1e-4, atol=1e-2
+        soft, pd_torque(stiff, errors, actions, positions, velocities), rtol=1e-4, atol=1e-2
     )
 
 

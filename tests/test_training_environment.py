@@ -57,8 +57,8 @@ def test_without_help_it_is_the_plain_task(stage):
     plain.horizon = environment.task.horizon
     actions = np.random.default_rng(0).normal(0.0, 0.3, (COUNT, 12))
     step, expected = environment.step(actions, environment.policy_input()), plain.step(actions)
-    for own, other in zip(step[1:], expected[1:], strict=True):
-        np.testing.assert_array_equal(own, other)
+    for array, other in zip(step[1:], expected[1:], strict=True):
+        np.testing.assert_array_equal(array, other)
 
 
 def test_a_step_acts_by_policy_and_prior_and_ends_where_trunks_sink(stage):
@@ -79,8 +79,8 @@ def test_only_the_critic_observes_the_assistance(stage):
     scale = environment.assistance.scale
     np.testing.assert_allclose(environment.critic_input()[:, -1], scale, rtol=1e-6)
     assert np.abs(environment.policy_input() - scale[:, None]).min() > 0.0
-    everyone = np.ones(COUNT, bool)
-    environment.reset(everyone)
+    all_robots = np.ones(COUNT, bool)
+    environment.reset(all_robots)
     assert (environment.assistance.scale != scale).all()
 
 

@@ -1,1 +1,1 @@
-"""How experts learn to walk: PPO, its curriculum, and the snapshots that it leaves."""
+"""Training of experts: PPO, its curriculum and assistance, and the policy snapshots it keeps."""

@@ -1,4 +1,4 @@
-"""Assistance: forces on the trunk that hold a two-legged beginner up, and are withdrawn later.
+"""Assistance: forces on the trunk that hold a biped up at first and are withdrawn later.
 
 A spring holds the trunk upright, another holds it at its height, and a damper keeps it from
 spinning. A robot that stands too well to take a step is also guided, by a force towards the

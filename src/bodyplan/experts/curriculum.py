@@ -88,8 +88,8 @@ class RampCurriculum:
     def stage(self, steps: int, assistance: AssistanceProgress | None) -> CurriculumStage:
         """During the ramp noise stays large; after it noise and learning rate fall together."""
         ramp, settings = min(1.0, steps / self.ramp_steps), self.settings
-        quiet_from = max(self.ramp_steps + 1, settings.quiet_from * self.total_steps)
-        decay = min(1.0, max(0.0, (steps - self.ramp_steps) / (quiet_from - self.ramp_steps)))
+        decay_end = max(self.ramp_steps + 1, settings.quiet_from * self.total_steps)
+        decay = min(1.0, max(0.0, (steps - self.ramp_steps) / (decay_end - self.ramp_steps)))
         max_std = settings.initial_std * (1.0 - (1.0 - self.final_std_ratio) * decay)
         min_std = max(MIN_STD, settings.initial_std * (1.0 - ramp))
         max_rate = MAX_LEARNING_RATE
@@ -113,7 +113,7 @@ class RampCurriculum:
 
 @dataclass(frozen=True)
 class AssistedCurriculum:
-    """Easy rewards under assistance; then a penalty ramp, then refinement, then a quiet end.
+    """Easy rewards under assistance; then a penalty ramp, then refinement, then a final phase.
 
     Tuples go from the first value to the last one. Three values hold under assistance, after
     it, and at the end of the refinement.
@@ -149,10 +149,10 @@ class AssistedCurriculum:
     start. It is not later, because learning is slow when noise is small."""
     short_episode_steps: int = 60
     """Control steps of those episodes."""
-    quiet_from: float = 0.92
+    final_phase_from: float = 0.92
     """Share of the run from which on noise is small and physics is the reference. Both shift the
     speed, and grading is of the mean action in reference physics."""
-    quiet_max_std: float = 0.075
+    final_phase_max_std: float = 0.075
     """Upper limit of the noise from then on, as a share of the initial noise."""
     min_std: tuple[float, float] = (0.05, 0.04)
     """Lower limit of the noise, under assistance and after it."""
@@ -168,7 +168,7 @@ class AssistedCurriculum:
         refinement = (since_end - self.penalty_ramp_steps) / self.refinement_steps
         refinement = min(1.0, max(0.0, refinement))
         share_of_run = steps / self.total_steps
-        quiet = share_of_run >= self.quiet_from
+        final_phase = share_of_run >= self.final_phase_from
         return CurriculumStage(
             penalty_scale=_interpolate(*self.penalty_scales, ramp),
             wide_share=_interpolate(*self.wide_shares[1:], refinement),
@@ -176,11 +176,13 @@ class AssistedCurriculum:
             discount=self.discounts[2 if refinement > 0.0 else 1],
             limits=self._limits(
                 self.min_std[1],
-                self.quiet_max_std if quiet else _interpolate(*self.max_std, refinement),
+                self.final_phase_max_std
+                if final_phase
+                else _interpolate(*self.max_std, refinement),
                 _interpolate(*self.max_learning_rates, refinement),
             ),
             full_speed_share=_interpolate(*self.full_speed_shares[1:], refinement),
-            physics="reference" if quiet else None,
+            physics="reference" if final_phase else None,
             episode_steps=(
                 self.short_episode_steps if share_of_run >= self.short_episodes_from else None
             ),

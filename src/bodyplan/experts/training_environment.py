@@ -1,4 +1,4 @@
-"""The environment an expert trains in: the walking task, with everything that helps a beginner.
+"""The environment an expert trains in: the walking task with assistance, prior and commands.
 
 Datasets and grading use the plain task in reference physics. Training may use cheaper physics,
 random starts, scaled penalties, random commands, an action prior and assistance. The curriculum
@@ -54,8 +54,8 @@ class TrainingEnvironment:
             Assistance(robot, num_envs, self.task.rng) if robot.expert.assisted else None
         )
         if self.command_sampler.is_random:
-            everyone = np.ones(num_envs, bool)
-            self.task.reset(everyone, self._sample_commands(everyone))
+            all_robots = np.ones(num_envs, bool)
+            self.task.reset(all_robots, self._sample_commands(all_robots))
         self._set_episode_steps(episode_steps)
         self.action_prior = make_action_prior(robot, self.policy_input().shape[1])
 
