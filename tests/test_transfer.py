@@ -6,6 +6,7 @@ evaluations are short, and equal shapes share compiled programs.
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from synthetic import write_dataset
@@ -14,7 +15,12 @@ from bodyplan.cli import main
 from bodyplan.envs.disturbances import Disturbances
 from bodyplan.errors import BodyplanError
 from bodyplan.evaluation.evaluation import EvaluationConfig
-from bodyplan.experiments.transfer import TransferConfig, measure_transfer
+from bodyplan.experiments.transfer import (
+    TransferConfig,
+    alone_config,
+    measure_transfer,
+    without_config,
+)
 from bodyplan.learn.algorithms.bc import BC
 from bodyplan.learn.config import TrainConfig
 from bodyplan.learn.run import Run
@@ -35,14 +41,12 @@ def config(tmp_path_factory):
     training = TrainConfig(
         data=folder / "data",
         out=folder / "out",
-        combine="grouped",
-        groups=2,
         network="tiny",
         batch_size=8,
         updates=8,
         log_every=4,
         checkpoint_every=8,
-        algorithm=BC(actor_decay=16),
+        algorithm=BC(actor_decay=8),
     )
     return TransferConfig(
         training,
@@ -98,14 +102,36 @@ def test_fine_tuning_continues_from_the_others_for_as_long_as_from_scratch(confi
     assert "finetuned" not in results["mean"]
 
 
-def test_a_robot_alone_has_one_actor_update_per_update_and_a_rate_that_falls_in_them(
-    config, results
-):
-    own = Run(config.training.out / "alone/twin/seed1").config
-    assert own["combine"] == "pooled"
-    assert own["updates"] == 8
-    assert own["bc"]["actor_decay"] == 8
-    assert own["seed"] == 1
+def test_a_robot_alone_has_one_actor_update_per_update_and_a_rate_that_falls_in_them():
+    grouped = TrainConfig(
+        "data",
+        "out",
+        algorithm=BC(actor_decay=16),
+        combine="grouped",
+        groups=2,
+        updates=8,
+        weights={"cassie": 2.0},
+        conflicts_every=100,
+    )
+    alone = alone_config(grouped, "twin")
+    assert (alone.robots, alone.combine, alone.updates) == (("twin",), "pooled", 8)
+    assert alone.algorithm == BC(actor_decay=8)
+    assert (alone.weights, alone.conflicts_every) == (None, 0)
+
+
+def test_fewer_robots_have_no_more_groups_than_robots():
+    grouped = TrainConfig("data", "out", combine="grouped", groups=3)
+    assert without_config(grouped, ("cassie",)).groups == 1
+    assert without_config(grouped, ("a", "b", "c", "d")).groups == 3
+    listed = replace(grouped, groups=Path("groups.json"))
+    assert without_config(listed, ("cassie",)).groups == Path("groups.json")
+
+
+def test_every_seed_is_a_run_of_its_own(config, results):
+    out = config.training.out
+    assert [Run(out / f"alone/twin/seed{s}").config["seed"] for s in range(2)] == [0, 1]
+    assert Run(out / "alone/twin/seed1").config["robots"] == ["twin"]
+    assert Run(out / "together/seed0").config["robots"] == ["cassie", "twin"]
 
 
 def test_a_second_call_trains_and_evaluates_nothing(config, results):
@@ -142,9 +168,9 @@ def test_robots_that_cannot_be_compared_are_refused(config):
 def test_the_command_draws_the_results(config, results, tmp_path, capsys):
     training = config.training
     arguments = ["--data", training.data, "--out", training.out, "--seeds", 2]
-    arguments += ["--algorithm", "bc", "--combine", "grouped", "--groups", 2, "--network", "tiny"]
+    arguments += ["--algorithm", "bc", "--network", "tiny"]
     arguments += ["--batch-size", 8, "--updates", 8, "--log-every", 4, "--checkpoint-every", 8]
-    arguments += ["--bc.actor-decay", 16, "--leave-out", "cassie", "--finetune-updates", 4]
+    arguments += ["--bc.actor-decay", 8, "--leave-out", "cassie", "--finetune-updates", 4]
     arguments += ["--trial.episodes", 1, "--trial.threads", 1, "--plot", tmp_path / "figure.svg"]
     assert main(["transfer", *map(str, arguments)]) == 0
     printed = capsys.readouterr().out

@@ -81,7 +81,7 @@ def measure_transfer(config: TransferConfig, progress: OnProgress | None = None)
     together = experiment.train("together", replace(training, robots=robots))
     rows: dict[str, dict[str, Any]] = {}
     for robot in robots:
-        alone = experiment.train(f"alone/{robot}", _alone(training, robot))
+        alone = experiment.train(f"alone/{robot}", alone_config(training, robot))
         rows[robot] = _compare(
             together=experiment.returns(together, robot), alone=experiment.returns(alone, robot)
         )
@@ -101,6 +101,19 @@ def measure_transfer(config: TransferConfig, progress: OnProgress | None = None)
     }
     write_json(Path(training.out) / "transfer.json", results)
     return results
+
+
+def without_config(training: TrainConfig, others: tuple[str, ...]) -> TrainConfig:
+    """The same training on fewer robots, and with no more groups than robots."""
+    groups = training.groups
+    count = min(groups, len(others)) if isinstance(groups, int) else groups
+    return replace(training, robots=others, groups=count)
+
+
+def alone_config(training: TrainConfig, robot: str) -> TrainConfig:
+    """The same training on one robot, whose actor is updated once per critic update."""
+    training = with_updates(training, training.updates)
+    return replace(training, robots=(robot,), combine="pooled", weights=None, conflicts_every=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +182,7 @@ class _Experiment:
 def _finetune(experiment: _Experiment, robot: str, others: tuple[str, ...]) -> dict[str, Any]:
     """Pre-train on the others and fine-tune on one robot; train as long from scratch."""
     config, training = experiment.config, experiment.config.training
-    pretrained = experiment.train(f"without/{robot}", _without(training, others))
+    pretrained = experiment.train(f"without/{robot}", without_config(training, others))
     late = finetune_config(pretrained[0], (robot,), training.data, training.out)
     late = with_updates(late, config.finetune_updates)
     late = replace(late, evaluate_every=_evaluation_interval(late), init_from=None)
@@ -192,19 +205,6 @@ def _evaluation_interval(training: TrainConfig) -> int:
     """Updates between two of the `CURVE_POINTS` evaluations, in whole intervals of the log."""
     intervals = training.updates // training.log_every
     return max(1, intervals // CURVE_POINTS) * training.log_every
-
-
-def _without(training: TrainConfig, others: tuple[str, ...]) -> TrainConfig:
-    """The same training on fewer robots, and with no more groups than robots."""
-    groups = training.groups
-    count = min(groups, len(others)) if isinstance(groups, int) else groups
-    return replace(training, robots=others, groups=count)
-
-
-def _alone(training: TrainConfig, robot: str) -> TrainConfig:
-    """The same training on one robot, whose actor is updated once per critic update."""
-    training = with_updates(training, training.updates)
-    return replace(training, robots=(robot,), combine="pooled", weights=None, conflicts_every=0)
 
 
 def _compare(together: Sequence[float], alone: Sequence[float]) -> dict[str, Any]:
