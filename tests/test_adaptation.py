@@ -13,7 +13,7 @@ from bodyplan.cli import main
 from bodyplan.envs.environment import Environment
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.adaptation.convert_model import convert_model
-from bodyplan.robots.model_files import find_model_file
+from bodyplan.robots.model_files import find_model_file, read_model
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.validation.check_robot import check_robot
 
@@ -215,6 +215,18 @@ def test_a_urdf_becomes_a_robot(tmp_path):
     pairs = {frozenset(pair) for pair in robot.reward.symmetry_pairs}
     assert pairs == {frozenset({"FL_foot", "FR_foot"}), frozenset({"RL_foot", "RR_foot"})}
     assert check_robot(tmp_path / "mine.xml").usable
+
+
+def test_meshes_of_a_urdf_are_found_in_its_package(tmp_path):
+    package = tmp_path / "dog"
+    (package / "urdf").mkdir(parents=True)
+    (package / "meshes").mkdir()
+    (package / "meshes" / "base.obj").write_text(OBJ)
+    mesh = '<mesh filename="package://dog/meshes/base.obj"/>'
+    base = URDF_BASE.replace('<box size="0.4 0.15 0.1"/>', mesh)
+    (package / "urdf" / "dog.urdf").write_text(f'<robot name="dog">{base}</robot>')
+    spec = read_model(package / "urdf" / "dog.urdf")
+    assert [own.file for own in spec.meshes] == [str(package / "meshes" / "base.obj")]
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,22 @@ def test_a_wrong_value_is_named_with_what_belongs_there(content, case):
     assert word in problem.fix
 
 
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"feet": {}}, "no foot"),
+        ({"feet": 3}, "feet is no table"),
+        ({"feet": {"left": {"geoms": []}}}, "feet.left.geoms is empty"),
+        ({"joints": {"names": [], "nominal": 0.0, "max_velocity": 1.0}}, "names is empty"),
+        ({"joints": {"names": "hip", "nominal": 0.0, "max_velocity": 1.0}}, "names = 'hip'"),
+        ({"joints": {"names": ["hip"], "nominal": 0.0}}, "joints.max_velocity is missing"),
+    ],
+)
+def test_feet_and_joints_must_be_there(content, changes, word):
+    _, problems = parse_config("robot.toml", content | changes)
+    assert [own.where for own in problems if word in own.problem] == ["robot.toml"]
+
+
 def test_all_faults_are_found_at_once(content):
     del content["legs"], content["control"]
     content["feet"]["FR_foot"]["point"] = [0.0, 0.0]

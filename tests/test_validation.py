@@ -7,6 +7,7 @@ import tomllib
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
+import mujoco
 import numpy as np
 import pytest
 
@@ -19,6 +20,7 @@ from bodyplan.robots.robot import Robot
 from bodyplan.robots.task_config import TaskConfig
 from bodyplan.robots.toml_reader import parse_config
 from bodyplan.robots.validation.check_robot import check_robot
+from bodyplan.robots.validation.model_checks import model_problems
 from bodyplan.robots.validation.problem import only_errors
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "add_a_robot.md"
@@ -269,6 +271,49 @@ def test_a_file_that_is_no_robot_is_refused(tmp_path, text, problem, fix):
     found = check_robot(mjcf)
     assert matching(found.problems, "error", problem, fix), found.problems
     assert found.toml is None
+
+
+LEG = """<mujoco><worldbody><body name="trunk"><freejoint/><geom size="0.1"/>
+<body name="leg"><joint name="hip" range="-1 1"/><geom size="0.1"/>
+<body><joint name="rod" type="slide"/><geom size="0.1"/></body></body></body></worldbody>
+<tendon><fixed name="cord"><joint joint="hip" coef="1"/></fixed></tendon>
+<actuator>{}</actuator></mujoco>"""
+
+
+@pytest.mark.parametrize(
+    ("actuator", "problem", "fix"),
+    [
+        ("", "no actuator", "<motor"),
+        ('<motor joint="rod" ctrlrange="-1 1"/>', "no hinge", "<motor"),
+        ('<motor tendon="cord" ctrlrange="-1 1"/>', "tendon", "joint"),
+        ('<damper joint="hip" ctrlrange="0 1"/>', "variable gain", "<motor"),
+        ('<intvelocity joint="hip" actrange="-1 1"/>', "internal state", "<motor"),
+    ],
+)
+def test_actuators_other_than_motors_are_errors(actuator, problem, fix):
+    model = mujoco.MjModel.from_xml_string(LEG.format(actuator))
+    assert matching(model_problems("leg.xml", model), "error", problem, fix)
+
+
+def test_a_root_without_a_name_is_an_error():
+    text = LEG.format('<motor joint="hip" ctrlrange="-1 1"/>').replace('name="trunk"', "")
+    problems = model_problems("leg.xml", mujoco.MjModel.from_xml_string(text))
+    assert matching(problems, "error", "root body", "name=")
+
+
+def test_a_broken_toml_hides_no_problem_of_the_model(faulty):
+    faulty(*ERRORS["no range"][:3])
+    problems = check_robot(faulty(".toml", "[feet]", "[feet")).problems
+    assert matching(problems, "error", "TOML", "correct")
+    assert matching(problems, "error", *ERRORS["no range"][3:])
+    assert len(problems) == 2
+
+
+def test_a_missing_table_hides_no_problem_of_the_model(faulty):
+    faulty(*ERRORS["no range"][:3])
+    problems = check_robot(faulty(".toml", "[joints]", "[joint]")).problems
+    assert matching(problems, "error", "[joints] is missing", "")
+    assert matching(problems, "error", *ERRORS["no range"][3:])
 
 
 @pytest.mark.parametrize("name", ["unitree_h1", "cassie", "unitree_go1", "hexapod"])
