@@ -43,3 +43,8 @@ def test_joints_feet_and_context_share_the_robot_wide_numbers(load, name):
     # Unscaled by hand: gains, action scale, mass and box, by the formulas of the reference task.
     expected = [robot.kp / 50, robot.kd, robot.action_scale / 0.4, robot.mass / 85]
     np.testing.assert_allclose(context + 1, [*expected, *robot.box_size], rtol=1e-5)
+
+
+def test_a_descriptor_shows_its_shapes(load):
+    text = repr(load("unitree_go1").descriptor)
+    assert text == "RobotDescriptor(joints [12, 23], feet [4, 10], context [7])"

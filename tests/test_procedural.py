@@ -85,6 +85,7 @@ def test_the_packaged_robots_are_varied_in_turn():
     count = 2 * len(names)
     assert [design_robot(index).origin for index in range(0, count, 2)] == list(names)
     assert {design_robot(index).origin for index in range(1, count, 2)} == {None}
+    assert repr(design_robot(0)) == f"RobotDesign('{names[0]}_0_0': varied from {names[0]})"
 
 
 @given(seed=SEEDS, index=st.integers(0, 2**20))

@@ -26,6 +26,12 @@ class RobotDescriptor(NamedTuple):
     context: Float[np.ndarray, "... 7"]
     """Gains and action scale (3), mass (1), box size (3)."""
 
+    def __repr__(self) -> str:
+        """The shapes alone."""
+        shapes = (list(np.shape(part)) for part in self)
+        parts = (f"{name} {shape}" for name, shape in zip(self._fields, shapes, strict=True))
+        return f"RobotDescriptor({', '.join(parts)})"
+
 
 @runtime_checkable
 class DescribedRobot(Protocol):

@@ -39,6 +39,10 @@ class RobotDesign:
     origin: str | None = None
     """Name of the packaged robot that this one varies; None for a new body plan."""
 
+    def __repr__(self) -> str:
+        source = f"varied from {self.origin}" if self.origin else "a new body plan"
+        return f"RobotDesign('{self.name}': {source})"
+
     def robot(self) -> Robot:
         """Build the robot.
 
