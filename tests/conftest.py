@@ -2,6 +2,7 @@
 
 import atexit
 import copy
+import multiprocessing
 import os
 import pickle
 import shutil
@@ -43,6 +44,14 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))  # for `literal`
 def load():
     """`Robot.load`, remembering what it has read."""
     return cache(Robot.load)
+
+
+@pytest.fixture(scope="session")
+def fork():
+    """Makes processes that have imported the training loop, but have not used JAX yet."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["bodyplan.experiments.pretraining"])
+    return context.Process
 
 
 @pytest.fixture(params=["deepcopy", "pickle"])

@@ -11,8 +11,9 @@ import numpy as np
 def randomised(module, seed=0):
     """The same network with every parameter moved, so that no zero bias hides a mistake."""
     rng = np.random.default_rng(seed)
+    # In NumPy, for which nothing is compiled.
     return jax.tree.map(
-        lambda leaf: leaf + np.asarray(rng.normal(0.0, 0.2, leaf.shape), np.float32), module
+        lambda leaf: np.asarray(leaf) + np.float32(rng.normal(0.0, 0.2, leaf.shape)), module
     )
 
 

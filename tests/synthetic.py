@@ -5,10 +5,12 @@ The data are learnable: a step's reward is highest where the action of each join
 around it, so that good and bad ones are in the data, and they move the joints a little.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
+import jax
 import numpy as np
 
 from bodyplan.datasets.dataset import Dataset
@@ -16,6 +18,7 @@ from bodyplan.datasets.episodes import Episodes
 from bodyplan.datasets.format import DATASET_FORMAT
 from bodyplan.datasets.policy_snapshots import Snapshots
 from bodyplan.envs.walking_task import Observation
+from bodyplan.learn.data.batches import Batch, DeviceData
 from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.storage import write_json
 
@@ -113,6 +116,12 @@ def write_dataset(
     }
     write_json(path / "card.json", card)
     return Dataset.open(path)
+
+
+@partial(jax.jit, static_argnums=2)
+def sample_batches(data: DeviceData, key: jax.Array, batch_size: int) -> tuple[Batch, ...]:
+    """`data.sample`, compiled as one program."""
+    return data.sample(key, batch_size)
 
 
 def synthetic_snapshots(

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 from scipy.stats import chisquare
-from synthetic import synthetic_episodes, write_dataset
+from synthetic import sample_batches, synthetic_episodes, write_dataset
 
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.errors import BodyplanError
@@ -27,7 +27,7 @@ def mixture(dataset):
 
 
 def test_samples_are_steps_with_the_frames_before_and_after_them(dataset, mixture):
-    batches = jax.jit(lambda mixture, key: mixture.sample(key, 500))(mixture, jax.random.key(0))
+    batches = sample_batches(mixture, jax.random.key(0), 500)
     for name, batch in zip(dataset.robots, batches, strict=True):
         episodes = dataset.episodes[name]
         # Found again by their action, step by step and episode by episode.
@@ -77,7 +77,7 @@ def test_every_step_of_every_robot_is_as_likely_and_leads_to_its_own_next_frame(
         "long": numbered("long", [40, 7, 53], [True, False, True]),
     }
     dataset = Dataset(tmp_path, {}, tuple(robots), robots)
-    short, long = DeviceData.load(dataset).sample(jax.random.key(3), 6000)
+    short, long = sample_batches(DeviceData.load(dataset), jax.random.key(3), 6000)
     frame_of = np.array([0, 1, 2, 4, 6, 7])
     rows = np.asarray(short.reward).astype(int)
     np.testing.assert_array_equal(short.observation.joints[:, 0, 0], frame_of[rows])
@@ -99,7 +99,9 @@ def test_samples_know_the_bodies_before_and_after(tmp_path):
     mixture = DeviceData.load(dataset)
     assert [part.shape for part in mixture.descriptors[0]] == [(3, 4, 23), (3, 2, 10), (3, 7)]
     changed = 0
-    for name, batch in zip(dataset.robots, mixture.sample(jax.random.key(0), 300), strict=True):
+    for name, batch in zip(
+        dataset.robots, sample_batches(mixture, jax.random.key(0), 300), strict=True
+    ):
         episodes = dataset.episodes[name]
         place = {bytes(joints): n for n, joints in enumerate(episodes.joints)}
         for seen, ids in (
@@ -114,7 +116,7 @@ def test_samples_know_the_bodies_before_and_after(tmp_path):
 
 def test_one_body_costs_its_samples_nothing(dataset, mixture):
     assert [part.shape for part in mixture.descriptors[0]] == [(4, 23), (2, 10), (7,)]
-    (batch, *_) = mixture.sample(jax.random.key(0), 5)
+    (batch, *_) = sample_batches(mixture, jax.random.key(0), 5)
     assert batch.descriptor_ids is None
     assert batch.next_descriptor_ids is None
 
@@ -131,13 +133,15 @@ def test_bodies_that_are_not_there_are_refused(tmp_path):
 def test_truncated_steps_bootstrap(dataset, mixture):
     episodes = dataset.episodes["dog"]
     assert episodes.truncated.any()
-    (batch, *_) = mixture.sample(jax.random.key(1), 2000)
+    (batch, *_) = sample_batches(mixture, jax.random.key(1), 2000)
     assert float(batch.terminated.mean()) == pytest.approx(episodes.terminated.mean(), abs=0.03)
     assert batch.terminated.dtype == np.float32
 
 
 def test_draws_depend_on_the_key_alone_and_differ_between_robots(mixture):
-    first, again, other = (mixture.sample(jax.random.key(k), 40)[0].reward for k in (5, 5, 6))
+    first, again, other = (
+        sample_batches(mixture, jax.random.key(k), 40)[0].reward for k in (5, 5, 6)
+    )
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
     twins = DeviceData(

@@ -8,7 +8,7 @@ from actor_only import ActorOnly
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
-from synthetic import Numbered, write_dataset
+from synthetic import Numbered, sample_batches, write_dataset
 
 from bodyplan.learn.algorithms.algorithm import ActorBatch, ActorState, weighted_losses
 from bodyplan.learn.combiners.aligned_mtl import AlignedMTL, align
@@ -213,7 +213,7 @@ def robots(tmp_path_factory):
         write_dataset(tmp_path_factory.mktemp("alike") / "data", shapes, 60, 20)
     )
     weights = (0.5, 1.0, 2.5, 0.0)
-    batches = mixture.sample(KEY, 8)
+    batches = sample_batches(mixture, KEY, 8)
     batches = tuple(b._replace(weight=w) for b, w in zip(batches, weights, strict=True))
     batch = ActorBatch(batches, mixture.descriptors, tuple(own.reward for own in batches))
     return URMAPolicy(np.random.default_rng(0), PRESETS["tiny"]), batch

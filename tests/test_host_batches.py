@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from synthetic import write_dataset
+from synthetic import sample_batches, write_dataset
 
 from bodyplan.learn.algorithms.algorithm import Algorithm
 from bodyplan.learn.combiners.pooled import Pooled
@@ -99,7 +99,7 @@ def test_chunks_hold_as_many_updates_as_fit(data, held, length):
 def test_what_is_read_is_what_is_sampled(tmp_path, bodies, scales):
     data = TrainingData.of(write_dataset(tmp_path, None, 90, 7, bodies=bodies), *scales)
     stream, key = HostData(data), jax.random.key(5)
-    sampled = DeviceData.of(data).sample(key, 50)
+    sampled = sample_batches(DeviceData.of(data), key, 50)
     read = stream.read([np.asarray(rows) for rows in draw_indices(key, stream.sizes, 50)])
     assert jax.tree.structure(read) == jax.tree.structure(sampled)
     for own, other in zip(jax.tree.leaves(read), jax.tree.leaves(sampled), strict=True):

@@ -10,7 +10,7 @@ import literal_urma as literal
 import numpy as np
 import pytest
 from scipy.stats import norm
-from synthetic import write_dataset
+from synthetic import sample_batches, write_dataset
 
 from bodyplan.learn.algorithms.algorithm import Algorithm
 from bodyplan.learn.algorithms.iql import IQL
@@ -139,7 +139,7 @@ def update(tmp_path_factory):
         return replace(learner, weights=tuple(weights)).update(state, mixture, None)
 
     _, (rows, *_) = learner.draw_rows((60, 60), state.key, updates=1)
-    batches = mixture.sample(jax.random.split(jax.random.split(state.key)[1])[0], 24)
+    batches = sample_batches(mixture, jax.random.split(jax.random.split(state.key)[1])[0], 24)
     np.testing.assert_array_equal(batches[0].reward, mixture.transitions[0].rewards[rows[0, 0]])
     return lambda *weights: run(state, mixture, weights), state, batches, mixture.descriptors
 

@@ -33,13 +33,9 @@ RECORDER = optax.GradientTransformation(
 
 @pytest.fixture(autouse=True, scope="module")
 def double_precision():
-    """And programs that are compiled sooner rather than run faster."""
-    settings = ("jax_enable_x64", "jax_disable_most_optimizations")
-    for setting in settings:
-        jax.config.update(setting, True)
+    jax.config.update("jax_enable_x64", True)
     yield
-    for setting in settings:
-        jax.config.update(setting, False)
+    jax.config.update("jax_enable_x64", False)
 
 
 def recording(algorithm):
@@ -69,7 +65,7 @@ def case(algorithm, robots, sizes=TINY, seed=0, batch=5):
     fallen = rng.integers(0, 2, (len(robots), batch))
     each = zip(observations, actions, rewards, following, fallen, strict=True)
     batches = tuple(Batch(*robot) for robot in each)
-    return jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), (*networks, batches, descriptors))
+    return jax.tree.map(lambda x: np.asarray(x, np.float64), (*networks, batches, descriptors))
 
 
 def optimised(algorithm, actor, critic, batches, descriptors):

@@ -1,6 +1,7 @@
 """Several seeds in one program: each is a run of its own, and learns what it would have alone."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from synthetic import write_dataset
 from bodyplan.errors import BodyplanError
 from bodyplan.experiments.pretraining import train, train_seeds
 from bodyplan.learn.config import TrainConfig
+from bodyplan.learn.gradient_conflict import Conflicts
 from bodyplan.learn.policy import Policy
 from bodyplan.storage import read_tensors
 
@@ -31,8 +33,14 @@ def config(tmp_path_factory):
         updates=12,
         log_every=4,
         checkpoint_every=4,
+        conflicts_every=4,
         seed=5,
     )
+
+
+@pytest.fixture(scope="module")
+def alone(config):
+    return train(replace(config, out=config.out.parent / "alone"))
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +52,11 @@ def tensors(run):
     return read_tensors(run.path / "policy" / "policy.safetensors")[0]
 
 
-def test_the_first_learns_what_it_learns_alone(config, together):
-    alone = tensors(train(replace(config, out=config.out.parent / "alone")))
-    first, second = map(tensors, together)
-    for name, values in alone.items():
+def test_the_first_learns_what_it_learns_alone(alone, together):
+    expected, first, second = map(tensors, (alone, *together))
+    for name, values in expected.items():
         np.testing.assert_allclose(first[name], values, rtol=1e-3, atol=1e-5, err_msg=name)
-    assert any(np.abs(first[name] - second[name]).max() > 0.1 for name in alone)
+    assert any(np.abs(first[name] - second[name]).max() > 0.1 for name in expected)
 
 
 def test_each_is_a_run(config, together):
@@ -60,18 +67,23 @@ def test_each_is_a_run(config, together):
         assert [line["update"] for line in run.metrics] == [4, 8, 12]
 
 
-def test_a_stopped_pair_goes_on_to_the_same_bytes(config, together):
+def test_seeds_measure_the_conflict_that_each_has_alone(alone, together):
+    expected, first, second = map(Conflicts.read, (alone, *together))
+    np.testing.assert_allclose(first.cosines, expected.cosines, atol=2e-3)
+    assert np.abs(second.cosines - expected.cosines).max() > 0.01
+
+
+def test_a_stopped_pair_goes_on_from_its_common_checkpoint_to_the_same_bytes(config, together):
     stopped = replace(config, out=config.out.parent / "stopped")
-
-    def stop(update, line):
-        if update == 8:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train_seeds(stopped, 2, log=stop)
-    # As if killed between the two checkpoints of update 4.
-    (stopped.out / "seed6" / "checkpoints" / "4.safetensors").unlink()
-    for one, other in zip(train_seeds(stopped, 2), together, strict=True):
+    shutil.copytree(config.out, stopped.out)
+    # As if killed between the two checkpoints of update 12.
+    (stopped.out / "seed6" / "checkpoints" / "12.safetensors").unlink()
+    for seed in ("seed5", "seed6"):
+        shutil.rmtree(stopped.out / seed / "policy")
+    logged = []
+    continued = train_seeds(stopped, 2, log=lambda update, line: logged.append(update))
+    assert logged == [12]
+    for one, other in zip(continued, together, strict=True):
         for name in ("policy/policy.safetensors", "checkpoints/12.safetensors"):
             assert (one.path / name).read_bytes() == (other.path / name).read_bytes()
 

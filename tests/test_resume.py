@@ -6,8 +6,6 @@ BODYPLAN_KILL=all every algorithm with every combiner, which takes a few minutes
 
 import os
 import signal
-import subprocess
-import sys
 from itertools import product
 from pathlib import Path
 
@@ -73,21 +71,20 @@ def test_nothing_is_left_out():
 
 
 @pytest.mark.parametrize(("algorithm", "combine"), CHOSEN)
-def test_a_killed_run_ends_as_an_undisturbed_one(place, algorithm, combine):
+def test_a_killed_run_ends_as_an_undisturbed_one(place, fork, algorithm, combine):
     undisturbed = train(small_run(place, algorithm, combine, "undisturbed"))
     seed = PAIRS.index((algorithm, combine))
     at = INTERVAL * int(np.random.default_rng(seed).integers(1, UPDATES // INTERVAL))
     stopped = small_run(place, algorithm, combine, "killed")
-    script = (
-        f"import sys; sys.path = {sys.path}; from pathlib import Path; import test_resume; "
-        f"test_resume.run_and_die(Path({str(place)!r}), {algorithm!r}, {combine!r}, {at})"
-    )
-    assert subprocess.run([sys.executable, "-c", script]).returncode == -signal.SIGKILL
+    process = fork(target=run_and_die, args=(place, algorithm, combine, at))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert not (stopped.out / "policy").exists()
-    told = []
-    continued = train(stopped, log=lambda update, line: told.append(update))
-    # What was told at the very update of a checkpoint was told before it.
-    assert told[0] == (at - 1) // (2 * INTERVAL) * 2 * INTERVAL + INTERVAL
+    logged = []
+    continued = train(stopped, log=lambda update, line: logged.append(update))
+    # What was logged at the very update of a checkpoint was logged before it.
+    assert logged[0] == (at - 1) // (2 * INTERVAL) * 2 * INTERVAL + INTERVAL
     for name in ("policy/policy.safetensors", f"checkpoints/{UPDATES}.safetensors"):
         ended = (continued.path / name).read_bytes()
         assert ended == (undisturbed.path / name).read_bytes(), name

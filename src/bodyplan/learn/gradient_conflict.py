@@ -141,8 +141,9 @@ class ConflictMeter:
 
     def __call__(self, state: LearnerState) -> Float[np.ndarray, "*seeds R R"]:
         """The Gram matrix of the robots' gradients; where several seeds train, one for each."""
-        key = _keys(jnp.asarray(np.array(state.key)))[0]
-        batches = self._data.one_batch(key, self._learner.batch_size)
+        # Only a loader from disk reads by the key, and it trains one seed.
+        key = jnp.asarray(np.array(state.key).reshape(-1, 2)[0])
+        batches = self._data.one_batch(_keys(key)[0], self._learner.batch_size)
         if self._program is None:
             program = self._learner.over_seeds_and_devices(
                 partial(gradient_gram, self._learner), state, batches, 0
