@@ -1,7 +1,7 @@
 """The configuration: what is out of bounds, its form in config.json, and that of older runs."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
@@ -57,6 +57,25 @@ def test_runs_of_older_versions_are_read_and_continued(tmp_path):
     claim_folder(tmp_path, CONFIG.to_json())
     with pytest.raises(BodyplanError, match="init_from"):
         claim_folder(tmp_path, replace(CONFIG, init_from="runs/other").to_json())
+
+
+@dataclass(frozen=True, kw_only=True)
+class CarefulIQL(IQL):
+    """An algorithm that no package offers, as in a notebook."""
+
+    care: float = 0.5
+
+
+def test_a_class_that_is_only_defined_goes_by_its_name():
+    document = replace(CONFIG, algorithm=CarefulIQL(care=0.1)).to_json()
+    assert document["algorithm"] == "careful_iql"
+    assert TrainConfig.from_json(document).algorithm == CarefulIQL(care=0.1)
+
+
+def test_a_name_that_is_taken_is_refused():
+    namesake = dataclass(frozen=True, kw_only=True)(type("IQL", (IQL,), {}))
+    with pytest.raises(BodyplanError, match="iql"):
+        ALGORITHMS.name_of(namesake())
 
 
 def test_hyperparameters_are_replaced_by_name():

@@ -4,9 +4,13 @@ A package offers one of its own through the entry point groups `bodyplan.algorit
 `bodyplan.combiners`. The entry point's name is the one given as `--algorithm` or `--combine`, and
 it points to a subclass of `Algorithm` or `Combiner`. Its hyperparameters are then options of
 `bodyplan train`, and part of a run's config.json and identity.
+
+A class that was only defined or imported, in a notebook say, goes by its own name: `PositiveTD` is
+`positive_td`. Its runs can be loaded wherever the class is defined first.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -56,6 +60,9 @@ class Registry(Generic[Method]):
             return self.builtin[name]
         point = _offered(self.group).get(name)
         if point is None:
+            for defined in _subclasses(self.base):
+                if _snake_case(defined.__name__) == name:
+                    return defined
             raise BodyplanError(
                 f"no {self.kind} is called {name}; choose one of {', '.join(self.names())}"
             )
@@ -93,10 +100,10 @@ class Registry(Generic[Method]):
             ) from error
 
     def name_of(self, method: Method | str) -> str:
-        """The name under which a method is registered.
+        """The name of a method, under which `find` finds its class.
 
         Raises:
-            BodyplanError: it is not registered.
+            BodyplanError: another class has this name.
         """
         if isinstance(method, str):
             self.find(method)
@@ -104,10 +111,24 @@ class Registry(Generic[Method]):
         for name in self.names():
             if self.find(name) is type(method):
                 return name
+        name = _snake_case(type(method).__name__)
+        if self.find(name) is type(method):
+            return name
         raise BodyplanError(
-            f"{type(method).__name__} is not registered; offer it through the entry point group "
-            f"{self.group}, so that its runs can be loaded again"
+            f"another {self.kind} is called {name}; give the class {type(method).__name__} another "
+            "name"
         )
+
+
+def _subclasses(base: type[Method]) -> Iterator[type[Method]]:
+    """All classes that derive from a class, those defined last first."""
+    for derived in reversed(base.__subclasses__()):
+        yield from _subclasses(derived)
+        yield derived
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 @cache
