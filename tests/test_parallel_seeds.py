@@ -96,11 +96,11 @@ def test_a_finished_pair_is_returned_and_another_number_refused(config, together
 
 
 @pytest.mark.parametrize(
-    ("count", "change", "said"),
-    [(0, {}, "seeds is 0"), (2, {"data_on": "host"}, "data on the device")],
+    ("count", "change", "word"),
+    [(0, {}, "seeds is 0"), (2, {"data_on": "host"}, "device")],
 )
-def test_what_cannot_be_is_refused(config, count, change, said):
-    with pytest.raises(BodyplanError, match=said):
+def test_what_cannot_be_is_refused(config, count, change, word):
+    with pytest.raises(BodyplanError, match=word):
         train_seeds(replace(config, out=config.out.parent / "refused", **change), count)
 
 

@@ -162,53 +162,50 @@ def test_finished_run_is_returned_as_it_is(config, run):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "word"),
     [
-        ({"batch_size": 32}, "batch_size 64 where 32 is asked for"),
-        ({"algorithm": IQL(beta=1.0, learning_rate=3e-3)}, r"iql\.beta 3\.0 where 1\.0"),
-        ({"combine": "pooled"}, "combine grouped where pooled"),
-        ({"weights": {"crab": 2.0}}, r"weights\.crab None where 2\.0 is asked for"),
+        ({"batch_size": 32}, "batch_size"),
+        ({"algorithm": IQL(beta=1.0, learning_rate=3e-3)}, r"iql\.beta"),
+        ({"combine": "pooled"}, "combine grouped"),
+        ({"weights": {"crab": 2.0}}, r"weights\.crab"),
     ],
 )
-def test_other_settings_in_the_same_folder_are_refused(config, run, change, said):
-    with pytest.raises(BodyplanError, match=said) as error:
+def test_other_settings_in_the_same_folder_are_refused(config, run, change, word):
+    with pytest.raises(BodyplanError, match=word) as error:
         train(replace(config, **change))
     assert "--out" in str(error.value)
 
 
 def test_other_data_in_the_same_folder_are_refused(config, run):
     write_dataset(config.data.parent / "other", ROBOTS, steps=2000, seed=5)
-    with pytest.raises(BodyplanError, match="not those that"):
+    with pytest.raises(BodyplanError, match="data"):
         train(replace(config, data=config.data.parent / "other"))
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "word"),
     [
-        ({"robots": ("dog", "cat")}, "holds no robot cat; choose from dog, crab"),
-        (
-            {"algorithm": "alchemy"},
-            "no algorithm is called alchemy; choose one of bc, td3_bc, awac, iql",
-        ),
-        ({"network": "huge"}, "no network is called huge"),
-        ({"checkpoint_every": 75}, r"checkpoint_every is 75; give a multiple of log_every \(50\)"),
+        ({"robots": ("dog", "cat")}, "cat"),
+        ({"algorithm": "alchemy"}, "alchemy"),
+        ({"network": "huge"}, "huge"),
+        ({"checkpoint_every": 75}, "checkpoint_every is 75"),
         ({"updates": 0}, "updates is 0"),
-        ({"weights": {"cat": 2.0}}, "weights names cat; choose from dog, crab"),
-        ({"weights": {"crab": 0.0}}, r"weights gives crab 0\.0; give a number above 0"),
-        ({"group_critic": True, "combine": "pooled"}, "group_critic asks for groups"),
-        ({"actor_steps_per_iteration": 3}, r"batch_size is 64; give a multiple of actor_steps"),
-        ({"network": "flat"}, "flat is for one robot and there are 2"),
+        ({"weights": {"cat": 2.0}}, "cat"),
+        ({"weights": {"crab": 0.0}}, "crab 0.0"),
+        ({"group_critic": True, "combine": "pooled"}, "group_critic"),
+        ({"actor_steps_per_iteration": 3}, "batch_size is 64"),
+        ({"network": "flat"}, "flat is for one robot"),
         (
             {"network": "flat", "robots": ("dog",), "combine": "pooled", "q_actions": "joints"},
-            "give q_actions slots",
+            "q_actions",
         ),
         ({"data": Path("nowhere")}, "nowhere"),
         ({"groups": Path("nowhere.json")}, "nowhere.json"),
     ],
 )
-def test_settings_that_cannot_be_are_refused_before_anything_is_written(config, change, said):
+def test_settings_that_cannot_be_are_refused_before_anything_is_written(config, change, word):
     fresh = replace(config, out=config.out.parent / "refused", **change)
-    with pytest.raises(BodyplanError, match=said):
+    with pytest.raises(BodyplanError, match=word):
         train(fresh)
     assert not fresh.out.exists()
 
@@ -218,9 +215,8 @@ def test_damaged_checkpoint_is_named(config, run):
     (out / "checkpoints").mkdir(parents=True)
     latest = out / "checkpoints" / "100.safetensors"
     latest.write_bytes((config.out / "checkpoints" / "200.safetensors").read_bytes()[:-64])
-    with pytest.raises(BodyplanError, match="start over") as error:
+    with pytest.raises(BodyplanError, match="100.safetensors"):
         train(replace(config, out=out))
-    assert str(latest) in str(error.value)
 
 
 def test_divergence_names_robot_and_update_and_keeps_the_checkpoint(config, run):
@@ -232,9 +228,8 @@ def test_divergence_names_robot_and_update_and_keeps_the_checkpoint(config, run)
     (out / "checkpoints").mkdir(parents=True)
     good = (config.out / "checkpoints" / "200.safetensors").read_bytes()
     (out / "checkpoints" / "200.safetensors").write_bytes(good)
-    with pytest.raises(TrainingDiverged, match="losses of crab stopped .* at update 201") as error:
+    with pytest.raises(TrainingDiverged, match="crab .* update 201"):
         train(replace(config, data=data, out=out))
-    assert "checkpoints" in str(error.value)
     assert [path.name for path in (out / "checkpoints").iterdir()] == ["200.safetensors"]
     batch, _ = read_tensors(out / "diverged_201.safetensors")
     assert {name.partition(".")[0] for name in batch} == {"crab"}
