@@ -235,6 +235,10 @@ from bodyplan.grouping import BodyGraph, distance_matrix
 def print_workers(*progress):
     print(*(process.pid for process in multiprocessing.active_children()), flush=True)
 
+def print_workers_and_wait(*progress):
+    print_workers()
+    time.sleep(120)  # until it is interrupted
+
 def print_workers_once_they_start():
     while len(multiprocessing.active_children()) < 2:
         time.sleep(0.01)
@@ -265,7 +269,7 @@ def workers_after(signal_number, script, folder):
 
 @posix
 def test_an_interrupted_script_without_a_main_guard_leaves_no_workers(tmp_path):
-    script = "distance_matrix(graphs, workers=2, progress=print_workers)"
+    script = "distance_matrix(graphs, workers=2, progress=print_workers_and_wait)"
     assert len(workers_after(signal.SIGINT, script, tmp_path)) == 2
 
 

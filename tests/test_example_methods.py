@@ -69,7 +69,7 @@ def test_the_plain_update_is_the_librarys(plain, tmp_path):
     moved = 0.0
     for one, other, before in zip(*map(jax.tree.leaves, (found, expected, networks)), strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
-        moved = max(moved, float(np.abs(other - before).max()))
+        moved = max(moved, float(np.abs(np.asarray(other) - np.asarray(before)).max()))
     assert moved > 1e-4  # the update did something
 
 
