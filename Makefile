@@ -23,7 +23,7 @@ test: $(VENV)/.dev ## Check style, types and behaviour
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
-	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --durations=10 --jaxtyping-packages=bodyplan.robots,bodyplan.grouping,bodyplan.rendering,bodyplan.envs,bodyplan.evaluation,runtime_types.checked
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10 --jaxtyping-packages=bodyplan.robots,bodyplan.grouping,bodyplan.rendering,bodyplan.envs,bodyplan.evaluation,runtime_types.checked
 
 docs: $(VENV)/.docs ## Build the documentation into site/; warnings are errors
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet

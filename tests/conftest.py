@@ -72,3 +72,14 @@ def recorded():
             return {name: file[name] for name in file.files}
 
     return read
+
+
+SLOW = {
+    *("distributed", "example_methods", "parallel_seeds", "resume", "demo", "tour", "readme"),
+    *("transfer", "train", "gradient_conflict", "literal", "distance_matrix", "build"),
+}
+"""Files with long tests; they come first, so that no worker is left with one at the end."""
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in SLOW)

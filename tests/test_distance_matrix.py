@@ -227,10 +227,14 @@ def test_killed_workers_change_nothing(all_bodies):
 
 SCRIPT = """
 import multiprocessing
+import signal
 import threading
 import time
 import numpy as np
 from bodyplan.grouping import BodyGraph, distance_matrix
+
+# A shell's background jobs ignore SIGINT, and hand that on.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def print_workers(*progress):
     print(*(process.pid for process in multiprocessing.active_children()), flush=True)
