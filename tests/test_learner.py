@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import literal_urma as literal
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 from scipy.stats import norm
 from synthetic import sample_batches, write_dataset
 
@@ -161,7 +162,7 @@ def test_weights_scale_what_robots_say_to_every_network(update):
     def momenta(state):
         """A tenth of the first gradient, of the actor, V and Q; it was not zero before."""
         states = (state.actor.optimiser, state.critic.value_optimiser, state.critic.q_optimiser)
-        return [next(x for x in jax.tree.leaves(s) if x.ndim == 1) for s in states]
+        return [ravel_pytree(optimiser.mean)[0] for optimiser in states]
 
     before, *after = map(momenta, (start, both[0], first[0], second[0]))
     for old, *new in zip(before, *after, strict=True):

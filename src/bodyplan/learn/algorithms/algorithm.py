@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from bodyplan.envs.walking_task import Observation
 from bodyplan.learn.data.batches import Batch, Body, batch_mean, batch_std, bodies_of
@@ -247,20 +247,55 @@ def weighted_losses(losses: Float[Array, "R"], batches: Sequence[Batch]) -> Floa
     return losses if None in weights else losses * jnp.array(weights)
 
 
+class AdamState(NamedTuple):
+    """What Adam remembers."""
+
+    steps: Int[Array | np.ndarray, ""]
+    """How many were done."""
+    mean: PyTree
+    """Of each parameter's gradients, weighted towards the latest."""
+    square: PyTree
+    """The same of their squares."""
+
+
 def clipped_adam(
-    learning_rate: float, gradient_clip: float, decay_steps: int = 0
+    learning_rate: Float[Array, ""] | float,
+    gradient_clip: Float[Array, ""] | float,
+    decay_steps: Float[Array, ""] | float = 0,
 ) -> optax.GradientTransformation:
     """Adam whose gradient is first scaled down to a global norm of at most `gradient_clip`.
 
-    The rate falls to 0 as a cosine within `decay_steps`, or stays where none are given.
+    The rate falls to 0 as a cosine within `decay_steps`, or stays where they are 0. All three may
+    be arguments of a compiled program. Adam's other numbers are optax's.
 
-    It works on all parameters as one vector: few large operations instead of many small ones, which
-    are slow to run on a GPU and slow to compile on a CPU.
+    Each array has its own moments. On a CPU, packing all of them into one vector and taking it
+    apart again costs more than the small operations that it saves (docs/speed.md). The corrections
+    of both moments are in the rate, so that an array is read once.
     """
-    rate = optax.cosine_decay_schedule(learning_rate, decay_steps) if decay_steps else learning_rate
-    adam = optax.chain(optax.clip_by_global_norm(gradient_clip), optax.adam(rate))
-    flat = optax.flatten(adam)
-    return optax.GradientTransformation(jax.jit(flat.init), flat.update)
+
+    def init(parameters: PyTree) -> AdamState:
+        def zeros() -> PyTree:  # NumPy's, for which nothing is compiled
+            return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), parameters)
+
+        return AdamState(np.zeros((), np.int32), zeros(), zeros())
+
+    def update(
+        gradient: PyTree, state: AdamState, parameters: PyTree = None
+    ) -> tuple[PyTree, AdamState]:
+        norm = optax.tree.norm(gradient)
+        scale = jnp.minimum(1.0, gradient_clip / jnp.maximum(norm, jnp.finfo(norm.dtype).tiny))
+        clipped = jax.tree.map(lambda g: scale * g, gradient)
+        mean = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, state.mean, clipped)
+        square = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, state.square, clipped)
+        done = jnp.minimum(state.steps / jnp.maximum(decay_steps, 1), 1.0)
+        decay = jnp.where(jnp.asarray(decay_steps) > 0, 0.5 * (1.0 + jnp.cos(jnp.pi * done)), 1.0)
+        steps = state.steps + 1
+        root = jnp.sqrt(1.0 - 0.999**steps)
+        rate = learning_rate * decay * root / (1.0 - 0.9**steps)
+        moves = jax.tree.map(lambda m, v: -rate * m / (jnp.sqrt(v) + 1e-8 * root), mean, square)
+        return moves, AdamState(steps, mean, square)
+
+    return optax.GradientTransformation(init, update)
 
 
 def apply_gradients(
