@@ -8,12 +8,12 @@ import jax
 import numpy as np
 
 
-def randomised(module, seed=0):
+def randomised(module, seed=0, size=0.2):
     """The same network with every parameter moved, so that no zero bias hides a mistake."""
     rng = np.random.default_rng(seed)
     # In NumPy, for which nothing is compiled.
     return jax.tree.map(
-        lambda leaf: np.asarray(leaf) + np.float32(rng.normal(0.0, 0.2, leaf.shape)), module
+        lambda leaf: np.asarray(leaf) + np.float32(rng.normal(0.0, size, leaf.shape)), module
     )
 
 

@@ -122,4 +122,4 @@ def test_pooling_and_grouping_have_no_memory():
     for kind in (Pooled, Grouped):
         assert isinstance(kind(), Combiner)
         assert kind().init(start().policy, GROUPS) == ()
-    assert {"pooled": Pooled, "grouped": Grouped}.items() <= COMBINERS.builtin.items()
+    assert (COMBINERS.find("pooled"), COMBINERS.find("grouped")) == (Pooled, Grouped)

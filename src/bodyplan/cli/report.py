@@ -28,7 +28,8 @@ class WriteReport:
         from bodyplan.datasets.dataset import Dataset
         from bodyplan.envs.walking_task import parse_command
         from bodyplan.evaluation.video import robot_videos
-        from bodyplan.learn.policy import POLICY_FOLDER, Policy
+        from bodyplan.learn.policy import Policy
+        from bodyplan.learn.policy_files import POLICY_FOLDER
         from bodyplan.report.page import write_report
         from bodyplan.report.run_record import RunRecord
         from bodyplan.robots.robot import Robot

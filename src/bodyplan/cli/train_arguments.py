@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, field, fields, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import tyro
 
@@ -43,11 +43,11 @@ class TrainArguments:
 
 def train_arguments() -> type[TrainArguments]:
     """A dataclass with a field for each setting and for each method's hyperparameters."""
-    hints, docs = get_type_hints(TrainConfig), field_docstrings(TrainConfig)
+    docs = field_docstrings(TrainConfig)
     options: list[tuple[str, Any, Any]] = []
     for one in fields(TrainConfig):
         registry = _REGISTRIES.get(one.name)
-        kind = Literal[registry.names()] if registry else _on_command_line(hints[one.name])
+        kind = Literal[registry.names()] if registry else _on_command_line(one.type)
         help_text = docs[one.name].partition(" In Python also")[0]
         argument = tyro.conf.arg(help=help_text, aliases=_ALIASES.get(one.name))
         default = field() if one.default is MISSING else field(default=one.default)

@@ -6,9 +6,11 @@ mode of the original task, all episodes of a robot are the same.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -20,13 +22,17 @@ from bodyplan.envs.environment import Environment
 from bodyplan.envs.walking_task import Command, parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.evaluation.evaluation import Evaluation, EvaluationConfig
-from bodyplan.evaluation.rollout import CrossEmbodimentPolicy, rollout, score
-from bodyplan.learn.config import TrainConfig
-from bodyplan.learn.policy import Policy
+from bodyplan.evaluation.rollout import CrossEmbodimentPolicy, one_blas_thread, rollout, score
+from bodyplan.learn.numpy_policy import NumPyPolicy
 from bodyplan.learn.run import BEST, CONFIG, Run
+from bodyplan.machine import available_cores
 from bodyplan.progress import OnProgress, no_progress
 from bodyplan.robots.robot import Robot
 from bodyplan.storage import read_json
+
+if TYPE_CHECKING:
+    from bodyplan.learn.config import TrainConfig
+    from bodyplan.learn.policy import Policy
 
 
 def evaluate(
@@ -89,6 +95,9 @@ def evaluate_policy(
 ) -> Evaluation:
     """Evaluate an object with the method `act`; `evaluate` also takes runs and folders.
 
+    Trained policies act on several robots at once, one for each core. An object of yours may
+    remember what it did, so it acts on one robot after another.
+
     Args:
         policy: acts on any robot.
         robots: the robots.
@@ -103,9 +112,20 @@ def evaluate_policy(
     config, report = config or EvaluationConfig(), progress or no_progress
     wanted = parse_command(command)
     scores: dict[str, dict[str, Any]] = {}
-    for done, robot in enumerate(robots):
-        report("evaluating", done, len(robots), robot.name)
-        scores[robot.name] = _robot_scores(policy, robot, wanted, config, data_card or {})
+    cores = available_cores() if config.threads is None else config.threads
+    workers = max(1, min(cores, len(robots))) if _is_trained(policy) else 1
+    score_robot = partial(
+        _robot_scores,
+        policy,
+        command=wanted,
+        config=replace(config, threads=cores // workers),
+        data_card=data_card or {},
+    )
+    with one_blas_thread(), ThreadPoolExecutor(workers) as pool:
+        results = pool.map(score_robot, robots)
+        for done, robot in enumerate(robots):
+            report("evaluating", done, len(robots), robot.name)
+            scores[robot.name] = next(results)
     report("evaluating", len(robots), len(robots))
     return Evaluation(
         {
@@ -121,7 +141,7 @@ def evaluate_policy(
 
 
 def evaluation_callback(
-    config: TrainConfig, episodes: int = 8, data_card: Mapping[str, Any] | None = None
+    config: "TrainConfig", episodes: int = 8, data_card: Mapping[str, Any] | None = None
 ) -> Callable[[int, CrossEmbodimentPolicy], dict[str, dict[str, Any]]]:
     """The callback that evaluates a policy every `config.evaluate_every` updates of its training.
 
@@ -167,23 +187,40 @@ def _trained_policy(source: CrossEmbodimentPolicy | Run | str | Path, best: bool
     """Read the policy, and find the robots, the command and the data of its training."""
     if isinstance(source, str | Path):
         folder = Path(source)
-        source = Run(folder) if (folder / CONFIG).is_file() else Policy.load(folder)
+        source = Run(folder) if (folder / CONFIG).is_file() else load_policy(folder)
     run = source if isinstance(source, Run) else None
     if best and run is None:
         raise BodyplanError("only a run keeps the best policy of its training; give the run")
-    if run is not None:
-        source = Policy.load(run.path / BEST) if best else run.policy
-    assert not isinstance(source, Run)
-    if not isinstance(source, Policy):
-        return _TrainedPolicy(source)
-    card, data_card = source.card, {}
+    policy = source if not isinstance(source, Run) else load_policy(source.path / (best * BEST))
+    if not _is_trained(policy):
+        return _TrainedPolicy(policy)
+    card, data_card = policy.card, {}
     robots = card.get("robots", ())
     if run is not None:
         robots = run.config["robots"]
         path = Path(run.config["data"]) / CARD
         data_card = read_json(path) if path.is_file() else {}
     models = card.get("models") or {}
-    return _TrainedPolicy(source, robots, models, card.get("command"), data_card)
+    return _TrainedPolicy(policy, robots, models, card.get("command"), data_card)
+
+
+def load_policy(path: str | Path) -> "NumPyPolicy | Policy":
+    """A policy from its folder or its run's, in NumPy where that can be.
+
+    Raises:
+        BodyplanError: there is no policy, or its files are damaged or of another format.
+    """
+    policy = NumPyPolicy.load(path)
+    if policy is not None:
+        return policy
+    from bodyplan.learn.policy import Policy  # imports JAX, which takes as long as many episodes
+
+    return Policy.load(path)
+
+
+def _is_trained(policy: CrossEmbodimentPolicy) -> "TypeGuard[NumPyPolicy | Policy]":
+    """Whether it is a policy of this package, which has a card."""
+    return isinstance(getattr(policy, "card", None), dict)
 
 
 def _load(source: Robot | str | Path, models: Mapping[str, str]) -> Robot:

@@ -4,11 +4,13 @@ There is one episode for each simulated robot, and each runs to its own end. Not
 between, so short and long episodes count alike.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple, Protocol, TypedDict, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
+from threadpoolctl import threadpool_limits
 
 from bodyplan.envs.environment import Environment
 from bodyplan.envs.walking_task import Observation
@@ -38,6 +40,17 @@ class RolloutOutcome(NamedTuple):
     """Control steps."""
     velocity_errors: Float[np.ndarray, "E"]
     """Mean distance between wanted and actual (vx, vy) over the episode, m/s."""
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Multiply matrices on one thread, in this process, within the block.
+
+    The products of one step are too small to share. Threads that wait for each other would take
+    longer, and the bits would depend on how many there are.
+    """
+    with threadpool_limits(1, "blas"):
+        yield
 
 
 def rollout(environment: Environment, policy: ActFunction) -> RolloutOutcome:

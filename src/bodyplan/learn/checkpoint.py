@@ -28,8 +28,13 @@ def save_tree(path: Path, tree: object, metadata: dict[str, str] | None = None) 
     Raises:
         BodyplanError: the disk is full, or the place cannot be written to.
     """
+    write_tensors(path, named_arrays(tree), metadata or {})
+
+
+def named_arrays(tree: object) -> dict[str, np.ndarray]:
+    """The leaves of a pytree under the names that they have in a file."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    write_tensors(path, {_name(keys): np.asarray(leaf) for keys, leaf in leaves}, metadata or {})
+    return {_name(keys): np.asarray(leaf) for keys, leaf in leaves}
 
 
 def restore_tree(path: Path, like: StateTree) -> StateTree:

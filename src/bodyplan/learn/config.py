@@ -3,13 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.algorithms.algorithm import Algorithm
-from bodyplan.learn.combiners.combiner import Combiner
 from bodyplan.learn.data.normalisation import ObservationScaling, RewardScaling
 from bodyplan.learn.registry import ALGORITHMS, COMBINERS
+
+if TYPE_CHECKING:
+    from bodyplan.learn.algorithms.algorithm import Algorithm
+    from bodyplan.learn.combiners.combiner import Combiner
 
 NOT_IN_IDENTITY = frozenset({"data", "out", "data_on", "tensorboard", "wandb"})
 """Settings that a run's result does not depend on, so that it can be continued under others."""
@@ -25,9 +27,9 @@ class TrainConfig:
     """Folder of the dataset."""
     out: Path | str
     """Folder of the run; an interrupted run of the same settings there is continued."""
-    algorithm: Algorithm | str = "iql"
+    algorithm: "Algorithm | str" = "iql"
     """What to learn from the data. In Python also `IQL(beta=1.0)` and the like."""
-    combine: Combiner | str = "pooled"
+    combine: "Combiner | str" = "pooled"
     """How robots share the actor. `pooled`: one step on the mean of their losses. `grouped`,
     `selective`: a step for each group of robots, fixed before or found during training. `pcgrad`,
     `cagrad`, `aligned_mtl`: one step on their gradients with conflicts resolved."""

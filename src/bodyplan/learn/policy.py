@@ -7,7 +7,7 @@ the one robot that it was trained on.
 
 import importlib.metadata
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
+from bodyplan.datasets.format import CARD
 from bodyplan.envs.walking_task import Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.algorithms.algorithm import Algorithm
-from bodyplan.learn.checkpoint import restore_tree, save_tree
+from bodyplan.learn.checkpoint import named_arrays, restore_tree, save_tree
 from bodyplan.learn.data.normalisation import ObservationScale
 from bodyplan.learn.networks.architectures import (
     ActorNetwork,
@@ -27,15 +28,14 @@ from bodyplan.learn.networks.architectures import (
     sizes_from_json,
     sizes_to_json,
 )
+from bodyplan.learn.networks.mlp import FlatPolicy
+from bodyplan.learn.networks.urma_heads import URMAPolicy
+from bodyplan.learn.numpy_policy import ACTION_LIMITS, NumPyPolicy
+from bodyplan.learn.policy_files import POLICY_FORMAT, TENSORS, policy_folder, read_policy_card
 from bodyplan.learn.registry import ALGORITHMS
 from bodyplan.notebook_html import html_facts
 from bodyplan.robots.descriptors import RobotDescriptor
-from bodyplan.storage import read_json, write_json
-
-POLICY_FORMAT = 1
-POLICY_FOLDER = "policy"
-"""Where a run keeps it."""
-_TENSORS, _CARD = "policy.safetensors", "card.json"
+from bodyplan.storage import write_json
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -79,13 +79,8 @@ class Policy:
         Raises:
             BodyplanError: there is no policy, or its files are damaged or of another format.
         """
-        folder = _folder(Path(path))
-        card = read_json(folder / _CARD)
-        if card.get("format") != POLICY_FORMAT:
-            raise BodyplanError(
-                f"{folder / _CARD} says format {card.get('format')}, this version reads "
-                f"{POLICY_FORMAT}; train again or use the version of bodyplan that wrote it."
-            )
+        folder = policy_folder(path)
+        card = read_policy_card(folder)
         try:
             algorithm = ALGORITHMS.make(card["algorithm"], card["hyperparameters"])
             sizes = sizes_from_json(card["network"])
@@ -93,10 +88,10 @@ class Policy:
             scale = ObservationScale.from_json(scale) if scale else None
         except (KeyError, TypeError, BodyplanError) as error:
             raise BodyplanError(
-                f"{folder / _CARD} is incomplete or of another version ({error}); restore it."
+                f"{folder / CARD} is incomplete or of another version ({error}); restore it."
             ) from error
         like = architecture_of(sizes).policy(np.random.default_rng(0), sizes)
-        return cls(restore_tree(folder / _TENSORS, like), algorithm, card, scale)
+        return cls(restore_tree(folder / TENSORS, like), algorithm, card, scale)
 
     def save(self, folder: str | Path) -> None:
         """Write the tensors, then the card: a folder with a card is whole.
@@ -105,19 +100,35 @@ class Policy:
             BodyplanError: the disk is full, or the place cannot be written to.
         """
         folder = Path(folder)
-        save_tree(folder / _TENSORS, self.network)
-        write_json(folder / _CARD, self.card)
+        save_tree(folder / TENSORS, self.network)
+        write_json(folder / CARD, self.card)
 
     def act(
         self, observation: Observation, descriptor: RobotDescriptor
     ) -> Float[np.ndarray, "N J"]:
-        """Actions for N copies of one robot, without exploration; compiled once per shape.
+        """Actions for N copies of one robot, without exploration.
 
-        The copies share a descriptor, or each has its own (a leading axis of N).
+        The copies share a descriptor, or each has its own (a leading axis of N). bodyplan's own
+        algorithms and networks act in NumPy. Others are compiled by JAX, once per shape.
         """
+        if self._in_numpy is not None:
+            return self._in_numpy.act(observation, descriptor)
         seen = self.observation_scale(observation) if self.observation_scale else observation
         act = _act if descriptor.context.ndim == 1 else _act_each
         return np.asarray(act(self.algorithm, self.network, seen, descriptor))
+
+    @cached_property
+    def _in_numpy(self) -> NumPyPolicy | None:
+        """The same policy in NumPy; None where algorithm or network act in a way of their own."""
+        if type(self.network) not in (URMAPolicy, FlatPolicy):
+            return None
+        limit, name = None, self.card["algorithm"]
+        if name in ACTION_LIMITS:
+            limit = ACTION_LIMITS[name]
+        elif type(self.algorithm).act is not Algorithm.act:
+            return None
+        max_action = getattr(self.algorithm, limit) if limit else None
+        return NumPyPolicy(named_arrays(self.network), self.card, max_action)
 
     @property
     def robots(self) -> tuple[str, ...]:
@@ -161,13 +172,3 @@ def _act_each(
         return algorithm.act(network, jax.tree.map(lambda part: part[None], seen), body)[0]
 
     return jax.vmap(one)(observation, descriptor)
-
-
-def _folder(path: Path) -> Path:
-    for folder in (path / POLICY_FOLDER, path):
-        if (folder / _CARD).is_file() and (folder / _TENSORS).is_file():
-            return folder
-    raise BodyplanError(
-        f"there is no policy in {path}; give the folder of a finished run or of its policy, or "
-        "run the same `bodyplan train` again to finish it."
-    )

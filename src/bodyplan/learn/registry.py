@@ -13,24 +13,17 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.algorithms.algorithm import Algorithm
-from bodyplan.learn.algorithms.awac import AWAC
-from bodyplan.learn.algorithms.bc import BC
-from bodyplan.learn.algorithms.iql import IQL
-from bodyplan.learn.algorithms.td3_bc import TD3BC
-from bodyplan.learn.combiners.aligned_mtl import AlignedMTL
-from bodyplan.learn.combiners.cagrad import CAGrad
-from bodyplan.learn.combiners.combiner import Combiner
-from bodyplan.learn.combiners.grouped import Grouped
-from bodyplan.learn.combiners.pcgrad import PCGrad
-from bodyplan.learn.combiners.pooled import Pooled
-from bodyplan.learn.combiners.selective import Selective
 
-Method = TypeVar("Method", Algorithm, Combiner)
+if TYPE_CHECKING:
+    from bodyplan.learn.algorithms.algorithm import Algorithm
+    from bodyplan.learn.combiners.combiner import Combiner
+
+Method = TypeVar("Method", "Algorithm", "Combiner")
 
 
 @dataclass(frozen=True)
@@ -41,10 +34,10 @@ class Registry(Generic[Method]):
     """What an error message calls one of them."""
     group: str
     """Entry point group of other packages' methods."""
-    base: type[Method]
-    """Class that all of them derive from."""
-    builtin: Mapping[str, type[Method]]
-    """Those that come with bodyplan."""
+    base: str
+    """Class that all of them derive from, as `module:Class` in `bodyplan.learn`."""
+    builtin: Mapping[str, str]
+    """Those that come with bodyplan, likewise. Each is imported, and JAX with it, when needed."""
 
     def names(self) -> tuple[str, ...]:
         """All names that can be given; bodyplan's own first."""
@@ -57,10 +50,11 @@ class Registry(Generic[Method]):
             BodyplanError: there is none, or the package that offers it is faulty.
         """
         if name in self.builtin:
-            return self.builtin[name]
-        point = _offered(self.group).get(name)
+            builtin: type[Method] = _import(self.builtin[name])
+            return builtin
+        base, point = _import(self.base), _offered(self.group).get(name)
         if point is None:
-            for defined in _subclasses(self.base):
+            for defined in _subclasses(base):
                 if _snake_case(defined.__name__) == name:
                     return defined
             raise BodyplanError(
@@ -75,9 +69,9 @@ class Registry(Generic[Method]):
                 f"{offer}, which cannot be imported ({type(error).__name__}: {error}); update or "
                 "remove that package"
             ) from error
-        if not (isinstance(found, type) and issubclass(found, self.base) and name.isidentifier()):
+        if not (isinstance(found, type) and issubclass(found, base) and name.isidentifier()):
             raise BodyplanError(
-                f"{offer}, which is no subclass of {self.base.__name__} under a plain name; "
+                f"{offer}, which is no subclass of {base.__name__} under a plain name; "
                 "update or remove that package"
             )
         return found
@@ -120,6 +114,11 @@ class Registry(Generic[Method]):
         )
 
 
+def _import(target: str) -> Any:
+    module, name = target.split(":")
+    return getattr(import_module(f"bodyplan.learn.{module}"), name)
+
+
 def _subclasses(base: type[Method]) -> Iterator[type[Method]]:
     """All classes that derive from a class, those defined last first."""
     for derived in reversed(base.__subclasses__()):
@@ -136,22 +135,27 @@ def _offered(group: str) -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=group)}
 
 
-ALGORITHMS: Registry[Algorithm] = Registry(
+ALGORITHMS: Registry["Algorithm"] = Registry(
     "algorithm",
     "bodyplan.algorithms",
-    Algorithm,  # type: ignore[type-abstract]
-    {"bc": BC, "td3_bc": TD3BC, "awac": AWAC, "iql": IQL},
+    "algorithms.algorithm:Algorithm",
+    {
+        "bc": "algorithms.bc:BC",
+        "td3_bc": "algorithms.td3_bc:TD3BC",
+        "awac": "algorithms.awac:AWAC",
+        "iql": "algorithms.iql:IQL",
+    },
 )
-COMBINERS: Registry[Combiner] = Registry(
+COMBINERS: Registry["Combiner"] = Registry(
     "combiner",
     "bodyplan.combiners",
-    Combiner,  # type: ignore[type-abstract]
+    "combiners.combiner:Combiner",
     {
-        "pooled": Pooled,
-        "grouped": Grouped,
-        "selective": Selective,
-        "pcgrad": PCGrad,
-        "cagrad": CAGrad,
-        "aligned_mtl": AlignedMTL,
+        "pooled": "combiners.pooled:Pooled",
+        "grouped": "combiners.grouped:Grouped",
+        "selective": "combiners.selective:Selective",
+        "pcgrad": "combiners.pcgrad:PCGrad",
+        "cagrad": "combiners.cagrad:CAGrad",
+        "aligned_mtl": "combiners.aligned_mtl:AlignedMTL",
     },
 )

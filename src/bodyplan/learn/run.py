@@ -12,12 +12,14 @@ from bodyplan.datasets.format import CARD
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.config import NOT_IN_IDENTITY, TrainConfig, renamed
 from bodyplan.learn.metrics_file import read_lines
-from bodyplan.learn.policy import POLICY_FOLDER, Policy
+from bodyplan.learn.policy_files import POLICY_FOLDER
 from bodyplan.notebook_html import html_facts
 from bodyplan.storage import read_json, write_json
 
 if TYPE_CHECKING:
     import pandas
+
+    from bodyplan.learn.policy import Policy
 
 CONFIG, METRICS, CHECKPOINTS, BEST = "config.json", "metrics.jsonl", "checkpoints", "best"
 CONFLICTS = "conflicts.jsonl"
@@ -62,12 +64,14 @@ class Run:
         return (self.path / POLICY_FOLDER / CARD).is_file()
 
     @cached_property
-    def policy(self) -> Policy:
+    def policy(self) -> "Policy":
         """The trained policy.
 
         Raises:
             BodyplanError: the run is not finished, or the policy's files are damaged.
         """
+        from bodyplan.learn.policy import Policy  # and JAX with it
+
         return Policy.load(self.path)
 
     @cached_property

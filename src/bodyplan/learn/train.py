@@ -29,7 +29,8 @@ from bodyplan.learn.learner import IntervalReport, LearnerState, Program
 from bodyplan.learn.metrics_file import name_metrics
 from bodyplan.learn.nan_guard import require_finite, require_finite_state
 from bodyplan.learn.parallel_seeds import seed_part, seed_state
-from bodyplan.learn.policy import POLICY_FOLDER, Policy
+from bodyplan.learn.policy import Policy
+from bodyplan.learn.policy_files import POLICY_FOLDER
 from bodyplan.learn.run import CHECKPOINTS, Run, claim_folder
 from bodyplan.learn.run_logger import RunLogger
 from bodyplan.learn.training_setup import SeedSetup, TrainingSetup
