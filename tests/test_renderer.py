@@ -106,7 +106,7 @@ def test_graphics_that_crash_or_hang_do_no_harm(load, tmp_path, program):
     fake.write_text(program)
     robot = load("hexapod")
     scene = robot_scene(robot, robot.nominal_qpos[None])
-    assert render_offscreen(scene, (16, 16), "egl", seconds=1.0, program=fake) is None
+    assert render_offscreen([scene], (16, 16), "egl", seconds=1.0, program=fake) is None
 
 
 def test_without_graphics_the_drawing_steps_in(load, monkeypatch):

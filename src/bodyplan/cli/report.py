@@ -27,8 +27,8 @@ class WriteReport:
         """Render the videos, write the page, print its path."""
         from bodyplan.datasets.dataset import Dataset
         from bodyplan.envs.walking_task import parse_command
+        from bodyplan.evaluation.evaluate import load_policy
         from bodyplan.evaluation.video import robot_videos
-        from bodyplan.learn.policy import Policy
         from bodyplan.learn.policy_files import POLICY_FOLDER
         from bodyplan.report.page import write_report
         from bodyplan.report.run_record import RunRecord
@@ -36,7 +36,7 @@ class WriteReport:
 
         record = RunRecord.read(self.run_folder)
         has_policy = (self.run_folder / POLICY_FOLDER).is_dir()
-        policy = Policy.load(self.run_folder) if has_policy else None
+        policy = load_policy(self.run_folder) if has_policy else None
         data = Path(record.config["data"])
         dataset = Dataset.open(data) if data.is_dir() else None
         videos: dict[str, bytes] = {}

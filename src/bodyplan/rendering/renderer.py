@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -29,6 +30,7 @@ FRAME_SIZE = (320, 240)
 _WORKER = Path(__file__).with_name("offscreen_worker.py")
 _GRAPHICS_LIBRARIES = ("egl", "osmesa", "glfw")
 _PROBE_SECONDS, _RENDER_SECONDS = 20.0, 120.0
+_SOFTWARE_THREADS = "0"  # Mesa renders no faster with more, but uses twice the CPU time
 
 
 def render_poses(
@@ -55,10 +57,17 @@ def render_poses(
 def render_scene(
     scene: Scene, size: tuple[int, int] = FRAME_SIZE, renderer: str = "auto"
 ) -> RGBFrames:
-    """Images of a scene in all its poses.
+    """Images of a scene in all its poses; arguments and errors are those of `render_scenes`."""
+    return render_scenes([scene], size, renderer)[0]
+
+
+def render_scenes(
+    scenes: Sequence[Scene], size: tuple[int, int] = FRAME_SIZE, renderer: str = "auto"
+) -> list[RGBFrames]:
+    """Images of several scenes in all their poses, by one process; callable from several threads.
 
     Args:
-        scene: robots, floor and camera.
+        scenes: robots, floor and camera of each.
         size: width and height in pixels.
         renderer: `mujoco`, `drawn` (ray casting), or `auto` for the first that works here.
 
@@ -70,7 +79,7 @@ def render_scene(
             f"renderer '{renderer}' is unknown; choose one of {', '.join(RENDERERS)}"
         )
     graphics = None if renderer == "drawn" else graphics_library()
-    images = render_offscreen(scene, size, graphics) if graphics else None
+    images = render_offscreen(scenes, size, graphics) if graphics else None
     if images is not None:
         return images
     if renderer == "mujoco":
@@ -78,7 +87,7 @@ def render_scene(
             "MuJoCo finds no working graphics library; install libegl1 or libosmesa6, "
             "or choose the renderer 'drawn'"
         )
-    return ray_cast(scene, size)
+    return [ray_cast(scene, size) for scene in scenes]
 
 
 @lru_cache(maxsize=1)
@@ -90,37 +99,41 @@ def graphics_library() -> str | None:
     screen = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
     windows = screen or sys.platform in ("darwin", "win32")
     for name in _GRAPHICS_LIBRARIES if windows else _GRAPHICS_LIBRARIES[:-1]:
-        if render_offscreen(_probe_scene(), (16, 16), name, _PROBE_SECONDS) is not None:
+        if render_offscreen([_probe_scene()], (16, 16), name, _PROBE_SECONDS) is not None:
             return name
     return None
 
 
 def render_offscreen(
-    scene: Scene,
+    scenes: Sequence[Scene],
     size: tuple[int, int],
     graphics: str,
     seconds: float = _RENDER_SECONDS,
     program: Path = _WORKER,
-) -> RGBFrames | None:
-    """MuJoCo's images of a scene, made in another process; None where that fails or hangs.
+) -> list[RGBFrames] | None:
+    """MuJoCo's images of scenes, made in another process; None where that fails or hangs.
 
     Args:
-        scene: robots, floor and camera.
+        scenes: robots, floor and camera of each.
         size: width and height in pixels.
         graphics: the graphics library, as MUJOCO_GL names it.
-        seconds: time after which the process is stopped.
+        seconds: time for each scene; after that of all of them the process is stopped.
         program: the script that renders.
     """
     with tempfile.TemporaryDirectory(prefix="bodyplan-") as name:
         folder = Path(name)
-        mujoco.mj_saveModel(scene.model, str(folder / "scene.mjb"))
-        arrays = {
-            key: getattr(scene, key) for key in ("positions", "rotations", "look_at", "distance")
-        }
-        np.savez(folder / "job.npz", angles=scene.camera[:2], size=size, **arrays)
+        jobs = [f"scene{index}" for index in range(len(scenes))]
+        for job, scene in zip(jobs, scenes, strict=True):
+            mujoco.mj_saveModel(scene.model, str(folder / f"{job}.mjb"))
+            arrays = {
+                key: getattr(scene, key)
+                for key in ("positions", "rotations", "look_at", "distance")
+            }
+            np.savez(folder / f"{job}.npz", angles=scene.camera[:2], size=size, **arrays)
         # -P keeps this folder's modules from hiding the standard library's.
-        command = [sys.executable, "-P", str(program), "job.npz", "images.npy"]
-        environment = os.environ | {"MUJOCO_GL": graphics, "PYOPENGL_PLATFORM": graphics}
+        command = [sys.executable, "-P", str(program), *jobs]
+        environment = {"LP_NUM_THREADS": _SOFTWARE_THREADS} | os.environ
+        environment |= {"MUJOCO_GL": graphics, "PYOPENGL_PLATFORM": graphics}
         if graphics == "glfw":
             environment.pop("PYOPENGL_PLATFORM")
         try:
@@ -129,10 +142,10 @@ def render_offscreen(
                 cwd=folder,
                 env=environment,
                 capture_output=True,
-                timeout=seconds,
+                timeout=seconds * len(scenes),
                 check=True,
             )
-            return np.load(folder / "images.npy")
+            return [np.load(folder / f"{job}.npy") for job in jobs]
         except (subprocess.SubprocessError, OSError, ValueError):
             return None
 

@@ -27,7 +27,7 @@ FLOOR_COLOUR, FLOOR_DARK_COLOUR = (0.925, 0.92, 0.905), (0.865, 0.86, 0.845)
 VIDEO_CAMERA = Camera()
 _MARGIN = 1.12  # size of the image over that of the standing robot
 _SHADOW_MAP = 4096  # pixels; videos take half of it, because software renderers are slow
-_SMOOTHING_FRAMES = 25  # frames over which the camera's path is averaged
+_SMOOTHING_FRAMES = 17  # frames (a second of a video) over which the camera's path is averaged
 
 
 @dataclass(frozen=True, eq=False)
