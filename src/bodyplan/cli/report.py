@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from bodyplan.cli.output import print_json, print_line
+from bodyplan.machine import cache_folder
 from bodyplan.progress import progress
 
 
@@ -45,7 +46,7 @@ class WriteReport:
             robots = [Robot.load(robot, record.models) for robot in record.robots]
             with progress() as report:
                 videos = robot_videos(policy, robots, parse_command(command), report)
-        page = write_report(self.run_folder, dataset, videos, self.out)
+        page = write_report(self.run_folder, dataset, videos, self.out, cache_folder("distances"))
         if self.json:
             print_json({"report": str(page)})
         else:

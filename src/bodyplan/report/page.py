@@ -35,6 +35,7 @@ def write_report(
     dataset: Dataset | None = None,
     videos: Mapping[str, bytes] | None = None,
     out: str | Path | None = None,
+    cache: str | Path | None = None,
 ) -> Path:
     """Write the report of a run.
 
@@ -43,6 +44,7 @@ def write_report(
         dataset: the dataset of its training, for histograms.
         videos: an animated WebP for each robot's name, as `robot_videos` returns.
         out: the page; by default `report.html` in the folder of the run.
+        cache: folder in which distances between bodies are kept; by default, none are kept.
 
     Returns:
         The path of the page.
@@ -50,15 +52,20 @@ def write_report(
     Raises:
         BodyplanError: `run` is not a run, a file in it is damaged, or the page cannot be written.
     """
-    page = render_page(RunRecord.read(run), dataset, videos or {})
+    page = render_page(RunRecord.read(run), dataset, videos or {}, cache)
     target = Path(run) / "report.html" if out is None else Path(out)
     with atomic_write(target) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return target
 
 
-def render_page(record: RunRecord, dataset: Dataset | None, videos: Mapping[str, bytes]) -> str:
-    """Render the page as HTML."""
+def render_page(
+    record: RunRecord,
+    dataset: Dataset | None,
+    videos: Mapping[str, bytes],
+    cache: str | Path | None = None,
+) -> str:
+    """Render the page as HTML; arguments are those of `write_report`."""
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True
@@ -85,7 +92,7 @@ def render_page(record: RunRecord, dataset: Dataset | None, videos: Mapping[str,
         returns=_returns(rows),
         progress=_progress(record),
         training=_training(record),
-        embodiment=_embodiment(record),
+        embodiment=_embodiment(record, cache),
         groups=[joined_words(group) for group in record.groups],
         histograms=_histograms(dataset, rows),
         settings=[
@@ -171,13 +178,13 @@ def _per_robot(record: RunRecord, key: str) -> dict[str, run_figures.Curve]:
     return {name: curve for name, curve in found.items() if curve[0]}
 
 
-def _embodiment(record: RunRecord) -> dict[str, Any]:
+def _embodiment(record: RunRecord, cache: str | Path | None) -> dict[str, Any]:
     if not record.robots:
         return {"missing": "The run does not name its robots yet."}
     try:
         models = record.models
         bodies = [Robot.load(robot, models) for robot in record.robots]
-        distances = embodiment_distances(bodies)
+        distances = embodiment_distances(bodies, cache=cache)
     except BodyplanError as error:
         return {"missing": f"The distances between bodies cannot be shown: {error}."}
     tree = merge_tree(distances, record.robots)
