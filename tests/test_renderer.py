@@ -9,7 +9,13 @@ import pytest
 from bodyplan.errors import BodyplanError
 from bodyplan.rendering import renderer
 from bodyplan.rendering.ray_casting import ray_cast
-from bodyplan.rendering.renderer import graphics_library, render_offscreen, render_poses
+from bodyplan.rendering.renderer import (
+    graphics_library,
+    render_offscreen,
+    render_poses,
+    render_scene,
+    render_scenes,
+)
 from bodyplan.rendering.scene import VIDEO_CAMERA, Scene, robot_scene
 
 BALL = """
@@ -119,6 +125,19 @@ def test_without_graphics_the_drawing_steps_in(load, monkeypatch):
         render_poses(robot, poses, (64, 48), "mujoco")
     with pytest.raises(BodyplanError, match="oil"):
         render_poses(robot, poses, (64, 48), "oil")
+
+
+@pytest.mark.parametrize("kind", ["mujoco", "drawn"])
+def test_scenes_rendered_together_are_those_rendered_alone(load, kind):
+    if kind == "mujoco" and graphics_library() is None:
+        pytest.skip("no graphics library here")
+    poses = [np.tile(load(name).nominal_qpos, (3, 1)) for name in ("hexapod", "unitree_h1")]
+    poses[0][2, 0] = 0.4  # the first two frames are the same
+    scenes = [robot_scene(load("hexapod"), poses[0]), robot_scene(load("unitree_h1"), poses[1])]
+    together = render_scenes(scenes, (64, 48), kind)
+    for scene, images in zip(scenes, together, strict=True):
+        np.testing.assert_array_equal(images, render_scene(scene, (64, 48), kind))
+    assert (together[0][0] != together[0][2]).any()
 
 
 def test_both_renderers_show_the_robot_in_the_same_place(load):

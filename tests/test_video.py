@@ -8,7 +8,13 @@ import numpy as np
 from PIL import Image
 
 from bodyplan.envs.environment import Environment
-from bodyplan.evaluation.video import encode_webp, record_poses, render_video, tile_videos
+from bodyplan.evaluation.video import (
+    encode_webp,
+    record_poses,
+    render_video,
+    robot_videos,
+    tile_videos,
+)
 
 
 def swinging(robot):
@@ -38,6 +44,22 @@ def test_the_drawn_video_moves_and_plays_at_real_speed(load):
     moved = [np.abs(b - a).mean() for a, b in pairwise(frames[1:])]
     assert min(moved) > 0.1
     assert min(frame.std() for frame in frames) > 10.0
+
+
+def test_every_robot_is_filmed_in_order(load):
+    class Still:
+        def act(self, observation, descriptor):
+            return np.zeros((1, len(descriptor.joints)))
+
+    robots = [load(name) for name in ("hexapod", "unitree_h1", "bittle")]
+    seen = []
+    videos = robot_videos(Still(), robots, progress=lambda *step: seen.append(step[1]), seconds=0.2)
+    assert list(videos) == [robot.name for robot in robots]
+    frames = [Image.open(io.BytesIO(video)).n_frames for video in videos.values()]
+    assert all(1 < count <= 4 for count in frames)  # equal frames are joined
+    assert seen[0] == 0
+    assert seen[-1] == len(robots)
+    assert seen == sorted(seen)
 
 
 def test_a_fallen_robot_lies_still_to_the_end():

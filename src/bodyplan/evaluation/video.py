@@ -53,7 +53,7 @@ def robot_videos(
     """
     report, steps = progress or no_progress, round(seconds / CONTROL_STEP)
     workers = max(1, min(available_cores(), len(robots)))
-    batch = min(_ROBOTS_PER_PROCESS, -(-len(robots) // workers))
+    batch = max(1, min(_ROBOTS_PER_PROCESS, -(-len(robots) // workers)))
     videos: dict[str, bytes] = {}
     with one_blas_thread(), ThreadPoolExecutor(workers) as pool:
         pool.submit(graphics_library)  # it is looked for while the first robots walk
@@ -76,7 +76,7 @@ def _walk(
     return record_poses(Environment(robot, command, threads=1), act, steps)
 
 
-def _films(robots: Sequence[Robot], poses: Sequence[Float[np.ndarray, "T nq"]]) -> dict[str, bytes]:
+def _films(robots: Sequence[Robot], poses: Sequence[Float[np.ndarray, "T _"]]) -> dict[str, bytes]:
     """The films of some robots, rendered by one process."""
     aspect = FRAME_SIZE[0] / FRAME_SIZE[1]
     scenes = [robot_scene(*pair, aspect) for pair in zip(robots, poses, strict=True)]
