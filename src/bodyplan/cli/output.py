@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -107,6 +106,8 @@ def _text(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
+    import numpy as np  # only here, so that `--help` need not wait for it
+
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     return str(value)

@@ -2,17 +2,17 @@
 
 import sys
 from dataclasses import dataclass, field, replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from bodyplan.cli.output import comma_list, print_json, print_line
 from bodyplan.cli.train_arguments import train_arguments
 from bodyplan.errors import BodyplanError
-from bodyplan.experiments.pretraining import train, train_seeds
 from bodyplan.learn.config import TrainConfig
-from bodyplan.learn.nan_guard import TrainingDiverged
-from bodyplan.learn.run import Run
+
+if TYPE_CHECKING:
+    from bodyplan.learn.run import Run
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,9 @@ class Train:
 
 def train_and_report(config: TrainConfig, seeds: int, episodes: int, json: bool) -> int:
     """Train with a progress bar and print where the runs are; 1 where training diverged."""
+    from bodyplan.experiments.pretraining import train, train_seeds
+    from bodyplan.learn.nan_guard import TrainingDiverged
+
     try:
         if seeds == 1:
             runs: tuple[Run, ...] = (train(config, episodes=episodes, show_progress=True),)

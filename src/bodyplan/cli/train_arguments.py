@@ -8,12 +8,13 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, field, fields, make_dataclass
+from dataclasses import MISSING, asdict, field, fields, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import tyro
 
+from bodyplan.cli.method_options import documented_fields, options_from_source
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.config import TrainConfig
 from bodyplan.learn.registry import ALGORITHMS, COMBINERS, Registry
@@ -37,7 +38,8 @@ class TrainArguments:
         }
         for setting, registry in _REGISTRIES.items():
             name = settings[setting]
-            settings[setting] = getattr(self, name, None) or registry.make(name)
+            options = getattr(self, name, None)
+            settings[setting] = registry.make(name, asdict(options) if options else {})
         return TrainConfig(**settings)
 
 
@@ -53,7 +55,7 @@ def train_arguments() -> type[TrainArguments]:
         default = field() if one.default is MISSING else field(default=one.default)
         options.append((one.name, Annotated[kind, argument], default))
     for registry in _REGISTRIES.values():
-        for name, method in _configurable(registry):
+        for name, method in _with_options(registry):
             argument = tyro.conf.arg(help=f"Hyperparameters of {name}.")
             options.append((name, Annotated[method, argument], field(default_factory=method)))
     return make_dataclass("Arguments", options, bases=(TrainArguments,), frozen=True)
@@ -63,19 +65,16 @@ def field_docstrings(kind: type) -> dict[str, str]:
     """The docstring below each field of a dataclass, by the field's name."""
     (body,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
     assert isinstance(body, ast.ClassDef)
-    found = {}
-    for statement, after in zip(body.body, body.body[1:], strict=False):
-        match statement, after:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=text)):
-                found[name] = inspect.cleandoc(str(text))
-    return found
+    return {ast.unparse(one.target): text for one, text in documented_fields(body) if text}
 
 
-def _configurable(registry: Registry) -> Iterator[tuple[str, type]]:
+def _with_options(registry: Registry) -> Iterator[tuple[str, type]]:
     """Methods with hyperparameters; a faulty package's method is left to whoever asks for it."""
     for name in registry.names():
+        module, _, kind = registry.builtin.get(name, "").rpartition(":")
+        method = options_from_source(module, kind) if module else None
         try:
-            method = registry.find(name)
+            method = method or registry.find(name)
         except BodyplanError:
             continue
         if fields(method):

@@ -12,7 +12,6 @@ from bodyplan.cli.output import comma_list, print_json, print_line, print_table,
 from bodyplan.cli.train_arguments import train_arguments
 from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
 from bodyplan.evaluation.evaluation import EvaluationConfig
-from bodyplan.learn.nan_guard import TrainingDiverged
 from bodyplan.progress import progress
 from bodyplan.storage import atomic_write
 
@@ -55,6 +54,7 @@ class Transfer:
         from bodyplan.datasets.dataset import Dataset
         from bodyplan.experiments.transfer import TransferConfig, measure_transfer
         from bodyplan.learn.compilation import enable_compilation_cache
+        from bodyplan.learn.nan_guard import TrainingDiverged
 
         enable_compilation_cache()
         config = self.config.to_config()

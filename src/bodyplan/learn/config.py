@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.data.normalisation import ObservationScaling, RewardScaling
 from bodyplan.learn.registry import ALGORITHMS, COMBINERS
 
 if TYPE_CHECKING:
@@ -54,9 +53,9 @@ class TrainConfig:
     """Transitions of each robot in one update."""
     updates: int = 100_000
     """Updates of the critics."""
-    reward_scale: RewardScaling = "none"
+    reward_scale: Literal["none", "per_robot"] = "none"
     """`per_robot` gives each robot's episode returns a range of 1000, as usual on D4RL."""
-    observation_scale: ObservationScaling = "none"
+    observation_scale: Literal["none", "shared"] = "none"
     """`shared` standardises each kind of number (a joint's position, say) over all robots."""
     init_from: Path | str | None = None
     """A run whose networks to start from, and whose scale of observations to keep."""

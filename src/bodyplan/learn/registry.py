@@ -35,7 +35,7 @@ class Registry(Generic[Method]):
     group: str
     """Entry point group of other packages' methods."""
     base: str
-    """Class that all of them derive from, as `module:Class` in `bodyplan.learn`."""
+    """Class that all of them derive from, as `module:Class`."""
     builtin: Mapping[str, str]
     """Those that come with bodyplan, likewise. Each is imported, and JAX with it, when needed."""
 
@@ -116,7 +116,7 @@ class Registry(Generic[Method]):
 
 def _import(target: str) -> Any:
     module, name = target.split(":")
-    return getattr(import_module(f"bodyplan.learn.{module}"), name)
+    return getattr(import_module(module), name)
 
 
 def _subclasses(base: type[Method]) -> Iterator[type[Method]]:
@@ -138,24 +138,24 @@ def _offered(group: str) -> dict[str, EntryPoint]:
 ALGORITHMS: Registry["Algorithm"] = Registry(
     "algorithm",
     "bodyplan.algorithms",
-    "algorithms.algorithm:Algorithm",
+    "bodyplan.learn.algorithms.algorithm:Algorithm",
     {
-        "bc": "algorithms.bc:BC",
-        "td3_bc": "algorithms.td3_bc:TD3BC",
-        "awac": "algorithms.awac:AWAC",
-        "iql": "algorithms.iql:IQL",
+        "bc": "bodyplan.learn.algorithms.bc:BC",
+        "td3_bc": "bodyplan.learn.algorithms.td3_bc:TD3BC",
+        "awac": "bodyplan.learn.algorithms.awac:AWAC",
+        "iql": "bodyplan.learn.algorithms.iql:IQL",
     },
 )
 COMBINERS: Registry["Combiner"] = Registry(
     "combiner",
     "bodyplan.combiners",
-    "combiners.combiner:Combiner",
+    "bodyplan.learn.combiners.combiner:Combiner",
     {
-        "pooled": "combiners.pooled:Pooled",
-        "grouped": "combiners.grouped:Grouped",
-        "selective": "combiners.selective:Selective",
-        "pcgrad": "combiners.pcgrad:PCGrad",
-        "cagrad": "combiners.cagrad:CAGrad",
-        "aligned_mtl": "combiners.aligned_mtl:AlignedMTL",
+        "pooled": "bodyplan.learn.combiners.pooled:Pooled",
+        "grouped": "bodyplan.learn.combiners.grouped:Grouped",
+        "selective": "bodyplan.learn.combiners.selective:Selective",
+        "pcgrad": "bodyplan.learn.combiners.pcgrad:PCGrad",
+        "cagrad": "bodyplan.learn.combiners.cagrad:CAGrad",
+        "aligned_mtl": "bodyplan.learn.combiners.aligned_mtl:AlignedMTL",
     },
 )
