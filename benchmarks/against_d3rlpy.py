@@ -117,7 +117,7 @@ def learn_ours(
         feet=episodes.feet.shape[1],
         hidden=HIDDEN,
         squash=None if name == "td3_bc" else 1.0,  # TD3+BC brings its own
-        spread=SPREAD,
+        initial_std=SPREAD,
     )
     learner = Learner(algorithms[name], Pooled(), ((0,),), BATCH)
     state = learner.init(seed, sizes)

@@ -1,35 +1,48 @@
 """Compilation of training programs, and the cache on disk that spares it the next time."""
 
+import math
 import os
+import re
 from pathlib import Path
 
 import jax
 from jax.stages import Compiled, Lowered
 
-from bodyplan.machine import cache_folder
+from bodyplan.machine import available_cores, cache_folder
 
-_ON_CPU: dict[str, str | bool] = {
-    "xla_backend_optimization_level": "1",
-    "xla_cpu_experimental_ynn_fusion_type": "",
-    "xla_cpu_use_xnnpack": False,
-}
+_OPTIONS: dict[str, str | bool] = {"xla_backend_optimization_level": "1"}
+_OPTIONS_TALL: dict[str, str | bool] = {**_OPTIONS, "xla_cpu_experimental_ynn_fusion_type": ""}
+_TALL = 4_000
+"""Rows of a program's tallest product, from which on YNNPACK, XLA's library for products, is left.
+
+It gains 2 to 60 % updates a CPU-second up to 3,300 rows: plain networks, and URMA on one robot or
+four. From 4,300 on it loses 2 to 14 %, but for the `paper` network, where it makes no difference.
+"""
 
 
 def compile_program(lowered: Lowered) -> Compiled:
     """A training program, compiled for many updates on whatever there is.
 
-    On a CPU it is two thousand small kernels around a few large products. XLA's last rounds of
-    optimisation never pay, and its libraries for small products make updates up to a fifth slower.
-    Options that the environment's `XLA_FLAGS` sets are left as they are there.
+    On a CPU it is up to two thousand small kernels around a few large products. XLA's last rounds
+    of optimisation never pay, and its library for products does not where these are tall (the
+    measurements are in docs/speed.md). What the environment's `XLA_FLAGS` sets is left as it is.
     """
     if jax.default_backend() != "cpu":
         return lowered.compile()
     flags = os.environ.get("XLA_FLAGS", "")
-    options = {name: value for name, value in _ON_CPU.items() if f"--{name}=" not in flags}
+    chosen = _OPTIONS if tallest_product(lowered) < _TALL else _OPTIONS_TALL
+    options = {name: value for name, value in chosen.items() if f"--{name}=" not in flags}
     try:
         return lowered.compile(options)
     except jax.errors.JaxRuntimeError:  # XLA's options come and go from version to version
         return lowered.compile()
+
+
+def tallest_product(lowered: Lowered) -> int:
+    """Rows of the program's tallest product of matrices; 0 where it has none."""
+    results = re.findall(r"dot_general.*-> tensor<((?:\d+x)+)\w+>", lowered.as_text())
+    shapes = [[int(size) for size in result.split("x")[:-1]] for result in results]
+    return max((math.prod(shape[:-1]) for shape in shapes), default=0)
 
 
 def enable_compilation_cache() -> Path:
@@ -41,7 +54,8 @@ def enable_compilation_cache() -> Path:
     present: str | None = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
     if present:
         return Path(present)
-    folder = cache_folder("xla")
+    # XLA splits work among the cores that it compiles on, of which its cache takes no note.
+    folder = cache_folder("xla") / f"{available_cores()}_cores"
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     return folder
