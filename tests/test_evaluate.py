@@ -94,10 +94,10 @@ def test_the_command_line_writes_what_python_returns(tmp_path, capsys):
 def test_results_do_not_depend_on_how_many_robots_are_evaluated_at_once(tmp_path):
     run = save_run(tmp_path, command=[1.0, 0.0, 0.0])
     robots = ["unitree_h1", "cassie", "talos"]
-    found = [evaluate(run, robots, episodes=2, threads=threads) for threads in (1, 2, 6)]
+    found = [evaluate(run, robots, episodes=8, threads=threads) for threads in (1, 2, 6)]
     assert found[0] == found[1] == found[2]
     assert list(found[0]) == robots
-    assert found[0] == evaluate(Run(run).policy, robots, episodes=2)
+    assert found[0] == evaluate(Run(run).policy, robots, episodes=8)
 
 
 def test_the_best_policy_of_a_run_is_evaluated_on_request(tmp_path):

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from bodyplan.learn.config import TrainConfig
     from bodyplan.learn.policy import Policy
 
+_EPISODES_AT_ONCE = 8
+"""Of a robot, from which its physics outweighs Python, whose lock threads would wait for."""
+
 
 def evaluate(
     policy: CrossEmbodimentPolicy | Run | str | Path,
@@ -95,8 +98,8 @@ def evaluate_policy(
 ) -> Evaluation:
     """Evaluate an object with the method `act`; `evaluate` also takes runs and folders.
 
-    Trained policies act on several robots at once, one for each core. An object of yours may
-    remember what it did, so it acts on one robot after another.
+    Trained policies act on several robots at once, one for each core, where there are 8 episodes
+    of each or more. An object of yours may remember what it did, so it acts on one after another.
 
     Args:
         policy: acts on any robot.
@@ -113,7 +116,8 @@ def evaluate_policy(
     wanted = parse_command(command)
     scores: dict[str, dict[str, Any]] = {}
     cores = available_cores() if config.threads is None else config.threads
-    workers = max(1, min(cores, len(robots))) if _is_trained(policy) else 1
+    at_once = _is_trained(policy) and config.episodes >= _EPISODES_AT_ONCE
+    workers = max(1, min(cores, len(robots))) if at_once else 1
     score_robot = partial(
         _robot_scores,
         policy,
