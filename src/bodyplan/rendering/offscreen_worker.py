@@ -14,7 +14,7 @@ import numpy as np
 
 _SUPERSAMPLING = 2  # rendered pixels per pixel edge; cheaper in software than multisampling
 _SMALL = 300  # pixels; the height up to which nobody sees how coarse a sphere or a shadow is
-_COARSE_SLICES, _COARSE_STACKS, _COARSE_SHADOWS = 12, 6, 1024
+_COARSE_SLICES, _COARSE_STACKS, _COARSE_SHADOWS = 10, 6, 768
 
 
 def render_job(name: str) -> None:
