@@ -82,6 +82,13 @@ def test_flat_networks_act_as_with_jax(loaded, sizes, algorithm):
     assert_close(loaded(policy).act(observation, descriptor), expected)
 
 
+def test_many_copies_are_acted_for_as_few_are():
+    policy = trained(PRESETS["tiny"], IQL())
+    (observation,), (descriptor,), _ = literal.bodies(builds=(BUILD,), batch=300)
+    actions = policy.act(observation, descriptor)
+    assert_close(actions, jax_actions(policy, observation, descriptor))
+
+
 @pytest.mark.parametrize("preset", ["tiny", "small"])
 def test_bodies_that_differ_are_each_acted_for(loaded, preset):
     policy = trained(PRESETS[preset], TD3BC())

@@ -34,6 +34,8 @@ ACTION_LIMITS: Mapping[str, str | None] = {
 Tensors = Mapping[str, Float[np.ndarray, "..."]]
 """By name, as in `policy.safetensors`."""
 _BODIES_KEPT = 64
+_ROWS = 128
+"""Copies acted for at once: of many more, no layer's outputs stay in the processor's cache."""
 
 
 class NumPyPolicy:
@@ -99,7 +101,11 @@ class NumPyPolicy:
         """
         seen = self._scale(observation) if self._scale else observation
         seen = Observation(*(np.asarray(part, np.float32) for part in seen))
-        means = self._network.means(seen, descriptor)
+        count, alike = len(seen.general), np.ndim(descriptor.context) == 1
+        starts = range(0, count, _ROWS) if alike and count > _ROWS else ()
+        rows = [Observation(*(part[start : start + _ROWS] for part in seen)) for start in starts]
+        answers = [self._network.means(some, descriptor) for some in rows or [seen]]
+        means = np.concatenate(answers) if rows else answers[0]
         if self._max_action is not None:
             return np.float32(self._max_action) * np.tanh(means)
         return means
