@@ -8,7 +8,7 @@ import pytest
 from bodyplan.datasets.policy_snapshots import policy_input
 from bodyplan.envs.environment import Environment
 from bodyplan.experts.action_prior import MAX_BALANCING_ACTION, make_action_prior
-from bodyplan.robots.model_parameters import ideal_motors, pd_torque
+from bodyplan.robots.model_parameters import TorqueLaw, ideal_motors
 from bodyplan.robots.nominal_pose import balancing_torques
 from bodyplan.robots.robot import Robot
 
@@ -33,16 +33,17 @@ def test_a_prior_acts_as_larger_gains_would(name):
     prior = make_action_prior(robot, observations.shape[1])
     actions = np.random.default_rng(0).normal(0.0, 0.1, (COUNT, robot.num_joints))
     parameters = robot.parameters
-    soft = pd_torque(parameters, errors, prior.add_to(actions, observations), positions, velocities)
+    soft = TorqueLaw.of(parameters, errors).torque(
+        prior.add_to(actions, observations), positions, velocities
+    )
     # A firmer PD law with the same targets: what the action moves them by is divided among gains.
     stiff = parameters._replace(
         kp=settings.stiffness * parameters.kp,
         kd=settings.damping * parameters.kd,
         action_scale=parameters.action_scale / settings.stiffness,
     )
-    np.testing.assert_allclose(
-        soft, pd_torque(stiff, errors, actions, positions, velocities), rtol=1e-4, atol=1e-2
-    )
+    firm = TorqueLaw.of(stiff, errors).torque(actions, positions, velocities)
+    np.testing.assert_allclose(soft, firm, rtol=1e-4, atol=1e-2)
 
 
 def test_the_constant_part_is_gravitys():
@@ -50,13 +51,8 @@ def test_the_constant_part_is_gravitys():
     observations = policy_input(in_motion(robot)[0])
     prior = make_action_prior(robot, observations.shape[1])
     still = np.zeros((1, observations.shape[1]), np.float32)
-    standing = pd_torque(
-        robot.parameters,
-        ideal_motors(robot.num_joints),
-        prior(still),
-        robot.nominal,
-        0.0 * robot.nominal,
-    )
+    law = TorqueLaw.of(robot.parameters, ideal_motors(robot.num_joints))
+    standing = law.torque(prior(still), robot.nominal, 0.0 * robot.nominal)
     np.testing.assert_allclose(standing[0], balancing_torques(robot), atol=0.5)
     assert np.abs(prior.bias).max() <= MAX_BALANCING_ACTION
 

@@ -1,5 +1,7 @@
 """Environment: episodes, resets, seeds, copies; nothing else decides what happens next."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -7,6 +9,7 @@ from scipy.spatial.transform import Rotation
 import bodyplan
 from bodyplan.envs.disturbances import Disturbances
 from bodyplan.envs.environment import Environment
+from bodyplan.envs.walking_task import REWARD_TERMS
 from bodyplan.errors import BodyplanError
 
 MANY = 1500
@@ -35,11 +38,12 @@ def roll_out(environment, steps, seed=0, scale=0.5):
     return [environment.step(next(actions)) for _ in range(steps)]
 
 
-def assert_same(first, second, rows=slice(None)):
+def assert_same(first, second, rows=slice(None), others=None):
     """Two lists of steps have the same bits, for some of the robots."""
+    others = rows if others is None else others
     for one, two in zip(first, second, strict=True):
         for a, b in zip([*one.observation, *one[1:]], [*two.observation, *two[1:]], strict=True):
-            np.testing.assert_array_equal(a[rows], b[rows])
+            assert a[rows].tobytes() == b[others].tobytes()
 
 
 @pytest.mark.parametrize("name", ["unitree_go1", "hexapod"])
@@ -204,6 +208,40 @@ def test_badger_senses_no_feet(environment):
     for step in roll_out(env, 30):
         assert (step.observation.feet == -1.0).all()
     assert env.simulator.robot_state().foot_contact.any()
+
+
+@pytest.mark.parametrize("randomise", [False, True])
+@pytest.mark.parametrize("name", ["unitree_h1", "cassie", "badger"])
+def test_a_robot_alone_has_the_bits_of_one_among_many(load, name, randomise):
+    robot = load(name)
+    ranges = replace(robot.randomisation, mixed_delay=0.0)  # late actions are drawn at each step
+    settings = {
+        "robot": replace(robot, randomisation=ranges),
+        "command": "random",
+        "initial_state": "random",
+        "disturbances": Disturbances(randomise=randomise),
+        "threads": 1,
+    }
+    many = Environment(num_envs=3, **settings)
+    alone = [Environment(**settings) for _ in range(3)]
+    ends, excess = np.zeros(3, bool), 0.0
+    for step, action in zip(range(40), random_actions(many), strict=False):
+        if step == 20:
+            many.simulator.qpos[1, 2] = 0.03  # the trunk of the second robot is in the floor
+        if step % 10 == 0:
+            for row, env in enumerate(alone):
+                env.load_state_dict({k: v[row : row + 1] for k, v in many.state_dict().items()})
+        given = (1.0 if step < 20 else 20.0) * action
+        together = many.step(given)
+        ends |= together.terminated
+        excess = min(excess, together.reward_terms[:, REWARD_TERMS.index("joint_limit")].min())
+        for row, env in enumerate(alone):
+            assert_same([together], [env.step(given[row : row + 1])], [row], [0])
+            np.testing.assert_array_equal(many.simulator.states[row], env.simulator.states[0])
+        if step % 10 == 9:
+            many.reset(together.terminated)
+    assert ends.any()
+    assert excess < 0.0
 
 
 def test_a_loaded_state_dict_continues_to_the_same_bits(environment):

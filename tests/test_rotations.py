@@ -25,6 +25,7 @@ def test_trunk_to_world_is_the_inverse():
 def test_roll_pitch_and_gravity_are_scipys():
     angles = Rotation.from_quat(QUATERNIONS, scalar_first=True).as_euler("xyz")
     down = rotations.projected_gravity(QUATERNIONS)
-    np.testing.assert_allclose(rotations.roll_pitch_from_gravity(down), angles[:, :2], atol=1e-9)
+    roll, pitch = rotations.roll_pitch_from_gravity(down.T)
+    np.testing.assert_allclose(np.stack([roll, pitch], axis=1), angles[:, :2], atol=1e-9)
     expected = rotations.world_to_trunk(np.tile([0.0, 0.0, -1.0], (len(down), 1)), QUATERNIONS)
     np.testing.assert_allclose(down, expected, atol=1e-12)

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bodyplan.envs import walking_task
-from bodyplan.envs.walking_task import REWARD_TERMS, RobotState, StepHistory
+from bodyplan.envs.components import join_components, split_components
+from bodyplan.envs.walking_task import REWARD_TERMS, RobotState, StepHistory, WalkingTask
 from bodyplan.errors import BodyplanError
 
 RECORDED = pytest.mark.parametrize("name", ["unitree_go1", "unitree_h1", "cassie", "hexapod"])
@@ -22,16 +23,16 @@ def state_after(robot, golden):
     torques = robot.kp * (target - before[0]) - robot.kd * before[1]
     return walking_task.compute_robot_state(
         robot,
-        qpos,
-        qvel,
-        np.clip(torques, -robot.torque_limit, robot.torque_limit),
-        golden["next_foot_contact"],
-        np.zeros((len(qpos), len(robot.contact_geoms)), bool),
+        *map(split_components, (qpos, qvel)),
+        split_components(np.clip(torques, -robot.torque_limit, robot.torque_limit)),
+        split_components(golden["next_foot_contact"].astype(float)),
+        split_components(np.zeros((len(qpos), len(robot.contact_geoms)))),
     )
 
 
 def history_before(golden):
-    return StepHistory(golden["last_action"], golden["prev_joint_vel"], golden["foot_timers"])
+    names = ("last_action", "prev_joint_vel", "foot_timers")
+    return StepHistory(*(split_components(golden[name]) for name in names))
 
 
 def still(robot, touching):
@@ -47,15 +48,15 @@ def still(robot, touching):
         torques=np.zeros((count, joints)),
         foot_contact=np.ones((count, robot.num_feet), bool),
         touching=np.array([[geom in own for geom in robot.contact_geoms] for own in touching]),
-    )
+    ).components()
 
 
 @RECORDED
 def test_observations_are_the_recorded_ones(load, recorded, name):
     robot, golden = load(name), recorded(name)
-    command, timers = golden["command"], golden["foot_timers"]
+    given = (split_components(golden[name]) for name in ("action", "foot_timers", "command"))
     state = state_after(robot, golden)
-    observation = walking_task.compute_observation(robot, state, golden["action"], timers, command)
+    observation = WalkingTask(robot, len(golden["action"])).observation(state, *given)
     joints, feet = robot.num_joints, robot.num_feet
     flat = golden["observation"]
     own = flat[:, : 26 * joints].reshape(-1, joints, 26)[:, :, 23:]
@@ -69,9 +70,9 @@ def test_observations_are_the_recorded_ones(load, recorded, name):
 @RECORDED
 def test_every_reward_term_is_the_recorded_one(load, recorded, name):
     robot, golden = load(name), recorded(name)
-    command, history = golden["command"], history_before(golden)
-    state = state_after(robot, golden)
-    terms = walking_task.reward_terms(robot, state, golden["action"], history, command)
+    action, command = split_components(golden["action"]), split_components(golden["command"])
+    state, history = state_after(robot, golden), history_before(golden)
+    terms = WalkingTask(robot, len(golden["action"])).reward_terms(state, action, history, command)
     for index, term in enumerate(REWARD_TERMS):
         if index != COLLISION:
             expected = golden["reward_terms"][:, index]
@@ -107,14 +108,20 @@ def test_the_terms_are_named_in_the_recorded_order(recorded, name):
 def test_foot_timers_are_updated_as_recorded(load, recorded, name):
     golden = recorded(name)
     state = state_after(load(name), golden)
-    history = walking_task.update_history(state, golden["action"], golden["foot_timers"])
+    given = (split_components(golden[name]) for name in ("action", "foot_timers"))
+    history = StepHistory(
+        *(
+            join_components(part, len(golden["action"]))
+            for part in walking_task.update_history(state, *given)
+        )
+    )
     np.testing.assert_allclose(history.foot_timers, golden["next_foot_timers"], **TOLERANCE)
     assert (history.foot_timers == 0.0).any()
     assert (history.foot_timers > 0.1).any()
     # The history after a recorded step is the one that the next recorded step starts from.
     follows = np.flatnonzero(golden["episode"][1:] == golden["episode"][:-1])
     for kept, before in zip(history, history_before(golden), strict=True):
-        np.testing.assert_allclose(kept[follows], before[follows + 1], **TOLERANCE)
+        np.testing.assert_allclose(kept[follows], before.T[follows + 1], **TOLERANCE)
 
 
 def test_collisions_count_single_geoms_and_the_trunk_once(load):
@@ -122,17 +129,17 @@ def test_collisions_count_single_geoms_and_the_trunk_once(load):
     touching = [[], ["FR_calf1"], ["FR_calf1", "RL_calf1"], ["trunk_1", "trunk_3"]]
     touching += [["trunk_2", "FL_calf1"]]
     state, count = still(robot, touching), len(touching)
-    zeros = np.zeros((count, robot.num_joints))
-    history = StepHistory(zeros, zeros, np.zeros((count, robot.num_feet)))
-    terms = walking_task.reward_terms(robot, state, zeros, history, np.zeros((count, 3)))
+    zeros, task = np.zeros((robot.num_joints, count)), WalkingTask(robot, count)
+    history = StepHistory(zeros, zeros, np.zeros((robot.num_feet, count)))
+    terms = task.reward_terms(state, zeros, history, np.zeros((3, count)))
     np.testing.assert_allclose(terms[:, COLLISION], [0.0, -0.02, -0.04, -0.02, -0.04])
-    assert walking_task.is_terminated(robot, state).tolist() == [False, False, False, True, True]
+    assert task.is_terminated(state).tolist() == [False, False, False, True, True]
 
 
 def test_a_hexapod_falls_on_trunk_or_hips_but_not_on_knees(load):
     robot = load("hexapod")
     state = still(robot, [["knee_0", "knee_5"], ["hip_3"], ["trunk_7"]])
-    assert walking_task.is_terminated(robot, state).tolist() == [False, True, True]
+    assert WalkingTask(robot, 3).is_terminated(state).tolist() == [False, True, True]
 
 
 def test_the_penalty_scale_does_not_change_tracking():

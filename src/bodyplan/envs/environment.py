@@ -4,15 +4,17 @@ Datasets, experts and evaluations use it. There is no automatic reset. A robot w
 ended goes on until the caller resets it, so the last observation of an episode is never lost.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import wadler_lindig
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 
 from bodyplan.envs import walking_task
+from bodyplan.envs.components import join_components, set_to_zero, split_components
 from bodyplan.envs.disturbances import (
     NO_DISTURBANCES,
     Disturbances,
@@ -23,7 +25,7 @@ from bodyplan.envs.disturbances import (
 from bodyplan.envs.domain_randomisation import sample_randomised_model
 from bodyplan.envs.rotations import euler_to_quaternion
 from bodyplan.envs.simulator import Simulator
-from bodyplan.envs.walking_task import Command, Observation, StepHistory
+from bodyplan.envs.walking_task import Command, Observation, StepHistory, WalkingTask
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import RobotDescriptor, describe
 from bodyplan.robots.robot import Robot
@@ -107,6 +109,7 @@ class Environment:
         self.disturbances = disturbances
         self.rng = _generator(seed)
         self.simulator = Simulator(self.robot, num_envs, physics, threads)
+        self._task = WalkingTask(self.robot, num_envs)
         self._fixed_command = (
             None if str(command) == RANDOM_COMMAND else walking_task.parse_command(command)
         )
@@ -156,8 +159,7 @@ class Environment:
         self.simulator.reset(mask, qpos, qvel)
         self.elapsed_steps[mask] = 0
         self._previous_action[mask] = 0.0
-        for part in self._history:
-            part[mask] = 0.0
+        self._history = StepHistory(*(set_to_zero(part, mask) for part in self._history))
         fresh = self._apply_sensor_noise(self._observe())
         # The other robots keep their last observation. Its foot timers have been updated since.
         for new, last in zip(fresh, self.observation, strict=True):
@@ -171,34 +173,28 @@ class Environment:
         Raises:
             BodyplanError: the action has another shape, or is not finite.
         """
-        robot, history, rng = self.robot, self._history, self.rng
-        current = np.clip(
-            check_action(robot, self.num_envs, action), -_LARGEST_ACTION, _LARGEST_ACTION
-        )
+        current = check_action(self.robot, self.num_envs, action)
         self._change_commands()
-        late = self._delayed
-        if late.any():
-            late = late & (rng.random(self.num_envs) < 0.5)
-        action = np.where(late[:, None], self._previous_action, current)
+        applied = self._delay(current)
         self._previous_action = current
-        self.simulator.step(action)
+        self.simulator.step(applied)
         self.elapsed_steps += 1
         self._disturb_robots()
-        state, parameters = self.simulator.robot_state(), self.simulator.parameters
-        terms = walking_task.reward_terms(robot, state, action, history, self.command, parameters)
+        task, history = self._task, self._history
+        state, command = self.simulator.state_components(), split_components(self.command)
+        given = split_components(applied)
+        terms = task.reward_terms(state, given, history, command)
         self.observation = self._apply_sensor_noise(
-            walking_task.compute_observation(
-                robot, state, action, history.foot_timers, self.command, parameters
-            )
+            task.observation(state, given, history.foot_timers, command)
         )
-        self._history = walking_task.update_history(state, action, history.foot_timers)
-        planar = state.linear_velocity[:, :2]
+        self._history = walking_task.update_history(state, given, history.foot_timers)
+        (vx, vy, _), (_, _, yaw_rate) = state.linear_velocity, state.angular_velocity
         return StepResult(
             observation=self.observation,
             reward=walking_task.total_reward(terms, self.penalty_scale).astype(np.float32),
-            terminated=walking_task.is_terminated(robot, state) | self.simulator.diverged,
+            terminated=task.is_terminated(state) | self.simulator.diverged,
             truncated=self.elapsed_steps >= self.horizon,
-            velocity=np.column_stack([planar, state.angular_velocity[:, 2]]),
+            velocity=join_components([vx, vy, yaw_rate], self.num_envs),
             reward_terms=terms,
         )
 
@@ -217,35 +213,31 @@ class Environment:
             "command": self.command,
             "given": self._previous_action,
             "specimens": self._model_seeds,
-            **self._history._asdict(),
+            **{k: join_components(v, self.num_envs) for k, v in self._history._asdict().items()},
             **{f"observation_{k}": v for k, v in self.observation._asdict().items()},
         }
         return {name: array.copy() for name, array in saved.items()}
 
     def load_state_dict(self, saved: dict[str, np.ndarray]) -> None:
         """Continue from a `state_dict`."""
-        for index in np.flatnonzero(self._model_seeds != saved["specimens"]).tolist():
-            self._set_model(index, int(saved["specimens"][index]))
+        changed = np.flatnonzero(self._model_seeds != saved["specimens"])
+        self._set_models(changed, saved["specimens"][changed].tolist())
         self.simulator.states[:] = saved["states"]
         self.simulator.warmstarts[:] = saved["warmstarts"]
         self.elapsed_steps[:] = saved["elapsed"]
         self.command[:] = saved["command"]
         self._previous_action = saved["given"].copy()
-        self._history = StepHistory(*(saved[name].copy() for name in StepHistory._fields))
+        self._history = StepHistory(
+            *(split_components(saved[name].copy()) for name in StepHistory._fields)
+        )
         self.observation = Observation(
             *(saved[f"observation_{name}"].copy() for name in Observation._fields)
         )
 
     def _observe(self) -> Observation:
-        history, state = self._history, self.simulator.robot_state()
-        return walking_task.compute_observation(
-            self.robot,
-            state,
-            history.last_action,
-            history.foot_timers,
-            self.command,
-            self.simulator.parameters,
-        )
+        history, state = self._history, self.simulator.state_components()
+        command = split_components(self.command)
+        return self._task.observation(state, history.last_action, history.foot_timers, command)
 
     def _apply_sensor_noise(self, observation: Observation) -> Observation:
         ranges = self.robot.randomisation
@@ -256,36 +248,41 @@ class Environment:
             return sample_commands(self.rng, count)
         return np.tile(self._fixed_command, (count, 1))
 
+    def _delay(self, action: Float[np.ndarray, "N J"]) -> Float[np.ndarray, "N J"]:
+        """The actions that reach the motors: those of the step before where they are late."""
+        if not np.count_nonzero(self._delayed):
+            return action
+        late = self._delayed & (self.rng.random(self.num_envs) < 0.5)
+        return np.where(late[:, None], self._previous_action, action)
+
     def _change_commands(self) -> None:
-        changed = self._sample_mask(self.disturbances.commands)
-        if changed.any():
-            count = int(changed.sum())
-            self.command[changed] = sample_commands(self.rng, count)
+        if probability := self.disturbances.commands:
+            changed = self.rng.random(self.num_envs) < probability
+            self.command[changed] = sample_commands(self.rng, int(changed.sum()))
 
     def _disturb_robots(self) -> None:
-        randomised = self._sample_mask(self.disturbances.redraw)
-        if randomised.any():
-            self._randomise(randomised)
-        pushed = self._sample_mask(self.disturbances.pushes)
-        if pushed.any():
+        if probability := self.disturbances.redraw:
+            self._randomise(self.rng.random(self.num_envs) < probability)
+        if probability := self.disturbances.pushes:
+            pushed = self.rng.random(self.num_envs) < probability
             velocity, ranges = self.simulator.qvel[:, :3], self.robot.randomisation
             velocity[pushed] = apply_push(ranges, self.rng, velocity[pushed])
 
-    def _sample_mask(self, probability: float) -> Bool[np.ndarray, "N"]:
-        if probability == 0.0:
-            return np.zeros(self.num_envs, bool)
-        return self.rng.random(self.num_envs) < probability
-
     def _randomise(self, mask: Bool[np.ndarray, "N"]) -> None:
-        for index in np.flatnonzero(mask).tolist():
-            self._set_model(index, int(self.rng.integers(_SEEDS)))
+        robots = np.flatnonzero(mask)
+        self._set_models(robots, [int(self.rng.integers(_SEEDS)) for _ in robots])
 
-    def _set_model(self, index: int, seed: int) -> None:
-        """Give one robot the randomised model of a seed."""
-        randomised = None if seed == _NOT_RANDOMISED else sample_randomised_model(self.robot, seed)
-        self.simulator.set_model(index, randomised)
-        self._model_seeds[index] = seed
-        self._delayed[index] = randomised is not None and randomised.delayed_actions
+    def _set_models(self, robots: Int[np.ndarray, "M"], seeds: Iterable[int]) -> None:
+        """Give some of the robots the randomised models of these seeds."""
+        if not len(robots):
+            return
+        for index, seed in zip(robots.tolist(), seeds, strict=True):
+            own = seed == _NOT_RANDOMISED
+            randomised = None if own else sample_randomised_model(self.robot, seed)
+            self.simulator.set_model(index, randomised)
+            self._model_seeds[index] = seed
+            self._delayed[index] = randomised is not None and randomised.delayed_actions
+        self._task = WalkingTask(self.robot, self.num_envs, self.simulator.parameters)
 
     def _sample_initial_states(
         self, count: int
@@ -351,7 +348,7 @@ def make(
 
 
 def check_action(robot: Robot, num_envs: int, action: Any) -> Float[np.ndarray, "N J"]:
-    """A copy of an action for N robots in double precision.
+    """A copy of an action for N robots in double precision, within what does not overflow.
 
     Raises:
         BodyplanError: not numbers, not N rows of J joints, or not finite.
@@ -368,6 +365,8 @@ def check_action(robot: Robot, num_envs: int, action: Any) -> Float[np.ndarray, 
             f"the action for {robot.name} has shape {checked.shape}; give {expected}, "
             f"one row for each robot and one number for each joint ({', '.join(robot.joints)})"
         )
+    if np.vdot(checked, checked) <= _LARGEST_ACTION:  # so each is finite, and smaller still
+        return checked
     finite = np.isfinite(checked)
     if not finite.all():
         row, joint = np.argwhere(~finite)[0]
@@ -376,7 +375,7 @@ def check_action(robot: Robot, num_envs: int, action: Any) -> Float[np.ndarray, 
             f"{checked[row, joint]} (robot {row} of {num_envs}); give finite numbers, "
             "and look for NaN in what computes them"
         )
-    return checked
+    return np.clip(checked, -_LARGEST_ACTION, _LARGEST_ACTION)
 
 
 def _generator(seed: int) -> np.random.Generator:
@@ -387,7 +386,5 @@ def _generator(seed: int) -> np.random.Generator:
 
 
 def _zero_history(robot: Robot, num_envs: int) -> StepHistory:
-    per_joint = (num_envs, robot.num_joints)
-    return StepHistory(
-        np.zeros(per_joint), np.zeros(per_joint), np.zeros((num_envs, robot.num_feet))
-    )
+    sizes = (robot.num_joints, robot.num_joints, robot.num_feet)
+    return StepHistory(*(split_components(np.zeros((num_envs, size))) for size in sizes))

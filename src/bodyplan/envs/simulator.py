@@ -13,14 +13,15 @@ from typing import Any
 
 import mujoco
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from mujoco.rollout import Rollout
 
 from bodyplan import machine
+from bodyplan.envs.components import largest, split_components
 from bodyplan.envs.domain_randomisation import RandomisedModel, apply_randomised_model
-from bodyplan.envs.walking_task import RobotState, compute_robot_state
+from bodyplan.envs.walking_task import RobotState, StateComponents, compute_robot_state
 from bodyplan.errors import BodyplanError
-from bodyplan.robots.model_parameters import ModelParameters, MotorErrors, ideal_motors, pd_torque
+from bodyplan.robots.model_parameters import ModelParameters, MotorErrors, TorqueLaw, ideal_motors
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.task_config import CONTROL_STEP
 
@@ -91,21 +92,33 @@ class Simulator:
         self._substeps = round(CONTROL_STEP / self._settings.timestep)
         self._start_threads()
         model = self._model
+        self._position_columns = slice(1, 1 + model.nq)
+        self._velocity_columns = slice(1 + model.nq, 1 + model.nq + model.nv)
         self.states = np.zeros((num_envs, mujoco.mj_stateSize(model, _FULL)))
         self.warmstarts = np.zeros((num_envs, model.nv))
         self._sensors = np.zeros((num_envs, self._substeps, model.nsensordata))
         self._trajectory = np.zeros((num_envs, self._substeps, self.states.shape[1]))
-        self._feet = _foot_columns(robot)
-        self._num_foot_sensors = sum(len(foot.geoms) for foot in robot.feet)
+        geoms = [len(foot.geoms) for foot in robot.feet]
+        self._num_foot_sensors = sum(geoms)
+        self._first_sensors = np.cumsum([0, *geoms[:-1]])
+        """Of each foot; the sensors of its other geoms follow."""
         self.torques = np.zeros((num_envs, robot.num_joints))
         self.wrench: Float[np.ndarray, "N 6"] | None = None
         """Force (N, world axes) and torque (N m, trunk axes) on the trunk during a control step."""
         self.diverged = np.zeros(num_envs, bool)
         """Robots whose simulation diverged in the last control step."""
+        self._joint_columns = np.append(
+            self._position_columns.start + robot.qpos_index,
+            self._velocity_columns.start + robot.qvel_index,
+        )
+        self._num_motors = model.nu
+        self._motor_columns = _slice_if_possible(robot.actuator_ids)
+        self._has_new_parameters = True
         self.reset(np.ones(num_envs, bool), robot.nominal_qpos, np.zeros(model.nv))
 
     def _start_threads(self) -> None:
-        self._rollout = Rollout(nthread=self.threads)
+        # A single thread is the caller's own, which spares handing over the work.
+        self._rollout = Rollout(nthread=self.threads if self.threads > 1 else 0)
         self._data = [mujoco.MjData(self._model) for _ in range(self.threads)]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -124,12 +137,12 @@ class Simulator:
     @property
     def qpos(self) -> Float[np.ndarray, "N nq"]:
         """Generalised positions; a view into `states`."""
-        return self.states[:, 1 : 1 + self._model.nq]
+        return self.states[:, self._position_columns]
 
     @property
     def qvel(self) -> Float[np.ndarray, "N nv"]:
         """Generalised velocities; a view into `states`."""
-        return self.states[:, 1 + self._model.nq : 1 + self._model.nq + self._model.nv]
+        return self.states[:, self._velocity_columns]
 
     def reset(
         self,
@@ -170,23 +183,24 @@ class Simulator:
         rows = (*self.parameters, *self.motor_errors)
         for batch, own in zip(rows, (*parameters, *errors), strict=True):
             batch[index] = own
+        self._has_new_parameters = True
 
     def step(self, action: Float[np.ndarray, "N J"]) -> None:
         """One control step of 20 ms (reference task, section 1).
 
         The torques of the PD law are computed once and held. Then joint velocities are clipped.
         """
-        robot = self.robot
-        positions = self.qpos[:, robot.qpos_index]
-        velocities = self.qvel[:, robot.qvel_index]
-        self.torques = pd_torque(self.parameters, self.motor_errors, action, positions, velocities)
-        motors = self._model.nu
-        free = self.wrench is None
-        control = np.zeros((self.num_envs, motors if free else motors + self._model.nv))
-        control[:, robot.actuator_ids] = self.torques
+        if self._has_new_parameters:
+            self._use_parameters()
+        joints = self.states.take(self._joint_columns, axis=1)
+        positions, velocities = joints[:, : action.shape[1]], joints[:, action.shape[1] :]
+        self.torques = self._torque_law.torque(action, positions, velocities)
+        free, motors = self.wrench is None, self._num_motors
+        size = motors if free else motors + self.warmstarts.shape[1]
+        held = np.zeros((self.num_envs, self._substeps, size))
+        held[..., self._motor_columns] = self.torques[:, None]
         if self.wrench is not None:
-            control[:, motors : motors + 6] = self.wrench
-        held = np.repeat(control[:, None], self._substeps, axis=1)
+            held[..., motors : motors + 6] = self.wrench[:, None]
         self._rollout.rollout(
             self._models,
             self._data,
@@ -202,29 +216,47 @@ class Simulator:
         self._store_last_state()
 
     def robot_state(self) -> RobotState:
-        """The present state of the robots, as the task reads it."""
-        sensors = self._sensors[:, -1]
-        found = sensors[:, : self._num_foot_sensors] > 0.0
-        foot_contact = np.stack([found[:, own].any(axis=1) for own in self._feet], axis=1)
-        touching = sensors[:, self._num_foot_sensors :] > 0.0
+        """The present state of the robots."""
+        return self.state_components().arrays(self.num_envs)
+
+    def state_components(self) -> StateComponents:
+        """The present state of the robots, as the task's formulas read it."""
+        numbers = split_components(self.states)
+        found, feet = (self._sensors[:, -1] > 0.0).astype(float), self._num_foot_sensors
+        foot_contact = found[:, :feet]
+        if feet > self.robot.num_feet:
+            foot_contact = np.maximum.reduceat(foot_contact, self._first_sensors, axis=1)
         return compute_robot_state(
-            self.robot, self.qpos, self.qvel, self.torques, foot_contact, touching
+            self.robot,
+            numbers[self._position_columns],
+            numbers[self._velocity_columns],
+            split_components(self.torques),
+            split_components(foot_contact),
+            split_components(found[:, feet:]),
         )
 
     def _store_last_state(self) -> None:
-        last = self._trajectory[:, -1]
-        velocities = slice(1 + self._model.nq, 1 + self._model.nq + self._model.nv)
+        last, columns = self._trajectory[:, -1], self._velocity_columns
+        velocities = last[:, columns]
         # MuJoCo resets a state, its clock as well, when an acceleration is not finite.
-        was_reset = last[:, 0] < self.states[:, 0] + CONTROL_STEP / 2.0
-        too_fast = (np.abs(last[:, velocities]) > DIVERGENCE_VELOCITY).any(axis=1)
-        self.diverged = was_reset | too_fast
-        before = self._trajectory[:, -2, velocities] if self._substeps > 1 else self.qvel
+        (start,), (end,) = split_components(self.states[:, :1]), split_components(last[:, :1])
+        too_fast = largest(split_components(velocities)) > DIVERGENCE_VELOCITY
+        self.diverged[:] = too_fast | (end < start + CONTROL_STEP / 2.0)
+        before = self._trajectory[:, -2, columns] if self._substeps > 1 else self.qvel
         # MuJoCo does not return the solver's warm start; the last acceleration is as good a guess.
-        self.warmstarts[:] = (last[:, velocities] - before) / self._model.opt.timestep
-        self.states[:] = last
+        np.subtract(velocities, before, out=self.warmstarts)
+        self.warmstarts /= self._settings.timestep
+        np.minimum(last, self._upper, out=self.states)
+        np.maximum(self.states, self._lower, out=self.states)
+
+    def _use_parameters(self) -> None:
+        """Compute what follows from the parameters: the torque law and the joints' limits."""
+        self._torque_law = TorqueLaw.of(self.parameters, self.motor_errors)
         limit = self.parameters.max_velocity
-        index = self.robot.qvel_index
-        self.qvel[:, index] = np.clip(self.qvel[:, index], -limit, limit)
+        self._upper = np.full((*limit.shape[:-1], self.states.shape[1]), np.inf)
+        self._upper[..., self._joint_columns[self.robot.num_joints :]] = limit
+        self._lower = -self._upper
+        self._has_new_parameters = False
 
     def _roll_out(
         self, rows: np.ndarray, control: Float[np.ndarray, "M T nu"]
@@ -255,9 +287,8 @@ def _repeated(arrays: Iterable[np.ndarray], count: int) -> list[np.ndarray]:
     return [np.repeat(array[None], count, axis=0) for array in arrays]
 
 
-def _foot_columns(robot: Robot) -> list[list[int]]:
-    columns, start = [], 0
-    for foot in robot.feet:
-        columns.append(list(range(start, start + len(foot.geoms))))
-        start += len(foot.geoms)
-    return columns
+def _slice_if_possible(columns: Int[np.ndarray, "K"]) -> slice | Int[np.ndarray, "K"]:
+    """Consecutive columns as a slice, which NumPy assigns to in a third of the time."""
+    first = int(columns[0])
+    consecutive = np.array_equal(columns, np.arange(first, first + len(columns)))
+    return slice(first, first + len(columns)) if consecutive else columns

@@ -1,8 +1,9 @@
 """The walking task: observation, reward, termination and velocity commands.
 
-Pure functions over batches of N robot states; the robot's parameters are data. The task is that of
-"One Policy to Run Them All" (Bohlinger et al. 2024, arXiv 2409.06366) in its public code. Its slips
-are copied on purpose, so that returns compare with published ones:
+Pure functions over batches of N robot states; the robot's parameters are data, which `WalkingTask`
+looks up once. The task is that of "One Policy to Run Them All" (Bohlinger et al. 2024, arXiv
+2409.06366) in its public code. Its slips are copied on purpose, so that returns compare with
+published ones:
 
 - The joint acceleration penalty divides only the present velocity by the control step. It is
   nearly a velocity penalty.
@@ -11,17 +12,34 @@ are copied on purpose, so that returns compare with published ones:
 - Contacts are one physics step older than positions and velocities.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from operator import sub
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import wadler_lindig
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
-from bodyplan.envs.rotations import projected_gravity, roll_pitch_from_gravity, world_to_trunk
+from bodyplan.envs.components import (
+    Component,
+    Components,
+    any_of,
+    at_least,
+    for_each,
+    join_components,
+    split_components,
+    sum_of_each,
+    total,
+)
+from bodyplan.envs.rotations import gravity_direction, roll_pitch_from_gravity, turn_into_trunk
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import ANGLE_SCALE
-from bodyplan.robots.feature_sizes import FOOT_OBSERVATION_SIZE
+from bodyplan.robots.feature_sizes import (
+    FOOT_OBSERVATION_SIZE,
+    GENERAL_OBSERVATION_SIZE,
+    JOINT_OBSERVATION_SIZE,
+    local_observation_size,
+)
 from bodyplan.robots.model_parameters import ModelParameters
 from bodyplan.robots.task_config import CONTROL_STEP
 
@@ -89,7 +107,7 @@ class Observation(NamedTuple):
 
 
 class RobotState(NamedTuple):
-    """The physical state of N robots after a control step, as the task reads it."""
+    """The physical state of N robots after a control step."""
 
     height: Float[np.ndarray, "N"]
     """Trunk above the floor, m."""
@@ -113,24 +131,57 @@ class RobotState(NamedTuple):
     def __repr__(self) -> str:
         return wadler_lindig.pformat(self)
 
+    def components(self) -> "StateComponents":
+        """The same as the task's formulas read it."""
+        height, *vectors = self
+        (own_height,) = split_components(height[:, None])
+        return StateComponents(
+            own_height, *(split_components(vector.astype(float)) for vector in vectors)
+        )
+
+
+class StateComponents(NamedTuple):
+    """A `RobotState` by component (`components.py`)."""
+
+    height: Component
+    gravity: Components
+    linear_velocity: Components
+    angular_velocity: Components
+    joint_positions: Components
+    joint_velocities: Components
+    torques: Components
+    foot_contact: Components
+    """1 or 0, as those of `touching`."""
+    touching: Components
+
+    def arrays(self, count: int) -> RobotState:
+        """The state of N robots as arrays; N is `count`."""
+        parts = self._replace(height=[self.height])._asdict()
+        state = RobotState(**{name: join_components(part, count) for name, part in parts.items()})
+        return state._replace(
+            height=state.height[:, 0],
+            foot_contact=state.foot_contact > 0.0,
+            touching=state.touching > 0.0,
+        )
+
 
 def compute_robot_state(
     robot: "Robot",
-    qpos: Float[np.ndarray, "N nq"],
-    qvel: Float[np.ndarray, "N nv"],
-    torques: Float[np.ndarray, "N J"],
-    foot_contact: Bool[np.ndarray, "N F"],
-    touching: Bool[np.ndarray, "N G"],
-) -> RobotState:
+    qpos: Components,
+    qvel: Components,
+    torques: Components,
+    foot_contact: Components,
+    touching: Components,
+) -> StateComponents:
     """The state of N robots from MuJoCo's positions, velocities and contacts."""
-    orientation = qpos[:, 3:7]
-    return RobotState(
-        height=qpos[:, 2].copy(),
-        gravity=projected_gravity(orientation),
-        linear_velocity=world_to_trunk(qvel[:, :3], orientation),
-        angular_velocity=qvel[:, 3:6].copy(),
-        joint_positions=qpos[:, robot.qpos_index],
-        joint_velocities=qvel[:, robot.qvel_index],
+    orientation = qpos[3:7]
+    return StateComponents(
+        height=qpos[2],
+        gravity=gravity_direction(orientation),
+        linear_velocity=turn_into_trunk(qvel[:3], orientation),
+        angular_velocity=qvel[3:6],
+        joint_positions=_pick(qpos, robot.qpos_index),
+        joint_velocities=_pick(qvel, robot.qvel_index),
         torques=torques,
         foot_contact=foot_contact,
         touching=touching,
@@ -140,14 +191,11 @@ def compute_robot_state(
 class StepHistory(NamedTuple):
     """What observation and reward need of earlier control steps; all zero after a reset."""
 
-    last_action: Float[np.ndarray, "N J"]
-    joint_velocities: Float[np.ndarray, "N J"]
+    last_action: Components
+    joint_velocities: Components
     """rad/s, after the previous step."""
-    foot_timers: Float[np.ndarray, "N F"]
+    foot_timers: Components
     """Seconds since each foot's last contact."""
-
-    def __repr__(self) -> str:
-        return wadler_lindig.pformat(self)
 
 
 def parse_command(command: str | Sequence[float]) -> Command:
@@ -178,137 +226,195 @@ def command_name(command: Command) -> str:
     return ",".join(f"{number:g}" for number in command)
 
 
-def compute_observation(
-    robot: "Robot",
-    state: RobotState,
-    action: Float[np.ndarray, "N J"],
-    foot_timers: Float[np.ndarray, "N F"],
-    command: Float[np.ndarray, "N 3"],
-    parameters: ModelParameters | None = None,
-) -> Observation:
-    """The scaled observation of N robots (reference task, section 2).
+class WalkingTask:
+    """The formulas for one robot, or for N copies of it whose parameters differ."""
 
-    Args:
-        robot: the robot.
-        state: of the N robots after the control step.
-        action: the actions that were applied in this step.
-        foot_timers: seconds since each foot's last contact, before this step's update.
-        command: vx, vy (m/s) and yaw rate (rad/s) of each robot.
-        parameters: of the N robots where randomisation makes them differ.
-    """
-    nominal = (parameters or robot.parameters).nominal
-    joints = np.stack(
-        [
-            (state.joint_positions - nominal) / ANGLE_SCALE,
-            state.joint_velocities / VELOCITY_SCALE,
-            action / 10.0,
-        ],
-        axis=-1,
-    )
-    if robot.senses_feet:
-        contact = 2.0 * state.foot_contact - 1.0
-        timers = np.clip(foot_timers / 2.5 - 1.0, -1.0, 1.0)
-        feet = np.stack([contact, timers], axis=-1)
-    else:
-        feet = np.full((*foot_timers.shape, FOOT_OBSERVATION_SIZE), -1.0)
-    general = np.concatenate(
-        [
-            np.clip(state.linear_velocity / LINEAR_VELOCITY_SCALE, -1.0, 1.0),
-            np.clip(state.angular_velocity / ANGULAR_VELOCITY_SCALE, -1.0, 1.0),
-            command,
-            state.gravity,
-            np.clip(state.height[:, None] / robot.box_size[2] - 1.0, -1.0, 1.0),
-        ],
-        axis=1,
-    )
-    return Observation(*(part.astype(np.float32) for part in (joints, feet, general)))
+    def __init__(
+        self, robot: "Robot", count: int, parameters: ModelParameters | None = None
+    ) -> None:
+        """Look up what the formulas read.
 
+        Args:
+            robot: the robot.
+            count: N.
+            parameters: of the N robots where randomisation makes them differ.
+        """
+        parameters, reward = parameters or robot.parameters, robot.reward
+        feet = [foot.name for foot in robot.feet]
+        self._robot = robot
+        self._count = count
+        self._nominal, self._middle, self._half = (
+            split_components(np.broadcast_to(part, (count, robot.num_joints)))
+            for part in (parameters.nominal, *_soft_range(parameters))
+        )
+        self._nominal_pose = _places(reward.nominal_pose_joints, robot.joints)
+        self._collisions = _places(reward.collision_geoms, robot.contact_geoms)
+        self._trunk = _places(reward.trunk_geoms, robot.contact_geoms)
+        self._falls = _places(robot.termination.contact_geoms, robot.contact_geoms)
+        self._pairs = [_places(pair, feet) for pair in reward.symmetry_pairs]
+        self._scale = _observation_scale(robot)
 
-def reward_terms(
-    robot: "Robot",
-    state: RobotState,
-    action: Float[np.ndarray, "N J"],
-    history: StepHistory,
-    command: Float[np.ndarray, "N 3"],
-    parameters: ModelParameters | None = None,
-) -> Float[np.ndarray, "N 15"]:
-    """The terms of `REWARD_TERMS`, times coefficient and control step (reference task, section 4).
+    def observation(
+        self,
+        state: StateComponents,
+        action: Components,
+        foot_timers: Components,
+        command: Components,
+    ) -> Observation:
+        """The scaled observation of N robots (reference task, section 2).
 
-    Args:
-        robot: the robot.
-        state: of the N robots after the control step.
-        action: the actions that were applied in this step.
-        history: of the steps before this one.
-        command: vx, vy (m/s) and yaw rate (rad/s) of each robot.
-        parameters: of the N robots where randomisation makes them differ.
-    """
-    weights, parameters = robot.reward, parameters or robot.parameters
-    velocity, rates = state.linear_velocity, state.angular_velocity
-    q, qd = state.joint_positions, state.joint_velocities
-    distance = q - parameters.nominal
-    error_xy = _sum_of_squares(velocity[:, :2] - command[:, :2])
-    error_yaw = np.square(rates[:, 2] - command[:, 2])
-    middle, half = _soft_range(parameters)
-    timers = history.foot_timers + CONTROL_STEP * ~state.foot_contact
-    terms = [
-        weights.tracking_xy * np.exp(-error_xy / TRACKING_TEMPERATURE),
-        weights.tracking_yaw * np.exp(-error_yaw / TRACKING_TEMPERATURE),
-        -weights.z_velocity * np.square(velocity[:, 2]),
-        -weights.roll_pitch_velocity * _sum_of_squares(rates[:, :2]),
-        -weights.roll_pitch * _sum_of_squares(roll_pitch_from_gravity(state.gravity)),
-        -weights.nominal_pose * _sum_of_squares(distance[:, _nominal_pose_joints(robot)]),
-        -weights.joint_limit * np.maximum(np.abs(q - middle) - half, 0.0).sum(axis=1),
-        np.zeros(len(q)),  # the original has a joint velocity term whose coefficient is 0
-        # Slip of the original: only the present velocity is divided by the control step.
-        -weights.acceleration * _sum_of_squares(history.joint_velocities - qd / CONTROL_STEP),
-        -weights.torque * _sum_of_squares(state.torques),
-        -weights.action_rate * _sum_of_squares(action - history.last_action),
-        -weights.collision * _collisions(robot, state.touching),
-        -weights.height * np.square(state.height - robot.drop_height),
-        weights.air_time * (state.foot_contact * (timers - AIR_TIME_TARGET)).sum(axis=1),
-        -weights.symmetry * _pairs_in_air(robot, state.foot_contact),
-    ]
-    return CONTROL_STEP * np.stack(terms, axis=1)
+        Args:
+            state: after the control step.
+            action: that was applied in this step.
+            foot_timers: seconds since each foot's last contact, before this step's update.
+            command: vx, vy (m/s) and yaw rate (rad/s).
+        """
+        robot, count = self._robot, self._count
+        feet_from = JOINT_OBSERVATION_SIZE * robot.num_joints
+        general_from = local_observation_size(robot.num_joints, robot.num_feet)
+        size = general_from + GENERAL_OBSERVATION_SIZE
+        x: Components = [0.0] * size if count == 1 else np.zeros((size, count))
+        x[0:feet_from:3] = for_each(sub, state.joint_positions, self._nominal)
+        x[1:feet_from:3] = state.joint_velocities
+        x[2:feet_from:3] = action
+        if robot.senses_feet:
+            x[feet_from:general_from:2] = state.foot_contact
+            x[feet_from + 1 : general_from : 2] = foot_timers
+        x[general_from : general_from + 3] = state.linear_velocity
+        x[general_from + 3 : general_from + 6] = state.angular_velocity
+        x[general_from + 6 : general_from + 9] = command
+        x[general_from + 9 : general_from + 12] = state.gravity
+        x[general_from + 12] = state.height
+        scaled = self._scale.apply(join_components(x, count))
+        joints, feet, general = (
+            scaled[:, :feet_from].reshape(count, robot.num_joints, JOINT_OBSERVATION_SIZE),
+            scaled[:, feet_from:general_from].reshape(count, robot.num_feet, FOOT_OBSERVATION_SIZE),
+            scaled[:, general_from:],
+        )
+        return Observation(*(part.astype(np.float32) for part in (joints, feet, general)))
+
+    def reward_terms(
+        self,
+        state: StateComponents,
+        action: Components,
+        history: StepHistory,
+        command: Components,
+    ) -> Float[np.ndarray, "N 15"]:
+        """The terms of `REWARD_TERMS`, times coefficient and control step (section 4).
+
+        Args:
+            state: after the control step.
+            action: that was applied in this step.
+            history: of the steps before this one.
+            command: vx, vy (m/s) and yaw rate (rad/s).
+        """
+        robot, weights = self._robot, self._robot.reward
+        vx, vy, vz = state.linear_velocity
+        wx, wy, wz = state.angular_velocity
+        roll, pitch = roll_pitch_from_gravity(state.gravity)
+        command_x, command_y, command_yaw = command
+        q, contacts, touching = state.joint_positions, state.foot_contact, state.touching
+        excess, acceleration, torque, action_rate = sum_of_each(
+            _joint_costs,
+            q,
+            state.joint_velocities,
+            state.torques,
+            action,
+            history.joint_velocities,
+            history.last_action,
+            self._middle,
+            self._half,
+        )
+        (air_time,) = sum_of_each(_air_time, contacts, history.foot_timers)
+        pose = [q[joint] - self._nominal[joint] for joint in self._nominal_pose]
+        terms = [
+            weights.tracking_xy
+            * np.exp(-_square(vx - command_x, vy - command_y) / TRACKING_TEMPERATURE),
+            weights.tracking_yaw * np.exp(-_square(wz - command_yaw) / TRACKING_TEMPERATURE),
+            -weights.z_velocity * _square(vz),
+            -weights.roll_pitch_velocity * _square(wx, wy),
+            -weights.roll_pitch * _square(roll, pitch),
+            -weights.nominal_pose * total(map(_square, pose)),
+            -weights.joint_limit * excess,
+            0.0,  # the original has a joint velocity term whose coefficient is 0
+            -weights.acceleration * acceleration,
+            -weights.torque * torque,
+            -weights.action_rate * action_rate,
+            -weights.collision
+            * (
+                total([touching[geom] for geom in self._collisions])
+                + any_of([touching[geom] for geom in self._trunk])
+            ),
+            -weights.height * _square(state.height - robot.drop_height),
+            weights.air_time * air_time,
+            -weights.symmetry
+            * total([1.0 - any_of([contacts[foot] for foot in pair]) for pair in self._pairs]),
+        ]
+        return CONTROL_STEP * join_components(terms, self._count)
+
+    def is_terminated(self, state: StateComponents) -> Bool[np.ndarray, "N"]:
+        """Whether each robot has fallen: a listed geom touches anything, or it is too low."""
+        fallen = np.zeros(self._count, bool)
+        fallen[:] = any_of([state.touching[geom] for geom in self._falls])
+        if self._robot.termination.min_height is not None:
+            fallen |= state.height < self._robot.termination.min_height
+        return fallen
 
 
 def total_reward(
     terms: Float[np.ndarray, "N 15"], penalty_scale: float = 1.0
 ) -> Float[np.ndarray, "N"]:
     """Tracking plus scaled penalties; the sum is clipped at zero from below, as in the original."""
-    return np.maximum(terms[:, :2].sum(axis=1) + penalty_scale * terms[:, 2:].sum(axis=1), 0.0)
-
-
-def is_terminated(robot: "Robot", state: RobotState) -> Bool[np.ndarray, "N"]:
-    """Whether each robot has fallen: a listed geom touches anything, or the trunk is too low."""
-    fallen = np.zeros(len(state.height), bool)
-    geoms, min_height = robot.termination.contact_geoms, robot.termination.min_height
-    if geoms:
-        fallen |= state.touching[:, _contact_columns(robot, geoms)].any(axis=1)
-    if min_height is not None:
-        fallen |= state.height < min_height
-    return fallen
+    tracking_xy, tracking_yaw, *penalties = split_components(terms)
+    reward = tracking_xy + tracking_yaw + penalty_scale * total(penalties)
+    return np.array(at_least(0.0, reward), ndmin=1)
 
 
 def update_history(
-    state: RobotState, action: Float[np.ndarray, "N J"], foot_timers: Float[np.ndarray, "N F"]
+    state: StateComponents, action: Components, foot_timers: Components
 ) -> StepHistory:
     """The history for the next control step, from the foot timers (s) before this one."""
-    timers = np.where(state.foot_contact, 0.0, foot_timers + CONTROL_STEP)
+    timers = for_each(_next_timer, state.foot_contact, foot_timers)
     return StepHistory(action, state.joint_velocities, timers)
 
 
-def _sum_of_squares(values: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N"]:
-    # Always the same order of summation. A restored array may lie differently in memory.
-    values = np.ascontiguousarray(values)
-    return np.einsum("nk,nk->n", values, values)
+class _ObservationScale(NamedTuple):
+    """A number x is observed as x / unit - offset, within low and high."""
+
+    unit: Float[np.ndarray, "D"]
+    offset: Float[np.ndarray, "D"]
+    low: Float[np.ndarray, "D"]
+    high: Float[np.ndarray, "D"]
+
+    def apply(self, x: Float[np.ndarray, "N D"]) -> Float[np.ndarray, "N D"]:
+        x /= self.unit
+        x -= self.offset
+        np.minimum(x, self.high, out=x)
+        return np.maximum(x, self.low, out=x)
 
 
-def _nominal_pose_joints(robot: "Robot") -> list[int]:
-    return [robot.joints.index(name) for name in robot.reward.nominal_pose_joints]
+def _observation_scale(robot: "Robot") -> _ObservationScale:
+    joint = [(ANGLE_SCALE, 0.0, np.inf), (VELOCITY_SCALE, 0.0, np.inf), (10.0, 0.0, np.inf)]
+    foot = [(0.5, 1.0, 1.0), (2.5, 1.0, 1.0)]
+    general = [
+        *[(LINEAR_VELOCITY_SCALE, 0.0, 1.0)] * 3,
+        *[(ANGULAR_VELOCITY_SCALE, 0.0, 1.0)] * 3,
+        *[(1.0, 0.0, np.inf)] * 6,  # command and gravity
+        (robot.box_size[2], 1.0, 1.0),
+    ]
+    rows = np.array(joint * robot.num_joints + foot * robot.num_feet + general)
+    unit, offset, limit = np.ascontiguousarray(rows.T)
+    return _ObservationScale(unit, offset, -limit, limit)
 
 
-def _contact_columns(robot: "Robot", geoms: tuple[str, ...]) -> list[int]:
-    return [robot.contact_geoms.index(name) for name in geoms]
+def _places(names: Iterable[str], among: Sequence[str]) -> list[int]:
+    return [among.index(name) for name in names]
+
+
+def _pick(components: Components, index: Int[np.ndarray, "J"]) -> Components:
+    if isinstance(components, list):
+        return [components[place] for place in index.tolist()]
+    return components.take(index, axis=0)
 
 
 def _soft_range(
@@ -318,16 +424,32 @@ def _soft_range(
     return (low + high) / 2.0, SOFT_JOINT_RANGE * (high - low) / 2.0
 
 
-def _collisions(robot: "Robot", touching: Bool[np.ndarray, "N G"]) -> Float[np.ndarray, "N"]:
-    each = touching[:, _contact_columns(robot, robot.reward.collision_geoms)].sum(axis=1)
-    trunk = touching[:, _contact_columns(robot, robot.reward.trunk_geoms)].any(axis=1)
-    return (each + trunk).astype(float)
+def _square(x: Component, y: Component = 0.0) -> Component:
+    return x * x + y * y
 
 
-def _pairs_in_air(robot: "Robot", foot_contact: Bool[np.ndarray, "N F"]) -> Float[np.ndarray, "N"]:
-    names = [foot.name for foot in robot.feet]
-    pairs = [[names.index(foot) for foot in pair] for pair in robot.reward.symmetry_pairs]
-    count = np.zeros(len(foot_contact))
-    for pair in pairs:
-        count += ~foot_contact[:, pair].any(axis=1)
-    return count
+def _joint_costs(
+    q: Component,
+    qd: Component,
+    torque: Component,
+    action: Component,
+    last_qd: Component,
+    last_action: Component,
+    middle: Component,
+    half: Component,
+) -> tuple[Component, Component, Component, Component]:
+    """What one joint adds to the penalties of range, acceleration, torque and action rate."""
+    outside = abs(q - middle) - half
+    # Slip of the original: only the present velocity is divided by the control step.
+    acceleration = last_qd - qd / CONTROL_STEP
+    change = action - last_action
+    return outside * (outside > 0.0), acceleration * acceleration, torque * torque, change * change
+
+
+def _air_time(contact: Component, timer: Component) -> tuple[Component]:
+    """Seconds beyond the target that a foot was in the air, at its touchdown."""
+    return (contact * (timer + CONTROL_STEP * (1.0 - contact) - AIR_TIME_TARGET),)
+
+
+def _next_timer(contact: Component, timer: Component) -> Component:
+    return (timer + CONTROL_STEP) * (1.0 - contact)

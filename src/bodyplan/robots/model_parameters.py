@@ -64,27 +64,54 @@ def ideal_motors(num_joints: int) -> MotorErrors:
     return MotorErrors(ones, ones, ones, np.zeros(num_joints))
 
 
-def pd_torque(
-    parameters: ModelParameters,
-    errors: MotorErrors,
-    action: Float[np.ndarray, "... J"],
-    positions: Float[np.ndarray, "... J"],
-    velocities: Float[np.ndarray, "... J"],
-) -> Float[np.ndarray, "... J"]:
-    """Torques of a PD law around nominal + action_scale * action (reference task, section 1).
+class TorqueLaw(NamedTuple):
+    """A PD law around nominal + action_scale * action (reference task, section 1)."""
 
-    Args:
-        parameters: of one robot, or of many with the same leading axes as the arrays.
-        errors: of the motors.
-        action: of the policy, without a unit.
-        positions: of the joints, rad.
-        velocities: of the joints, rad/s.
+    nominal: Float[np.ndarray, "... J"]
+    """rad."""
+    action_scale: Float[np.ndarray, "... 1"]
+    """rad."""
+    offset: Float[np.ndarray, "... J"]
+    """rad, added to the sensed joint position."""
+    kp: Float[np.ndarray, "... J"]
+    """N m / rad, with the motors' errors."""
+    kd: Float[np.ndarray, "... J"]
+    """N m s / rad, with the motors' errors."""
+    strength: Float[np.ndarray, "... J"]
+    """Factor on the torque."""
+    upper: Float[np.ndarray, "... J"]
+    """N m."""
+    lower: Float[np.ndarray, "... J"]
+    """N m."""
 
-    Returns:
-        N m, within the motors' limits.
-    """
-    target = parameters.nominal + parameters.action_scale[..., None] * action
-    pull = errors.kp * parameters.kp[..., None] * (target - (positions + errors.offset))
-    brake = errors.kd * parameters.kd[..., None] * velocities
-    limit = parameters.torque_limit
-    return np.clip(errors.strength * (pull - brake), -limit, limit)
+    @classmethod
+    def of(cls, parameters: ModelParameters, errors: MotorErrors) -> "TorqueLaw":
+        """The law of one robot, or of many with the same leading axes in all arrays."""
+        return cls(
+            nominal=parameters.nominal,
+            action_scale=parameters.action_scale[..., None],
+            offset=errors.offset,
+            kp=errors.kp * parameters.kp[..., None],
+            kd=errors.kd * parameters.kd[..., None],
+            strength=errors.strength,
+            upper=parameters.torque_limit,
+            lower=-parameters.torque_limit,
+        )
+
+    def torque(
+        self,
+        action: Float[np.ndarray, "... J"],
+        positions: Float[np.ndarray, "... J"],
+        velocities: Float[np.ndarray, "... J"],
+    ) -> Float[np.ndarray, "... J"]:
+        """Torques in N m, within the motors' limits.
+
+        Args:
+            action: of the policy, without a unit.
+            positions: of the joints, rad.
+            velocities: of the joints, rad/s.
+        """
+        target = self.nominal + self.action_scale * action
+        pull = self.kp * (target - (positions + self.offset))
+        torque = self.strength * (pull - self.kd * velocities)
+        return np.minimum(np.maximum(torque, self.lower), self.upper)

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from bodyplan.robots.contact_sensors import FLOOR
 from bodyplan.robots.kinematic_tree import geom_bounds
-from bodyplan.robots.model_parameters import ideal_motors, pd_torque
+from bodyplan.robots.model_parameters import TorqueLaw, ideal_motors
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.task_config import CONTROL_STEP
 
@@ -96,13 +96,13 @@ def simulate_standing(robot: Robot, seconds: float = 4.0) -> StandingTrial:
     model.opt.integrator = mujoco.mjtIntegrator.mjINT_EULER
     data = mujoco.MjData(model)
     data.qpos[:] = robot.nominal_qpos
-    no_action, errors = np.zeros(robot.num_joints), ideal_motors(robot.num_joints)
+    no_action = np.zeros(robot.num_joints)
+    law = TorqueLaw.of(robot.parameters, ideal_motors(robot.num_joints))
     index = robot.qvel_index
     squares = []
     for step in range(round(seconds / CONTROL_STEP)):
         positions, velocities = data.qpos[robot.qpos_index], data.qvel[index]
-        torque = pd_torque(robot.parameters, errors, no_action, positions, velocities)
-        data.ctrl[robot.actuator_ids] = torque
+        data.ctrl[robot.actuator_ids] = law.torque(no_action, positions, velocities)
         for _ in range(SUBSTEPS):
             mujoco.mj_step(model, data)
         data.qvel[index] = np.clip(data.qvel[index], -robot.max_velocity, robot.max_velocity)

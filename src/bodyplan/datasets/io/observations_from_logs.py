@@ -6,13 +6,14 @@ from jaxtyping import Bool, Float
 from bodyplan.datasets.io.episode_boundaries import FrameRows
 from bodyplan.datasets.io.plausibility_checks import require_plausible
 from bodyplan.datasets.io.robot_log import RobotLog
+from bodyplan.envs.components import join_components, split_components
 from bodyplan.envs.gymnasium_spaces import unflatten_observation
 from bodyplan.envs.rotations import projected_gravity, world_to_trunk
 from bodyplan.envs.walking_task import (
     Command,
     Observation,
     RobotState,
-    compute_observation,
+    WalkingTask,
     update_history,
 )
 from bodyplan.errors import BodyplanError
@@ -57,7 +58,10 @@ def observations_from_log(
         commands = np.tile(command, (len(frames.rows), 1))
     else:
         commands = log.frames("command", frames)
-    return compute_observation(log.robot, state, previous_actions, timers, commands)
+    task = WalkingTask(log.robot, len(frames.rows))
+    return task.observation(
+        state.components(), *map(split_components, (previous_actions, timers, commands))
+    )
 
 
 def _scaled_observations(log: RobotLog, frames: FrameRows) -> Observation:
@@ -196,7 +200,8 @@ def _foot_timers(
     lengths = np.diff(np.append(starts, len(first)))
     for time in range(2, int(lengths.max(initial=0))):
         rows = starts[lengths > time] + time
-        previous = RobotState(*(part[rows - 1] for part in state))
-        history = update_history(previous, previous_actions[rows - 1], timers[rows - 1])
-        timers[rows] = history.foot_timers
+        previous = RobotState(*(part[rows - 1] for part in state)).components()
+        actions, before = previous_actions[rows - 1], timers[rows - 1]
+        history = update_history(previous, split_components(actions), split_components(before))
+        timers[rows] = join_components(history.foot_timers, len(rows))
     return timers
