@@ -2,6 +2,7 @@
 
     python benchmarks/simulator.py            # sixteen robots, about four minutes
     python benchmarks/simulator.py --quick    # four of them, about half a minute
+    python benchmarks/simulator.py --light    # few copies of one robot, about a minute
 
 N copies of each robot take random actions in reference physics. Every control step is taken three
 times from the same states:
@@ -16,18 +17,31 @@ Each line of the output is a JSON object:
 - `<robot>/2 threads`: control steps per second; the ratio is to one thread, both in wall time;
 - `<robot>/identical`: 1 if both environments have the same bits after every step;
 - `mean/...`: the mean of the ratios over the robots.
+
+`--light` asks what a control step costs where few robots share Python's own work. Lines are
+microseconds of CPU time per robot on one thread, over those of bare `mj_step` from the same states:
+
+- `unitree_go1/1`, `/16`, `/256`: that many copies, by `Environment`;
+- `unitree_go1/gymnasium.make`: one robot, with Gymnasium's wrappers;
+- `Ant-v5/gymnasium.make`: Gymnasium's own, over its own bare physics;
+- `envpool/Go1JoystickFlatTerrain-v1`: one robot; the baseline is our `unitree_go1/1`.
+
+The last two say `installed` 0 where `gymnasium[mujoco]` or `envpool` is missing.
 """
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
+from importlib.util import find_spec
 
+import gymnasium
 import mujoco
 import numpy as np
 import outcome
 
+import bodyplan  # noqa: F401 (registers the Gymnasium ids)
 from bodyplan.envs.environment import Environment
 from bodyplan.robots import registry
 from bodyplan.robots.robot import Robot
@@ -37,7 +51,11 @@ SPEED = "control_steps_per_second"
 
 QUICK = ("unitree_go1", "unitree_h1", "cassie", "hexapod")
 NOISE = 0.3  # standard deviation of the actions
+LIGHT = "unitree_go1"
+ENVPOOL = "Go1JoystickFlatTerrain-v1"
+STEP = "cpu_time_of_a_control_step"
 _STATE = mujoco.mjtState.mjSTATE_FULLPHYSICS
+_INTEGRATION = mujoco.mjtState.mjSTATE_INTEGRATION
 
 
 @dataclass
@@ -57,8 +75,7 @@ def measure_robot(name: str, robots: int, steps: int) -> tuple[Times, bool]:
         Environment(robot, num_envs=robots, threads=threads, initial_state="random")
         for threads in (1, 2)
     )
-    # The plain MJCF has no contact sensors.
-    model = mujoco.MjModel.from_xml_path(str(registry.find_model(name)))
+    model = bare_model(name)
     data, rng, times = mujoco.MjData(model), np.random.default_rng(0), Times()
     identical = True
     for _ in range(steps):
@@ -77,6 +94,18 @@ def measure_robot(name: str, robots: int, steps: int) -> tuple[Times, bool]:
         one.reset(fallen)
         two.reset(fallen)
     return times, identical
+
+
+@cache
+def bare_data(name: str) -> mujoco.MjData:
+    """Memory for steps of `bare_model`."""
+    return mujoco.MjData(bare_model(name))
+
+
+@cache
+def bare_model(name: str) -> mujoco.MjModel:
+    """The plain MJCF, which has no contact sensors."""
+    return mujoco.MjModel.from_xml_path(str(registry.find_model(name)))
 
 
 def step_bare_mujoco(
@@ -99,6 +128,112 @@ def step_bare_mujoco(
     return total
 
 
+def measure_copies(name: str, copies: int, steps: int) -> tuple[float, float]:
+    """Median CPU seconds of a control step on one thread: of the environment, of bare physics."""
+    robot = Robot.load(name)
+    environment = Environment(robot, num_envs=copies, threads=1, initial_state="random")
+
+    def step(action: np.ndarray) -> None:
+        result = environment.step(action)
+        ended.append(result.terminated | result.truncated)
+
+    ended: list[np.ndarray] = []
+    times = []
+    for action in random_actions(copies, robot.num_joints, steps):
+        times.append(measure_beside_bare(environment, partial(step, action)))
+        if ended[-1].any():
+            environment.reset(ended[-1])
+    return tuple(np.median(times, axis=0))
+
+
+def measure_gymnasium(name: str, steps: int) -> tuple[float, float]:
+    """As `measure_copies`, of one robot by `gymnasium.make`."""
+    env = gymnasium.make("bodyplan/Walk-v0", robot=name)
+    environment, times, ended = env.unwrapped.environment, [], [True]
+
+    def step(action: np.ndarray) -> None:
+        ended[0] = any(env.step(action)[2:4])
+
+    for action in random_actions(1, environment.robot.num_joints, steps):
+        if ended[0]:
+            env.reset(seed=0)
+        given = action[0].astype(np.float32)
+        times.append(measure_beside_bare(environment, partial(step, given)))
+    return tuple(np.median(times, axis=0))
+
+
+def measure_beside_bare(
+    environment: Environment, step: Callable[[], object]
+) -> tuple[float, float]:
+    """CPU seconds of a step, and of bare physics from the same states under the same torques."""
+    simulator, robot = environment.simulator, environment.robot
+    model = bare_model(robot.name)
+    states, warmstarts = simulator.states.copy(), simulator.warmstarts.copy()
+    own = measure_time(step)[0]
+    data = bare_data(robot.name)
+    return own, step_bare_mujoco(robot, model, data, states, warmstarts, simulator.torques)
+
+
+def measure_ant(steps: int) -> tuple[float, float]:
+    """As `measure_gymnasium`, of Gymnasium's Ant-v5 and its own physics."""
+    env = gymnasium.make("Ant-v5")
+    model, live, substeps = env.unwrapped.model, env.unwrapped.data, env.unwrapped.frame_skip
+    data, state = mujoco.MjData(model), np.empty(mujoco.mj_stateSize(model, _INTEGRATION))
+    times, ended = [], True
+    for action in random_actions(1, model.nu, steps):
+        if ended:
+            env.reset(seed=0)
+        mujoco.mj_getState(model, live, state, _INTEGRATION)
+        begin = time.process_time()
+        ended = any(env.step(action[0])[2:4])
+        own = time.process_time() - begin
+        mujoco.mj_setState(model, data, state, _INTEGRATION)
+        data.ctrl[:] = action[0]
+        times.append((own, measure_time(lambda: mujoco.mj_step(model, data, nstep=substeps))[0]))
+    return tuple(np.median(times, axis=0))
+
+
+def measure_envpool(steps: int) -> float:
+    """Median CPU seconds of a step of EnvPool's Go1, which resets itself."""
+    import envpool
+
+    env = envpool.make_gymnasium(ENVPOOL, num_envs=1, num_threads=1)
+    env.reset()
+    size = env.action_space.shape[0]
+    actions = random_actions(1, size, steps)
+    return float(np.median([measure_time(partial(env.step, action))[0] for action in actions]))
+
+
+def random_actions(copies: int, joints: int, steps: int) -> Iterator[np.ndarray]:
+    """Actions [copies, joints] of each step."""
+    rng = np.random.default_rng(0)
+    return (NOISE * rng.normal(size=(copies, joints)) for _ in range(steps))
+
+
+def compare_light_steps(turns: int = 3) -> None:
+    """Print what a step costs over bare physics, for few and many copies; the quickest of turns."""
+    cases: dict[str, Callable[[], tuple[float, float]]] = {
+        f"{LIGHT}/{copies}": partial(measure_copies, LIGHT, copies, 4000 // copies + 20)
+        for copies in (1, 16, 256)
+    }
+    cases[f"{LIGHT}/gymnasium.make"] = partial(measure_gymnasium, LIGHT, 4000)
+    if find_spec("imageio"):  # of gymnasium[mujoco]
+        cases["Ant-v5/gymnasium.make"] = partial(measure_ant, 4000)
+    else:
+        say("Ant-v5/gymnasium.make", "installed", 0.0, "")
+    found = {
+        case: np.min([measure() for _ in range(turns)], axis=0) for case, measure in cases.items()
+    }
+    for case, (own, bare) in found.items():
+        copies = int(case.split("/")[1]) if case[-1].isdigit() else 1
+        say(case, STEP, 1e6 * own / copies, "us", 1e6 * bare / copies)
+    if find_spec("envpool"):
+        own = min(measure_envpool(4000) for _ in range(turns))
+        say(f"envpool/{ENVPOOL}", STEP, 1e6 * own, "us", 1e6 * found[f"{LIGHT}/1"][0])
+    else:
+        say(f"envpool/{ENVPOOL}", "installed", 0.0, "")
+
+
 def measure_time(work: Callable[[], object]) -> tuple[float, float]:
     """CPU and wall seconds that a call takes."""
     cpu, wall = time.process_time(), time.perf_counter()
@@ -113,7 +248,11 @@ def main() -> None:
     parser.add_argument("--copies", type=int, default=256, help="robots per environment")
     parser.add_argument("--steps", type=int, default=100, help="control steps")
     parser.add_argument("--quick", action="store_true", help="four robots, fewer steps")
+    parser.add_argument("--light", action="store_true", help="few copies, beside other libraries")
     arguments = parser.parse_args()
+    if arguments.light:
+        compare_light_steps()
+        return
     names, steps = arguments.robots, arguments.steps
     if arguments.quick:
         names, steps = QUICK, 30
