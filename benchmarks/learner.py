@@ -32,7 +32,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,17 +46,22 @@ import optax
 import outcome
 from jaxtyping import PRNGKeyArray
 
+from bodyplan.datasets.episodes import Episodes
 from bodyplan.envs.walking_task import Observation
 from bodyplan.grouping.robot_groups import embodiment_groups
 from bodyplan.learn.algorithms.algorithm import Algorithm, apply_gradients
 from bodyplan.learn.combiners.combiner import GroupIndices
 from bodyplan.learn.compilation import enable_compilation_cache
-from bodyplan.learn.data.batches import Batch, DeviceData, RobotTransitions
+from bodyplan.learn.data.batch_loader import BatchLoader
+from bodyplan.learn.data.batches import RobotBatch
+from bodyplan.learn.data.builds import BodySize, build_order
+from bodyplan.learn.data.training_data import TrainingData
 from bodyplan.learn.gradient_conflict import ConflictMeter
 from bodyplan.learn.learner import Learner, LearnerState
 from bodyplan.learn.networks.urma import PRESETS
 from bodyplan.learn.registry import ALGORITHMS, COMBINERS
 from bodyplan.robots import registry
+from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.robots.robot import Robot
 
 say = partial(outcome.say, "learner")
@@ -64,6 +69,9 @@ say = partial(outcome.say, "learner")
 QUICK = ["iql/pooled/optimised", "iql/pooled/literal", "iql/grouped4/optimised"]
 STEPS = 256
 """Of each robot's data: enough to sample from, few enough to hold padded."""
+
+TURN = 4
+"""Iterations of an optimised turn: a run's intervals have many more, of which each is the same."""
 
 Turn = Callable[[], object]
 
@@ -82,71 +90,83 @@ def all_cases() -> list[str]:
     )
 
 
-def noise() -> DeviceData:
-    """Random transitions of all packaged robots."""
-    names, rng = registry.packaged_robots(), np.random.default_rng(0)
+def noise(robots: Mapping[str, Robot] | None = None, steps: int = STEPS) -> TrainingData:
+    """Random transitions of robots, by default all packaged ones, in build order."""
+    if robots is None:
+        robots = {name: Robot.load(name) for name in registry.packaged_robots()}
+    rng, names = np.random.default_rng(0), list(robots)
+    sizes = [BodySize(own.num_joints, own.num_feet) for own in robots.values()]
+    order, _ = build_order(sizes, names)
+    chosen = {names[place]: robots[names[place]] for place in order}
 
-    def draw(*shape: int) -> jax.Array:
-        return jnp.asarray(rng.normal(size=shape).astype(np.float32))
+    def draw(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape, dtype=np.float32)
 
-    robots = [Robot.load(name) for name in names]
-    transitions = tuple(
-        RobotTransitions(
-            draw(STEPS + 1, robot.num_joints, 3),
-            draw(STEPS + 1, robot.num_feet, 2),
-            draw(STEPS + 1, 13),
-            draw(STEPS, robot.num_joints),
-            draw(STEPS),
-            jnp.asarray(rng.random(STEPS) < 0.01),
-            jnp.arange(STEPS),
+    episodes = tuple(
+        Episodes(
+            draw(steps + 1, robot.num_joints, 3),
+            draw(steps + 1, robot.num_feet, 2),
+            draw(steps + 1, 13),
+            draw(steps, robot.num_joints),
+            draw(steps),
+            rng.random(steps) < 0.01,
+            np.zeros(steps, bool),
+            np.array([steps]),
+            RobotDescriptor(*(np.asarray(part)[None] for part in robot.descriptor)),
         )
-        for robot in robots
+        for robot in chosen.values()
     )
-    descriptors = tuple(robot.descriptor for robot in robots)
-    return DeviceData(names, descriptors, transitions, (1.0,) * len(names), None)
+    return TrainingData(
+        robots=tuple(chosen),
+        episodes=episodes,
+        descriptors=tuple(robot.descriptor for robot in chosen.values()),
+        reward_scales=(1.0,) * len(chosen),
+        observation_scale=None,
+    )
 
 
 def optimised(
-    algorithm: Algorithm, combiner: str, data: DeviceData, batch_size: int, network: str
+    algorithm: Algorithm, combiner: str, data: TrainingData, batch_size: int, network: str
 ) -> tuple[Turn, jax.stages.Compiled]:
     """A turn of the library's own learner, and its program."""
-    learner, state = begun(algorithm, combiner, batch_size, network)
-    program = learner.compile_interval(state, data, algorithm.actor_every)
+    learner, state, loader = begun(algorithm, combiner, data, batch_size, network)
+    chunk = next(loader.chunks(np.array(state.key), 0, TURN * algorithm.actor_every))
+    program = learner.compile_interval(state, learner.numbers, loader.table, chunk)
 
     def turn() -> object:
         nonlocal state
-        state, _ = program(state, data)
+        state, _ = program(state, learner.numbers, loader.table, chunk)
         return state
 
     return turn, program
 
 
 def measured(
-    algorithm: Algorithm, combiner: str, data: DeviceData, batch_size: int, network: str
+    algorithm: Algorithm, combiner: str, data: TrainingData, batch_size: int, network: str
 ) -> Turn:
     """A measurement of how far robots' gradients agree."""
-    learner, state = begun(algorithm, combiner, batch_size, network)
-    meter = ConflictMeter(learner, data)
+    learner, state, loader = begun(algorithm, combiner, data, batch_size, network)
+    meter = ConflictMeter(learner, learner.numbers, loader)
     return lambda: meter(state)
 
 
 def begun(
-    algorithm: Algorithm, combiner: str, batch_size: int, network: str
-) -> tuple[Learner, LearnerState]:
-    """A learner and its first state."""
+    algorithm: Algorithm, combiner: str, data: TrainingData, batch_size: int, network: str
+) -> tuple[Learner, LearnerState, BatchLoader]:
+    """A learner, its first state, and its batches."""
     how = COMBINERS.make(combiner.rstrip("0123456789"))
-    learner = Learner(algorithm, how, groups(combiner), batch_size)
-    return learner, learner.init(0, PRESETS[network])
+    learner = Learner(algorithm, how, groups(combiner, data.robots), batch_size)
+    loader = BatchLoader.of(data, batch_size, algorithm.actor_every)
+    return learner, learner.init(0, PRESETS[network]), loader
 
 
-def groups(combiner: str) -> GroupIndices:
+def groups(combiner: str, names: Sequence[str]) -> GroupIndices:
     """As many groups of alike bodies as the combiner's name ends with, or one."""
-    names = registry.packaged_robots()
     count = combiner.removeprefix("grouped")
     if not count.isdigit():
         return (tuple(range(len(names))),)
     found = embodiment_groups(names, int(count))
-    return tuple(tuple(names.index(robot) for robot in group) for group in found)
+    return tuple(tuple(sorted(map(names.index, group))) for group in found)
 
 
 def literally(
@@ -205,19 +225,21 @@ def literally(
     return run
 
 
-def padded(data: DeviceData) -> literal.Transitions:
+def padded(data: TrainingData) -> literal.Transitions:
     """All of the data as the paper's release holds them."""
     batches = [
-        Batch(
+        RobotBatch(
             Observation(own.joints[:-1], own.feet[:-1], own.general[:-1]),
             own.actions,
             own.rewards,
             Observation(own.joints[1:], own.feet[1:], own.general[1:]),
-            own.terminated.astype(jnp.float32),
+            own.terminated.astype(np.float32),
+            body,
+            body,
         )
-        for own in data.transitions
+        for own, body in zip(data.episodes, data.descriptors, strict=True)
     ]
-    return literal.pad(batches, data.descriptors)
+    return literal.pad(batches)
 
 
 def cpu_seconds(turns: dict[str, Turn], rounds: int) -> dict[str, float]:
@@ -257,9 +279,10 @@ def measure_rates(cases: Sequence[str], batch_size: int, network: str, rounds: i
     core = (robots * batch_size, *PRESETS[network].core[:2])
     products = {"gemm/large": product(2048, 2048, 2048), "gemm/core": product(*core)}
     seconds = cpu_seconds({**turns, **products}, rounds)
-    rates = {
-        case: ALGORITHMS.make(case.split("/")[0]).actor_every / seconds[case] for case in turns
-    }
+    for case in turns:
+        every = ALGORITHMS.make(case.split("/")[0]).actor_every
+        seconds[case] /= every * (TURN if case.endswith("/optimised") else 1)
+    rates = {case: 1.0 / seconds[case] for case in turns}
     for case, rate in rates.items():
         pooled = rates.get(f"{case.split('/')[0]}/pooled/optimised")
         say(case, "updates_per_cpu_second", rate, "1/s", pooled)
@@ -289,11 +312,11 @@ def measure_compilation(batch_size: int, network: str) -> None:
 
 def compile_once(folder: Path, batch_size: int, network: str) -> None:
     """Prints the seconds that tracing and compiling take."""
-    enable_compilation_cache(folder)
-    data = noise()
-    learner, state = begun(ALGORITHMS.make("iql"), "grouped4", batch_size, network)
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    learner, state, loader = begun(ALGORITHMS.make("iql"), "grouped4", noise(), batch_size, network)
+    (chunk,) = loader.chunks(np.array(state.key), 0, 1)
     begin = time.perf_counter()
-    learner.compile_interval(state, data, 1)
+    learner.compile_interval(state, learner.numbers, loader.table, chunk)
     sys.stdout.write(f"{time.perf_counter() - begin}\n")
 
 

@@ -28,7 +28,7 @@ from bodyplan.learn.algorithms.awac import AWAC
 from bodyplan.learn.algorithms.bc import BC
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.algorithms.td3_bc import TD3BC
-from bodyplan.learn.data.batches import Batch
+from bodyplan.learn.data.batches import RobotBatch
 from bodyplan.learn.networks.urma import SetEncoder, Torso
 from bodyplan.learn.networks.urma_heads import (
     STD_RANGE,
@@ -76,8 +76,7 @@ Part = tuple[Any, Callable[[Any], Float[Array, ""]]]
 
 
 def pad(
-    batches: Sequence[Batch],
-    descriptors: Sequence[RobotDescriptor],
+    batches: Sequence[RobotBatch],
     noises: Sequence[tuple[Float[Array, "B J"], Float[Array, "B J"]]] | None = None,
     slots: tuple[int, int] = SLOTS,
 ) -> Transitions:
@@ -85,14 +84,14 @@ def pad(
     noises = noises or [(jnp.zeros_like(batch.action),) * 2 for batch in batches]
     robots = [
         Transitions(
-            _pad_observation(batch.observation, body, slots),
+            _pad_observation(batch.observation, batch.body, slots),
             _pad(batch.action, slots[0]),
             batch.reward,
-            _pad_observation(batch.next_observation, body, slots),
+            _pad_observation(batch.next_observation, batch.next_body, slots),
             batch.terminated,
             *(_pad(own, slots[0]) for own in noise),
         )
-        for batch, body, noise in zip(batches, descriptors, noises, strict=True)
+        for batch, noise in zip(batches, noises, strict=True)
     ]
     return jax.tree.map(lambda *parts: jnp.concatenate(parts), *robots)
 

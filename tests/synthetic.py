@@ -5,12 +5,11 @@ The data are learnable: a step's reward is highest where the action of each join
 around it, so that good and bad ones are in the data, and they move the joints a little.
 """
 
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
-import jax
 import numpy as np
 
 from bodyplan.datasets.dataset import Dataset
@@ -18,7 +17,10 @@ from bodyplan.datasets.episodes import Episodes
 from bodyplan.datasets.format import DATASET_FORMAT
 from bodyplan.datasets.policy_snapshots import Snapshots
 from bodyplan.envs.walking_task import Observation
-from bodyplan.learn.data.batches import Batch, DeviceData
+from bodyplan.learn.data.batch_loader import BatchLoader
+from bodyplan.learn.data.batches import Batch
+from bodyplan.learn.data.training_data import TrainingData
+from bodyplan.learn.data.transitions import FileData, MemoryData
 from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.storage import write_json
 
@@ -118,10 +120,16 @@ def write_dataset(
     return Dataset.open(path)
 
 
-@partial(jax.jit, static_argnums=2)
-def sample_batches(data: DeviceData, key: jax.Array, batch_size: int) -> tuple[Batch, ...]:
-    """`data.sample`, compiled as one program."""
-    return data.sample(key, batch_size)
+def drawn_batch(
+    dataset: Dataset,
+    batch_size: int,
+    update: int = 0,
+    key: Sequence[int] = (0, 0),
+    source: type[MemoryData] | type[FileData] = MemoryData,
+) -> Batch:
+    """The batch that a run with this key samples in an update."""
+    loader = BatchLoader.of(TrainingData.of(dataset), batch_size, source=source)
+    return loader.table.unpack(loader.batch(np.array(key, np.uint32), update))
 
 
 def synthetic_snapshots(

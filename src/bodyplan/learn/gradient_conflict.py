@@ -15,19 +15,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int
 
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.algorithms.algorithm import ActorBatch
 from bodyplan.learn.combiners.gradient_surgery import cosines, robot_gradients
 from bodyplan.learn.compilation import compile_program
-from bodyplan.learn.data.batches import BatchSource, DeviceData
-from bodyplan.learn.data.host_batches import HostLoader
-from bodyplan.learn.learner import Learner, LearnerState
+from bodyplan.learn.data.batch_loader import MEASURING, BatchLoader
+from bodyplan.learn.data.transitions import PackedTransitions, RobotTable
+from bodyplan.learn.learner import Learner, LearnerState, Numbers
 from bodyplan.learn.metrics_file import read_lines
 from bodyplan.learn.run import CONFLICTS, Run
-
-_MEASURING = 1  # folded into a state's key, so that measuring draws other samples than training
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,44 +131,55 @@ class Conflicts:
 class ConflictMeter:
     """Measures the inner products of robots' gradients on batches that training does not use."""
 
-    def __init__(self, learner: Learner, data: DeviceData | HostLoader) -> None:
+    def __init__(self, learner: Learner, numbers: Numbers, loader: BatchLoader) -> None:
         """Nothing is compiled yet."""
-        self._learner, self._data = learner, data
-        self._program: Callable[[LearnerState, BatchSource], Float[Array, ...]] | None = None
+        self._learner, self._numbers, self._loader = learner, numbers, loader
+        self._program: Callable[..., Float[Array, ...]] | None = None
 
-    def __call__(self, state: LearnerState) -> Float[np.ndarray, "*seeds R R"]:
-        """The Gram matrix of the robots' gradients; where several seeds train, one for each."""
-        # Only a loader from disk reads by the key, and it trains one seed.
-        key = jnp.asarray(np.array(state.key).reshape(-1, 2)[0])
-        batches = self._data.one_batch(_keys(key)[0], self._learner.batch_size)
+    def __call__(
+        self, state: LearnerState, moment: int | None = None
+    ) -> Float[np.ndarray, "*seeds R R"]:
+        """The Gram matrix of the robots' gradients; where several seeds train, one for each.
+
+        Args:
+            state: gives the networks.
+            moment: decides the batch, with the state's key; the updates done where not given.
+        """
+        key = np.array(state.key)
+        moment = int(state.update) if moment is None else moment
+        packed = self._loader.batch(key, moment, MEASURING)
+        arguments = state, self._numbers, self._loader.table, packed
         if self._program is None:
             program = self._learner.over_seeds_and_devices(
-                partial(gradient_gram, self._learner), state, batches, 0
+                partial(gradient_gram, self._learner), state, self._numbers, packed, 0
             )
-            self._program = compile_program(jax.jit(program).lower(state, batches))
-        return np.asarray(self._program(state, batches))
+            self._program = compile_program(jax.jit(program).lower(*arguments))
+        return np.asarray(self._program(*arguments))
 
 
-def gradient_gram(learner: Learner, state: LearnerState, data: BatchSource) -> Float[Array, "R R"]:
-    """Inner products of the robots' actor gradients, on a batch that is not trained on.
+def gradient_gram(
+    learner: Learner,
+    state: LearnerState,
+    numbers: Numbers,
+    table: RobotTable,
+    packed: Sequence[PackedTransitions],
+) -> Float[Array, "R R"]:
+    """Inner products of the robots' actor gradients on a batch.
 
     Args:
         learner: gives the losses.
-        state: gives the networks; its key decides the batch.
-        data: what the batch is drawn from, or one prepared batch.
+        state: gives the networks.
+        numbers: the learner's hyperparameters.
+        table: the robots.
+        packed: the batch.
     """
-    algorithm, policy, critic = learner.algorithm, state.actor.policy, state.critic
-    sample_key, critic_key, loss_key = _keys(state.key)
-    first = jax.tree.map(lambda array: array[0], data.scanned())
-    batches = data.batch(first, 0, sample_key, learner.batch_size)
-    _, aux, _ = algorithm.critic_update(critic, policy, batches, data.descriptors, critic_key)
-    batch = ActorBatch(batches, data.descriptors, aux)
-    return robot_gradients(algorithm, policy, critic, batch, loss_key).gram
-
-
-def _keys(key: PRNGKeyArray) -> list[PRNGKeyArray]:
-    """For a measurement's batch, critics and losses; training has others."""
-    return list(jax.random.split(jax.random.fold_in(key, _MEASURING), 3))
+    algorithm = learner.with_numbers(numbers).algorithm
+    policy, critic = state.actor.policy, state.critic
+    batch = table.unpack(packed)
+    noise = jax.random.fold_in(jax.random.fold_in(state.key, state.update), MEASURING)
+    critic_key, loss_key = jax.random.split(noise)
+    _, aux, _ = algorithm.critic_update(critic, policy, batch, critic_key)
+    return robot_gradients(algorithm, policy, critic, batch._replace(aux=aux), loss_key).gram
 
 
 def _places(robots: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,8 +1,8 @@
 """The compiled update: one pytree of state, one pure update, an interval of updates as one scan."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache, partial
 from typing import Any
 
 import equinox as eqx
@@ -12,14 +12,15 @@ import numpy as np
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree
 
-from bodyplan.learn.algorithms.algorithm import ActorBatch, ActorState, Algorithm, Metrics
+from bodyplan.learn.algorithms.algorithm import ActorState, Algorithm, Metrics
 from bodyplan.learn.combiners.combiner import Combiner, GroupIndices
 from bodyplan.learn.combiners.grouped import scatter_to_robots
 from bodyplan.learn.compilation import compile_program
-from bodyplan.learn.data.batches import Batch, BatchSource, draw_indices, varying_zeros
+from bodyplan.learn.data.batch_loader import Chunk, partition
+from bodyplan.learn.data.batches import Batch
+from bodyplan.learn.data.transitions import RobotTable
 from bodyplan.learn.distributed import mesh
 from bodyplan.learn.networks.architectures import ActorNetwork, Sizes
-from bodyplan.robots.descriptors import RobotDescriptor
 
 
 class LearnerState(eqx.Module):
@@ -39,13 +40,16 @@ class LearnerState(eqx.Module):
 class IntervalReport(eqx.Module):
     """What an interval of training reports."""
 
-    metrics: Metrics
+    metrics: dict[str, Any]
     """Means over the interval; a number or `[R]`."""
-    finite: Bool[Array, "K R"]
+    finite: Bool[Array | np.ndarray, "K R"]
     """Whether each robot's metrics were finite, iteration by iteration."""
 
 
-Program = Callable[[LearnerState, BatchSource], tuple[LearnerState, IntervalReport]]
+Numbers = dict[str, Any]
+"""Hyperparameters of algorithm and combiner, and the seed of orders; where seeds differ in a
+hyperparameter it has one value for each."""
+Program = Callable[[LearnerState, Numbers, RobotTable, Chunk], tuple[LearnerState, IntervalReport]]
 
 
 @dataclass(frozen=True)
@@ -55,10 +59,9 @@ class Learner:
     algorithm: Algorithm
     combiner: Combiner
     groups: GroupIndices
+    """As places in the order of the builds."""
     batch_size: int
     """Transitions of each robot in an update."""
-    weights: tuple[float, ...] | None = None
-    """Factor on each robot's losses, one on average; all alike where not given."""
     actor_steps: int = 1
     """Actor updates in an iteration, each on its own share of every robot's batch."""
     group_critic: bool = False
@@ -77,55 +80,61 @@ class Learner:
         # Copied, so that no two leaves share memory: each interval takes every leaf's over.
         return jax.tree.map(lambda leaf: jnp.asarray(np.array(leaf)), state)
 
-    def compile_interval(self, state: LearnerState, data: BatchSource, updates: int) -> Program:
-        """Compile many updates as one scan; the program takes its state's memory over.
+    @property
+    def numbers(self) -> Numbers:
+        """All that is a number here, and so an argument of the compiled program."""
+        return {
+            "algorithm": numbers_of(self.algorithm),
+            "combiner": numbers_of(self.combiner),
+            "order_seed": np.asarray(self.order_seed, np.int32),
+        }
 
-        A state with a leading axis of seeds has them trained side by side. With several devices,
-        each has a part of every batch and all the rest in full.
+    def with_numbers(self, numbers: Numbers) -> "Learner":
+        """The same with these numbers."""
+        return replace(
+            self,
+            algorithm=replace(self.algorithm, **numbers["algorithm"]),
+            combiner=replace(self.combiner, **numbers["combiner"]),
+            order_seed=numbers["order_seed"],
+        )
+
+    def compile_interval(
+        self, state: LearnerState, numbers: Numbers, table: RobotTable, chunk: Chunk
+    ) -> Program:
+        """Compile many updates as one loop; the program takes its state's memory over.
+
+        Learners that differ in numbers alone share a program, and so do robots of the same builds.
+        A state with a leading axis of seeds has them trained side by side, each with its own
+        numbers. With several devices, each has a part of every batch and all the rest in full.
         """
-        iterations = updates // self.algorithm.actor_every
+        blank = self.with_numbers(jax.tree.map(lambda _: 0, self.numbers))
+        shapes = jax.tree.map(_shape, (state, numbers, table, chunk))
+        leaves, structure = jax.tree.flatten(shapes)
+        return _compiled(blank, structure, tuple(leaves))
 
-        def interval(state: LearnerState, data: BatchSource) -> tuple[LearnerState, IntervalReport]:
-            def body(state: LearnerState, scanned: Any) -> tuple[LearnerState, Metrics]:
-                return self.update(state, data, scanned)
-
-            state, metrics = jax.lax.scan(body, state, data.scanned(), length=iterations)
-            shape = (iterations, len(data.descriptors))
-            each = [jnp.broadcast_to(m.reshape(iterations, -1), shape) for m in metrics.values()]
-            finite = jnp.isfinite(jnp.stack(each)).all(axis=0)
-            return state, IntervalReport(jax.tree.map(lambda m: m.mean(axis=0), metrics), finite)
-
-        program = self.over_seeds_and_devices(interval, state, data, (seeds_axes(state), 0))
-        return compile_program(jax.jit(program, donate_argnums=0).lower(state, data))
-
-    def update(
-        self, state: LearnerState, data: BatchSource, scanned: Any
-    ) -> tuple[LearnerState, Metrics]:
+    def update(self, state: LearnerState, batches: Sequence[Batch]) -> tuple[LearnerState, Metrics]:
         """One iteration (arXiv 2602.18025, Algorithm 1): critic update, actor update, targets.
 
-        Algorithms that delay the actor (TD3+BC) have several critic updates in an iteration.
+        Algorithms that delay the actor (TD3+BC) have several critic updates in an iteration, each
+        on a batch of its own.
         """
         critic = state.critic
-        key, *critic_keys = self._keys(state.key)
+        noise = jax.random.fold_in(state.key, state.update)
         # From the count of updates alone, so that seeds that train at once share their order.
         order = jax.random.fold_in(jax.random.PRNGKey(self.order_seed), state.update)
         actor_key, order_key = jax.random.split(order)
-        for number, critic_key in enumerate(critic_keys):
-            sample_key, critic_key = jax.random.split(critic_key)
-            batches = data.batch(scanned, number, sample_key, self.batch_size)
-            batches = self._weighted(batches)
+        for number, batch in enumerate(batches):
             critic, aux, critic_metrics = self._critic_update(
                 critic,
                 state.actor.policy,
-                batches,
-                data.descriptors,
-                critic_key,
+                batch,
+                jax.random.fold_in(noise, number),
                 jax.random.fold_in(order_key, number),
             )
-        batch = ActorBatch(batches, data.descriptors, aux)
+        batch = batch._replace(aux=aux)
 
         def actor_update(
-            actor: ActorState, batch: ActorBatch, key: PRNGKeyArray
+            actor: ActorState, batch: Batch, key: PRNGKeyArray
         ) -> tuple[ActorState, Metrics]:
             return self.combiner.step(self.algorithm, actor, critic, batch, self.groups, key)
 
@@ -135,38 +144,33 @@ class Learner:
             actor, metrics = self._over_shares(actor_update, state.actor, batch, actor_key)
         critic = self.algorithm.update_targets(critic, actor.policy)
         done = state.update + self.algorithm.actor_every
-        return LearnerState(actor, critic, key, done), {**critic_metrics, **metrics}
+        return LearnerState(actor, critic, state.key, done), {**critic_metrics, **metrics}
 
     def _critic_update(
         self,
         critic: PyTree,
         actor: ActorNetwork,
-        batches: tuple[Batch, ...],
-        descriptors: tuple[RobotDescriptor, ...],
+        batch: Batch,
         key: PRNGKeyArray,
         order_key: PRNGKeyArray,
-    ) -> tuple[PyTree, tuple[Any, ...], Metrics]:
+    ) -> tuple[PyTree, PyTree, Metrics]:
         """One step of the critics for all robots, or one for each group of them."""
-
-        def step(robots: Sequence[int], critic: PyTree) -> tuple[PyTree, tuple[Any, ...], Metrics]:
-            members, bodies = [batches[r] for r in robots], [descriptors[r] for r in robots]
-            return self.algorithm.critic_update(critic, actor, members, bodies, key)
-
-        everyone = tuple(range(len(batches)))
         if not self.group_critic:
-            return step(everyone, critic)
-        nothing = varying_zeros(jax.eval_shape(lambda: step(everyone, critic)[1]))
+            return self.algorithm.critic_update(critic, actor, batch, key)
+        robots = batch.num_robots
 
         def group_step(
-            robots: Sequence[int], critic: PyTree
-        ) -> tuple[PyTree, tuple[tuple[Any, ...], Metrics]]:
-            critic, own, metrics = step(robots, critic)
-            aux = list(nothing)
-            for robot, value in zip(robots, own, strict=True):
-                aux[robot] = value
-            return critic, (tuple(aux), scatter_to_robots(metrics, robots, len(batches)))
+            group: Sequence[int], critic: PyTree
+        ) -> tuple[PyTree, tuple[PyTree, Metrics]]:
+            critic, aux, metrics = self.algorithm.critic_update(
+                critic, actor, batch.select(group), key
+            )
+            return critic, (
+                scatter_to_robots(aux, group, robots),
+                scatter_to_robots(metrics, group, robots),
+            )
 
-        branches = [partial(group_step, robots) for robots in self.groups]
+        branches = [partial(group_step, group) for group in self.groups]
         order = jax.random.permutation(order_key, len(self.groups))
         critic, outputs = jax.lax.scan(
             lambda critic, group: jax.lax.switch(group, branches, critic), critic, order
@@ -178,72 +182,127 @@ class Learner:
         self,
         actor_update: Callable[..., tuple[ActorState, Metrics]],
         actor: ActorState,
-        batch: ActorBatch,
+        batch: Batch,
         key: PRNGKeyArray,
     ) -> tuple[ActorState, Metrics]:
         """Several actor updates, each on an equal share of every robot's batch."""
-        arrays, rest = eqx.partition((batch.batches, batch.aux), eqx.is_array)
-        each = self.batch_size // self.devices // self.actor_steps
-        shares = jax.tree.map(
-            lambda array: array.reshape(self.actor_steps, each, *array.shape[1:]), arrays
-        )
-
-        def share_update(
-            actor: ActorState, scanned: tuple[PyTree, PRNGKeyArray]
-        ) -> tuple[ActorState, Metrics]:
-            batches, aux = eqx.combine(scanned[0], rest)
-            return actor_update(actor, ActorBatch(batches, batch.descriptors, aux), scanned[1])
-
         keys = jax.random.split(key, self.actor_steps)
-        actor, metrics = jax.lax.scan(share_update, actor, (shares, keys))
+        actor, metrics = jax.lax.scan(
+            lambda actor, at: actor_update(actor, batch.share(at[0], self.actor_steps), at[1]),
+            actor,
+            (jnp.arange(self.actor_steps), keys),
+        )
         return actor, jax.tree.map(lambda values: values.mean(axis=0), metrics)
 
-    def draw_rows(
-        self, sizes: Sequence[int], key: PRNGKeyArray, updates: int
-    ) -> tuple[PRNGKeyArray, tuple[Int[Array, "iterations every B"], ...]]:
-        """The key after an interval, and the steps that it samples from a state with this key.
+    def interval(
+        self, state: LearnerState, numbers: Numbers, table: RobotTable, chunk: Chunk
+    ) -> tuple[LearnerState, IntervalReport]:
+        """The updates of a chunk's iterations, as many of them as it says."""
 
-        `sizes` are each robot's steps in the data. No parameter has a say in it, so that batches
-        can be read long before they are used.
-        """
+        # Compiled as a function of its own, so that Python runs through an update once.
+        @jax.jit
+        def iteration(
+            state: LearnerState, numbers: Numbers, table: RobotTable, packed: PyTree
+        ) -> tuple[LearnerState, Metrics, Bool[Array, "R"]]:
+            batches = [
+                table.unpack(jax.tree.map(lambda array, at=at: array[at], packed))
+                for at in range(self.algorithm.actor_every)
+            ]
+            state, metrics = self.with_numbers(numbers).update(state, batches)
+            robots = len(table.weights)
+            every = [jnp.broadcast_to(values, robots) for values in metrics.values()]
+            return state, metrics, jnp.isfinite(jnp.stack(every)).all(axis=0)
+
+        def one(state: LearnerState, at: Int[Array, ""]) -> Any:
+            packed = jax.tree.map(
+                lambda array: jax.lax.dynamic_index_in_dim(array, at, keepdims=False), chunk.packed
+            )
+            return iteration(state, numbers, table, packed)
 
         def body(
-            key: PRNGKeyArray, _: None
-        ) -> tuple[PRNGKeyArray, tuple[Int[Array, "every B"], ...]]:
-            key, *critic_keys = self._keys(key)
-            drawn = [
-                draw_indices(jax.random.split(own)[0], sizes, self.batch_size)
-                for own in critic_keys
-            ]
-            return key, tuple(jnp.stack(robot) for robot in zip(*drawn, strict=True))
+            done: Int[Array, ""], carry: tuple[LearnerState, Metrics, Bool[Array, "K R"]]
+        ) -> tuple[LearnerState, Metrics, Bool[Array, "K R"]]:
+            state, total, finite = carry
+            state, metrics, own = one(state, chunk.first + done)
+            return state, jax.tree.map(jnp.add, total, metrics), finite.at[done].set(own)
 
-        return jax.lax.scan(body, key, length=updates // self.algorithm.actor_every)
+        length = jax.tree.leaves(chunk.packed)[0].shape[0]
+        _, metrics, finite = jax.eval_shape(one, state, chunk.first)
+        nothing = jax.tree.map(lambda own: jnp.zeros(own.shape, own.dtype), metrics)
+        all_finite = jnp.ones((length, *finite.shape), bool)
+        state, total, finite = jax.lax.fori_loop(
+            0, chunk.iterations, body, (state, nothing, all_finite)
+        )
+        means = jax.tree.map(lambda values: values / chunk.iterations, total)
+        return state, IntervalReport(means, finite)
 
     def over_seeds_and_devices(
-        self, program: Callable[..., Any], state: LearnerState, data: BatchSource, out: Any
+        self,
+        program: Callable[..., Any],
+        state: LearnerState,
+        numbers: Numbers,
+        batches: PyTree,
+        out_axes: Any,
     ) -> Callable[..., Any]:
-        """A program over seeds, whose results have axes `out` of them, and over devices."""
+        """A program of state, numbers, robots and batches, over seeds and over devices.
+
+        Args:
+            program: what one seed does on one device.
+            state: with a leading axis where there are several seeds.
+            numbers: with a leading axis where seeds differ in them.
+            batches: a chunk, or one batch; they have no such axis where all seeds share it.
+            out_axes: where the results have an axis of seeds.
+        """
+        leading = 0
         if state.key.ndim > 1:
-            program = jax.vmap(program, in_axes=(seeds_axes(state), None), out_axes=out)
+            leading = 1
+            of_numbers = jax.tree.map(lambda number: 0 if number.ndim else None, numbers)
+            of_batches = jax.tree.map(lambda array: 0 if array.ndim else None, batches)
+            axes = (seeds_axes(state), of_numbers, None, of_batches)
+            program = jax.vmap(program, in_axes=axes, out_axes=out_axes)
         if self.devices == 1:
             return program
         everywhere = PartitionSpec()
+        parts = partition(batches, leading)
         return jax.shard_map(
             program,
             mesh=mesh(self.devices),
-            in_specs=(everywhere, data.partition()),
+            in_specs=(everywhere, everywhere, everywhere, parts),
             out_specs=everywhere,
         )
 
-    def _keys(self, key: PRNGKeyArray) -> PRNGKeyArray:
-        """The next iteration's key, and one for each critic update."""
-        return jax.random.split(key, 1 + self.algorithm.actor_every)
 
-    def _weighted(self, batches: tuple[Batch, ...]) -> tuple[Batch, ...]:
-        if self.weights is None:
-            return batches
-        each = zip(batches, self.weights, strict=True)
-        return tuple(batch._replace(weight=weight) for batch, weight in each)
+@lru_cache(maxsize=16)
+def _compiled(
+    learner: Learner, structure: Any, shapes: tuple[jax.ShapeDtypeStruct, ...]
+) -> Program:
+    """The program of a learner for arguments of these shapes."""
+    arguments = jax.tree.unflatten(structure, shapes)
+    state, numbers, _, chunk = arguments
+    program = learner.over_seeds_and_devices(
+        learner.interval, state, numbers, chunk, (seeds_axes(state), 0)
+    )
+    return compile_program(jax.jit(program, donate_argnums=0).lower(*arguments))
+
+
+def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
+    """What of an argument is compiled into the program."""
+    sharding = leaf.sharding if isinstance(leaf, jax.Array) else None
+    return jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype, sharding=sharding)
+
+
+def numbers_of(method: Algorithm | Combiner) -> dict[str, np.ndarray]:
+    """A method's hyperparameters that are numbers.
+
+    A field that Python has to know, because its value decides what is computed, is declared as
+    `field(default=..., metadata={"static": True})`.
+    """
+    kinds = {float: np.float32, int: np.int32, "float": np.float32, "int": np.int32}
+    return {
+        own.name: np.asarray(getattr(method, own.name), kinds[own.type])
+        for own in fields(method)
+        if own.type in kinds and not own.metadata.get("static")
+    }
 
 
 def seeds_axes(state: LearnerState) -> LearnerState:

@@ -3,17 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-import equinox as eqx
-import jax
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
 
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.compilation import compile_program
-from bodyplan.learn.data.batches import DeviceData
 from bodyplan.learn.finetune import finetune_config
-from bodyplan.learn.gradient_conflict import Conflicts, gradient_gram
-from bodyplan.learn.learner import LearnerState
+from bodyplan.learn.gradient_conflict import ConflictMeter, Conflicts
 from bodyplan.learn.run import Run
 from bodyplan.learn.training_setup import TrainingSetup
 
@@ -46,17 +40,7 @@ def measure_conflicts(
         raise BodyplanError(f"batches is {batches}; give 1 or more")
     setup = TrainingSetup.of(config)
     state = setup.initial_state(seed)
-    keys = jax.random.split(jax.random.PRNGKey(seed), batches)
-
-    def measure(keys: PRNGKeyArray, state: LearnerState, data: DeviceData) -> Float[Array, "T R R"]:
-        def one(key: PRNGKeyArray) -> Float[Array, "R R"]:
-            return gradient_gram(
-                setup.learner, eqx.tree_at(lambda state: state.key, state, key), data
-            )
-
-        return jax.lax.map(one, keys)
-
-    arguments = keys, state, DeviceData.of(setup.data)
-    grams = compile_program(jax.jit(measure).lower(*arguments))(*arguments)
+    measure = ConflictMeter(setup.learner, setup.learner.numbers, setup.loader())
+    grams = np.stack([measure(state, moment) for moment in range(batches)])
     updates = np.full(batches, int(run.config["updates"]))
-    return Conflicts.of(robots, updates, np.asarray(grams))
+    return Conflicts.of(setup.dataset.robots, updates, grams)

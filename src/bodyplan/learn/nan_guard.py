@@ -9,8 +9,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from bodyplan.learn.data.host_batches import HostData
-from bodyplan.learn.data.training_data import TrainingData
+from bodyplan.envs.walking_task import Observation
+from bodyplan.learn.data.batch_loader import BatchLoader, Key
 from bodyplan.learn.distributed import is_first_host
 from bodyplan.learn.learner import IntervalReport, Learner, LearnerState
 from bodyplan.learn.run import CHECKPOINTS
@@ -24,21 +24,19 @@ class TrainingDiverged(Exception):  # noqa: N818 (says what happened, not that i
 def require_finite(
     report: IntervalReport,
     learner: Learner,
-    data: TrainingData,
-    key: np.ndarray,
+    loader: BatchLoader,
+    key: Key,
     update: int,
-    length: int,
     folder: Path,
 ) -> None:
     """Stop where an interval's losses were not finite, and keep the batch that made them so.
 
     Args:
         report: of the interval.
-        learner: what drew the batches.
-        data: what they were drawn from.
-        key: the state's before the interval; it says what was drawn.
+        learner: what updated.
+        loader: what read the batches.
+        key: the run's; it says what was drawn.
         update: updates done before the interval.
-        length: updates in it.
         folder: the run's; takes `diverged_<update>.safetensors`.
 
     Raises:
@@ -49,11 +47,12 @@ def require_finite(
     iterations, hit = np.nonzero(~np.asarray(report.finite))
     first = int(iterations[0])
     robots = [int(robot) for robot in hit[iterations == first]]
-    at = update + (first + 1) * learner.algorithm.actor_every
+    every = learner.algorithm.actor_every
+    at = update + (first + 1) * every
     path = folder / f"diverged_{at}.safetensors"
     if is_first_host():
-        write_tensors(path, _batch(learner, data, key, length, first, robots), {})
-    names = ", ".join(data.robots[robot] for robot in robots)
+        write_tensors(path, _batches(loader, key, range(at - every, at), robots), {})
+    names = ", ".join(loader.source.robots[robot] for robot in robots)
     raise TrainingDiverged(
         f"the losses of {names} stopped being finite at update {at}; {path.name} in {folder} has "
         f"their batch; {_advice(folder)}"
@@ -68,28 +67,22 @@ def require_finite_state(state: LearnerState, folder: Path) -> None:
         )
 
 
-def _batch(
-    learner: Learner,
-    data: TrainingData,
-    key: np.ndarray,
-    length: int,
-    iteration: int,
-    robots: Sequence[int],
+def _batches(
+    loader: BatchLoader, key: Key, updates: range, robots: Sequence[int]
 ) -> dict[str, np.ndarray]:
-    """An iteration's batches of these robots, and where in the data they are."""
-    host = HostData(data)
-    _, rows = learner.draw_rows(host.sizes, jax.numpy.asarray(key), length)
-    drawn = [np.asarray(own)[iteration] for own in rows]
-    batches = host.read(drawn)
+    """An iteration's batches of these robots, an update after another, and where they are."""
+    rows = [loader.rows(key, update) for update in updates]
+    batches = [loader.table.unpack(loader.batch(key, update)) for update in updates]
     tensors: dict[str, np.ndarray] = {}
     for robot in robots:
-        name, batch = data.robots[robot], batches[robot]
-        tensors[f"{name}.step"] = drawn[robot]
+        name, own = loader.source.robots[robot], [batch.robot(robot) for batch in batches]
+        tensors[f"{name}.step"] = np.stack([each[robot] for each in rows])
         for part in ("observation", "next_observation"):
-            for kind, values in getattr(batch, part)._asdict().items():
-                tensors[f"{name}.{part}.{kind}"] = np.asarray(values)
+            for kind in Observation._fields:
+                values = [getattr(getattr(each, part), kind) for each in own]
+                tensors[f"{name}.{part}.{kind}"] = np.stack(values)
         for part in ("action", "reward", "terminated"):
-            tensors[f"{name}.{part}"] = np.asarray(getattr(batch, part))
+            tensors[f"{name}.{part}"] = np.stack([getattr(each, part) for each in own])
     return tensors
 
 

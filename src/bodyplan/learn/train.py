@@ -63,30 +63,31 @@ def run_training(
     runs = [Run(seed.folder) for seed in seeds]
     if all(_is_finished(run, config.updates) for run in runs):
         return runs
-    data, state = setup.load_data(), setup.restore(seeds)
-    measure_conflict = ConflictMeter(learner, data)
-    programs: dict[int, Program] = {}
+    loader, state = setup.loader(), setup.restore(seeds)
+    numbers, key = setup.numbers(seeds), np.array(state.key)
+    measure_conflict = ConflictMeter(learner, numbers, loader)
+    program: Program | None = None
     update = int(state.update)
     writers = [seed for seed in seeds if is_first_host()]
     loggers = [RunLogger(config, seed.folder, update, seed.identity) for seed in writers]
     try:
         while update < config.updates:
             length = min(config.log_every, config.updates - update)
-            key, start, compiling = np.array(state.key), time.perf_counter(), 0.0
-            reports: list[IntervalReport] = []
-            for batches, updates in data.chunks(key, length):
-                if updates not in programs:
+            start, compiling = time.perf_counter(), 0.0
+            reports: list[tuple[IntervalReport, int]] = []
+            for chunk in loader.chunks(key, update, length):
+                if program is None:
                     began = time.perf_counter()
-                    programs[updates] = learner.compile_interval(state, batches, updates)
+                    program = learner.compile_interval(state, numbers, loader.table, chunk)
                     compiling += time.perf_counter() - began
-                state, report = programs[updates](state, batches)
+                state, report = program(state, numbers, loader.table, chunk)
                 jax.block_until_ready(reports[-1:])  # at most two chunks are on the device
-                reports.append(report)
-            report = jax.device_get(_joined(reports))
+                reports.append((report, int(chunk.iterations)))
+            report = _joined(jax.device_get(reports))
             training = time.perf_counter() - start - compiling
             for place, seed in enumerate(seeds):
                 own_key, own = seed_part((key, report), place, count)
-                require_finite(own, learner, setup.data, own_key, update, length, seed.folder)
+                require_finite(own, learner, loader, own_key, update, seed.folder)
             update += length
             measures = config.conflicts_every and update % config.conflicts_every == 0
             grams = measure_conflict(state) if measures else None
@@ -126,15 +127,17 @@ def _is_finished(run: Run, updates: int) -> bool:
     return bool(saved) and saved[-1][0] == updates and run.has_policy
 
 
-def _joined(reports: Sequence[IntervalReport]) -> IntervalReport:
-    """One report of an interval's chunks, which are equally long."""
-    if len(reports) == 1:
-        return reports[0]
-    metrics = jax.tree.map(
-        lambda *values: jax.numpy.stack(values).mean(axis=0),
-        *(report.metrics for report in reports),
+def _joined(reports: Sequence[tuple[IntervalReport, int]]) -> IntervalReport:
+    """One report of an interval's chunks, each with its number of iterations."""
+    shares = [count / sum(count for _, count in reports) for _, count in reports]
+    means = [
+        jax.tree.map(lambda values, share=share: values * share, report.metrics)
+        for (report, _), share in zip(reports, shares, strict=True)
+    ]
+    finite = [report.finite[..., :count, :] for report, count in reports]
+    return IntervalReport(
+        jax.tree.map(lambda *parts: sum(parts), *means), np.concatenate(finite, axis=-2)
     )
-    return IntervalReport(metrics, jax.numpy.concatenate([report.finite for report in reports]))
 
 
 def _save_checkpoints(seeds: Sequence[SeedSetup], state: LearnerState, update: int) -> None:

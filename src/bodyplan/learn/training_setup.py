@@ -19,12 +19,13 @@ from bodyplan.grouping.robot_groups import (
 )
 from bodyplan.learn.checkpoint import checkpoints, restore_checkpoint, restore_part
 from bodyplan.learn.config import TrainConfig, check_config
-from bodyplan.learn.data.batches import DeviceData
-from bodyplan.learn.data.host_batches import HostData, HostLoader
+from bodyplan.learn.data.batch_loader import BatchLoader
+from bodyplan.learn.data.builds import build_order
 from bodyplan.learn.data.normalisation import ObservationScale, ObservationScaling
 from bodyplan.learn.data.training_data import TrainingData
+from bodyplan.learn.data.transitions import FileData, MemoryData, body_size
 from bodyplan.learn.distributed import replicate
-from bodyplan.learn.learner import Learner, LearnerState
+from bodyplan.learn.learner import Learner, LearnerState, Numbers
 from bodyplan.learn.networks.architectures import Sizes, sizes_of
 from bodyplan.learn.networks.urma import NetworkSizes
 from bodyplan.learn.parallel_seeds import stack_seeds
@@ -72,12 +73,12 @@ class TrainingSetup:
             )
         dataset = replace(dataset, robots=config.robots or dataset.robots)
         groups = _groups(config, dataset.robots, dataset.card.get("models"))
+        dataset, groups = _in_build_order(dataset, groups)
         learner = Learner(
             algorithm=ALGORITHMS.make(config.algorithm),
             combiner=COMBINERS.make(config.combine),
             groups=tuple(tuple(map(dataset.robots.index, group)) for group in groups),
             batch_size=config.batch_size,
-            weights=_weights(config.weights, dataset.robots),
             actor_steps=config.actor_steps_per_iteration,
             group_critic=config.group_critic,
             order_seed=config.seed,
@@ -93,14 +94,10 @@ class TrainingSetup:
         """Seeds that train side by side, from `config.seed` on, in `out`'s `seed<k>`.
 
         Raises:
-            BodyplanError: there are none, or their data are not on the device.
+            BodyplanError: there are none.
         """
         if count < 1:
             raise BodyplanError(f"seeds is {count}; give 1 or more")
-        if self.config.data_on == "host" and count > 1:
-            raise BodyplanError(
-                "several seeds at once need their data on the device; give data_on device"
-            )
         together = [self.config.seed + place for place in range(count)]
         folders = {seed: Path(self.config.out) / f"seed{seed}" for seed in together}
         return [
@@ -132,13 +129,21 @@ class TrainingSetup:
             scale = Run(self.config.init_from).policy.observation_scale
         return TrainingData.of(self.dataset, self.config.reward_scale, scale)
 
-    def load_data(self) -> DeviceData | HostLoader:
-        """The data on the device, or a loader that reads them from disk."""
+    def loader(self) -> BatchLoader:
+        """Reads batches from memory, or from disk as they are needed."""
         learner = self.learner
-        if self.config.data_on == "host":
-            every = learner.algorithm.actor_every
-            return HostLoader(HostData(self.data), learner.draw_rows, learner.batch_size, every)
-        return replicate(DeviceData.of(self.data), learner.devices)
+        return BatchLoader.of(
+            self.data,
+            learner.batch_size,
+            learner.algorithm.actor_every,
+            learner.devices,
+            _weights(self.config.weights, self.dataset.robots),
+            FileData if self.config.data_on == "host" else MemoryData,
+        )
+
+    def numbers(self, seeds: Sequence["SeedSetup"]) -> Numbers:
+        """The learner's numbers; several values of those in which the seeds differ."""
+        return self.learner.numbers
 
     def restore(self, seeds: Sequence["SeedSetup"]) -> LearnerState:
         """The state of all seeds at their latest common checkpoint, else before the first update.
@@ -237,6 +242,17 @@ def _groups(
         return listed_groups(config.groups, robots)
     bodies = [Robot.load(robot, models) for robot in robots]
     return group_robots(bodies, config.groups, config.group_by, seed=config.seed)
+
+
+def _in_build_order(dataset: Dataset, groups: RobotGroups) -> tuple[Dataset, RobotGroups]:
+    """Robots of one build beside each other, and in it those of one group."""
+    names = dataset.robots
+    sizes = [body_size(dataset.episodes[name]) for name in names]
+    places = [[names.index(robot) for robot in group] for group in groups]
+    order, places = build_order(sizes, names, places)
+    dataset = replace(dataset, robots=tuple(names[place] for place in order))
+    named = [[names[place] for place in order if place in group] for group in places]
+    return dataset, RobotGroups(named, groups.robots, groups.distances)
 
 
 def _weights(given: Mapping[str, float] | None, robots: Sequence[str]) -> tuple[float, ...] | None:

@@ -1,18 +1,18 @@
 """The base class of offline algorithms, and the update steps that they share.
 
 An algorithm is its configuration: a frozen dataclass whose fields are the hyperparameters. Its
-methods are pure functions of parameters and a batch. Robots come as tuples with one entry each;
-losses and metrics come back as arrays `[R]` with one entry each, so that combiners can weigh, group
-or project robots as they like.
+methods are pure functions of parameters and a batch, which holds all robots, build by build; losses
+and metrics come back as arrays `[R]` with one entry each, so that combiners can weigh, group or
+project robots as they like. Hyperparameters that are numbers are arguments of the compiled program:
+inside it they are JAX's scalars, so Python cannot branch on their values.
 
 To write your own, subclass `Algorithm` and give `init`, `critic_update` and `actor_losses`
 (examples/my_algorithm.py).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
+from typing import ClassVar, Literal, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from bodyplan.envs.walking_task import Observation
-from bodyplan.learn.data.batches import Batch, Body, batch_mean, batch_std, bodies_of
+from bodyplan.learn.data.batches import Batch, Bodies, batch_mean, batch_std
 from bodyplan.learn.networks.architectures import ActorNetwork, Sizes, TwinQNetwork
 from bodyplan.robots.descriptors import RobotDescriptor
 
@@ -38,34 +38,6 @@ class ActorState(NamedTuple):
     optimiser: optax.OptState
     combiner: PyTree
     """The combiner's own memory; `()` where it needs none."""
-
-
-class ActorBatch(NamedTuple):
-    """What actor losses are computed from; in every field one entry for each robot."""
-
-    batches: tuple[Batch, ...]
-    descriptors: tuple[RobotDescriptor, ...]
-    """Each robot's one descriptor set, or all of its sets on a leading axis."""
-    aux: tuple[Any, ...]
-    """What the critic update leaves for the actor, such as IQL's weights `[B]`."""
-
-    @property
-    def observations(self) -> tuple[Observation, ...]:
-        """Each robot's observations."""
-        return tuple(batch.observation for batch in self.batches)
-
-    @property
-    def bodies(self) -> tuple[Body, ...]:
-        """The bodies that the observations are of."""
-        return bodies_of(self.descriptors, [batch.descriptor_ids for batch in self.batches])
-
-    def select(self, robots: Sequence[int]) -> "ActorBatch":
-        """The same for some of the robots."""
-        return ActorBatch(
-            batches=tuple(self.batches[robot] for robot in robots),
-            descriptors=tuple(self.descriptors[robot] for robot in robots),
-            aux=tuple(self.aux[robot] for robot in robots),
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,26 +63,25 @@ class Algorithm(ABC):
         self,
         critic: PyTree,
         actor: ActorNetwork,
-        batches: Sequence[Batch],
-        descriptors: Sequence[RobotDescriptor],
+        batch: Batch,
         key: PRNGKeyArray,
-    ) -> tuple[PyTree, tuple[Any, ...], Metrics]:
-        """One update of the critics; returns the new critic, `ActorBatch.aux`, and metrics."""
+    ) -> tuple[PyTree, PyTree, Metrics]:
+        """One update of the critics; returns the new critic, `Batch.aux`, and metrics."""
 
     @abstractmethod
     def actor_losses(
-        self, actor: ActorNetwork, critic: PyTree, batch: ActorBatch, key: PRNGKeyArray
+        self, actor: ActorNetwork, critic: PyTree, batch: Batch, key: PRNGKeyArray
     ) -> tuple[Float[Array, "R"], Metrics]:
         """Each robot's mean actor loss, with metrics `[R]`."""
 
     def actor_step(
-        self, actor: ActorState, critic: PyTree, batch: ActorBatch, key: PRNGKeyArray
+        self, actor: ActorState, critic: PyTree, batch: Batch, key: PRNGKeyArray
     ) -> tuple[ActorState, Metrics]:
         """One optimiser step of the actor on the mean over the batch's robots."""
 
         def mean_loss(policy: ActorNetwork) -> tuple[Array, Metrics]:
             losses, metrics = self.actor_losses(policy, critic, batch, key)
-            return weighted_losses(losses, batch.batches).mean(), {"actor/loss": losses, **metrics}
+            return batch.weighted(losses).mean(), {"actor/loss": losses, **metrics}
 
         gradient, metrics = jax.grad(mean_loss, has_aux=True)(actor.policy)
         policy, state = apply_gradients(
@@ -118,9 +89,7 @@ class Algorithm(ABC):
         )
         return ActorState(policy, state, actor.combiner), metrics
 
-    def fix_batch_statistics(
-        self, actor: ActorNetwork, critic: PyTree, batch: ActorBatch
-    ) -> ActorBatch:
+    def fix_batch_statistics(self, actor: ActorNetwork, critic: PyTree, batch: Batch) -> Batch:
         """The batch with all statistics over several robots fixed, such as TD3+BC's scale of Q.
 
         Afterwards each robot's loss can be computed alone, and the losses are those of the whole.
@@ -146,58 +115,23 @@ class Algorithm(ABC):
         return clipped_adam(self.learning_rate, self.gradient_clip)
 
 
-class TransitionBatch(NamedTuple):
-    """A batch of transitions as networks read it: in each field one entry for each robot."""
-
-    observations: tuple[Observation, ...]
-    bodies: tuple[Body, ...]
-    actions: tuple[Float[Array, "B J"], ...]
-    rewards: Float[Array, "R B"]
-    next_observations: tuple[Observation, ...]
-    next_bodies: tuple[Body, ...]
-    not_done: Float[Array, "R B"]
-    """0 where the robot fell, else 1. Time limits count as 1: values bootstrap through them."""
-
-    @classmethod
-    def of(
-        cls, batches: Sequence[Batch], descriptors: Sequence[RobotDescriptor]
-    ) -> "TransitionBatch":
-        """The transitions of these robots' batches."""
-        return cls(
-            observations=tuple(batch.observation for batch in batches),
-            bodies=bodies_of(descriptors, [batch.descriptor_ids for batch in batches]),
-            actions=tuple(batch.action for batch in batches),
-            rewards=jnp.stack([batch.reward for batch in batches]),
-            next_observations=tuple(batch.next_observation for batch in batches),
-            next_bodies=bodies_of(descriptors, [batch.next_descriptor_ids for batch in batches]),
-            not_done=1.0 - jnp.stack([batch.terminated for batch in batches]),
-        )
-
-    def td_targets(self, gamma: float, next_values: Float[Array, "R B"]) -> Float[Array, "R B"]:
-        """r + gamma V(s'), without the second term where the episode terminated."""
-        return self.rewards + gamma * self.not_done * next_values
-
-
 def twin_q_step(
     q: TwinQNetwork,
     state: optax.OptState,
     optimiser: optax.GradientTransformation,
-    transitions: TransitionBatch,
-    batches: Sequence[Batch],
+    batch: Batch,
     td_targets: Float[Array, "R B"],
-) -> tuple[TwinQNetwork, optax.OptState, Float[Array, "R 2 B"], Metrics]:
+) -> tuple[TwinQNetwork, optax.OptState, Float[Array, "2 R B"], Metrics]:
     """One step of both Q on their squared TD errors; also returns Q(s, a) before the step."""
 
     def loss(q: TwinQNetwork) -> tuple[Array, tuple[Array, Array]]:
-        values = jnp.stack(
-            q.over_robots(transitions.observations, transitions.actions, transitions.bodies)
-        )
-        losses = batch_mean(jnp.square(values - td_targets[:, None]).sum(axis=1))
-        return weighted_losses(losses, batches).mean(), (losses, values)
+        values = q.over_robots(batch.observations, batch.actions, batch.bodies)
+        losses = batch_mean(jnp.square(values - td_targets).sum(axis=0))
+        return batch.weighted(losses).mean(), (losses, values)
 
     gradient, (losses, values) = jax.grad(loss, has_aux=True)(q)
     q, state = apply_gradients(optimiser, q, gradient, state)
-    metrics = {"critic/q_loss": losses, "critic/q_mean": batch_mean(values.mean(axis=1))}
+    metrics = {"critic/q_loss": losses, "critic/q_mean": batch_mean(values.mean(axis=0))}
     return q, state, values, metrics
 
 
@@ -207,29 +141,40 @@ Reduction = Literal["mean", "sum"]
 
 def log_likelihood_losses(
     actor: ActorNetwork,
-    batch: ActorBatch,
-    weights: Sequence[Float[Array, "B"] | float],
+    batch: Batch,
+    weights: Float[Array, "R B"] | float,
     reduction: Reduction,
 ) -> tuple[Float[Array, "R"], Metrics]:
     """-mean(w log pi(a|s)) of each robot, and the standard deviation of its actions."""
     gaussians = actor.over_robots(batch.observations, batch.bodies)
-    losses = [
-        -batch_mean(weight * log_probability(robot.action, *gaussian, reduction))
-        for robot, gaussian, weight in zip(batch.batches, gaussians, weights, strict=True)
-    ]
-    stds = [batch_mean(std, None) for _, std in gaussians]
-    return jnp.stack(losses), {"actor/std": jnp.stack(stds)}
+    pairs = list(zip(batch.builds, gaussians, strict=True))
+    each = [log_probability(build.action, *own, build.bodies, reduction) for build, own in pairs]
+    stds = [over_joints(own[1], build.bodies, "mean") for build, own in pairs]
+    losses = -batch_mean(weights * jnp.concatenate(each))
+    return losses, {"actor/std": batch_mean(jnp.concatenate(stds))}
 
 
 def log_probability(
-    action: Float[Array, "B J"],
-    mean: Float[Array, "B J"],
-    std: Float[Array, "... J"],
+    action: Float[Array, "r B J"],
+    mean: Float[Array, "r B J"],
+    std: Float[Array, "r _ J"],
+    bodies: Bodies,
     reduction: Reduction,
-) -> Float[Array, "B"]:
-    """Log-density of a diagonal Gaussian, averaged or summed over the joints."""
+) -> Float[Array, "r B"]:
+    """Log-density of a diagonal Gaussian, averaged or summed over each robot's joints."""
     per_joint = -0.5 * jnp.square((action - mean) / std) - jnp.log(std) - 0.5 * np.log(2 * np.pi)
-    return per_joint.mean(-1) if reduction == "mean" else per_joint.sum(-1)
+    return over_joints(per_joint, bodies, reduction)
+
+
+def over_joints(
+    values: Float[Array, "r B J"], bodies: Bodies, reduction: Reduction
+) -> Float[Array, "r B"]:
+    """The mean or the sum over each robot's own joints."""
+    mask = bodies.joint_mask
+    if mask is None:
+        return values.mean(-1) if reduction == "mean" else values.sum(-1)
+    total = (values * mask[:, None]).sum(-1)
+    return total / mask.sum(-1)[:, None] if reduction == "mean" else total
 
 
 def weight_metrics(weights: Float[Array, "R B"], clip: float) -> Metrics:
@@ -239,12 +184,6 @@ def weight_metrics(weights: Float[Array, "R B"], clip: float) -> Metrics:
         "actor/weight_std": batch_std(weights),
         "actor/weight_clipped": batch_mean((weights >= clip).astype(jnp.float32)),
     }
-
-
-def weighted_losses(losses: Float[Array, "R"], batches: Sequence[Batch]) -> Float[Array, "R"]:
-    """Robots' losses, each times the weight of its batch."""
-    weights = [batch.weight for batch in batches]
-    return losses if None in weights else losses * jnp.array(weights)
 
 
 class AdamState(NamedTuple):

@@ -18,23 +18,20 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from bodyplan.envs.walking_task import Observation
 from bodyplan.learn.algorithms.algorithm import (
-    ActorBatch,
     Algorithm,
     Metrics,
     Reduction,
-    TransitionBatch,
     log_likelihood_losses,
     twin_q_step,
     weight_metrics,
 )
-from bodyplan.learn.data.batches import Batch, Body, batch_std, normal_like
+from bodyplan.learn.data.batches import Batch, Bodies, batch_std, normal
 from bodyplan.learn.networks.architectures import (
     ActorNetwork,
     Sizes,
     TwinQNetwork,
     architecture_of,
 )
-from bodyplan.robots.descriptors import RobotDescriptor
 
 
 class AWACCritic(eqx.Module):
@@ -67,38 +64,31 @@ class AWAC(Algorithm):
         return policy, AWACCritic(q, q, self.critic_optimiser().init(q))
 
     def critic_update(
-        self,
-        critic: AWACCritic,
-        actor: ActorNetwork,
-        batches: Sequence[Batch],
-        descriptors: Sequence[RobotDescriptor],
-        key: PRNGKeyArray,
-    ) -> tuple[AWACCritic, tuple[Float[Array, "B"], ...], Metrics]:
-        """One step of Q; returns the actor's weights, one array for each robot."""
-        transitions = TransitionBatch.of(batches, descriptors)
-        observations, bodies = transitions.observations, transitions.bodies
-        next_observations, next_bodies = transitions.next_observations, transitions.next_bodies
+        self, critic: AWACCritic, actor: ActorNetwork, batch: Batch, key: PRNGKeyArray
+    ) -> tuple[AWACCritic, Float[Array, "R B"], Metrics]:
+        """One step of Q; returns the actor's weights."""
         own_key, next_key = jax.random.split(key)
         # r + gamma min_k Q_k'(s', a'), a' drawn from the policy (eq. 3).
-        next_actions = _sampled(actor, next_observations, next_bodies, next_key)
-        next_q = critic.target.over_robots(next_observations, next_actions, next_bodies)
-        td_targets = transitions.td_targets(self.gamma, jnp.stack(next_q).min(axis=1))
+        following = batch.next_observations, batch.next_bodies
+        next_actions = _sampled(actor, *following, normal(next_key, batch))
+        next_q = critic.target.over_robots(following[0], next_actions, following[1])
+        td_targets = batch.td_targets(self.gamma, next_q.min(axis=0))
         # A(s, a) = Q(s, a) - Q(s, a_pi): one action of the policy stands for the mean over all.
-        own_actions = _sampled(actor, observations, bodies, own_key)
-        own_q = jnp.stack(critic.q.over_robots(observations, own_actions, bodies)).min(axis=1)
+        own_actions = _sampled(actor, batch.observations, batch.bodies, normal(own_key, batch))
+        own_q = critic.q.over_robots(batch.observations, own_actions, batch.bodies).min(axis=0)
         q, state, values, metrics = twin_q_step(
-            critic.q, critic.q_optimiser, self.critic_optimiser(), transitions, batches, td_targets
+            critic.q, critic.q_optimiser, self.critic_optimiser(), batch, td_targets
         )
-        advantages = values.min(axis=1) - own_q
+        advantages = values.min(axis=0) - own_q
         weights = jnp.minimum(jnp.exp(advantages / self.temperature), self.weight_clip)
         metrics |= {
             "critic/advantage_std": batch_std(advantages),
             **weight_metrics(weights, self.weight_clip),
         }
-        return AWACCritic(q, critic.target, state), tuple(weights), metrics
+        return AWACCritic(q, critic.target, state), weights, metrics
 
     def actor_losses(
-        self, actor: ActorNetwork, critic: AWACCritic, batch: ActorBatch, key: PRNGKeyArray
+        self, actor: ActorNetwork, critic: AWACCritic, batch: Batch, key: PRNGKeyArray
     ) -> tuple[Float[Array, "R"], Metrics]:
         """Advantage-weighted regression: -mean(w log pi(a|s)) of each robot (eq. 5)."""
         return log_likelihood_losses(actor, batch, batch.aux, self.log_probability)
@@ -112,13 +102,9 @@ class AWAC(Algorithm):
 def _sampled(
     actor: ActorNetwork,
     observations: Sequence[Observation],
-    bodies: Sequence[Body],
-    key: PRNGKeyArray,
-) -> list[Float[Array, "B J"]]:
-    """An action for each robot's every sample, drawn from the policy."""
+    bodies: Sequence[Bodies],
+    noise: Sequence[Float[Array, "r B J"]],
+) -> list[Float[Array, "r B J"]]:
+    """An action for every sample, drawn from the policy."""
     gaussians = actor.over_robots(observations, bodies)
-    keys = jax.random.split(key, len(gaussians))
-    return [
-        mean + std * normal_like(own, mean)
-        for own, (mean, std) in zip(keys, gaussians, strict=True)
-    ]
+    return [mean + std * own for own, (mean, std) in zip(noise, gaussians, strict=True)]

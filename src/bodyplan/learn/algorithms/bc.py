@@ -1,13 +1,11 @@
 """Behaviour cloning (BC) over many robots: maximise the likelihood of the data's actions."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from bodyplan.learn.algorithms.algorithm import (
-    ActorBatch,
     Algorithm,
     Metrics,
     Reduction,
@@ -15,7 +13,6 @@ from bodyplan.learn.algorithms.algorithm import (
 )
 from bodyplan.learn.data.batches import Batch
 from bodyplan.learn.networks.architectures import ActorNetwork, Sizes, architecture_of
-from bodyplan.robots.descriptors import RobotDescriptor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,16 +30,14 @@ class BC(Algorithm):
         self,
         critic: tuple[()],
         actor: ActorNetwork,
-        batches: Sequence[Batch],
-        descriptors: Sequence[RobotDescriptor],
+        batch: Batch,
         key: PRNGKeyArray,
-    ) -> tuple[tuple[()], tuple[tuple[()], ...], Metrics]:
+    ) -> tuple[tuple[()], tuple[()], Metrics]:
         """BC has no critic."""
-        return (), tuple(() for _ in batches), {}
+        return (), (), {}
 
     def actor_losses(
-        self, actor: ActorNetwork, critic: tuple[()], batch: ActorBatch, key: PRNGKeyArray
+        self, actor: ActorNetwork, critic: tuple[()], batch: Batch, key: PRNGKeyArray
     ) -> tuple[Float[Array, "R"], Metrics]:
         """-mean(log pi(a|s)) of each robot."""
-        weights = [1.0] * len(batch.batches)
-        return log_likelihood_losses(actor, batch, weights, self.log_probability)
+        return log_likelihood_losses(actor, batch, 1.0, self.log_probability)

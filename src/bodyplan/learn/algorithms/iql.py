@@ -7,7 +7,6 @@ actor, with those advantages; the target network. Bootstrapping stops where the 
 a time limit.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import equinox as eqx
@@ -18,16 +17,13 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from bodyplan.learn.algorithms.algorithm import (
-    ActorBatch,
     Algorithm,
     Metrics,
     Reduction,
-    TransitionBatch,
     apply_gradients,
     log_likelihood_losses,
     twin_q_step,
     weight_metrics,
-    weighted_losses,
 )
 from bodyplan.learn.data.batches import Batch, batch_mean, batch_std
 from bodyplan.learn.networks.architectures import (
@@ -37,7 +33,6 @@ from bodyplan.learn.networks.architectures import (
     ValueNetwork,
     architecture_of,
 )
-from bodyplan.robots.descriptors import RobotDescriptor
 
 
 class IQLCritic(eqx.Module):
@@ -76,29 +71,20 @@ class IQL(Algorithm):
         return policy, IQLCritic(value, q, q, optimiser.init(value), optimiser.init(q))
 
     def critic_update(
-        self,
-        critic: IQLCritic,
-        actor: ActorNetwork,
-        batches: Sequence[Batch],
-        descriptors: Sequence[RobotDescriptor],
-        key: PRNGKeyArray,
-    ) -> tuple[IQLCritic, tuple[Float[Array, "B"], ...], Metrics]:
-        """One step of V and one of Q; returns the actor's weights, one array for each robot."""
-        transitions = TransitionBatch.of(batches, descriptors)
-        observations, bodies = transitions.observations, transitions.bodies
+        self, critic: IQLCritic, actor: ActorNetwork, batch: Batch, key: PRNGKeyArray
+    ) -> tuple[IQLCritic, Float[Array, "R B"], Metrics]:
+        """One step of V and one of Q; returns the actor's weights."""
         # r + gamma V(s'), the target of Q (eq. 6).
-        next_values = critic.value.over_robots(
-            transitions.next_observations, transitions.next_bodies
-        )
-        td_targets = transitions.td_targets(self.gamma, jnp.stack(next_values))
-        twin_targets = critic.target.over_robots(observations, transitions.actions, bodies)
-        target_q = jnp.stack(twin_targets).min(axis=1)
+        next_values = critic.value.over_robots(batch.next_observations, batch.next_bodies)
+        td_targets = batch.td_targets(self.gamma, next_values)
+        twin_targets = critic.target.over_robots(batch.observations, batch.actions, batch.bodies)
+        target_q = twin_targets.min(axis=0)
 
         def value_loss(value: ValueNetwork) -> tuple[Array, tuple[Array, Array]]:
             """Expectile regression of V on the target Q (eq. 5)."""
-            advantages = target_q - jnp.stack(value.over_robots(observations, bodies))
+            advantages = target_q - value.over_robots(batch.observations, batch.bodies)
             losses = batch_mean(expectile_loss(advantages, self.expectile))
-            return weighted_losses(losses, batches).mean(), (losses, advantages)
+            return batch.weighted(losses).mean(), (losses, advantages)
 
         optimiser = self.critic_optimiser()
         gradient, (losses, advantages) = jax.grad(value_loss, has_aux=True)(critic.value)
@@ -106,7 +92,7 @@ class IQL(Algorithm):
             optimiser, critic.value, gradient, critic.value_optimiser
         )
         q, q_state, _, metrics = twin_q_step(
-            critic.q, critic.q_optimiser, optimiser, transitions, batches, td_targets
+            critic.q, critic.q_optimiser, optimiser, batch, td_targets
         )
         weights = self.weights(advantages)
         metrics |= {
@@ -114,14 +100,14 @@ class IQL(Algorithm):
             "critic/advantage_std": batch_std(advantages),
             **weight_metrics(weights, self.weight_clip),
         }
-        return IQLCritic(value, q, critic.target, value_state, q_state), tuple(weights), metrics
+        return IQLCritic(value, q, critic.target, value_state, q_state), weights, metrics
 
     def weights(self, advantages: Float[Array, "..."]) -> Float[Array, "..."]:
         """exp(beta A), clipped (eq. 7)."""
         return jnp.minimum(jnp.exp(self.beta * advantages), self.weight_clip)
 
     def actor_losses(
-        self, actor: ActorNetwork, critic: IQLCritic, batch: ActorBatch, key: PRNGKeyArray
+        self, actor: ActorNetwork, critic: IQLCritic, batch: Batch, key: PRNGKeyArray
     ) -> tuple[Float[Array, "R"], Metrics]:
         """Advantage-weighted regression: -mean(w log pi(a|s)) of each robot (eq. 7)."""
         return log_likelihood_losses(actor, batch, batch.aux, self.log_probability)

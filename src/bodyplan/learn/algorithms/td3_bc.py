@@ -22,13 +22,12 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from bodyplan.envs.walking_task import Observation
 from bodyplan.learn.algorithms.algorithm import (
-    ActorBatch,
     Algorithm,
     Metrics,
-    TransitionBatch,
+    over_joints,
     twin_q_step,
 )
-from bodyplan.learn.data.batches import Batch, Body, batch_mean, normal_like
+from bodyplan.learn.data.batches import Batch, Bodies, batch_mean, normal
 from bodyplan.learn.networks.architectures import (
     ActorNetwork,
     Sizes,
@@ -77,71 +76,54 @@ class TD3BC(Algorithm):
         return policy, TD3BCCritic(q, q, policy, self.critic_optimiser().init(q))
 
     def critic_update(
-        self,
-        critic: TD3BCCritic,
-        actor: ActorNetwork,
-        batches: Sequence[Batch],
-        descriptors: Sequence[RobotDescriptor],
-        key: PRNGKeyArray,
-    ) -> tuple[TD3BCCritic, tuple[tuple[()], ...], Metrics]:
+        self, critic: TD3BCCritic, actor: ActorNetwork, batch: Batch, key: PRNGKeyArray
+    ) -> tuple[TD3BCCritic, tuple[()], Metrics]:
         """One step of Q on clipped double-Q targets (TD3, arXiv 1802.09477, section 4)."""
-        transitions = TransitionBatch.of(batches, descriptors)
-        next_observations, next_bodies = transitions.next_observations, transitions.next_bodies
-        actions = self._actions(critic.target_actor, next_observations, next_bodies)
-        keys = jax.random.split(key, len(actions))
-        noisy = [self._smoothed(own, action) for own, action in zip(keys, actions, strict=True)]
-        next_q = critic.target.over_robots(next_observations, noisy, next_bodies)
-        td_targets = transitions.td_targets(self.gamma, jnp.stack(next_q).min(axis=1))
+        following = batch.next_observations, batch.next_bodies
+        actions = self._actions(critic.target_actor, *following)
+        smoothed = list(map(self._smoothed, actions, normal(key, batch)))
+        next_q = critic.target.over_robots(following[0], smoothed, following[1])
+        td_targets = batch.td_targets(self.gamma, next_q.min(axis=0))
         q, state, _, metrics = twin_q_step(
-            critic.q, critic.q_optimiser, self.critic_optimiser(), transitions, batches, td_targets
+            critic.q, critic.q_optimiser, self.critic_optimiser(), batch, td_targets
         )
-        critic = TD3BCCritic(q, critic.target, critic.target_actor, state)
-        return critic, tuple(() for _ in batches), metrics
+        return TD3BCCritic(q, critic.target, critic.target_actor, state), (), metrics
 
-    def _smoothed(self, key: PRNGKeyArray, action: Float[Array, "B J"]) -> Float[Array, "B J"]:
+    def _smoothed(
+        self, action: Float[Array, "r B J"], noise: Float[Array, "r B J"]
+    ) -> Float[Array, "r B J"]:
         """Target policy smoothing: the action with clipped noise (TD3, section 5.3)."""
-        noise = jnp.clip(
-            self.target_noise * normal_like(key, action), -self.noise_clip, self.noise_clip
-        )
+        noise = jnp.clip(self.target_noise * noise, -self.noise_clip, self.noise_clip)
         return jnp.clip(action + noise, -self.max_action, self.max_action)
 
     def actor_losses(
-        self, actor: ActorNetwork, critic: TD3BCCritic, batch: ActorBatch, key: PRNGKeyArray
+        self, actor: ActorNetwork, critic: TD3BCCritic, batch: Batch, key: PRNGKeyArray
     ) -> tuple[Float[Array, "R"], Metrics]:
         """(pi(s) - a)^2 - alpha Q1(s, pi(s)) / mean |Q1| of each robot (eq. 5)."""
         actions = self._actions(actor, batch.observations, batch.bodies)
-        q = self._first_q(critic, batch.observations, actions, batch.bodies)
-        fixed = [scale for aux in batch.aux for scale in aux]
-        scales = jnp.stack(fixed) if fixed else self._q_scales(q)
-        cloning = jnp.stack(
-            [
-                batch_mean(jnp.square(action - robot.action).mean(-1))
-                for action, robot in zip(actions, batch.batches, strict=True)
-            ]
-        )
+        q = self._first_q(critic, batch, actions)
+        scales = self._q_scales(q) if isinstance(batch.aux, tuple) else batch.aux
+        distances = [
+            over_joints(jnp.square(action - build.action), build.bodies, "mean")
+            for action, build in zip(actions, batch.builds, strict=True)
+        ]
+        cloning = batch_mean(jnp.concatenate(distances))
         on_q, on_cloning = (self.alpha, 1.0) if self.alpha_on == "q" else (1.0, self.alpha)
         losses = on_cloning * cloning - on_q * batch_mean(q) / scales
         return losses, {"actor/cloning": cloning, "actor/q_size": scales}
 
-    def fix_batch_statistics(
-        self, actor: ActorNetwork, critic: TD3BCCritic, batch: ActorBatch
-    ) -> ActorBatch:
-        """The batch with the scale of each robot's Q as its `aux`."""
+    def fix_batch_statistics(self, actor: ActorNetwork, critic: TD3BCCritic, batch: Batch) -> Batch:
+        """The batch with the scale of each robot's Q, `[R]`, as its `aux`."""
         if self.q_scale == "robot":
             return batch
         actions = self._actions(actor, batch.observations, batch.bodies)
-        q = self._first_q(critic, batch.observations, actions, batch.bodies)
-        return batch._replace(aux=tuple((scale,) for scale in self._q_scales(q)))
+        return batch._replace(aux=self._q_scales(self._first_q(critic, batch, actions)))
 
     def _first_q(
-        self,
-        critic: TD3BCCritic,
-        observations: Sequence[Observation],
-        actions: Sequence[Float[Array, "B _"]],
-        bodies: Sequence[Body],
+        self, critic: TD3BCCritic, batch: Batch, actions: Sequence[Float[Array, "r B J"]]
     ) -> Float[Array, "R B"]:
         first = jax.tree.map(lambda twins: twins[:1], critic.q)
-        return jnp.concatenate(first.over_robots(observations, actions, bodies))
+        return first.over_robots(batch.observations, actions, batch.bodies)[0]
 
     def _q_scales(self, q: Float[Array, "R B"]) -> Float[Array, "R"]:
         """Mean |Q| of each robot, or the mean over all robots for each."""
@@ -158,15 +140,15 @@ class TD3BC(Algorithm):
 
     def act(
         self, actor: ActorNetwork, observation: Observation, descriptor: RobotDescriptor
-    ) -> Float[Array, "batch joints"]:
+    ) -> Float[Array, "N J"]:
         """The deterministic action."""
-        (action,) = self._actions(actor, (observation,), (descriptor,))
-        return action
+        return self._bounded(actor(observation, descriptor)[0])
 
     def _actions(
-        self, actor: ActorNetwork, observations: Sequence[Observation], bodies: Sequence[Body]
-    ) -> tuple[Float[Array, "B J"], ...]:
+        self, actor: ActorNetwork, observations: Sequence[Observation], bodies: Sequence[Bodies]
+    ) -> list[Float[Array, "r B J"]]:
         """Actions within the limit; the network's standard deviation is not used."""
-        return tuple(
-            self.max_action * jnp.tanh(mean) for mean, _ in actor.over_robots(observations, bodies)
-        )
+        return [self._bounded(mean) for mean, _ in actor.over_robots(observations, bodies)]
+
+    def _bounded(self, mean: Float[Array, "*B J"]) -> Float[Array, "*B J"]:
+        return self.max_action * jnp.tanh(mean)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from jaxtyping import PRNGKeyArray, PyTree
 
-from bodyplan.learn.algorithms.algorithm import ActorBatch, ActorState, Algorithm, Metrics
+from bodyplan.learn.algorithms.algorithm import ActorState, Algorithm, Metrics
+from bodyplan.learn.data.batches import Batch
 from bodyplan.learn.networks.architectures import ActorNetwork
 
 GroupIndices = tuple[tuple[int, ...], ...]
@@ -31,7 +32,7 @@ class Combiner(ABC):
         algorithm: Algorithm,
         actor: ActorState,
         critic: PyTree,
-        batch: ActorBatch,
+        batch: Batch,
         groups: GroupIndices,
         key: PRNGKeyArray,
     ) -> tuple[ActorState, Metrics]:

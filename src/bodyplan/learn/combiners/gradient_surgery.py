@@ -10,6 +10,7 @@ them cost little more than the pooled one: each sample still goes forward and ba
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -18,14 +19,13 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from bodyplan.learn.algorithms.algorithm import (
-    ActorBatch,
     ActorState,
     Algorithm,
     Metrics,
     apply_gradients,
-    weighted_losses,
 )
 from bodyplan.learn.combiners.combiner import Combiner, GroupIndices
+from bodyplan.learn.data.batches import Batch
 from bodyplan.learn.networks.architectures import ActorNetwork
 
 
@@ -47,44 +47,31 @@ def robot_gradients(
     algorithm: Algorithm,
     policy: ActorNetwork,
     critic: PyTree,
-    batch: ActorBatch,
+    batch: Batch,
     key: PRNGKeyArray,
 ) -> RobotGradients:
     """Every robot's gradient of its own loss, before any clipping.
 
-    Robots of equal shapes run as one `vmap`, which keeps the compiled program small. Each robot has
-    its own noise where the losses draw some, so other robots in the batch do not change it.
+    Robots of one build run as one `vmap`. Each has its own noise where the losses draw some, so
+    other robots in the batch do not change it.
     """
     batch = algorithm.fix_batch_statistics(policy, critic, batch)
 
-    def gradient(batch: ActorBatch, key: PRNGKeyArray) -> tuple[Float[Array, "P"], Metrics]:
+    def gradient(batch: Batch) -> tuple[Float[Array, "P"], Metrics]:
         def loss(policy: ActorNetwork) -> tuple[Array, Metrics]:
             losses, metrics = algorithm.actor_losses(policy, critic, batch, key)
-            weighted = weighted_losses(losses, batch.batches)
-            return weighted[0], {"actor/loss": losses, **metrics}
+            return batch.weighted(losses)[0], {"actor/loss": losses, **metrics}
 
         gradient, metrics = jax.grad(loss, has_aux=True)(policy)
         return ravel_pytree(gradient)[0], jax.tree.map(lambda values: values[0], metrics)
 
-    keys = jax.random.split(key, len(batch.batches))
-    kinds = _kinds(batch)
     found = []
-    for robots in kinds:
-        parts = [batch.select([robot]) for robot in robots]
-        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *parts)
-        found.append(jax.vmap(gradient)(stacked, keys[jnp.array(robots)]))
-    places = jnp.argsort(jnp.array([robot for robots in kinds for robot in robots]))
-    return RobotGradients(*jax.tree.map(lambda *pieces: jnp.concatenate(pieces)[places], *found))
-
-
-def _kinds(batch: ActorBatch) -> list[list[int]]:
-    """The robots, those together whose parts of the batch have the same structure and shapes."""
-    kinds: dict[object, list[int]] = {}
-    for robot in range(len(batch.batches)):
-        leaves, structure = jax.tree.flatten(batch.select([robot]))
-        kind = structure, tuple((jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
-        kinds.setdefault(kind, []).append(robot)
-    return list(kinds.values())
+    for number, build in enumerate(batch.builds):
+        one = partial(batch.one_robot, number)
+        found.append(
+            jax.vmap(lambda robot, one=one: gradient(one(robot)))(jnp.arange(len(build.reward)))
+        )
+    return RobotGradients(*jax.tree.map(lambda *pieces: jnp.concatenate(pieces), *found))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +87,7 @@ class GradientSurgery(Combiner):
         algorithm: Algorithm,
         actor: ActorState,
         critic: PyTree,
-        batch: ActorBatch,
+        batch: Batch,
         groups: GroupIndices,
         key: PRNGKeyArray,
     ) -> tuple[ActorState, Metrics]:

@@ -11,10 +11,12 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from bodyplan.learn.algorithms.algorithm import ActorBatch, ActorState, Algorithm, Metrics
+from bodyplan.learn.algorithms.algorithm import ActorState, Algorithm, Metrics
 from bodyplan.learn.combiners.combiner import Combiner, GroupIndices
+from bodyplan.learn.data.batches import Batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +28,7 @@ class Grouped(Combiner):
         algorithm: Algorithm,
         actor: ActorState,
         critic: PyTree,
-        batch: ActorBatch,
+        batch: Batch,
         groups: GroupIndices,
         key: PRNGKeyArray,
     ) -> tuple[ActorState, Metrics]:
@@ -35,7 +37,7 @@ class Grouped(Combiner):
 
         def group_step(robots: Sequence[int], actor: ActorState) -> tuple[ActorState, Metrics]:
             actor, metrics = algorithm.actor_step(actor, critic, batch.select(robots), loss_key)
-            return actor, scatter_to_robots(metrics, robots, len(batch.batches))
+            return actor, scatter_to_robots(metrics, robots, batch.num_robots)
 
         # A switch inside a scan: every group's step is compiled once, whatever the order.
         branches = [partial(group_step, robots) for robots in groups]
@@ -46,9 +48,11 @@ class Grouped(Combiner):
         return actor, jax.tree.map(lambda values: values.sum(axis=0), metrics)
 
 
-def scatter_to_robots(
-    values: dict[str, Float[Array, "G"]], robots: Sequence[int], count: int
-) -> dict[str, Float[Array, "R"]]:
-    """A group's numbers in the places of its robots among `count`, zero elsewhere."""
-    places = jnp.array(robots)
-    return {name: jnp.zeros(count).at[places].set(own) for name, own in values.items()}
+def scatter_to_robots(values: PyTree, robots: Sequence[int], count: int) -> PyTree:
+    """A group's arrays `[G, ...]` in the places of its robots among `count`, zero elsewhere."""
+    places = np.array(robots)
+
+    def scatter(own: Float[Array, "G *_"]) -> Float[Array, "R *_"]:
+        return jnp.zeros((count, *own.shape[1:]), own.dtype).at[places].set(own)
+
+    return jax.tree.map(scatter, values)

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from jaxtyping import PRNGKeyArray, PyTree
 
-from bodyplan.learn.algorithms.algorithm import ActorBatch, ActorState, Algorithm, Metrics
+from bodyplan.learn.algorithms.algorithm import ActorState, Algorithm, Metrics
 from bodyplan.learn.combiners.combiner import Combiner, GroupIndices
+from bodyplan.learn.data.batches import Batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +18,7 @@ class Pooled(Combiner):
         algorithm: Algorithm,
         actor: ActorState,
         critic: PyTree,
-        batch: ActorBatch,
+        batch: Batch,
         groups: GroupIndices,
         key: PRNGKeyArray,
     ) -> tuple[ActorState, Metrics]:

@@ -18,15 +18,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from bodyplan.learn.algorithms.algorithm import (
-    ActorBatch,
     ActorState,
     Algorithm,
     Metrics,
     apply_gradients,
-    weighted_losses,
 )
 from bodyplan.learn.combiners.affinity_propagation import affinity_propagation
 from bodyplan.learn.combiners.combiner import Combiner, GroupIndices
+from bodyplan.learn.data.batches import Batch
 from bodyplan.learn.networks.architectures import ActorNetwork
 
 _LEAST_LOSS = 1e-8
@@ -76,7 +75,7 @@ class Selective(Combiner):
         algorithm: Algorithm,
         actor: ActorState,
         critic: PyTree,
-        batch: ActorBatch,
+        batch: Batch,
         groups: GroupIndices,
         key: PRNGKeyArray,
     ) -> tuple[ActorState, Metrics]:
@@ -98,7 +97,7 @@ class Selective(Combiner):
         def group_step(now: GroupSteps) -> GroupSteps:
             def group_loss(policy: ActorNetwork) -> tuple[Array, Array]:
                 losses, _ = algorithm.actor_losses(policy, critic, batch, loss_key)
-                losses = weighted_losses(losses, batch.batches)
+                losses = batch.weighted(losses)
                 group = members(now.step)
                 return jnp.where(group, losses, 0.0).sum() / group.sum(), losses
 
@@ -113,7 +112,7 @@ class Selective(Combiner):
         )
         end = jax.lax.while_loop(lambda now: now.step < steps, group_step, start)
         last, metrics = algorithm.actor_losses(end.policy, critic, batch, loss_key)
-        losses = end.losses.at[steps].set(weighted_losses(last, batch.batches))
+        losses = end.losses.at[steps].set(batch.weighted(last))
 
         def update(
             affinity: Float[Array, "R R"], step: Int[Array, ""]

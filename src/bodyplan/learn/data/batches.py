@@ -1,271 +1,255 @@
-"""Batches of many robots: transitions sampled inside the compiled program, and means over them.
+"""Batches of many robots, build by build, and means over them.
 
-A batch is a tuple with one part for each robot, all of the same size and each in its robot's own
-shapes. Nothing is padded and no robot outweighs another, however much was logged of it. Next
-observations are the frames after the sampled ones.
+All robots of a build share one axis, robots of different builds are in arrays of their own. Every
+robot has as many transitions in a batch, however much was logged of it. Where a build is padded,
+masks say which joints and feet a robot has.
 
 A batch may be split over several devices (`jax.shard_map`). Losses are written with `batch_mean`,
 which is then the mean over all devices. Gradients of parameters need no such care: `shard_map`
 knows what differs from device to device and adds it up.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Protocol, Self, TypeVar
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import PartitionSpec
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
-from bodyplan.datasets.dataset import Dataset
-from bodyplan.datasets.episodes import Episodes
 from bodyplan.envs.walking_task import Observation
-from bodyplan.learn.data.normalisation import ObservationScale, ObservationScaling, RewardScaling
-from bodyplan.learn.data.training_data import TrainingData
 from bodyplan.robots.descriptors import RobotDescriptor
 
 ArrayTree = TypeVar("ArrayTree")
+
+Places = Sequence[int] | Int[Array, ""]
+"""Some robots, or one that only the compiled program knows."""
 
 AXIS = "devices"
 """The mesh axis that batches are split over."""
 
 
-class BodyBatch(NamedTuple):
-    """The bodies of one robot's samples where they differ."""
+class Bodies(NamedTuple):
+    """The bodies of a build's r robots: one for each, or a table of K bodies with `ids`."""
 
-    sets: RobotDescriptor
-    """Descriptor sets on a leading axis."""
-    ids: Int[Array, "batch"] | None
-    """The set of each sample; None where each has its own, in the same order."""
+    joints: Float[Array, "bodies J 23"]
+    feet: Float[Array, "bodies F 10"]
+    context: Float[Array, "bodies 7"]
+    ids: Int[Array, "r B"] | None = None
+    """Each sample's body in the table, where a robot's samples are of several bodies."""
+    joint_mask: Float[Array, "r J"] | None = None
+    """1 for a robot's joints, 0 for padding; None where there is none."""
+    foot_mask: Float[Array, "r F"] | None = None
+    """The same for feet."""
 
-    def of_samples(self, values: Float[Array, "sets ..."]) -> Float[Array, "batch ..."]:
-        """What was computed of each set, sample by sample."""
-        return values if self.ids is None else _pick(values, self.ids)
+    @classmethod
+    def of(cls, body: RobotDescriptor, samples: int) -> "Bodies":
+        """One robot's: one body for all its samples, or on a leading axis one for each."""
+        joints, feet, context = map(jnp.asarray, body)
+        if context.ndim == 1:
+            return cls(joints[None], feet[None], context[None])
+        return cls(joints, feet, context, jnp.arange(samples)[None])
 
+    def of_samples(self, values: Float[Array, "bodies ..."]) -> Float[Array, "r _ ..."]:
+        """What was computed of each body, on an axis of samples: of 1 where all are of one."""
+        return values[:, None] if self.ids is None else _pick(values, self.ids)
 
-Body = RobotDescriptor | BodyBatch
-"""One body for all samples, or theirs."""
-
-
-def bodies_of(
-    descriptors: Sequence[RobotDescriptor], ids: Sequence[Int[Array, "batch"] | None]
-) -> tuple[Body, ...]:
-    """The bodies behind a batch, one entry a robot.
-
-    Args:
-        descriptors: a set, or a table of K with a leading axis.
-        ids: each sample's place in that table; None where there is one set.
-    """
-    return tuple(
-        own if places is None else _specimens(own, places)
-        for own, places in zip(descriptors, ids, strict=True)
-    )
-
-
-def _specimens(table: RobotDescriptor, ids: Int[Array, "batch"]) -> BodyBatch:
-    if len(table.context) <= len(ids):
-        return BodyBatch(table, ids)
-    return BodyBatch(RobotDescriptor._make(_pick(jnp.asarray(part), ids) for part in table), None)
+    def take(self, robots: Places) -> "Bodies":
+        """Those of some of the robots."""
+        table = (self.joints, self.feet, self.context)
+        rest = jax.tree.map(lambda array: _take(array, robots), self[3:])
+        if self.ids is None:
+            table = jax.tree.map(lambda array: _take(array, robots), table)
+        return Bodies._make((*table, *rest))
 
 
-def _pick(values: Float[Array, "sets ..."], ids: Int[Array, "batch"]) -> Float[Array, "batch ..."]:
-    return values.at[ids].get(mode="promise_in_bounds")
+class BuildBatch(NamedTuple):
+    """The part of a batch that is of one build's r robots, B transitions each."""
+
+    observation: Observation
+    """`[r, B, J, 3]`, `[r, B, F, 2]` and `[r, B, 13]`."""
+    action: Float[Array, "r B J"]
+    reward: Float[Array, "r B"]
+    next_observation: Observation
+    terminated: Float[Array, "r B"]
+    """1 where there is no future. Truncated steps count as 0: values bootstrap through them."""
+    bodies: Bodies
+    next_bodies: Bodies
+    """Those of the next observations: a body may change in between."""
+
+    def take(self, robots: Places) -> "BuildBatch":
+        """The part of some of the robots."""
+        arrays = jax.tree.map(lambda array: _take(array, robots), self[:5])
+        bodies = self.bodies.take(robots), self.next_bodies.take(robots)
+        return BuildBatch._make((*arrays, *bodies))
 
 
-class RobotTransitions(NamedTuple):
-    """One robot's steps and frames on the device."""
-
-    joints: Float[Array, "frames J 3"]
-    feet: Float[Array, "frames F 2"]
-    general: Float[Array, "frames 13"]
-    actions: Float[Array, "N J"]
-    rewards: Float[Array, "N"]
-    terminated: Bool[Array, "N"]
-    frames: Int[Array, "N"]
-    """The frame each step starts from; it leads to the next one."""
-    descriptor_ids: Int[Array, "frames"] | None = None
-    """The robot's descriptor set in each frame, where there are several."""
-
-
-class Batch(NamedTuple):
-    """One robot's part of a batch."""
+class RobotBatch(NamedTuple):
+    """One robot's part of a batch, without padding."""
 
     observation: Observation
     action: Float[Array, "B J"]
     reward: Float[Array, "B"]
     next_observation: Observation
     terminated: Float[Array, "B"]
-    """1 where there is no future. Truncated steps count as 0: values bootstrap through them."""
-    descriptor_ids: Int[Array, "B"] | None = None
-    """The descriptor set of each observation among the robot's, where there are several."""
-    next_descriptor_ids: Int[Array, "B"] | None = None
-    """The same of each next observation: a body may change in between."""
-    weight: float | None = None
-    """Factor on this robot's losses, one on average over robots; 1 where not given."""
+    body: RobotDescriptor
+    """The robot's one body, or that of each sample on a leading axis."""
+    next_body: RobotDescriptor
 
 
-class BatchSource(Protocol):
-    """What a compiled interval reads its batches from."""
+class Batch(NamedTuple):
+    """B transitions of each of R robots; everything `[R, ...]` is in the order of the builds."""
+
+    builds: tuple[BuildBatch, ...]
+    weights: Float[Array, "R"]
+    """Factor on each robot's losses, one on average."""
+    robot_keys: UInt32[Array, "R"]
+    """A number for each robot: its random numbers depend on no other robot."""
+    aux: Any = ()
+    """What the critic update leaves for the actor: arrays `[R, B]`, such as IQL's weights."""
 
     @property
-    def descriptors(self) -> tuple[RobotDescriptor, ...]:
-        """Each robot's one descriptor set, or all of its sets on a leading axis."""
-        ...
+    def observations(self) -> tuple[Observation, ...]:
+        """Of each build."""
+        return tuple(build.observation for build in self.builds)
 
-    def scanned(self) -> Any:
-        """Arrays with a leading axis of iterations, or None."""
-        ...
+    @property
+    def next_observations(self) -> tuple[Observation, ...]:
+        """Of each build."""
+        return tuple(build.next_observation for build in self.builds)
 
-    def batch(
-        self, scanned: Any, number: int, key: PRNGKeyArray, batch_size: int
-    ) -> tuple[Batch, ...]:
-        """The batch of critic update `number` in the iteration that `scanned` belongs to."""
-        ...
+    @property
+    def actions(self) -> tuple[Float[Array, "r B J"], ...]:
+        """Of each build."""
+        return tuple(build.action for build in self.builds)
 
-    def partition(self) -> Any:
-        """How the data are laid over devices, for `jax.shard_map`."""
-        ...
+    @property
+    def bodies(self) -> tuple[Bodies, ...]:
+        """Of each build's observations."""
+        return tuple(build.bodies for build in self.builds)
 
+    @property
+    def next_bodies(self) -> tuple[Bodies, ...]:
+        """Of each build's next observations."""
+        return tuple(build.next_bodies for build in self.builds)
 
-class DeviceData(eqx.Module):
-    """The transitions of R robots, ready to be sampled."""
+    @property
+    def rewards(self) -> Float[Array, "R B"]:
+        """Of all robots."""
+        return jnp.concatenate([build.reward for build in self.builds])
 
-    robots: tuple[str, ...] = eqx.field(static=True)
-    descriptors: tuple[RobotDescriptor, ...]
-    """Of each robot the one set, or all of them on a leading axis."""
-    transitions: tuple[RobotTransitions, ...]
-    reward_scales: tuple[float, ...] = eqx.field(static=True)
-    """Factor on each robot's rewards, already applied."""
-    observation_scale: ObservationScale | None
-    """Scale of all observations, already applied; a policy trained on them needs it to act."""
+    @property
+    def not_done(self) -> Float[Array, "R B"]:
+        """0 where the robot fell, else 1. Time limits count as 1: values bootstrap through them."""
+        return 1.0 - jnp.concatenate([build.terminated for build in self.builds])
 
-    @classmethod
-    def load(
-        cls,
-        dataset: Dataset,
-        reward_scale: RewardScaling = "none",
-        observation_scale: ObservationScaling = "none",
-    ) -> "DeviceData":
-        """Puts a dataset on the device; arguments and errors are those of `Prepared.of`."""
-        return cls.of(TrainingData.of(dataset, reward_scale, observation_scale))
+    @property
+    def num_robots(self) -> int:
+        """R."""
+        return len(self.weights)
 
-    @classmethod
-    def of(cls, data: TrainingData) -> "DeviceData":
-        """Put checked data on the device."""
-        transitions = [
-            _transitions(episodes, factor, data.observation_scale)
-            for episodes, factor in zip(data.episodes, data.reward_scales, strict=True)
-        ]
-        return cls(
-            robots=data.robots,
-            descriptors=data.descriptors,
-            transitions=tuple(transitions),
-            reward_scales=data.reward_scales,
-            observation_scale=data.observation_scale,
+    def td_targets(self, gamma: float, next_values: Float[Array, "R B"]) -> Float[Array, "R B"]:
+        """r + gamma V(s'), without the second term where the episode terminated."""
+        return self.rewards + gamma * self.not_done * next_values
+
+    def weighted(self, losses: Float[Array, "R"]) -> Float[Array, "R"]:
+        """Robots' losses, each times the robot's weight."""
+        return losses * self.weights
+
+    def select(self, robots: Sequence[int]) -> "Batch":
+        """The part of some of the robots, which are in ascending order."""
+        builds, start = [], 0
+        for build in self.builds:
+            stop = start + len(build.reward)
+            own = [robot - start for robot in robots if start <= robot < stop]
+            if own:
+                builds.append(build.take(own))
+            start = stop
+        rest = jax.tree.map(
+            lambda array: _take(array, robots), (self.weights, self.robot_keys, self.aux)
+        )
+        return Batch(tuple(builds), *rest)
+
+    def one_robot(self, build: int, robot: Int[Array, ""]) -> "Batch":
+        """The part of one robot of a build; which one may be decided in the compiled program."""
+        start = sum(len(own.reward) for own in self.builds[:build])
+        rest = jax.tree.map(
+            lambda array: _take(array, start + robot), (self.weights, self.robot_keys, self.aux)
+        )
+        return Batch((self.builds[build].take(robot),), *rest)
+
+    def share(self, number: Int[Array, ""], count: int) -> "Batch":
+        """An equal share of every robot's transitions, one of `count` that follow one another."""
+
+        def part(array: Array) -> Array:
+            length = array.shape[1] // count
+            return jax.lax.dynamic_slice_in_dim(array, number * length, length, axis=1)
+
+        def of_build(build: BuildBatch) -> BuildBatch:
+            bodies = [
+                own._replace(ids=jax.tree.map(part, own.ids))
+                for own in (build.bodies, build.next_bodies)
+            ]
+            return BuildBatch._make((*jax.tree.map(part, build[:5]), *bodies))
+
+        return self._replace(
+            builds=tuple(map(of_build, self.builds)), aux=jax.tree.map(part, self.aux)
         )
 
-    def sample(self, key: PRNGKeyArray, batch_size: int) -> tuple[Batch, ...]:
-        """Draw `batch_size` steps of each robot, uniformly and with replacement.
+    def robot(self, place: int) -> RobotBatch:
+        """One robot's part, in its own shapes; not inside a compiled program."""
+        (build,) = self.select([place]).builds
+        joints = feet = slice(None)
+        if build.bodies.joint_mask is not None:
+            joints = slice(int(build.bodies.joint_mask.sum()))
+        if build.bodies.foot_mask is not None:
+            feet = slice(int(build.bodies.foot_mask.sum()))
 
-        Where the batch is split over devices, each gathers its own part of it.
-        """
-        sizes = [len(steps.rewards) for steps in self.transitions]
-        drawn = zip(self.transitions, draw_indices(key, sizes, batch_size), strict=True)
-        return tuple(_gather(steps, local_part(rows)) for steps, rows in drawn)
+        def own(observation: Observation) -> Observation:
+            return Observation(
+                observation.joints[0][:, joints],
+                observation.feet[0][:, feet],
+                observation.general[0],
+            )
 
-    def chunks(self, key: Any, updates: int) -> Iterator[tuple[Self, int]]:
-        """An interval's data and its number of updates: all of it at once."""
-        yield self, updates
+        def body(bodies: Bodies) -> RobotDescriptor:
+            place = 0 if bodies.ids is None else bodies.ids[0]
+            whole = [np.asarray(part)[place] for part in bodies[:3]]
+            return RobotDescriptor(whole[0][..., joints, :], whole[1][..., feet, :], whole[2])
 
-    def one_batch(self, key: PRNGKeyArray, batch_size: int) -> Self:
-        """What one batch of this key is sampled from."""
-        return self
-
-    def scanned(self) -> None:
-        """Batches are sampled by key, so there is nothing to scan over."""
-
-    def batch(
-        self, scanned: None, number: int, key: PRNGKeyArray, batch_size: int
-    ) -> tuple[Batch, ...]:
-        """A fresh sample for a critic update."""
-        return self.sample(key, batch_size)
-
-    def partition(self) -> PartitionSpec:
-        """Every device holds all data."""
-        return PartitionSpec()
-
-
-class PreparedBatches(eqx.Module):
-    """An interval's batches, drawn beforehand because the data do not fit on the device."""
-
-    descriptors: tuple[RobotDescriptor, ...]
-    batches: tuple[Batch, ...]
-    """Every array `[iterations, critic updates, B, ...]`."""
-
-    def scanned(self) -> tuple[Batch, ...]:
-        """The batches of each iteration."""
-        return self.batches
-
-    def batch(
-        self, scanned: tuple[Batch, ...], number: int, key: PRNGKeyArray, batch_size: int
-    ) -> tuple[Batch, ...]:
-        """The batch drawn for critic update `number` of an iteration."""
-        return jax.tree.map(lambda array: array[number], scanned)
-
-    def partition(self) -> Any:
-        """Every device holds its part of each batch, and all descriptors."""
-        everywhere = jax.tree.map(lambda _: PartitionSpec(), self)
-        split = jax.tree.map(lambda _: PartitionSpec(None, None, AXIS), self.batches)
-        return eqx.tree_at(lambda data: data.batches, everywhere, split)
+        return RobotBatch(
+            own(build.observation),
+            build.action[0][:, joints],
+            build.reward[0],
+            own(build.next_observation),
+            build.terminated[0],
+            body(build.bodies),
+            body(build.next_bodies),
+        )
 
 
-def draw_indices(
-    key: PRNGKeyArray, sizes: Sequence[int], batch_size: int
-) -> Iterator[Int[Array, "B"]]:
-    """Steps of each robot, uniformly and with replacement; `sizes` are the steps there are."""
-    keys = jax.random.split(key, len(sizes))
-    # All robots at once: compiling one generator for each takes longer than the network's layers.
-    yield from jax.vmap(lambda own, size: jax.random.randint(own, (batch_size,), 0, size))(
-        keys, jnp.array(sizes)
-    )
+def normal(key: PRNGKeyArray, batch: Batch) -> tuple[Float[Array, "r B J"], ...]:
+    """Standard normal noise for every action, build by build.
 
+    A number depends on the robot, the joint and the sample alone: neither on other robots nor on
+    padding, and not on how the batch is split over devices.
+    """
+    noises, start = [], 0
+    for build in batch.builds:
+        robots, samples, joints = build.action.shape
 
-def _gather(steps: RobotTransitions, rows: Int[Array, "B"]) -> Batch:
-    def pick(array: Array, index: Int[Array, "B"]) -> Array:
-        return array.at[index].get(mode="promise_in_bounds")
+        def draw(
+            robot: UInt32[Array, ""], joint: Int[Array, ""], samples: int = samples
+        ) -> Float[Array, "B"]:
+            own = jax.random.fold_in(jax.random.fold_in(key, robot), joint)
+            return local_part(jax.random.normal(own, (samples * _count(),)))
 
-    here = pick(steps.frames, rows)
-    frames, ids = (steps.joints, steps.feet, steps.general), steps.descriptor_ids
-    return Batch(
-        observation=Observation._make(pick(array, here) for array in frames),
-        action=pick(steps.actions, rows),
-        reward=pick(steps.rewards, rows),
-        next_observation=Observation._make(pick(array, here + 1) for array in frames),
-        terminated=pick(steps.terminated, rows).astype(jnp.float32),
-        descriptor_ids=None if ids is None else pick(ids, here),
-        next_descriptor_ids=None if ids is None else pick(ids, here + 1),
-    )
-
-
-def _transitions(
-    episodes: Episodes, factor: float, scale: ObservationScale | None
-) -> RobotTransitions:
-    frames = Observation(episodes.joints, episodes.feet, episodes.general)
-    # Copies: on CPU a device array could otherwise go on reading the mapped file.
-    joints, feet, general = map(jnp.array, scale(frames) if scale else frames)
-    ids = episodes.descriptor_ids
-    return RobotTransitions(
-        joints=joints,
-        feet=feet,
-        general=general,
-        actions=jnp.array(episodes.actions),
-        rewards=jnp.array(episodes.rewards * np.float32(factor)),
-        terminated=jnp.array(episodes.terminated),
-        frames=jnp.array(episodes.frame_indices()),
-        descriptor_ids=None if ids is None else jnp.array(ids),
-    )
+        over_joints = jax.vmap(draw, in_axes=(None, 0))
+        own = batch.robot_keys[start : start + robots]
+        drawn = jax.vmap(over_joints, in_axes=(0, None))(own, jnp.arange(joints))
+        noises.append(drawn.swapaxes(1, 2))
+        start += robots
+    return tuple(noises)
 
 
 def batch_mean(values: Float[Array, "..."], axis: int | None = -1) -> Array:
@@ -298,9 +282,18 @@ def varying_zeros(shapes: ArrayTree) -> ArrayTree:
     return jax.tree.map(zeros, shapes)
 
 
-def normal_like(key: PRNGKeyArray, values: Float[Array, "B ..."]) -> Float[Array, "B ..."]:
-    """Standard normal noise for every sample, the same however the batch is split."""
-    return local_part(jax.random.normal(key, (len(values) * _count(), *values.shape[1:])))
+def _take(array: Array, places: Places) -> Array:
+    """Entries of the first axis; a slice where they are consecutive."""
+    if not isinstance(places, Sequence):
+        return jax.lax.dynamic_slice_in_dim(array, places, 1)
+    first, last = places[0], places[-1]
+    if last - first + 1 == len(places):
+        return array[first : last + 1]
+    return array[np.array(places)]
+
+
+def _pick(values: Float[Array, "rows ..."], ids: Int[Array, "r B"]) -> Float[Array, "r B ..."]:
+    return values.at[ids].get(mode="promise_in_bounds")
 
 
 def _count() -> int:

@@ -13,10 +13,11 @@ from jaxtyping import Array, Float
 
 from bodyplan.envs.walking_task import Observation
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.data.batches import Body
+from bodyplan.learn.data.batches import Bodies
 from bodyplan.learn.networks import urma_heads
 from bodyplan.learn.networks.mlp import FlatPolicy, FlatSizes, FlatTwinQ, FlatValue
 from bodyplan.learn.networks.urma import PRESETS, NetworkSizes
+from bodyplan.robots.descriptors import RobotDescriptor
 
 Sizes = NetworkSizes | FlatSizes
 FLAT = "flat"
@@ -30,29 +31,29 @@ class ActorNetwork(Protocol):
     """A Gaussian over every joint's action."""
 
     def __call__(
-        self, observation: Observation, body: Body
-    ) -> tuple[Float[Array, "batch joints"], Float[Array, "... joints"]]:
+        self, observation: Observation, body: RobotDescriptor
+    ) -> tuple[Float[Array, "N J"], Float[Array, "_ J"]]:
         """Mean and standard deviation of one robot's actions."""
         ...
 
     def over_robots(
-        self, observations: Sequence[Observation], bodies: Sequence[Body]
-    ) -> tuple[tuple[Float[Array, "batch joints"], Float[Array, "... joints"]], ...]:
-        """Mean and standard deviation of each robot's actions."""
+        self, observations: Sequence[Observation], bodies: Sequence[Bodies]
+    ) -> tuple[tuple[Float[Array, "r B J"], Float[Array, "r _ J"]], ...]:
+        """Mean and standard deviation of all robots' actions, build by build."""
         ...
 
 
 class ValueNetwork(Protocol):
     """V(s)."""
 
-    def __call__(self, observation: Observation, body: Body) -> Float[Array, "batch"]:
+    def __call__(self, observation: Observation, body: RobotDescriptor) -> Float[Array, "N"]:
         """Values of one robot's states."""
         ...
 
     def over_robots(
-        self, observations: Sequence[Observation], bodies: Sequence[Body]
-    ) -> tuple[Float[Array, "batch"], ...]:
-        """Values of each robot's states."""
+        self, observations: Sequence[Observation], bodies: Sequence[Bodies]
+    ) -> Float[Array, "R B"]:
+        """Values of all robots' states."""
         ...
 
 
@@ -60,18 +61,18 @@ class TwinQNetwork(Protocol):
     """Two independent Q(s, a)."""
 
     def __call__(
-        self, observation: Observation, action: Float[Array, "batch joints"], body: Body
-    ) -> Float[Array, "2 batch"]:
+        self, observation: Observation, action: Float[Array, "N J"], body: RobotDescriptor
+    ) -> Float[Array, "2 N"]:
         """Both estimates for one robot."""
         ...
 
     def over_robots(
         self,
         observations: Sequence[Observation],
-        actions: Sequence[Float[Array, "batch joints"]],
-        bodies: Sequence[Body],
-    ) -> tuple[Float[Array, "2 batch"], ...]:
-        """Both estimates for each robot."""
+        actions: Sequence[Float[Array, "r B J"]],
+        bodies: Sequence[Bodies],
+    ) -> Float[Array, "2 R B"]:
+        """Both estimates for all robots."""
         ...
 
 

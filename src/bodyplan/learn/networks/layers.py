@@ -66,7 +66,49 @@ class Dense(eqx.Module):
         self.bias = jnp.asarray(np.zeros(outputs, np.float32))
 
     def __call__(self, x: Float[Array, "... inputs"]) -> Float[Array, "... outputs"]:
-        return x @ self.weight + self.bias
+        # On one axis of samples: XLA sums a bias's gradient over several axes ten times slower.
+        flat = product(x.reshape(-1, x.shape[-1]), self.weight) + self.bias
+        return flat.reshape(*x.shape[:-1], flat.shape[-1])
+
+
+@jax.custom_vjp
+def product(
+    x: Float[Array, "*robots samples inputs"], weight: Float[Array, "*robots inputs outputs"]
+) -> Float[Array, "*robots samples outputs"]:
+    """A matrix product with gradients in the forms that XLA's products on a CPU are quickest at.
+
+    They have the smaller factor on the left. Of the others they read one factor by columns, which
+    takes up to twice as long.
+    """
+    return x @ weight
+
+
+def _product_forward(x: Array, weight: Array) -> tuple[Array, tuple[Array, Array]]:
+    return x @ weight, (x, weight)
+
+
+def _product_backward(factors: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+    x, weight = factors
+    robots = tuple(range(x.ndim - 2))
+    last, before = x.ndim - 1, x.ndim - 2
+
+    def contract(left: Array, right: Array, axis: int) -> Array:
+        return jax.lax.dot_general(left, right, (((axis,), (axis,)), (robots, robots)))
+
+    if robots:
+        of_x = _transposed(contract(weight, gradient, last))
+    else:
+        of_x = contract(gradient, weight, last)
+    if x.shape[-1] <= gradient.shape[-1]:
+        return of_x, contract(x, gradient, before)
+    return of_x, _transposed(contract(gradient, x, before))
+
+
+product.defvjp(_product_forward, _product_backward)
+
+
+def _transposed(matrices: Float[Array, "*robots rows columns"]) -> Array:
+    return jax.lax.optimization_barrier(matrices).swapaxes(-1, -2)
 
 
 class LayerNorm(eqx.Module):

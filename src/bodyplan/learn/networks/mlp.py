@@ -2,7 +2,7 @@
 
 The usual networks of offline reinforcement learning on one body (IQL, arXiv 2110.06169, section
 5.2; TD3+BC, arXiv 2106.06860, table 3), for baselines and for comparison with other libraries. The
-heads answer as those of `heads` do, in tuples of length one; of the bodies they make nothing.
+heads answer as URMA's do; of the bodies they make nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,9 +19,10 @@ from jaxtyping import Array, Float
 
 from bodyplan.envs.walking_task import ACTION_MEAN_LIMIT, Observation
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.data.batches import Body
+from bodyplan.learn.data.batches import Bodies
 from bodyplan.learn.networks.layers import Dense, elu, orthogonal
 from bodyplan.learn.networks.urma_heads import STD_RANGE
+from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.robots.feature_sizes import (
     GENERAL_OBSERVATION_SIZE,
     POLICY_GENERAL,
@@ -97,8 +98,8 @@ class FlatPolicy(eqx.Module):
         self.sizes = sizes
 
     def __call__(
-        self, observation: Observation, body: Body
-    ) -> tuple[Float[Array, "batch joints"], Float[Array, "joints"]]:
+        self, observation: Observation, body: RobotDescriptor | None = None
+    ) -> tuple[Float[Array, "N J"], Float[Array, "1 J"]]:
         """Mean and standard deviation of the robot's actions."""
         row = _row(self.sizes, observation, observation.general[:, POLICY_GENERAL])
         answer, squash = self.layers(row), self.sizes.squash
@@ -107,18 +108,18 @@ class FlatPolicy(eqx.Module):
             if squash is None
             else squash * jnp.tanh(answer)
         )
-        return mean, jnp.exp(jnp.clip(self.log_std, *np.log(STD_RANGE)))
+        return mean, jnp.exp(jnp.clip(self.log_std, *np.log(STD_RANGE)))[None]
 
     def over_robots(
-        self, observations: Sequence[Observation], bodies: Sequence[Body]
-    ) -> tuple[tuple[Float[Array, "batch joints"], Float[Array, "joints"]], ...]:
-        """The same in a tuple of one.
+        self, observations: Sequence[Observation], bodies: Sequence[Bodies]
+    ) -> tuple[tuple[Float[Array, "1 B J"], Float[Array, "1 1 J"]], ...]:
+        """The same for a batch of one robot.
 
         Raises:
             BodyplanError: there are more robots, or it is another one.
         """
-        (observation,), (body,) = _alone(observations), bodies
-        return (self(observation, body),)
+        mean, std = self(_alone(observations))
+        return ((mean[None], std[None]),)
 
 
 class FlatValue(eqx.Module):
@@ -131,16 +132,17 @@ class FlatValue(eqx.Module):
         self.layers = Layers(rng, sizes, sizes.states + GENERAL_OBSERVATION_SIZE, 1, gain=1.0)
         self.sizes = sizes
 
-    def __call__(self, observation: Observation, body: Body) -> Float[Array, "batch"]:
+    def __call__(
+        self, observation: Observation, body: RobotDescriptor | None = None
+    ) -> Float[Array, "N"]:
         """Values of the robot's states."""
         return self.layers(_row(self.sizes, observation, observation.general))[:, 0]
 
     def over_robots(
-        self, observations: Sequence[Observation], bodies: Sequence[Body]
-    ) -> tuple[Float[Array, "batch"], ...]:
-        """The same in a tuple of one; raises as `FlatPolicy.over_robots` does."""
-        (observation,), (body,) = _alone(observations), bodies
-        return (self(observation, body),)
+        self, observations: Sequence[Observation], bodies: Sequence[Bodies]
+    ) -> Float[Array, "1 B"]:
+        """The same for a batch of one robot; raises as `FlatPolicy.over_robots` does."""
+        return self(_alone(observations))[None]
 
 
 class FlatTwinQ(eqx.Module):
@@ -157,8 +159,11 @@ class FlatTwinQ(eqx.Module):
         self.sizes = sizes
 
     def __call__(
-        self, observation: Observation, action: Float[Array, "batch joints"], body: Body
-    ) -> Float[Array, "2 batch"]:
+        self,
+        observation: Observation,
+        action: Float[Array, "N J"],
+        body: RobotDescriptor | None = None,
+    ) -> Float[Array, "2 N"]:
         """Both estimates."""
         row = _row(self.sizes, observation, observation.general, action)
         # A row for each twin: of a shared one XLA makes a single product, whose transposes cost
@@ -169,22 +174,23 @@ class FlatTwinQ(eqx.Module):
     def over_robots(
         self,
         observations: Sequence[Observation],
-        actions: Sequence[Float[Array, "batch joints"]],
-        bodies: Sequence[Body],
-    ) -> tuple[Float[Array, "2 batch"], ...]:
-        """The same in a tuple of one; raises as `FlatPolicy.over_robots` does."""
-        (observation,), (action,), (body,) = _alone(observations), actions, bodies
-        return (self(observation, action, body),)
+        actions: Sequence[Float[Array, "1 B J"]],
+        bodies: Sequence[Bodies],
+    ) -> Float[Array, "2 1 B"]:
+        """The same for a batch of one robot; raises as `FlatPolicy.over_robots` does."""
+        observation = _alone(observations)
+        return self(observation, actions[0][0])[:, None]
 
 
-def _alone(observations: Sequence[Observation]) -> Sequence[Observation]:
-    """The only robot's observation, still in its sequence."""
-    if len(observations) != 1:
+def _alone(observations: Sequence[Observation]) -> Observation:
+    """The only robot's observation."""
+    robots = sum(len(build.general) for build in observations)
+    if robots != 1:
         raise BodyplanError(
-            f"a flat network is for one robot and was given {len(observations)}; choose one of "
+            f"a flat network is for one robot and was given {robots}; choose one of "
             "them, or a network for any body"
         )
-    return observations
+    return Observation._make(part[0] for part in observations[0])
 
 
 def _row(

@@ -4,27 +4,26 @@ A robot is a set of joints and a set of feet. Each element's description chooses
 latent channels, where its state goes; the states so placed are summed over the set. So the latent
 of a robot has one size whatever its build, and the order of its joints does not matter.
 
-Robots come as tuples with one entry each, every entry with its own number of joints and feet: no
-padding, no masks. What depends on descriptions alone is computed once per body. Where all samples
+Robots come build by build: a tuple of arrays `[r, B, elements, ...]`, in which all robots of a
+build have an axis. What depends on descriptions alone is computed once per body. Where all samples
 of a robot are of one body, the latent itself is never built: the layer after it is linear, so the
 attention and that layer's weights fold into one matrix per robot, `[4 J + 4 F + general, width]`,
-several times smaller than the latent's own.
+several times smaller than the latent's own. A padded joint or foot has no attention.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from bodyplan.envs.walking_task import Observation
-from bodyplan.learn.data.batches import Body, BodyBatch
-from bodyplan.learn.networks.layers import Dense, LayerNorm, elu, orthogonal, split
-from bodyplan.robots.descriptors import RobotDescriptor
+from bodyplan.learn.data.batches import Bodies
+from bodyplan.learn.networks.layers import Dense, LayerNorm, elu, orthogonal, product, split
 from bodyplan.robots.feature_sizes import (
     ACTION_SLOTS,
     CONTEXT_SIZE,
@@ -136,65 +135,80 @@ class SetEncoder(eqx.Module):
         return weights / (weights.sum(-1, keepdims=True) + 1e-8)
 
     def states(
-        self, states: Sequence[Float[Array, "batch elements state"]]
-    ) -> tuple[Float[Array, "batch elements width"], ...]:
-        """Each robot's element states, encoded."""
-        shapes = [robot.shape[:2] for robot in states]
-        tokens = jnp.concatenate([robot.reshape(-1, robot.shape[-1]) for robot in states])
-        encoded = elu(self.encode(tokens))
-        pieces = split(encoded, [batch * count for batch, count in shapes])
-        return tuple(
-            piece.reshape(*shape, encoded.shape[-1])
-            for piece, shape in zip(pieces, shapes, strict=True)
-        )
+        self, states: Sequence[Float[Array, "r B elements state"]]
+    ) -> tuple[Float[Array, "r B elements w"], ...]:
+        """Element states, encoded, build by build."""
+        return on_one_axis(lambda rows: elu(self.encode(rows)), states)
 
     def fold(
         self,
-        descriptions: Sequence[Float[Array, "elements description"]],
+        descriptions: Sequence[Float[Array, "r elements description"]],
+        masks: Sequence[Float[Array, "r elements"] | None],
         weight: Float[Array, "latent outputs"],
-    ) -> tuple[Float[Array, "folded outputs"], ...]:
+    ) -> tuple[Float[Array, "r folded outputs"], ...]:
         """For each robot the matrix that takes its states where `weight` takes its latent."""
-        attention = self.attention(jnp.concatenate(descriptions))
-        weight = weight.reshape(attention.shape[-1], -1, weight.shape[-1])
-        folded = jnp.einsum("ec,cwo->ewo", attention, weight)
-        pieces = split(folded, [len(robot) for robot in descriptions])
-        return tuple(piece.reshape(-1, weight.shape[-1]) for piece in pieces)
+        outputs, channels = weight.shape[-1], self.choose.bias.size
+        by_channel = weight.reshape(channels, -1)
+        attention = on_one_axis(self.attention, descriptions)
+        each = [masked(*own) for own in zip(attention, masks, strict=True)]
+        folded = on_one_axis(lambda rows: product(rows, by_channel), each)
+        return tuple(own.reshape(len(own), -1, outputs) for own in folded)
 
     def place(
         self,
-        states: Sequence[Float[Array, "batch elements width"]],
-        bodies: Sequence[BodyBatch],
-        descriptions: Sequence[Float[Array, "rows description"]],
+        states: Float[Array, "r B elements w"],
+        bodies: Bodies,
+        descriptions: Float[Array, "bodies elements description"],
+        mask: Float[Array, "r elements"] | None,
         weight: Float[Array, "latent outputs"],
-    ) -> Float[Array, "samples outputs"]:
+    ) -> Float[Array, "r B outputs"]:
         """What `weight` makes of the latents, built with each sample's own attention."""
-        attention = self.attention(jnp.concatenate(descriptions))
-        pieces = split(attention, [len(robot) for robot in descriptions])
+        attention = bodies.of_samples(self.attention(descriptions))
+        attention = masked(attention, None if mask is None else mask[:, None])
         # Channels last, which XLA is twice as fast at on a CPU; the weight's rows follow.
-        latents = [
-            jnp.einsum("bec,bew->bwc", of_elements(body, piece), robot).reshape(len(robot), -1)
-            for robot, body, piece in zip(states, bodies, pieces, strict=True)
-        ]
+        latents = jnp.einsum("rbec,rbew->rbwc", attention, states)
         weight = weight.reshape(attention.shape[-1], -1, weight.shape[-1]).swapaxes(0, 1)
-        return jnp.concatenate(latents) @ weight.reshape(-1, weight.shape[-1])
+        flat = latents.reshape(*latents.shape[:2], -1)
+        return flat @ weight.reshape(-1, weight.shape[-1])
+
+
+def on_one_axis(
+    function: Callable[[Float[Array, "rows width"]], Float[Array, "rows outputs"]],
+    arrays: Sequence[Float[Array, "*shape width"]],
+) -> tuple[Float[Array, "*shape outputs"], ...]:
+    """A function of rows, applied to those of all builds at once.
+
+    So the number of operations does not grow with the builds.
+    """
+    shapes = [array.shape[:-1] for array in arrays]
+    rows = jnp.concatenate([array.reshape(-1, array.shape[-1]) for array in arrays])
+    pieces = split(function(rows), [math.prod(shape) for shape in shapes])
+    return tuple(piece.reshape(*shape, -1) for piece, shape in zip(pieces, shapes, strict=True))
+
+
+def masked(
+    values: Float[Array, "*rows elements width"], mask: Float[Array, "*rows elements"] | None
+) -> Float[Array, "*rows elements width"]:
+    """Zero where an element is padding."""
+    return values if mask is None else values * mask[..., None]
 
 
 Sensed = tuple[
-    Body,
-    Float[Array, "batch joints width"],
-    Float[Array, "batch feet width"],
-    Float[Array, "batch general"],
+    Bodies,
+    Float[Array, "r B joints w"],
+    Float[Array, "r B feet w"],
+    Float[Array, "r B general"],
 ]
-"""One robot's samples: whose they are, encoded joint and foot states, and the rest."""
+"""One build's samples: whose they are, encoded joint and foot states, and the rest."""
 
 
 class Encoded(eqx.Module):
-    """What the encoder and the core know of each robot's samples."""
+    """What the encoder and the core know of the samples."""
 
     core: Float[Array, "samples width"]
-    """All robots on one axis."""
-    joints: tuple[Float[Array, "batch joints width"], ...]
-    """Joint states, per robot."""
+    """Of all robots, in the order of the builds, on one axis."""
+    joints: tuple[Float[Array, "r B joints w"], ...]
+    """Joint states, build by build."""
 
 
 class Torso(eqx.Module):
@@ -232,100 +246,75 @@ class Torso(eqx.Module):
     def __call__(
         self,
         observations: Sequence[Observation],
-        general: Sequence[Float[Array, "batch general"]],
-        bodies: Sequence[Body],
+        general: Sequence[Float[Array, "r B general"]],
+        bodies: Sequence[Bodies],
         extra: Float[Array, "samples extra"] | None = None,
     ) -> Encoded:
-        """Run all robots; `extra` enters the core beside the latent, all robots on one axis."""
+        """Run all robots, build by build; `extra` enters the core beside the latent."""
         joints = self.joints.states([jnp.asarray(seen.joints) for seen in observations])
         feet = self.feet.states([jnp.asarray(seen.feet) for seen in observations])
         robots = list(zip(bodies, joints, feet, general, strict=True))
-        alike = iter(self._folded([robot for robot in robots if not _differ(robot[0])]))
-        unlike = iter(self._unfolded([robot for robot in robots if _differ(robot[0])]))
-        hidden = jnp.concatenate([next(unlike if _differ(body) else alike) for body in bodies])
+        folded = iter(self._folded([own for own in robots if own[0].ids is None]))
+        hidden = jnp.concatenate(
+            [_rows(next(folded) if own[0].ids is None else self._unfolded(*own)) for own in robots]
+        )
         if extra is not None:
-            hidden += extra @ self.first.weight[-extra.shape[-1] :]
+            hidden += product(extra, self.first.weight[-extra.shape[-1] :])
         hidden = elu(self.second(elu(self.norm(hidden))))
         return Encoded(core=self.third(hidden), joints=joints)
 
-    def _folded(self, robots: Sequence[Sensed]) -> list[Float[Array, "batch first"]]:
+    def _folded(self, robots: Sequence[Sensed]) -> list[Float[Array, "r B first"]]:
         """The core's first layer for robots of one body each, by a matrix for each robot."""
         if not robots:
             return []
-        bodies, _, _, general = zip(*robots, strict=True)
-        matrices = self._fold(bodies, general[0].shape[-1])
-        return [
-            jnp.concatenate([_flat(joint), _flat(foot), rest], -1) @ matrix + offset
-            for (_, joint, foot, rest), (matrix, offset) in zip(robots, matrices, strict=True)
-        ]
-
-    def _fold(
-        self, descriptors: Sequence[RobotDescriptor], general: int
-    ) -> list[tuple[Float[Array, "inputs first"], Float[Array, "first"]]]:
-        """The core's first layer for each robot: a matrix for its states, and an offset."""
-        for_joints, for_feet, for_general, for_context, _ = split(
-            self.first.weight, self._widths(general)
+        bodies = [own for own, *_ in robots]
+        for_joints, for_feet, for_general, for_context = self._split(robots[0][-1].shape[-1])
+        joints = self.joints.fold(
+            [own.joints for own in bodies],
+            [own.joint_mask for own in bodies],
+            for_joints,
         )
-        joints = self.joints.fold([jnp.asarray(body.joints) for body in descriptors], for_joints)
-        feet = self.feet.fold([jnp.asarray(body.feet) for body in descriptors], for_feet)
-        contexts = jnp.stack([jnp.asarray(body.context) for body in descriptors])
-        offsets = contexts @ for_context + self.first.bias
-        return [
-            (jnp.concatenate([joint, foot, for_general]), offset)
-            for joint, foot, offset in zip(joints, feet, offsets, strict=True)
-        ]
-
-    def _unfolded(self, robots: Sequence[Sensed]) -> tuple[Float[Array, "batch first"], ...]:
-        """The same for robots of many bodies, through the latents, for all robots at once."""
-        if not robots:
-            return ()
-        bodies, joints, feet, general = zip(*robots, strict=True)
-        for_joints, for_feet, for_general, for_context, _ = split(
-            self.first.weight, self._widths(general[0].shape[-1])
+        feet = self.feet.fold(
+            [own.feet for own in bodies], [own.foot_mask for own in bodies], for_feet
         )
-        contexts = [body.of_samples(jnp.asarray(body.sets.context)) for body in bodies]
-        projected = (
-            self.joints.place(joints, bodies, [joint_rows(body) for body in bodies], for_joints)
-            + self.feet.place(feet, bodies, [foot_rows(body) for body in bodies], for_feet)
-            + jnp.concatenate(general) @ for_general
-            + jnp.concatenate(contexts) @ for_context
+        offsets = on_one_axis(
+            lambda rows: rows @ for_context + self.first.bias,
+            [own.context for own in bodies],
+        )
+        first = []
+        for (_, *states), joint, foot, offset in zip(robots, joints, feet, offsets, strict=True):
+            rest = jnp.broadcast_to(for_general, (len(joint), *for_general.shape))
+            matrix = jnp.concatenate([joint, foot, rest, offset[:, None]], axis=1)
+            one = jnp.ones((*states[-1].shape[:2], 1), states[-1].dtype)
+            flat = [own.reshape(*own.shape[:2], -1) for own in (*states, one)]
+            first.append(product(jnp.concatenate(flat, axis=-1), matrix))
+        return first
+
+    def _unfolded(
+        self,
+        bodies: Bodies,
+        joints: Float[Array, "r B joints w"],
+        feet: Float[Array, "r B feet w"],
+        general: Float[Array, "r B general"],
+    ) -> Float[Array, "r B first"]:
+        """The same for robots of many bodies, through the latents."""
+        for_joints, for_feet, for_general, for_context = self._split(general.shape[-1])
+        return (
+            self.joints.place(joints, bodies, bodies.joints, bodies.joint_mask, for_joints)
+            + self.feet.place(feet, bodies, bodies.feet, bodies.foot_mask, for_feet)
+            + general @ for_general
+            + bodies.of_samples(bodies.context) @ for_context
             + self.first.bias
         )
-        return split(projected, [len(rest) for rest in general])
 
-    def _widths(self, general: int) -> list[int]:
-        """What the core's first layer reads: joints, feet, general, context, and all else."""
+    def _split(self, general: int) -> tuple[Array, Array, Array, Array]:
+        """The core's first weight by what it reads: joints, feet, general, context."""
         widths = [self.joints.latent, self.feet.latent, general, CONTEXT_SIZE]
-        return [*widths, len(self.first.weight) - sum(widths)]
+        first, second, third, fourth, _ = split(
+            self.first.weight, [*widths, len(self.first.weight) - sum(widths)]
+        )
+        return first, second, third, fourth
 
 
-def _differ(body: Body) -> bool:
-    return isinstance(body, BodyBatch)
-
-
-def _flat(states: Float[Array, "batch elements width"]) -> Float[Array, "batch inputs"]:
-    batch, elements, width = states.shape
-    return states.reshape(batch, elements * width)
-
-
-def joint_rows(body: Body) -> Float[Array, "rows 23"]:
-    """Descriptions of joints, those of all sets on one axis."""
-    return _rows(body.sets.joints if isinstance(body, BodyBatch) else body.joints)
-
-
-def foot_rows(body: Body) -> Float[Array, "rows 10"]:
-    """Descriptions of feet, those of all sets on one axis."""
-    return _rows(body.sets.feet if isinstance(body, BodyBatch) else body.feet)
-
-
-def of_elements(body: Body, rows: Float[Array, "rows ..."]) -> Float[Array, "... elements _"]:
-    """What was computed of each row; where samples differ, on an axis of samples before."""
-    if not isinstance(body, BodyBatch):
-        return rows
-    count = len(body.sets.context)
-    return body.of_samples(rows.reshape(count, len(rows) // count, *rows.shape[1:]))
-
-
-def _rows(descriptions: ArrayLike) -> Float[Array, "rows width"]:
-    table = jnp.asarray(descriptions)
-    return table.reshape(-1, table.shape[-1])
+def _rows(values: Float[Array, "r B width"]) -> Float[Array, "samples width"]:
+    return values.reshape(-1, values.shape[-1])

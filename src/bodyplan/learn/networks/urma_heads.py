@@ -1,8 +1,8 @@
 """The heads on URMA: a Gaussian policy with one output per joint, a value, and twin Q.
 
 Each head owns its encoder and core. Called with one robot's arrays a head answers for it; with
-`over_robots` it answers for tuples of robots, whose samples share one axis through the core. The
-samples of a robot are of one body (its descriptor) or of many (`BodyBatch`).
+`over_robots` it answers for all robots of a batch, build by build. The samples of a robot are of
+one body or of many (`Bodies`).
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,10 @@ from jaxtyping import Array, Float
 
 from bodyplan.envs.walking_task import ACTION_MEAN_LIMIT, Observation
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.data.batches import Body
-from bodyplan.learn.networks.layers import Dense, LayerNorm, elu, orthogonal, split
-from bodyplan.learn.networks.urma import Encoded, NetworkSizes, Torso, joint_rows, of_elements
+from bodyplan.learn.data.batches import Bodies
+from bodyplan.learn.networks.layers import Dense, LayerNorm, elu, orthogonal, product, split
+from bodyplan.learn.networks.urma import NetworkSizes, Torso, on_one_axis
+from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.robots.feature_sizes import (
     GENERAL_OBSERVATION_SIZE,
     JOINT_DESCRIPTOR_SIZE,
@@ -59,91 +60,81 @@ class URMAPolicy(eqx.Module):
         )
 
     def __call__(
-        self, observation: Observation, body: Body
-    ) -> tuple[Float[Array, "batch joints"], Float[Array, "... joints"]]:
-        """Mean and standard deviation of one robot's actions."""
-        (answer,) = self.over_robots((observation,), (body,))
-        return answer
+        self, observation: Observation, body: RobotDescriptor
+    ) -> tuple[Float[Array, "N J"], Float[Array, "_ J"]]:
+        """Mean and standard deviation of one robot's actions, the latter `[1, J]` for one body."""
+        ((mean, std),) = self.over_robots(*one_robot(observation, body))
+        return mean[0], std[0]
 
     def over_robots(
-        self, observations: Sequence[Observation], bodies: Sequence[Body]
-    ) -> tuple[tuple[Float[Array, "batch joints"], Float[Array, "... joints"]], ...]:
-        """Mean and standard deviation of each robot's actions, the latter `[J]` for one body."""
-        general = [jnp.asarray(seen.general)[:, POLICY_GENERAL] for seen in observations]
+        self, observations: Sequence[Observation], bodies: Sequence[Bodies]
+    ) -> tuple[tuple[Float[Array, "r B J"], Float[Array, "r _ J"]], ...]:
+        """Mean and standard deviation of actions, build by build.
+
+        A standard deviation is `[r, 1, J]` where each robot has one body.
+        """
+        general = [jnp.asarray(seen.general)[..., POLICY_GENERAL] for seen in observations]
         encoded = self.torso(observations, general, bodies)
-        described = [joint_rows(body) for body in bodies]
-        counts = [len(rows) for rows in described]
-        codes = self._codes(jnp.concatenate(described))
-        log_std = jnp.clip(self.log_std(codes)[:, 0], *np.log(STD_RANGE))
-        hidden = elu(self.decoder_norm(self._first_layer(encoded, codes, counts, bodies)))
-        means = self.mean(hidden)[:, 0]
+        width, state_width = encoded.core.shape[-1], encoded.joints[0].shape[-1]
+        for_core, for_state, for_code = jnp.split(self.decoder.weight, [width, width + state_width])
+        # The decoder's first layer on [core; joint state; description] as a sum of three products:
+        # one per sample, one per joint of a sample (a token), one per joint of a body. The joint
+        # encoder is not trained through this path, as in URMA.
+        codes = on_one_axis(self._codes, [own.joints for own in bodies])
+        per_joint = on_one_axis(lambda rows: product(rows, for_code) + self.decoder.bias, codes)
+        states = [jax.lax.stop_gradient(own) for own in encoded.joints]
+        per_token = on_one_axis(lambda rows: product(rows, for_state), states)
+        shapes = [own.shape[:2] for own in states]
+        per_sample = _of_builds(product(encoded.core, for_core), shapes)
+        hidden = [
+            sample[:, :, None] + token + own.of_samples(joint)
+            for sample, token, joint, own in zip(
+                per_sample, per_token, per_joint, bodies, strict=True
+            )
+        ]
+        answers = on_one_axis(lambda rows: self.mean(elu(self.decoder_norm(rows))), hidden)
+        means = [answer[..., 0] for answer in answers]
         if self.readout is not None:
-            means += self._read(self.readout, encoded, codes, counts, bodies)
-        means = jnp.clip(means, -ACTION_MEAN_LIMIT, ACTION_MEAN_LIMIT)
-        shapes = [states.shape[:2] for states in encoded.joints]
-        pieces = split(means, [batch * count for batch, count in shapes])
-        stds = split(jnp.exp(log_std), counts)
+            projected = _of_builds(self.readout(elu(encoded.core)), shapes)
+            read = map(_read, projected, codes, bodies)
+            means = [mean + own for mean, own in zip(means, read, strict=True)]
+        log_stds = on_one_axis(self.log_std, codes)
         return tuple(
-            (piece.reshape(shape), of_elements(body, std))
-            for piece, shape, std, body in zip(pieces, shapes, stds, bodies, strict=True)
+            (
+                jnp.clip(mean, -ACTION_MEAN_LIMIT, ACTION_MEAN_LIMIT),
+                jnp.exp(jnp.clip(own.of_samples(log_std[..., 0]), *np.log(STD_RANGE))),
+            )
+            for mean, log_std, own in zip(means, log_stds, bodies, strict=True)
         )
 
     def _codes(self, descriptions: Float[Array, "rows 23"]) -> Float[Array, "rows description"]:
         """The decoder's own encoding of joint descriptions."""
         return self.description(elu(self.describe_norm(self.describe(descriptions))))
 
-    def _first_layer(
-        self,
-        encoded: Encoded,
-        codes: Float[Array, "rows description"],
-        counts: Sequence[int],
-        bodies: Sequence[Body],
-    ) -> Float[Array, "tokens decoder"]:
-        """The decoder's first layer on [core; joint state; description], a sum of three products.
 
-        One product per sample, one per joint of a sample (a token), one per joint of a body.
-        The joint encoder is not trained through this path, as in URMA.
-        """
-        width, state_width = encoded.core.shape[-1], encoded.joints[0].shape[-1]
-        for_core, for_state, for_code = jnp.split(self.decoder.weight, [width, width + state_width])
-        batches = [len(states) for states in encoded.joints]
-        per_sample = split(encoded.core @ for_core, batches)
-        per_joint = split(codes @ for_code + self.decoder.bias, counts)
-        tokens = [
-            sample[:, None] + jax.lax.stop_gradient(states) @ for_state + of_elements(body, joint)
-            for sample, states, joint, body in zip(
-                per_sample, encoded.joints, per_joint, bodies, strict=True
-            )
-        ]
-        return jnp.concatenate([token.reshape(-1, token.shape[-1]) for token in tokens])
-
-    def _read(
-        self,
-        readout: Dense,
-        encoded: Encoded,
-        codes: Float[Array, "rows description"],
-        counts: Sequence[int],
-        bodies: Sequence[Body],
-    ) -> Float[Array, "tokens"]:
-        """Scaled products of a projection of the core with each joint's code.
-
-        The decoder's one hidden layer is shared by all joints, which differ by their codes alone,
-        so it learns slowly to give each joint another mean. This path does so from the start.
-        """
-        projected = split(readout(elu(encoded.core)), [len(states) for states in encoded.joints])
-        answers = [
-            _products(robot, of_elements(body, own)) / np.sqrt(own.shape[-1])
-            for robot, own, body in zip(projected, split(codes, counts), bodies, strict=True)
-        ]
-        return jnp.concatenate([answer.ravel() for answer in answers])
+def _of_builds(
+    rows: Float[Array, "samples width"], shapes: Sequence[tuple[int, ...]]
+) -> list[Float[Array, "r B width"]]:
+    """Rows of all samples, build by build."""
+    pieces = split(rows, [robots * samples for robots, samples in shapes])
+    return [piece.reshape(*shape, -1) for piece, shape in zip(pieces, shapes, strict=True)]
 
 
-def _products(
-    projected: Float[Array, "batch width"], codes: Float[Array, "... joints width"]
-) -> Float[Array, "batch joints"]:
-    if codes.ndim == 2:
-        return projected @ codes.T
-    return jnp.einsum("bw,bjw->bj", projected, codes)
+def _read(
+    projected: Float[Array, "r B description"],
+    codes: Float[Array, "bodies joints description"],
+    bodies: Bodies,
+) -> Float[Array, "r B joints"]:
+    """Scaled products of a projection of the core with each joint's code.
+
+    The decoder's one hidden layer is shared by all joints, which differ by their codes alone, so it
+    learns slowly to give each joint another mean. This path does so from the start.
+    """
+    if bodies.ids is None:
+        products = projected @ codes.swapaxes(1, 2)
+    else:
+        products = jnp.einsum("rbw,rbjw->rbj", projected, bodies.of_samples(codes))
+    return products / np.sqrt(codes.shape[-1])
 
 
 class URMACritic(eqx.Module):
@@ -167,12 +158,12 @@ class URMACritic(eqx.Module):
     def __call__(
         self,
         observations: Sequence[Observation],
-        bodies: Sequence[Body],
+        bodies: Sequence[Bodies],
         extra: Float[Array, "samples extra"] | None = None,
-    ) -> Float[Array, "samples"]:
+    ) -> Float[Array, "R B"]:
         general = [jnp.asarray(seen.general) for seen in observations]
         encoded = self.torso(observations, general, bodies, extra)
-        return self.answer(elu(encoded.core))[:, 0]
+        return self.answer(elu(encoded.core)).reshape(-1, general[0].shape[1])
 
 
 class URMAValue(eqx.Module):
@@ -183,17 +174,15 @@ class URMAValue(eqx.Module):
     def __init__(self, rng: np.random.Generator, sizes: NetworkSizes) -> None:
         self.critic = URMACritic(rng, sizes)
 
-    def __call__(self, observation: Observation, body: Body) -> Float[Array, "batch"]:
+    def __call__(self, observation: Observation, body: RobotDescriptor) -> Float[Array, "N"]:
         """Values of one robot's states."""
-        (values,) = self.over_robots((observation,), (body,))
-        return values
+        return self.over_robots(*one_robot(observation, body))[0]
 
     def over_robots(
-        self, observations: Sequence[Observation], bodies: Sequence[Body]
-    ) -> tuple[Float[Array, "batch"], ...]:
-        """Values of each robot's states."""
-        values = self.critic(observations, bodies)
-        return split(values, [len(observation.general) for observation in observations])
+        self, observations: Sequence[Observation], bodies: Sequence[Bodies]
+    ) -> Float[Array, "R B"]:
+        """Values of all robots' states."""
+        return self.critic(observations, bodies)
 
 
 class ActionCritic(eqx.Module):
@@ -214,14 +203,15 @@ class ActionCritic(eqx.Module):
     def __call__(
         self,
         observations: Sequence[Observation],
-        actions: Sequence[Float[Array, "batch joints"]],
-        bodies: Sequence[Body],
-    ) -> Float[Array, "samples"]:
+        actions: Sequence[Float[Array, "r B J"]],
+        bodies: Sequence[Bodies],
+    ) -> Float[Array, "R B"]:
+        own = [_own_joints(*robot) for robot in zip(actions, bodies, strict=True)]
         if self.action is None:
-            acting = [_acting(*robot) for robot in zip(observations, actions, strict=True)]
+            acting = [_acting(*robot) for robot in zip(observations, own, strict=True)]
             return self.critic(acting, bodies)
         slots = len(self.action.weight)
-        padded = jnp.concatenate([_pad(action, slots) for action in actions])
+        padded = jnp.concatenate([_pad(action, slots).reshape(-1, slots) for action in own])
         return self.critic(observations, bodies, elu(self.action(padded)))
 
 
@@ -239,41 +229,50 @@ class URMATwinQ(eqx.Module):
         self.twins = jax.tree.map(lambda *arrays: jnp.asarray(np.stack(arrays)), *twins)
 
     def __call__(
-        self,
-        observation: Observation,
-        action: Float[Array, "batch joints"],
-        body: Body,
-    ) -> Float[Array, "2 batch"]:
+        self, observation: Observation, action: Float[Array, "N J"], body: RobotDescriptor
+    ) -> Float[Array, "2 N"]:
         """Both estimates for one robot."""
-        (values,) = self.over_robots((observation,), (action,), (body,))
-        return values
+        observations, bodies = one_robot(observation, body)
+        return self.over_robots(observations, (action[None],), bodies)[:, 0]
 
     def over_robots(
         self,
         observations: Sequence[Observation],
-        actions: Sequence[Float[Array, "batch joints"]],
-        bodies: Sequence[Body],
-    ) -> tuple[Float[Array, "2 batch"], ...]:
-        """Both estimates for each robot.
+        actions: Sequence[Float[Array, "r B J"]],
+        bodies: Sequence[Bodies],
+    ) -> Float[Array, "2 R B"]:
+        """Both estimates for all robots.
 
         Raises:
             BodyplanError: a robot has more joints than Q has action slots.
         """
-        values = jax.vmap(lambda twin: twin(observations, actions, bodies))(self.twins)
-        return split(values, [len(action) for action in actions], axis=1)
+        return jax.vmap(lambda twin: twin(observations, actions, bodies))(self.twins)
 
 
-def _acting(observation: Observation, action: Float[Array, "batch joints"]) -> Observation:
+def one_robot(
+    observation: Observation, body: RobotDescriptor
+) -> tuple[tuple[Observation], tuple[Bodies]]:
+    """One robot's N samples as a build of its own."""
+    lifted = Observation._make(jnp.asarray(part)[None] for part in observation)
+    return (lifted,), (Bodies.of(body, lifted.general.shape[1]),)
+
+
+def _acting(observation: Observation, action: Float[Array, "r B J"]) -> Observation:
     """The observation with each joint's action after its state."""
     joints = jnp.concatenate([observation.joints, action[..., None]], axis=-1)
     return Observation._make((joints, observation.feet, observation.general))
 
 
-def _pad(action: Float[Array, "batch joints"], slots: int) -> Float[Array, "batch slots"]:
+def _own_joints(action: Float[Array, "r B J"], bodies: Bodies) -> Float[Array, "r B J"]:
+    """The action without that of padded joints."""
+    return action if bodies.joint_mask is None else action * bodies.joint_mask[:, None]
+
+
+def _pad(action: Float[Array, "r B J"], slots: int) -> Float[Array, "r B slots"]:
     joints = action.shape[-1]
     if joints > slots:
         raise BodyplanError(
             f"a robot has {joints} joints but Q reads only {slots} actions; give NetworkSizes "
             f'with action_slots={joints} or actions="joints", or leave that robot out'
         )
-    return jnp.pad(action, ((0, 0), (0, slots - joints)))
+    return jnp.pad(action, ((0, 0), (0, 0), (0, slots - joints)))
