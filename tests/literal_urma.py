@@ -5,6 +5,7 @@ the modules under test; the formulas come from the reference (walking task, sect
 """
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 
@@ -32,6 +33,61 @@ def bodies(seed=0, builds=((4, 2), (6, 4), (3, 2)), batch=5):
     )
     descriptors = tuple(RobotDescriptor(draw(j, 23), draw(f, 10), draw(7)) for j, f in builds)
     return observations, descriptors, tuple(draw(batch, j) for j, _ in builds)
+
+
+def in_builds(robots, layout="apart"):
+    """Robots' batches `(observation, action, ..., body)` as builds: tuples of `BuildBatch`.
+
+    Every robot in a build of its own (`apart`), or all in one that is padded to the largest
+    (`padded`). What is padded is noise, where masks must keep it out.
+    """
+    from bodyplan.learn.data.batches import Bodies, BuildBatch
+
+    rng = np.random.default_rng(5)
+
+    def grown(values, shape):
+        values = np.asarray(values)
+        whole = rng.normal(size=shape).astype(values.dtype)
+        whole[tuple(map(slice, values.shape))] = values
+        return whole
+
+    def stacked(parts):
+        parts = [np.asarray(part) for part in parts]
+        shape = np.max([part.shape for part in parts], axis=0)
+        return jnp.asarray(np.stack([grown(part, shape) for part in parts]))
+
+    def bodies(own):
+        counts = [(len(body.joints), len(body.feet)) for body in own]
+        joints, feet = np.max(counts, axis=0)
+        masks = (
+            jnp.asarray((np.arange(slots) < np.array(numbers)[:, None]) * 1.0, own[0].joints.dtype)
+            for slots, numbers in zip((joints, feet), zip(*counts, strict=True), strict=True)
+        )
+        table = (stacked(parts) for parts in zip(*own, strict=True))
+        return Bodies(*table, None, *masks) if len(own) > 1 else Bodies(*table)
+
+    def build(members):
+        *arrays, body, next_body = zip(*members, strict=True)
+        arrays = [
+            type(part[0])(*map(stacked, zip(*part, strict=True)))
+            if isinstance(part[0], tuple)
+            else stacked(part)
+            for part in arrays
+        ]
+        return BuildBatch(*arrays, bodies(body), bodies(next_body))
+
+    together = [robots] if layout == "padded" else [[robot] for robot in robots]
+    return tuple(map(build, together))
+
+
+def robot_batches(observations, descriptors, actions):
+    """What `in_builds` takes, of robots of which only this much matters."""
+    from bodyplan.learn.data.batches import RobotBatch
+
+    return [
+        RobotBatch(seen, action, action[:, 0], seen, action[:, 0], body, body)
+        for seen, body, action in zip(observations, descriptors, actions, strict=True)
+    ]
 
 
 def sample(observation, index):

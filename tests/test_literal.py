@@ -13,12 +13,11 @@ import numpy as np
 import optax
 import pytest
 
-from bodyplan.learn.algorithms.algorithm import ActorBatch
 from bodyplan.learn.algorithms.awac import AWAC
 from bodyplan.learn.algorithms.bc import BC
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.algorithms.td3_bc import TD3BC
-from bodyplan.learn.data.batches import Batch
+from bodyplan.learn.data.batches import Batch, RobotBatch, normal
 from bodyplan.learn.networks.urma import PRESETS
 
 TINY = PRESETS["tiny"]
@@ -56,26 +55,33 @@ def drawn(seed, count):
 
 
 def case(algorithm, robots, sizes=TINY, seed=0, batch=5):
-    """Networks with nothing at zero, a batch of these robots, and their descriptors."""
+    """Networks with nothing at zero, and each robot's part of a batch."""
     networks = literal_urma.randomised(algorithm.init(np.random.default_rng(seed), sizes), seed)
     observations, descriptors, actions = literal_urma.bodies(seed, robots, batch)
     following, _, _ = literal_urma.bodies(seed + 100, robots, batch)
     rng = np.random.default_rng(seed)
     rewards = rng.normal(size=(len(robots), batch))
     fallen = rng.integers(0, 2, (len(robots), batch))
-    each = zip(observations, actions, rewards, following, fallen, strict=True)
-    batches = tuple(Batch(*robot) for robot in each)
-    return jax.tree.map(lambda x: np.asarray(x, np.float64), (*networks, batches, descriptors))
+    each = zip(
+        observations, actions, rewards, following, fallen, descriptors, descriptors, strict=True
+    )
+    batches = [RobotBatch(*robot) for robot in each]
+    return jax.tree.map(lambda x: np.asarray(x, np.float64), (*networks, batches))
 
 
-def optimised(algorithm, actor, critic, batches, descriptors):
+def together(batches, layout):
+    """The robots as one batch, each in a build of its own, or all in one padded build."""
+    builds = literal_urma.in_builds(batches, layout)
+    return Batch(builds, jnp.ones(len(batches)), jnp.arange(len(batches), dtype=jnp.uint32))
+
+
+def optimised(algorithm, actor, critic, batch):
     """By name of what learns, the mean loss over robots and its gradient."""
     keep = recording(algorithm)
-    new, aux, metrics = keep.critic_update(critic, actor, batches, descriptors, KEY)
-    batch = ActorBatch(batches, descriptors, aux)
+    new, aux, metrics = keep.critic_update(critic, actor, batch, KEY)
 
     def loss(actor):
-        return keep.actor_losses(actor, critic, batch, KEY)[0].mean()
+        return keep.actor_losses(actor, critic, batch._replace(aux=aux), KEY)[0].mean()
 
     found = {"actor": jax.value_and_grad(loss)(actor)}
     for name, letter in (("value", "v"), ("q", "q")):
@@ -85,9 +91,9 @@ def optimised(algorithm, actor, critic, batches, descriptors):
     return found
 
 
-def written_down(algorithm, actor, critic, batches, descriptors, slots=literal.SLOTS):
+def written_down(algorithm, actor, critic, batches, noises, slots=literal.SLOTS):
     """The same by the literal form."""
-    batch = literal.pad(batches, descriptors, noises(algorithm, batches), slots)
+    batch = literal.pad(batches, noises, slots)
     parts = literal.parts(algorithm, actor, critic, batch)
     return {name: jax.value_and_grad(loss)(learns) for name, (learns, loss) in parts.items()}
 
@@ -95,11 +101,10 @@ def written_down(algorithm, actor, critic, batches, descriptors, slots=literal.S
 def noises(algorithm, batches):
     """What the algorithm draws with KEY: for an action of its own here, and in the next state."""
     here, following = jax.random.split(KEY) if isinstance(algorithm, AWAC) else (KEY, KEY)
-    keys = (jax.random.split(key, len(batches)) for key in (here, following))
-    return [
-        tuple(jax.random.normal(key, batch.action.shape) for key in own)
-        for *own, batch in zip(*keys, batches, strict=True)
-    ]
+    batch = together(batches, "apart")
+    draw = jax.jit(lambda key: normal(key, batch))
+    drawn = [[own[0] for own in draw(key)] for key in (here, following)]
+    return list(zip(*drawn, strict=True))
 
 
 def run(form, algorithm, *inputs, **settings):
@@ -127,26 +132,30 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize("layout", ["apart", "padded"])
 @pytest.mark.parametrize("name", CASES)
-def test_losses_and_gradients_are_the_literal_ones(name):
+def test_losses_and_gradients_are_the_literal_ones(name, layout):
+    """In a padded build noise stands where there is padding, and the noise of actions is the same
+    as without it."""
     algorithm, robots, sizes = CASES[name]
-    inputs = case(algorithm, robots, sizes)
-    found = run(optimised, algorithm, *inputs)
-    assert_same(found, run(written_down, algorithm, *inputs))
+    actor, critic, batches = case(algorithm, robots, sizes)
+    found = run(optimised, algorithm, actor, critic, together(batches, layout))
+    assert_same(
+        found, run(written_down, algorithm, actor, critic, batches, noises(algorithm, batches))
+    )
     for part, (_, gradient) in found.items():
         still = [path for path, leaf in jax.tree.leaves_with_path(gradient) if not leaf.any()]
         assert all(part == "actor" and "log_std" in jax.tree_util.keystr(p) for p in still), still
 
 
 def test_a_robot_gives_in_company_what_it_gives_alone():
-    actor, critic, batches, descriptors = case(BC(), ((4, 2), (4, 2)))
-    alone = jax.jit(lambda *inputs: optimised(BC(), actor, critic, *inputs))
-    each = [alone((b,), (d,)) for b, d in zip(batches, descriptors, strict=True)]
+    actor, critic, batches = case(BC(), ((4, 2), (4, 2)))
+    each = [run(optimised, BC(), actor, critic, together([own], "apart")) for own in batches]
     mean = jax.tree.map(lambda *robots: sum(robots) / len(robots), *each)
-    assert_same(run(optimised, BC(), actor, critic, batches, descriptors), mean)
+    assert_same(run(optimised, BC(), actor, critic, together(batches, "padded")), mean)
 
 
 def test_padding_does_not_matter_to_the_literal_form():
-    inputs = case(BC(), ((4, 2), (7, 3)))
+    inputs = (*case(BC(), ((4, 2), (7, 3))), None)
     little, much = (run(written_down, BC(), *inputs, slots=slots) for slots in ((7, 3), (24, 6)))
     assert_same(little, much)

@@ -13,17 +13,23 @@ from bodyplan.learn.networks.urma_heads import URMAPolicy
 TINY = PRESETS["tiny"]
 
 
-def test_torso_is_the_literal_encoder_and_core():
+def core_of(torso, observations, descriptors, actions, layout="apart"):
+    builds = literal.in_builds(literal.robot_batches(observations, descriptors, actions), layout)
+    seen, bodies = [own.observation for own in builds], [own.bodies for own in builds]
+    return jax.jit(lambda: torso(seen, [own.general for own in seen], bodies))().core
+
+
+@pytest.mark.parametrize("layout", ["apart", "padded"])
+def test_torso_is_the_literal_encoder_and_core(layout):
     torso = literal.randomised(Torso(np.random.default_rng(1), TINY, TINY.core, general=13))
-    observations, descriptors, _ = literal.bodies()
-    general = [observation.general for observation in observations]
-    encoded = jax.jit(lambda: torso(observations, general, descriptors))()
+    observations, descriptors, actions = literal.bodies()
     expected = [
         literal.core(torso, literal.sample(observation, i), observation.general[i], descriptor)
         for observation, descriptor in zip(observations, descriptors, strict=True)
         for i in range(len(observation.general))
     ]
-    np.testing.assert_allclose(encoded.core, expected, rtol=1e-4, atol=1e-5)
+    found = core_of(torso, observations, descriptors, actions, layout)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_attention_is_over_the_channels_of_each_joint():
@@ -43,13 +49,13 @@ def test_paper_policy_has_the_published_number_of_parameters():
 
 def test_a_body_without_feet_is_a_body():
     torso = Torso(np.random.default_rng(1), TINY, TINY.core, general=13)
-    (observation,), (descriptor,), _ = literal.bodies(builds=((4, 0),))
-    encoded = jax.jit(lambda: torso([observation], [observation.general], [descriptor]))()
+    robots = literal.bodies(builds=((4, 0),))
+    (observation,), (descriptor,), _ = robots
     expected = [
         literal.core(torso, literal.sample(observation, i), observation.general[i], descriptor)
         for i in range(5)
     ]
-    np.testing.assert_allclose(encoded.core, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(core_of(torso, *robots), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_elu_and_its_derivative():

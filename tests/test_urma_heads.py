@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.data.batches import bodies_of
+from bodyplan.learn.data.batches import Bodies
 from bodyplan.learn.networks.urma import PRESETS
 from bodyplan.learn.networks.urma_heads import URMAPolicy, URMATwinQ, URMAValue
 
@@ -32,18 +32,34 @@ def three():
     return literal.bodies()
 
 
+def builds_of(three, layout):
+    """Observations, actions and bodies of the robots, build by build."""
+    observations, descriptors, actions = three
+    builds = literal.in_builds(literal.robot_batches(observations, descriptors, actions), layout)
+    parts = [(own.observation, own.action, own.bodies) for own in builds]
+    return [list(part) for part in zip(*parts, strict=True)]
+
+
+LAYOUTS = pytest.mark.parametrize("layout", ["apart", "padded"])
+
+
+@LAYOUTS
 @pytest.mark.parametrize("readout", [False, True])
-def test_policy_is_the_literal_one(three, readout):
+def test_policy_is_the_literal_one(three, readout, layout):
     observations, descriptors, _ = three
     policy = literal.randomised(URMAPolicy(RNG(1), replace(TINY, readout=readout)))
-    answers = jax.jit(lambda: policy.over_robots(observations, descriptors))()
-    for observation, descriptor, (mean, std) in zip(
-        observations, descriptors, answers, strict=True
+    seen, _, bodies = builds_of(three, layout)
+    answers = jax.jit(lambda: policy.over_robots(seen, bodies))()
+    means = [mean for build, _ in answers for mean in build]
+    stds = [std[0] for _, build in answers for std in build]
+    for observation, descriptor, mean, std in zip(
+        observations, descriptors, means, stds, strict=True
     ):
+        mean, std = mean[:, : len(descriptor.joints)], std[: len(descriptor.joints)]
         for i in range(len(mean)):
-            means, stds = literal.policy(policy, literal.sample(observation, i), descriptor)
-            np.testing.assert_allclose(mean[i], means, **NEAR)
-            np.testing.assert_allclose(std, stds, **NEAR)
+            expected = literal.policy(policy, literal.sample(observation, i), descriptor)
+            np.testing.assert_allclose(mean[i], expected[0], **NEAR)
+            np.testing.assert_allclose(std, expected[1], **NEAR)
 
 
 def test_policy_keeps_its_bounds(three):
@@ -116,10 +132,12 @@ def test_decoder_does_not_train_the_joint_encoder(three):
     assert np.any(gradient.decoder.weight)
 
 
-def test_value_is_the_literal_one_whoever_shares_the_batch(three):
+@LAYOUTS
+def test_value_is_the_literal_one_whoever_shares_the_batch(three, layout):
     observations, descriptors, _ = three
     value = literal.randomised(URMAValue(RNG(1), TINY))
-    answers = jax.jit(lambda: value.over_robots(observations, descriptors))()
+    seen, _, bodies = builds_of(three, layout)
+    answers = jax.jit(lambda: value.over_robots(seen, bodies))()
     for observation, descriptor, values in zip(observations, descriptors, answers, strict=True):
         expected = [
             literal.value(value, literal.sample(observation, i), descriptor)
@@ -129,11 +147,13 @@ def test_value_is_the_literal_one_whoever_shares_the_batch(three):
         np.testing.assert_allclose(ask(value, observation, descriptor), values, **NEAR)
 
 
+@LAYOUTS
 @pytest.mark.parametrize("way", ["slots", "joints"])
-def test_twin_q_is_the_literal_one_however_actions_enter(three, way):
+def test_twin_q_is_the_literal_one_however_actions_enter(three, way, layout):
     observations, descriptors, actions = three
     q = literal.randomised(URMATwinQ(RNG(1), replace(TINY, actions=way)))
-    answers = jax.jit(lambda: q.over_robots(observations, actions, descriptors))()
+    builds = builds_of(three, layout)
+    answers = jax.jit(lambda q: q.over_robots(*builds))(q).swapaxes(0, 1)
     for observation, action, descriptor, values in zip(
         observations, actions, descriptors, answers, strict=True
     ):
@@ -174,24 +194,28 @@ def heads():
 
 
 def say(heads, observations, actions, bodies):
-    """Means, spreads, V and Q of each robot's samples."""
+    """Means, standard deviations, V and Q of each build's samples."""
     policy, value, q = heads
     gaussians = policy.over_robots(observations, bodies)
     values = value.over_robots(observations, bodies)
-    twins = q.over_robots(observations, actions, bodies)
-    return [(*parts[0], *parts[1:]) for parts in zip(gaussians, values, twins, strict=True)]
+    twins = q.over_robots(observations, actions, bodies).swapaxes(0, 1)
+    cuts = np.cumsum([len(seen.general) for seen in observations])[:-1]
+    each = zip(gaussians, jnp.split(values, cuts), jnp.split(twins, cuts), strict=True)
+    return [(*gaussian, value, twin) for gaussian, value, twin in each]
 
 
 def say_alone(heads, observations, actions, own):
-    """The same, sample by sample as if each were a robot's whole batch."""
+    """The same of one robot, sample by sample as if each were a robot of its own."""
+    policy, value, q = heads
 
     def one(seen, action, body):
         seen, action = jax.tree.map(lambda part: part[None], (seen, action))
-        ((mean, std, value, twins),) = say(heads, [seen], [action], [body])
-        return mean[0], std, value[0], twins[:, 0]
+        mean, std = policy(seen, body)
+        return mean[0], std[0], value(seen, body)[0], q(seen, action, body)[:, 0]
 
-    answers = [jax.vmap(one)(*robot) for robot in zip(observations, actions, own, strict=True)]
-    return [(mean, std, values, twins.T) for mean, std, values, twins in answers]
+    seen, action = jax.tree.map(lambda part: part[0], (observations[0], actions[0]))
+    mean, std, values, twins = jax.vmap(one)(seen, action, own)
+    return [(mean[None], std[None], values[None], twins.T[None])]
 
 
 @partial(jax.jit, static_argnums=0)
@@ -201,8 +225,9 @@ def answer(saying, heads, observations, actions, bodies):
     def loss(heads):
         told = saying(heads, observations, actions, bodies)
         mean, std, values, twins = told[0]
-        likelihood = (jnp.square((actions[0] - mean) / std) + jnp.log(std)).sum()
-        return likelihood + jnp.square(values).sum() + jnp.square(twins).sum(), told
+        # As often as there are samples, where all have one standard deviation.
+        likelihood = jnp.square((actions[0] - mean) / std) + jnp.log(std)
+        return likelihood.sum() + jnp.square(values).sum() + jnp.square(twins).sum(), told
 
     return jax.grad(loss, has_aux=True)(heads)
 
@@ -220,37 +245,42 @@ def two():
     return literal.bodies(builds=((4, 2), (3, 2)))
 
 
+def of_table(two, table, ids):
+    """Builds in which the first robot's samples are of a table's bodies."""
+    observations, actions, bodies = builds_of(two, "apart")
+    bodies[0] = Bodies(*map(jnp.asarray, table), jnp.asarray(ids)[None])
+    return observations, actions, bodies
+
+
 def repeated(table, count):
     return type(table)(*(np.stack([part] * count) for part in table))
 
 
-@pytest.mark.parametrize("count", [3, 9])
-def test_samples_of_many_bodies_are_those_of_their_own(two, heads, count):
+def test_samples_of_many_bodies_are_those_of_their_own(two, heads):
     observations, (_, steady), actions = two
-    drawn = [literal.bodies(seed, builds=((4, 2),))[1][0] for seed in range(10, 10 + count)]
+    drawn = [literal.bodies(seed, builds=((4, 2),))[1][0] for seed in range(10, 13)]
     table = type(steady)(*map(np.stack, zip(*drawn, strict=True)))
-    ids = RNG(0).integers(0, count, 5)
-    told = bodies_of([table, steady], [ids, None])
-    assert (told[0].ids is None) == (count > 5)  # both ways are compared
+    ids = RNG(0).integers(0, 3, 5)
+    builds = of_table(two, table, ids)
     own = [type(steady)(*(part[ids] for part in table)), repeated(steady, 5)]
-    gradient, answers = answer(say, heads, observations, actions, told)
+    gradient, answers = answer(say, heads, *builds)
     policy, value, q = heads
     for robot, (means, stds, values, twins) in enumerate(answers):
         stds = np.broadcast_to(stds, means.shape)
         for i, action in enumerate(actions[robot]):
             seen, body = literal.sample(observations[robot], i), literal.sample(own[robot], i)
             mean, std = literal.policy(policy, seen, body)
-            np.testing.assert_allclose(means[i], mean, **NEAR)
-            np.testing.assert_allclose(stds[i], std, **NEAR)
-            np.testing.assert_allclose(values[i], literal.value(value, seen, body), **NEAR)
-            np.testing.assert_allclose(twins[:, i], literal.twin_q(q, seen, action, body), **NEAR)
-    alone, _ = answer(say_alone, heads, observations[:1], actions[:1], own[:1])
+            np.testing.assert_allclose(means[0, i], mean, **NEAR)
+            np.testing.assert_allclose(stds[0, i], std, **NEAR)
+            np.testing.assert_allclose(values[0, i], literal.value(value, seen, body), **NEAR)
+            twin_q = literal.twin_q(q, seen, action, body)
+            np.testing.assert_allclose(twins[0, :, i], twin_q, **NEAR)
+    alone, _ = answer(say_alone, heads, *builds[:2], own[0])
     assert_near(gradient, alone)
 
 
-@pytest.mark.parametrize("count", [3, 9])
-def test_many_equal_bodies_are_one(two, heads, count):
-    observations, (body, steady), actions = two
-    told = bodies_of([repeated(body, count), steady], [np.arange(5) % count, None])
-    one, _ = answer(say_alone, heads, observations[:1], actions[:1], [repeated(body, 5)])
-    assert_near(answer(say, heads, observations, actions, told)[0], one)
+def test_many_equal_bodies_are_one(two, heads):
+    _, (body, _), _ = two
+    builds = of_table(two, repeated(body, 3), np.arange(5) % 3)
+    one, _ = answer(say_alone, heads, *builds[:2], repeated(body, 5))
+    assert_near(answer(say, heads, *builds)[0], one)

@@ -202,15 +202,9 @@ def _packed_frames(
 ) -> Float[np.ndarray, "*drawn frame"]:
     seen = Observation(*(getattr(episodes, name)[places] for name in FRAME_ARRAYS))
     joints, feet, general = scale(seen) if scale else seen
-    drawn = general.shape[:-1]
-    return np.concatenate(
-        [
-            _pad(joints, build.size.joints, -2).reshape(*drawn, -1),
-            _pad(feet, build.size.feet, -2).reshape(*drawn, -1),
-            general,
-        ],
-        axis=-1,
-    )
+    padded = _pad(joints, build.size.joints, -2), _pad(feet, build.size.feet, -2)
+    rows = [own.reshape(*own.shape[:-2], own.shape[-2] * own.shape[-1]) for own in padded]
+    return np.concatenate([*rows, general], axis=-1)
 
 
 def _packed_steps(
@@ -228,12 +222,12 @@ def _unpack(packed: PackedTransitions, bodies: Bodies) -> BuildBatch:
     ids = (None, None) if packed.ids is None else (packed.ids[0], packed.ids[1])
 
     def observation(frames: Float[Array, "r B frame"]) -> Observation:
-        each = *frames.shape[:2], -1
+        rows = frames.shape[:2]
         first, second = joints * JOINT_OBSERVATION_SIZE, feet * FOOT_OBSERVATION_SIZE
         return Observation._make(
             (
-                frames[..., :first].reshape(*each, JOINT_OBSERVATION_SIZE),
-                frames[..., first : first + second].reshape(*each, FOOT_OBSERVATION_SIZE),
+                frames[..., :first].reshape(*rows, joints, JOINT_OBSERVATION_SIZE),
+                frames[..., first : first + second].reshape(*rows, feet, FOOT_OBSERVATION_SIZE),
                 frames[..., first + second :],
             )
         )

@@ -152,7 +152,8 @@ class SetEncoder(eqx.Module):
         attention = on_one_axis(self.attention, descriptions)
         each = [masked(*own) for own in zip(attention, masks, strict=True)]
         folded = on_one_axis(lambda rows: product(rows, by_channel), each)
-        return tuple(own.reshape(len(own), -1, outputs) for own in folded)
+        width = self.encode.bias.size
+        return tuple(own.reshape(len(own), own.shape[1] * width, outputs) for own in folded)
 
     def place(
         self,
@@ -181,9 +182,11 @@ def on_one_axis(
     So the number of operations does not grow with the builds.
     """
     shapes = [array.shape[:-1] for array in arrays]
-    rows = jnp.concatenate([array.reshape(-1, array.shape[-1]) for array in arrays])
-    pieces = split(function(rows), [math.prod(shape) for shape in shapes])
-    return tuple(piece.reshape(*shape, -1) for piece, shape in zip(pieces, shapes, strict=True))
+    lengths = [math.prod(shape) for shape in shapes]
+    each = zip(arrays, lengths, strict=True)
+    answers = function(jnp.concatenate([own.reshape(rows, own.shape[-1]) for own, rows in each]))
+    pieces = zip(split(answers, lengths), shapes, strict=True)
+    return tuple(piece.reshape(*shape, answers.shape[-1]) for piece, shape in pieces)
 
 
 def masked(
@@ -286,7 +289,7 @@ class Torso(eqx.Module):
             rest = jnp.broadcast_to(for_general, (len(joint), *for_general.shape))
             matrix = jnp.concatenate([joint, foot, rest, offset[:, None]], axis=1)
             one = jnp.ones((*states[-1].shape[:2], 1), states[-1].dtype)
-            flat = [own.reshape(*own.shape[:2], -1) for own in (*states, one)]
+            flat = [own.reshape(*own.shape[:2], math.prod(own.shape[2:])) for own in (*states, one)]
             first.append(product(jnp.concatenate(flat, axis=-1), matrix))
         return first
 
