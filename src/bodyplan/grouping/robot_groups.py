@@ -97,6 +97,7 @@ def group_robots(
     by: str = "embodiment",
     linkage: str = "ward",
     seed: int = 0,
+    cache: str | Path | None = None,
 ) -> RobotGroups:
     """Group robots, as embodiment grouping does before training.
 
@@ -107,6 +108,7 @@ def group_robots(
             sizes at random. `heuristic` sorts robots by their number of legs.
         linkage: how clusters are merged: `ward`, `average` or `complete`.
         seed: of random groups.
+        cache: folder in which distances are kept; by default, none are kept.
 
     Raises:
         BodyplanError: a robot cannot be loaded or is given twice, or an option does not fit.
@@ -115,7 +117,7 @@ def group_robots(
         return heuristic_groups(robots)
     if by not in ("embodiment", "random"):
         raise BodyplanError(f"by = '{by}' is unknown; choose embodiment, random or heuristic")
-    similar = embodiment_groups(robots, groups, linkage)
+    similar = embodiment_groups(robots, groups, linkage, cache)
     if by == "embodiment":
         return similar
     mixed = random_groups(similar.robots, [len(group) for group in similar], seed)
@@ -123,7 +125,10 @@ def group_robots(
 
 
 def embodiment_groups(
-    robots: Sequence[str | Path | Robot], count: int, linkage: str = "ward"
+    robots: Sequence[str | Path | Robot],
+    count: int,
+    linkage: str = "ward",
+    cache: str | Path | None = None,
 ) -> RobotGroups:
     """The paper's grouping: `count` groups of robots with similar bodies.
 
@@ -134,7 +139,7 @@ def embodiment_groups(
     names = [robot.name for robot in loaded]
     check_names(names)
     check_count(count, len(names))
-    distances = embodiment_distances(loaded)
+    distances = embodiment_distances(loaded, cache=cache)
     return RobotGroups(cluster(distances, names, count, linkage), names, distances)
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
@@ -55,7 +54,7 @@ def restore_tree(path: Path, like: StateTree) -> StateTree:
         )
     found = {name: _fitting(path, tensors, name, leaf) for name, leaf in expected.items()}
     restored = [
-        jnp.array(found[name]) if isinstance(leaf, jax.Array) else found[name]
+        _on_device(found[name]) if isinstance(leaf, jax.Array) else found[name]
         for name, leaf in expected.items()
     ]
     return jax.tree.unflatten(structure, restored)
@@ -92,7 +91,9 @@ def restore_part(path: Path, like: StateTree, wanted: Callable[[str], bool]) -> 
     leaves, structure = jax.tree_util.tree_flatten_with_path(like)
     named = [(_name(keys), leaf) for keys, leaf in leaves]
     restored = [
-        jnp.array(_fitting(path, tensors, name, leaf)) if wanted(name) else leaf
+        jax.device_put(_fitting(path, tensors, name, leaf), may_alias=False)
+        if wanted(name)
+        else leaf
         for name, leaf in named
     ]
     return jax.tree.unflatten(structure, restored)
@@ -132,6 +133,11 @@ def restore_checkpoint(path: Path, like: StateTree) -> StateTree:
             f"the checkpoint {path} cannot be used; remove that file and run the same command "
             f"again to {outcome} ({error})"
         ) from error
+
+
+def _on_device(array: np.ndarray) -> Array:
+    """A copy, which a program can take over."""
+    return jax.device_put(array, may_alias=False)
 
 
 def _name(keys: jax.tree_util.KeyPath) -> str:

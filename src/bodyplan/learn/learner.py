@@ -76,9 +76,9 @@ class Learner:
         policy, critic = self.algorithm.init(np.random.default_rng(seed), sizes)
         optimiser = self.algorithm.actor_optimiser().init(policy)
         actor = ActorState(policy, optimiser, self.combiner.init(policy, self.groups))
-        state = LearnerState(actor, critic, jax.random.PRNGKey(seed), jnp.zeros((), jnp.int32))
+        state = LearnerState(actor, critic, jax.random.PRNGKey(seed), jnp.int32(0))
         # Copied, so that no two leaves share memory: each interval takes every leaf's over.
-        return jax.tree.map(lambda leaf: jnp.asarray(np.array(leaf)), state)
+        return jax.tree.map(lambda leaf: jax.device_put(np.array(leaf), may_alias=False), state)
 
     @property
     def numbers(self) -> Numbers:

@@ -32,6 +32,7 @@ from bodyplan.learn.parallel_seeds import stack_seeds
 from bodyplan.learn.policy import Policy
 from bodyplan.learn.registry import ALGORITHMS, COMBINERS
 from bodyplan.learn.run import CHECKPOINTS, Run
+from bodyplan.machine import cache_folder
 from bodyplan.robots.robot import Robot
 from bodyplan.storage import sha256
 
@@ -241,7 +242,8 @@ def _groups(
     if not isinstance(config.groups, int):
         return listed_groups(config.groups, robots)
     bodies = [Robot.load(robot, models) for robot in robots]
-    return group_robots(bodies, config.groups, config.group_by, seed=config.seed)
+    cache = cache_folder("distances")  # spares the next run the solver's import, too
+    return group_robots(bodies, config.groups, config.group_by, seed=config.seed, cache=cache)
 
 
 def _in_build_order(dataset: Dataset, groups: RobotGroups) -> tuple[Dataset, RobotGroups]:

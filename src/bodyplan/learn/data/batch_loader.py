@@ -102,7 +102,7 @@ class BatchLoader:
         """
         self.source, self.table, self.batch_size, self.every = source, table, batch_size, every
         self._devices, self._bytes = devices, chunk_bytes
-        self._robot_keys = [int(robot) for robot in table.robot_keys]
+        self._robot_keys = np.asarray(table.robot_keys).tolist()
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._ahead: dict[tuple[bytes, int], Future[tuple[PackedTransitions, ...]]] = {}
 

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import jax.numpy as jnp
-
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.episodes import Episodes
 from bodyplan.datasets.format import REBUILD_HINT
@@ -73,8 +71,7 @@ class TrainingData:
 
 
 def _described(episodes: Episodes) -> RobotDescriptor:
-    sets = episodes.descriptors if episodes.num_descriptors > 1 else episodes.descriptor
-    return RobotDescriptor._make(map(jnp.asarray, sets))
+    return episodes.descriptors if episodes.num_descriptors > 1 else episodes.descriptor
 
 
 def _require_sound(folder: Path, episodes: Episodes) -> None:

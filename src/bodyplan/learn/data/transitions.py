@@ -54,8 +54,8 @@ class RobotTable(NamedTuple):
         each = weights or [1.0] * len(data.robots)
         return cls(
             tuple(_bodies(data, build) for build in builds_in(data)),
-            jnp.asarray(np.array(each, np.float32)),
-            jnp.asarray(np.array([crc32(name.encode()) for name in data.robots], np.uint32)),
+            jax.device_put(np.array(each, np.float32)),
+            jax.device_put(np.array([crc32(name.encode()) for name in data.robots], np.uint32)),
         )
 
     def unpack(self, packed: Sequence[PackedTransitions]) -> Batch:
@@ -268,7 +268,7 @@ def _bodies(data: TrainingData, build: Build) -> Bodies:
         _mask([body.feet.shape[-2] for body in own], feet),
     )
     own_masks = masks if build.padded else (None, None)
-    return Bodies._make((*map(jnp.asarray, table), None, *own_masks))
+    return Bodies._make((*map(jax.device_put, table), None, *own_masks))
 
 
 def _first_bodies(data: TrainingData, build: Build) -> Iterator[int]:
@@ -280,7 +280,7 @@ def _first_bodies(data: TrainingData, build: Build) -> Iterator[int]:
 
 
 def _mask(counts: Sequence[int], slots: int) -> Float[Array, "r slots"]:
-    return jnp.asarray((np.arange(slots) < np.array(counts)[:, None]).astype(np.float32))
+    return jax.device_put((np.arange(slots) < np.array(counts)[:, None]).astype(np.float32))
 
 
 def _pad(values: np.ndarray, slots: int, axis: int) -> np.ndarray:

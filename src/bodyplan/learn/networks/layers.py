@@ -62,8 +62,8 @@ class Dense(eqx.Module):
         outputs: int,
         weight: Initialiser = lecun_normal,
     ) -> None:
-        self.weight = jnp.asarray(weight(rng, inputs, outputs).astype(np.float32))
-        self.bias = jnp.asarray(np.zeros(outputs, np.float32))
+        self.weight = jax.device_put(weight(rng, inputs, outputs).astype(np.float32))
+        self.bias = jax.device_put(np.zeros(outputs, np.float32))
 
     def __call__(self, x: Float[Array, "... inputs"]) -> Float[Array, "... outputs"]:
         # On one axis of samples: XLA sums a bias's gradient over several axes ten times slower.
@@ -118,8 +118,8 @@ class LayerNorm(eqx.Module):
     shift: Float[Array, "width"]
 
     def __init__(self, width: int) -> None:
-        self.scale = jnp.asarray(np.ones(width, np.float32))
-        self.shift = jnp.asarray(np.zeros(width, np.float32))
+        self.scale = jax.device_put(np.ones(width, np.float32))
+        self.shift = jax.device_put(np.zeros(width, np.float32))
 
     def __call__(self, x: Float[Array, "... width"]) -> Float[Array, "... width"]:
         centred = x - x.mean(-1, keepdims=True)

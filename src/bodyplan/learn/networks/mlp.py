@@ -94,7 +94,7 @@ class FlatPolicy(eqx.Module):
     def __init__(self, rng: np.random.Generator, sizes: FlatSizes) -> None:
         general = POLICY_GENERAL_SIZE
         self.layers = Layers(rng, sizes, sizes.states + general, sizes.joints, gain=0.01)
-        self.log_std = jnp.asarray(np.full(sizes.joints, np.log(sizes.initial_std), np.float32))
+        self.log_std = jax.device_put(np.full(sizes.joints, np.log(sizes.initial_std), np.float32))
         self.sizes = sizes
 
     def __call__(
@@ -155,7 +155,7 @@ class FlatTwinQ(eqx.Module):
     def __init__(self, rng: np.random.Generator, sizes: FlatSizes) -> None:
         inputs = sizes.states + GENERAL_OBSERVATION_SIZE + sizes.joints
         twins = [Layers(rng, sizes, inputs, 1, gain=1.0) for _ in range(2)]
-        self.twins = jax.tree.map(lambda *arrays: jnp.asarray(np.stack(arrays)), *twins)
+        self.twins = jax.tree.map(lambda *arrays: jax.device_put(np.stack(arrays)), *twins)
         self.sizes = sizes
 
     def __call__(

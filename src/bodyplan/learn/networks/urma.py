@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -117,7 +118,7 @@ class SetEncoder(eqx.Module):
         self.describe = Dense(rng, description, channels)
         self.norm = LayerNorm(channels)
         self.choose = Dense(rng, channels, channels)
-        self.theta = jnp.asarray(np.float32(np.log(temperature - _TEMPERATURE_FLOOR)))
+        self.theta = jax.device_put(np.float32(np.log(temperature - _TEMPERATURE_FLOOR)))
         self.encode = Dense(rng, state, width)
 
     @property

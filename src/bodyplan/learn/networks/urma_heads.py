@@ -226,7 +226,7 @@ class URMATwinQ(eqx.Module):
 
     def __init__(self, rng: np.random.Generator, sizes: NetworkSizes) -> None:
         twins = [ActionCritic(rng, sizes) for _ in range(2)]
-        self.twins = jax.tree.map(lambda *arrays: jnp.asarray(np.stack(arrays)), *twins)
+        self.twins = jax.tree.map(lambda *arrays: jax.device_put(np.stack(arrays)), *twins)
 
     def __call__(
         self, observation: Observation, action: Float[Array, "N J"], body: RobotDescriptor
