@@ -11,6 +11,7 @@ To write your own, subclass `Algorithm` and give `init`, `critic_update` and `ac
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple, TypeVar
 
@@ -187,7 +188,7 @@ def weight_metrics(weights: Float[Array, "R B"], clip: float) -> Metrics:
 
 
 class AdamState(NamedTuple):
-    """What Adam remembers."""
+    """What Adam remembers, as `packed` arranges the parameters."""
 
     steps: Int[Array | np.ndarray, ""]
     """How many were done."""
@@ -205,25 +206,23 @@ def clipped_adam(
     """Adam whose gradient is first scaled down to a global norm of at most `gradient_clip`.
 
     The rate falls to 0 as a cosine within `decay_steps`, or stays where they are 0. All three may
-    be arguments of a compiled program. Adam's other numbers are optax's.
-
-    Each array has its own moments. On a CPU, packing all of them into one vector and taking it
-    apart again costs more than the small operations that it saves (docs/speed.md). The corrections
-    of both moments are in the rate, so that an array is read once.
+    be arguments of a compiled program. Adam's other numbers are optax's. The corrections of both
+    moments are in the rate, so that an array is read once.
     """
 
     def init(parameters: PyTree) -> AdamState:
-        def zeros() -> PyTree:  # NumPy's, for which nothing is compiled
-            return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), parameters)
+        def zeros() -> list[np.ndarray]:  # NumPy's, for which nothing is compiled
+            return [np.zeros(own.shape, own.dtype) for own in jax.eval_shape(packed, parameters)]
 
         return AdamState(np.zeros((), np.int32), zeros(), zeros())
 
     def update(
         gradient: PyTree, state: AdamState, parameters: PyTree = None
     ) -> tuple[PyTree, AdamState]:
-        norm = optax.tree.norm(gradient)
+        gradients = packed(gradient)
+        norm = optax.tree.norm(gradients)
         scale = jnp.minimum(1.0, gradient_clip / jnp.maximum(norm, jnp.finfo(norm.dtype).tiny))
-        clipped = jax.tree.map(lambda g: scale * g, gradient)
+        clipped = [scale * g for g in gradients]
         mean = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, state.mean, clipped)
         square = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, state.square, clipped)
         done = jnp.minimum(state.steps / jnp.maximum(decay_steps, 1), 1.0)
@@ -232,9 +231,35 @@ def clipped_adam(
         root = jnp.sqrt(1.0 - 0.999**steps)
         rate = learning_rate * decay * root / (1.0 - 0.9**steps)
         moves = jax.tree.map(lambda m, v: -rate * m / (jnp.sqrt(v) + 1e-8 * root), mean, square)
-        return moves, AdamState(steps, mean, square)
+        return unpacked(moves, gradient), AdamState(steps, mean, square)
 
     return optax.GradientTransformation(init, update)
+
+
+_SMALL = 4096
+
+
+def packed(tree: PyTree) -> list[Array]:
+    """A tree's large arrays, and all small ones as one vector.
+
+    Most arrays of a network are biases and scales. One by one they make many small operations,
+    which take long to compile. To pack the large ones too would cost more than it saves
+    (docs/speed.md).
+    """
+    leaves = jax.tree.leaves(tree)
+    small = [leaf.ravel() for leaf in leaves if leaf.size <= _SMALL]
+    large = [leaf for leaf in leaves if leaf.size > _SMALL]
+    return [*large, jnp.concatenate(small)] if small else large
+
+
+def unpacked(arrays: Sequence[Array], like: PyTree) -> PyTree:
+    """The tree that was packed."""
+    leaves, structure = jax.tree.flatten(like)
+    sizes = [leaf.size for leaf in leaves if leaf.size <= _SMALL]
+    large, small = iter(arrays), iter(jnp.split(arrays[-1], np.cumsum(sizes)[:-1]) if sizes else ())
+    return structure.unflatten(
+        [next(large) if own.size > _SMALL else next(small).reshape(own.shape) for own in leaves]
+    )
 
 
 def apply_gradients(
