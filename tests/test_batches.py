@@ -1,53 +1,109 @@
-"""The mixture: every sample is a true step of its robot, whatever the batch and the program."""
+"""Batches: samples are true steps of their robots, whatever the build, the part or the padding."""
 
 from dataclasses import replace
 
 import jax
 import numpy as np
 import pytest
-from scipy.stats import chisquare
-from synthetic import sample_batches, synthetic_episodes, write_dataset
+from scipy.stats import chisquare, kstest
+from synthetic import drawn_batch, synthetic_episodes, write_dataset
 
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.data.batches import DeviceData
+from bodyplan.learn.data.batches import Batch, normal
+from bodyplan.learn.data.training_data import TrainingData
+from bodyplan.learn.data.transitions import MemoryData, RobotTable
 from bodyplan.storage import write_array
 
 STEPS, LENGTH = 60, 7
+ROBOTS = {"dog": (4, 2), "cat": (4, 2), "biped": (3, 2), "crab": (6, 4)}
+"""The biped shares the build of dog and cat, and lacks one of its joints."""
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    return write_dataset(tmp_path_factory.mktemp("mixture") / "data", None, STEPS, LENGTH)
+    return write_dataset(tmp_path_factory.mktemp("mixture") / "data", ROBOTS, STEPS, LENGTH)
 
 
 @pytest.fixture(scope="module")
-def mixture(dataset):
-    return DeviceData.load(dataset)
+def batch(dataset):
+    return drawn_batch(dataset, 500)
 
 
-def test_samples_are_steps_with_the_frames_before_and_after_them(dataset, mixture):
-    batches = sample_batches(mixture, jax.random.key(0), 500)
-    for name, batch in zip(dataset.robots, batches, strict=True):
-        episodes = dataset.episodes[name]
+def whole(data: TrainingData) -> Batch:
+    """All steps of all robots in their order."""
+    rows = np.broadcast_to(np.arange(STEPS), (len(data.robots), STEPS))
+    return RobotTable.of(data).unpack(MemoryData(data).read(rows))
+
+
+def equal(one, other):
+    jax.tree.map(np.testing.assert_array_equal, one, other)
+
+
+def test_samples_are_steps_with_the_frames_before_and_after_them(dataset, batch):
+    for robot, name in enumerate(ROBOTS):
+        own, episodes = batch.robot(robot), dataset.episodes[name]
         # Found again by their action, step by step and episode by episode.
         place = {bytes(action): n for n, action in enumerate(episodes.actions)}
         starts = np.concatenate([[0], episodes.episode_ends[:-1]])
-        drawn = [place[bytes(action)] for action in np.asarray(batch.action)]
-        for row, n in enumerate(drawn):
-            frame = n + int((starts <= n).sum()) - 1
-            for field in ("joints", "feet", "general"):
-                frames = getattr(episodes, field)
-                here, after = (
-                    getattr(batch.observation, field),
-                    getattr(batch.next_observation, field),
-                )
-                np.testing.assert_array_equal(here[row], frames[frame])
-                np.testing.assert_array_equal(after[row], frames[frame + 1])
-        np.testing.assert_array_equal(batch.reward, episodes.rewards[drawn])
-        np.testing.assert_array_equal(batch.terminated, episodes.terminated[drawn].astype("f4"))
+        drawn = [place[bytes(action)] for action in np.asarray(own.action)]
+        frames = np.array([n + int((starts <= n).sum()) - 1 for n in drawn])
+        for field in ("joints", "feet", "general"):
+            there = np.asarray(getattr(episodes, field))
+            np.testing.assert_array_equal(getattr(own.observation, field), there[frames])
+            np.testing.assert_array_equal(getattr(own.next_observation, field), there[frames + 1])
+        np.testing.assert_array_equal(own.reward, episodes.rewards[drawn])
+        np.testing.assert_array_equal(own.terminated, episodes.terminated[drawn].astype("f4"))
+        equal(own.body, episodes.descriptor)
         assert set(drawn) == set(range(STEPS))  # 500 draws of 60 steps miss one with p < 0.015
         assert np.bincount(drawn).max() < 30
+    assert batch.num_robots == 4
+    np.testing.assert_array_equal(batch.rewards[2], batch.robot(2).reward)
+
+
+def test_what_a_robot_lacks_of_its_build_is_zero_and_masked(batch):
+    three, crab = batch.builds
+    assert [len(build.reward) for build in batch.builds] == [3, 1]
+    np.testing.assert_array_equal(three.bodies.joint_mask, [[1] * 4, [1] * 4, [1, 1, 1, 0]])
+    np.testing.assert_array_equal(three.bodies.foot_mask, np.ones((3, 2)))
+    for padded in (three.action[2, :, 3], three.observation.joints[2, :, 3]):
+        assert not np.any(padded)
+    assert crab.bodies.joint_mask is None
+
+
+@pytest.mark.parametrize("robots", [[0], [1, 2], [0, 2, 3], [3], [0, 1, 2, 3]])
+def test_parts_of_a_batch_are_those_of_their_robots(batch, robots):
+    batch = batch._replace(aux=batch.rewards + 1.0)
+    part = batch.select(robots)
+    for place, robot in enumerate(robots):
+        equal(part.robot(place), batch.robot(robot))
+        assert part.robot_keys[place] == batch.robot_keys[robot]
+        np.testing.assert_array_equal(part.aux[place], batch.aux[robot])
+    build, place = (1, 0) if robots[0] == 3 else (0, robots[0])
+    equal(batch.one_robot(build, np.int32(place)), batch.select([robots[0]]))
+
+
+@pytest.mark.parametrize("bodies", [1, 3])
+def test_shares_follow_one_another_and_are_all_of_the_batch(tmp_path, bodies):
+    batch = drawn_batch(write_dataset(tmp_path, ROBOTS, STEPS, LENGTH, bodies=bodies), 12)
+    shares = [batch.share(np.int32(number), 3) for number in range(3)]
+    for robot in range(len(ROBOTS)):
+        parts, own = [share.robot(robot) for share in shares], batch.robot(robot)
+        if bodies == 1:
+            parts = [part[:5] for part in parts]
+            own = own[:5]
+        equal(jax.tree.map(lambda *each: np.concatenate(each), *parts), own)
+
+
+def test_noise_depends_on_robot_and_joint_alone(dataset, batch):
+    key = jax.random.key(3)
+    noise = [np.asarray(own) for own in normal(key, batch)]
+    alone = normal(key, drawn_batch(replace(dataset, robots=("biped",)), 500))
+    np.testing.assert_array_equal(alone[0][0], noise[0][2, :, :3])
+    np.testing.assert_array_equal(normal(key, batch.select([1, 3]))[1], noise[1])
+    every = np.concatenate([own.ravel() for own in noise])
+    assert len(np.unique(every)) > 0.999 * every.size
+    assert kstest(every, "norm").pvalue > 1e-3
 
 
 def numbered(name, lengths, terminated):
@@ -77,7 +133,8 @@ def test_every_step_of_every_robot_is_as_likely_and_leads_to_its_own_next_frame(
         "long": numbered("long", [40, 7, 53], [True, False, True]),
     }
     dataset = Dataset(tmp_path, {}, tuple(robots), robots)
-    short, long = sample_batches(DeviceData.load(dataset), jax.random.key(3), 6000)
+    batch = drawn_batch(dataset, 6000)
+    short, long = batch.robot(0), batch.robot(1)
     frame_of = np.array([0, 1, 2, 4, 6, 7])
     rows = np.asarray(short.reward).astype(int)
     np.testing.assert_array_equal(short.observation.joints[:, 0, 0], frame_of[rows])
@@ -94,31 +151,27 @@ def test_every_step_of_every_robot_is_as_likely_and_leads_to_its_own_next_frame(
         assert chisquare(counts).pvalue > 1e-3
 
 
-def test_samples_know_the_bodies_before_and_after(tmp_path):
-    dataset = write_dataset(tmp_path, {"dog": (4, 2), "crab": (6, 4)}, STEPS, LENGTH, bodies=3)
-    mixture = DeviceData.load(dataset)
-    assert [part.shape for part in mixture.descriptors[0]] == [(3, 4, 23), (3, 2, 10), (3, 7)]
-    changed = 0
-    for name, batch in zip(
-        dataset.robots, sample_batches(mixture, jax.random.key(0), 300), strict=True
-    ):
-        episodes = dataset.episodes[name]
+@pytest.mark.parametrize("batch_size", [2, 300])  # fewer samples than bodies, and more
+def test_samples_know_the_bodies_before_and_after(tmp_path, batch_size):
+    dataset = write_dataset(tmp_path, ROBOTS, STEPS, LENGTH, bodies=3)
+    batch, changed = drawn_batch(dataset, batch_size), 0
+    for robot, name in enumerate(ROBOTS):
+        own, episodes = batch.robot(robot), dataset.episodes[name]
         place = {bytes(joints): n for n, joints in enumerate(episodes.joints)}
-        for seen, ids in (
-            (batch.observation, batch.descriptor_ids),
-            (batch.next_observation, batch.next_descriptor_ids),
-        ):
+        ids = []
+        for seen, body in ((own.observation, own.body), (own.next_observation, own.next_body)):
             frames = [place[bytes(joints)] for joints in np.asarray(seen.joints)]
-            np.testing.assert_array_equal(ids, episodes.descriptor_ids[frames])
-        changed += int((batch.descriptor_ids != batch.next_descriptor_ids).sum())
-    assert changed > 0
+            ids.append(episodes.descriptor_ids[frames])
+            equal(body, jax.tree.map(lambda part: part[ids[-1]], episodes.descriptors))  # noqa: B023
+        changed += int((ids[0] != ids[1]).sum())
+    assert changed > 0 or batch_size == 2
 
 
-def test_one_body_costs_its_samples_nothing(dataset, mixture):
-    assert [part.shape for part in mixture.descriptors[0]] == [(4, 23), (2, 10), (7,)]
-    (batch, *_) = sample_batches(mixture, jax.random.key(0), 5)
-    assert batch.descriptor_ids is None
-    assert batch.next_descriptor_ids is None
+def test_one_body_costs_its_samples_nothing(batch):
+    for build, robots in zip(batch.builds, (3, 1), strict=True):
+        for bodies in (build.bodies, build.next_bodies):
+            assert bodies.ids is None
+            assert len(bodies.joints) == len(bodies.feet) == len(bodies.context) == robots
 
 
 def test_bodies_that_are_not_there_are_refused(tmp_path):
@@ -127,49 +180,34 @@ def test_bodies_that_are_not_there_are_refused(tmp_path):
     ids[7] = 2
     write_array(tmp_path / "dog" / "descriptor_ids.npy", ids)
     with pytest.raises(BodyplanError, match="descriptor_ids.npy"):
-        DeviceData.load(Dataset.open(tmp_path))
+        TrainingData.of(Dataset.open(tmp_path))
 
 
-def test_truncated_steps_bootstrap(dataset, mixture):
+def test_truncated_steps_bootstrap(dataset, batch):
     episodes = dataset.episodes["dog"]
     assert episodes.truncated.any()
-    (batch, *_) = sample_batches(mixture, jax.random.key(1), 2000)
-    assert float(batch.terminated.mean()) == pytest.approx(episodes.terminated.mean(), abs=0.03)
-    assert batch.terminated.dtype == np.float32
-
-
-def test_draws_depend_on_the_key_alone_and_differ_between_robots(mixture):
-    first, again, other = (
-        sample_batches(mixture, jax.random.key(k), 40)[0].reward for k in (5, 5, 6)
-    )
-    np.testing.assert_array_equal(first, again)
-    assert (first != other).any()
-    twins = DeviceData(
-        robots=("dog", "dog"),
-        descriptors=mixture.descriptors[:1] * 2,
-        transitions=mixture.transitions[:1] * 2,
-        reward_scales=(1.0, 1.0),
-        observation_scale=None,
-    ).sample(jax.random.key(5), 40)
-    assert (twins[0].reward != twins[1].reward).any()
+    steps = whole(TrainingData.of(dataset))
+    np.testing.assert_array_equal(steps.not_done[0], 1.0 - episodes.terminated)
+    expected = episodes.rewards + 0.9 * np.where(episodes.terminated, 0.0, 2.0)
+    targets = steps.td_targets(0.9, np.full((4, STEPS), 2.0, np.float32))
+    np.testing.assert_allclose(targets[0], expected, rtol=1e-6)
 
 
 def test_rewards_are_scaled_by_the_spread_of_returns(dataset):
-    mixture = DeviceData.load(dataset, "per_robot")
-    for name, scale, steps in zip(
-        mixture.robots, mixture.reward_scales, mixture.transitions, strict=True
-    ):
+    data = TrainingData.of(dataset, "per_robot")
+    batch = whole(data)
+    for robot, (name, scale) in enumerate(zip(data.robots, data.reward_scales, strict=True)):
         rewards, ends = dataset.episodes[name].rewards, dataset.episodes[name].episode_ends
         returns = [part.sum(dtype=float) for part in np.split(rewards, ends[:-1])]
         assert scale == pytest.approx(1000.0 / (max(returns) - min(returns)))
-        np.testing.assert_allclose(steps.rewards, rewards * scale, rtol=1e-6)
-    assert DeviceData.load(dataset).reward_scales == (1.0, 1.0, 1.0)
+        np.testing.assert_allclose(batch.rewards[robot], rewards * scale, rtol=1e-6)
+    assert TrainingData.of(dataset).reward_scales == (1.0,) * 4
 
 
 def test_one_return_gives_no_scale(tmp_path):
     dataset = write_dataset(tmp_path, {"dog": (2, 2)}, steps=10, length=10)
     with pytest.raises(BodyplanError, match="dog"):
-        DeviceData.load(dataset, "per_robot")
+        TrainingData.of(dataset, "per_robot")
 
 
 @pytest.mark.parametrize("name", ["general", "actions", "rewards"])
@@ -179,16 +217,16 @@ def test_nan_is_refused_with_the_files_name(tmp_path, name):
     array[-1] = np.nan
     write_array(tmp_path / "dog" / f"{name}.npy", array)
     with pytest.raises(BodyplanError, match=rf"dog/{name}\.npy"):
-        DeviceData.load(Dataset.open(tmp_path))
+        TrainingData.of(Dataset.open(tmp_path))
 
 
-def test_the_mixture_does_not_hold_on_to_the_files(tmp_path):
-    dataset = write_dataset(tmp_path, {"dog": (2, 2)}, steps=10)
-    mixture = DeviceData.load(dataset)
-    before = np.array(mixture.transitions[0].actions)
+def test_what_is_in_memory_does_not_hold_on_to_the_files(tmp_path):
+    source = MemoryData(TrainingData.of(write_dataset(tmp_path, {"dog": (2, 2)}, steps=10)))
+    rows = np.arange(10)[None]
+    before = source.read(rows)
     path = tmp_path / "dog" / "actions.npy"
     content = bytearray(path.read_bytes())
     content[-80:] = bytes(80)
     with path.open("r+b") as file:  # in place, as a memory map would see it
         file.write(content)
-    np.testing.assert_array_equal(mixture.transitions[0].actions, before)
+    equal(source.read(rows), before)

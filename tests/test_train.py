@@ -80,7 +80,7 @@ def test_it_learns_better_than_the_data(config, run):
 def test_run_folder_tells_all(config, run):
     finished, told = run
     stored = read_json(config.out / "config.json")
-    assert stored["robots"] == ["dog", "crab"]
+    assert stored["robots"] == ["crab", "dog"]  # in build order, and in it group by group
     assert stored["groups"] == [["crab"], ["dog"]]
     assert stored["iql"]["learning_rate"] == 3e-3
     lines = [json.loads(line) for line in (config.out / "metrics.jsonl").read_text().splitlines()]

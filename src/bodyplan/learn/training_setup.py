@@ -51,6 +51,8 @@ class TrainingSetup:
     learner: Learner
     sizes: Sizes
     groups: RobotGroups
+    weights: tuple[float, ...] | None
+    """Of each robot, one on average; None where all weigh the same."""
 
     @classmethod
     def of(cls, config: TrainConfig) -> "TrainingSetup":
@@ -85,7 +87,8 @@ class TrainingSetup:
             order_seed=config.seed,
             devices=devices,
         )
-        return cls(config, dataset, learner, _sizes(config, dataset), groups)
+        sizes, weights = _sizes(config, dataset), _weights(config.weights, dataset.robots)
+        return cls(config, dataset, learner, sizes, groups, weights)
 
     def seed(self) -> "SeedSetup":
         """The one seed of a run in the folder `out`."""
@@ -138,7 +141,7 @@ class TrainingSetup:
             learner.batch_size,
             learner.algorithm.actor_every,
             learner.devices,
-            _weights(self.config.weights, self.dataset.robots),
+            self.weights,
             FileData if self.config.data_on == "host" else MemoryData,
         )
 
