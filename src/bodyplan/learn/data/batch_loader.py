@@ -60,7 +60,8 @@ def draw_steps(
     drawn = []
     for robot, size in zip(robot_keys, sizes, strict=True):
         counter = [updates.start * blocks, stream, 0, 0]
-        random = np.random.Philox(key=[seed, int(robot)], counter=counter)
+        # As an array: of a list with numbers beyond 2^63 NumPy makes floats, which merges seeds.
+        random = np.random.Philox(key=np.array([seed, robot], np.uint64), counter=counter)
         raw = random.random_raw(len(updates) * blocks * 4).reshape(len(updates), -1)
         # The upper half of 64 random bits, as a share of the robot's steps.
         drawn.append(((raw[:, :batch_size] >> 32) * np.uint64(size) >> 32).astype(np.int32))
