@@ -95,13 +95,16 @@ def test_a_finished_pair_is_returned_and_another_number_refused(config, together
         train_seeds(config, 3)
 
 
-@pytest.mark.parametrize(
-    ("count", "change", "word"),
-    [(0, {}, "seeds is 0"), (2, {"data_on": "host"}, "device")],
-)
-def test_what_cannot_be_is_refused(config, count, change, word):
-    with pytest.raises(BodyplanError, match=word):
-        train_seeds(replace(config, out=config.out.parent / "refused", **change), count)
+def test_no_seeds_are_refused(config):
+    with pytest.raises(BodyplanError, match="seeds is 0"):
+        train_seeds(replace(config, out=config.out.parent / "refused"), 0)
+
+
+def test_data_read_from_disk_teach_every_seed_the_same_to_the_bit(config, together):
+    host = train_seeds(replace(config, out=config.out.parent / "host", data_on="host"), 2)
+    for one, other in zip(host, together, strict=True):
+        for name in ("policy/policy.safetensors", "checkpoints/12.safetensors"):
+            assert (one.path / name).read_bytes() == (other.path / name).read_bytes()
 
 
 def test_lines_are_whole_json(config, together):
