@@ -10,7 +10,7 @@ knows what differs from device to device and adds it up.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +19,6 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
 from bodyplan.envs.walking_task import Observation
 from bodyplan.robots.descriptors import RobotDescriptor
-
-ArrayTree = TypeVar("ArrayTree")
 
 Places = Sequence[int] | Int[Array, ""]
 """Some robots, or one that only the compiled program knows."""
@@ -272,14 +270,15 @@ def local_part(whole: Array) -> Array:
     return jax.lax.dynamic_slice_in_dim(whole, jax.lax.axis_index(AXIS) * length, length)
 
 
-def varying_zeros(shapes: ArrayTree) -> ArrayTree:
-    """Zeros that may differ from device to device, as a batch does."""
+def varying(array: Array) -> Array:
+    """The same, as what may differ from device to device.
 
-    def zeros(leaf: Array) -> Array:
-        nothing = jnp.zeros(leaf.shape, leaf.dtype)
-        return jax.lax.pcast(nothing, AXIS, to="varying") if _count() > 1 else nothing
-
-    return jax.tree.map(zeros, shapes)
+    `shard_map` adds gradients up where such an array is made of one that all devices share. It does
+    so by itself but in front of a `jax.custom_vjp`.
+    """
+    if _count() == 1:
+        return array
+    return array + jax.lax.pcast(jnp.zeros((), array.dtype), AXIS, to="varying")
 
 
 def _take(array: Array, places: Places) -> Array:

@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.special import ndtri
 
+from bodyplan.learn.data.batches import varying
+
 Initialiser = Callable[[np.random.Generator, int, int], np.ndarray]
 """A weight `[inputs, outputs]`."""
 
@@ -71,7 +73,6 @@ class Dense(eqx.Module):
         return flat.reshape(*x.shape[:-1], flat.shape[-1])
 
 
-@jax.custom_vjp
 def product(
     x: Float[Array, "*robots samples inputs"], weight: Float[Array, "*robots inputs outputs"]
 ) -> Float[Array, "*robots samples outputs"]:
@@ -80,6 +81,11 @@ def product(
     They have the smaller factor on the left. Of the others they read one factor by columns, which
     takes up to twice as long.
     """
+    return _product(varying(x), varying(weight))
+
+
+@jax.custom_vjp
+def _product(x: Array, weight: Array) -> Array:
     return x @ weight
 
 
@@ -104,7 +110,7 @@ def _product_backward(factors: tuple[Array, Array], gradient: Array) -> tuple[Ar
     return of_x, _transposed(contract(gradient, x, before))
 
 
-product.defvjp(_product_forward, _product_backward)
+_product.defvjp(_product_forward, _product_backward)
 
 
 def _transposed(matrices: Float[Array, "*robots rows columns"]) -> Array:
