@@ -1,9 +1,13 @@
 """Several devices and several hosts as one learner."""
 
+from typing import TypeVar
+
 import jax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from bodyplan.learn.data.batches import AXIS, ArrayTree
+from bodyplan.learn.data.batches import AXIS
+
+ArrayTree = TypeVar("ArrayTree")
 
 
 def mesh(devices: int) -> Mesh:
