@@ -1,6 +1,7 @@
 """The compiled loop with an algorithm to count on one's fingers, and IQL on many bodies."""
 
-from dataclasses import dataclass, replace
+import logging
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar, NamedTuple
 
 import equinox as eqx
@@ -11,39 +12,47 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 from scipy.stats import norm
-from synthetic import sample_batches, write_dataset
+from synthetic import drawn_batch, write_dataset
 
+from bodyplan.experiments.pretraining import train
 from bodyplan.learn.algorithms.algorithm import Algorithm
 from bodyplan.learn.algorithms.iql import IQL
+from bodyplan.learn.combiners.grouped import Grouped
 from bodyplan.learn.combiners.pooled import Pooled
-from bodyplan.learn.data.batches import DeviceData
-from bodyplan.learn.learner import Learner
+from bodyplan.learn.config import TrainConfig
+from bodyplan.learn.data.batch_loader import BatchLoader, Chunk
+from bodyplan.learn.data.batches import Batch
+from bodyplan.learn.data.training_data import TrainingData
+from bodyplan.learn.learner import Learner, numbers_of
 from bodyplan.learn.networks.urma import PRESETS
-
-
-class DrawnWith(NamedTuple):
-    """A batch that is the key it was drawn with."""
-
-    key: jax.Array
-    weight: float | None = None
+from bodyplan.learn.registry import ALGORITHMS, COMBINERS
 
 
 class TwoRobots(NamedTuple):
-    """Stands for the data of two robots."""
+    """Stands for the table of two robots, whose batches are their numbers."""
 
-    descriptors: tuple = (0, 1)
+    weights: np.ndarray
 
-    def scanned(self):
-        return None
+    def unpack(self, packed):
+        return Batch((), self.weights, None, aux=packed)
 
-    def batch(self, scanned, number, key, batch_size):
-        return (DrawnWith(key), DrawnWith(key))
+
+TABLE = TwoRobots(np.ones(2, np.float32))
+
+
+def chunk_of(first, iterations, length=8):
+    """Iterations of a chunk of `length`, each of two batches, which are numbered from 1 on."""
+    numbers = np.arange(1, 2 * length + 1, dtype=np.int32).reshape(length, 2)
+    return Chunk(numbers, np.int32(first), np.int32(iterations))
 
 
 class Counts(NamedTuple):
     updates: jax.Array
     moves: jax.Array
+    batches: jax.Array
+    """The number of each update's batch."""
     keys: jax.Array
+    """The key of each update."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,57 +64,160 @@ class Delayed(Algorithm):
 
     def init(self, rng, sizes):
         zero = jnp.zeros((), jnp.int32)
-        return {"w": jnp.zeros(2)}, Counts(zero, zero, jnp.zeros(2, jnp.uint32))
+        counts = Counts(zero, zero, jnp.zeros(16, jnp.int32), jnp.zeros((16, 2), jnp.uint32))
+        return {"w": jnp.zeros(2)}, counts
 
-    def critic_update(self, critic, actor, batches, descriptors, key):
-        critic = critic._replace(updates=critic.updates + 1, keys=critic.keys ^ batches[0].key)
-        losses = jnp.where(critic.updates < 5, jnp.ones(2), jnp.array([1.0, jnp.nan]))
-        metrics = {"critic/loss": losses, "critic/updates": critic.updates.astype(jnp.float32)}
-        return critic, (critic.updates, critic.updates), metrics
+    def critic_update(self, critic, actor, batch, key):
+        place, updates = critic.updates, critic.updates + 1
+        critic = critic._replace(
+            updates=updates,
+            batches=critic.batches.at[place].set(batch.aux),
+            keys=critic.keys.at[place].set(key),
+        )
+        losses = jnp.where(updates < 5, jnp.ones(2), jnp.array([1.0, jnp.nan]))
+        metrics = {"critic/loss": losses, "critic/updates": updates.astype(jnp.float32)}
+        return critic, jnp.broadcast_to(updates, 2), metrics
 
     def actor_losses(self, actor, critic, batch, key):
-        goals = jnp.stack(batch.aux).astype(jnp.float32)
-        return jnp.square(actor["w"] - goals), {}
+        return jnp.square(actor["w"] - batch.aux.astype(jnp.float32)), {}
 
     def update_targets(self, critic, actor):
         return critic._replace(moves=critic.moves + 1)
 
 
+LEARNER = Learner(Delayed(), Pooled(), groups=((0, 1),), batch_size=4)
+
+
+def count(*chunks):
+    """The state after these chunks, and the last one's report."""
+    state = LEARNER.init(seed=3, sizes=None)
+    for chunk in chunks:
+        given = state, LEARNER.numbers, TABLE, chunk
+        state, report = LEARNER.compile_interval(*given)(*given)
+    return state, report
+
+
 def test_critic_and_actor_update_at_their_own_pace():
-    learner = Learner(Delayed(), Pooled(), groups=((0, 1),), batch_size=4)
-    start = learner.init(seed=0, sizes=None)
-    run = learner.compile_interval(start, TwoRobots(), updates=6)
-    state, report = run(learner.init(seed=0, sizes=None), TwoRobots())
+    state, report = count(chunk_of(1, 3))
     assert int(state.update) == 6
     assert (int(state.critic.updates), int(state.critic.moves)) == (6, 3)
+    np.testing.assert_array_equal(state.critic.batches, [3, 4, 5, 6, 7, 8] + [0] * 10)
+    assert len(np.unique(state.critic.keys[:6], axis=0)) == 6  # no two drew with the same key
     counts = [leaf for leaf in jax.tree.leaves(state.actor.optimiser) if leaf.dtype == jnp.int32]
     assert [int(count) for count in counts] == [3]
     np.testing.assert_allclose(state.actor.policy["w"], [0.3, 0.3], rtol=1e-3)
-    assert np.any(state.critic.keys != 0)  # no two updates drew with the same key
     # Told by the second critic update of each turn: 2, 4 and 6.
     assert float(report.metrics["critic/updates"]) == 4.0
-    np.testing.assert_array_equal(report.finite, [[True, True], [True, True], [True, False]])
+    finite = [[True, True], [True, True], [True, False]]
+    np.testing.assert_array_equal(report.finite[:3], finite)
 
 
-def test_two_intervals_are_one_of_twice_the_length():
-    learner = Learner(Delayed(), Pooled(), groups=((0, 1),), batch_size=4)
-    halves = learner.init(seed=3, sizes=None)
-    run = learner.compile_interval(halves, TwoRobots(), updates=4)
-    for _ in range(2):
-        halves, _ = run(halves, TwoRobots())
-    start = learner.init(seed=3, sizes=None)
-    whole, _ = learner.compile_interval(start, TwoRobots(), updates=8)(start, TwoRobots())
-    jax.tree.map(np.testing.assert_array_equal, halves, whole)
+def test_two_intervals_are_one_of_twice_the_length_however_long_the_chunks():
+    whole, _ = count(chunk_of(0, 4))
+    for chunks in ((chunk_of(0, 2), chunk_of(2, 2)), (chunk_of(0, 4, length=4),)):
+        other, _ = count(*chunks)
+        jax.tree.map(np.testing.assert_array_equal, other, whole)
 
 
-def expected_losses(state, batch, table):
+@pytest.mark.parametrize("registry", [ALGORITHMS, COMBINERS])
+def test_every_hyperparameter_that_is_a_number_is_an_argument(registry):
+    """Unless its class says that Python must know it."""
+    for name in registry.names():
+        method = registry.make(name)
+        found = {
+            own.name
+            for own in fields(method)
+            if type(getattr(method, own.name)) in (int, float) and not own.metadata.get("static")
+        }
+        assert set(numbers_of(method)) == found
+
+
+OTHERS = IQL(
+    learning_rate=3e-3,
+    gradient_clip=0.05,
+    actor_decay=6,
+    expectile=0.9,
+    beta=1.0,
+    weight_clip=2.0,
+    gamma=0.8,
+    tau=0.1,
+)
+
+
+def double(tree):
+    return jax.tree.map(
+        lambda leaf: leaf.astype(float) if eqx.is_inexact_array(leaf) else leaf, tree
+    )
+
+
+def test_a_program_given_numbers_is_one_that_was_compiled_with_them(tmp_path):
+    robots = {"dog": (3, 2), "crab": (4, 2), "ant": (6, 4)}
+    data = TrainingData.of(write_dataset(tmp_path, robots, 60, 13))
+    learner = Learner(OTHERS, Grouped(), groups=((0, 2), (1,)), batch_size=4, order_seed=3)
+    loader = BatchLoader.of(data, 4)
+    key, other = np.array([0, 5], np.uint32), replace(learner, algorithm=IQL(), order_seed=0)
+    (chunk,) = loader.chunks(key, 0, 4)
+    with jax.enable_x64(True):  # Adam's first steps hardly depend on how large a gradient is
+        state, table, chunk = double((learner.init(0, PRESETS["tiny"]), loader.table, chunk))
+        once = state
+        step = jax.jit(lambda state, batch: learner.update(state, [batch])[0])
+        for update in range(4):
+            once = step(once, table.unpack(jax.tree.map(lambda a: a[update, 0], chunk.packed)))  # noqa: B023
+        program = other.compile_interval(state, other.numbers, table, chunk)
+        state, _ = program(state, learner.numbers, table, chunk)
+        jax.tree.map(lambda one, two: np.testing.assert_allclose(one, two, atol=1e-6), state, once)
+
+
+def test_other_numbers_seeds_lengths_and_robots_of_the_same_builds_compile_nothing(
+    tmp_path, caplog
+):
+    builds = (3, 2), (4, 2), (6, 4), (6, 4)
+    for place, names in (("data", "abcd"), ("others", "wxyz")):
+        robots = dict(zip(names, builds, strict=True))
+        write_dataset(tmp_path / place, robots, steps=100 + 20 * len(place))
+    config = TrainConfig(
+        data=tmp_path / "data",
+        out=tmp_path / "first",
+        algorithm=IQL(),
+        combine="grouped",
+        groups=(("a", "b"), ("c", "d")),
+        network="tiny",
+        batch_size=4,
+        updates=4,
+        log_every=2,
+        checkpoint_every=4,
+    )
+    other = replace(
+        config,
+        data=tmp_path / "others",
+        out=tmp_path / "second",
+        algorithm=OTHERS,
+        groups=(("z", "y"), ("w", "x")),
+        seed=7,
+        updates=9,
+        log_every=3,
+        checkpoint_every=9,
+        weights={"z": 2.0},
+        reward_scale="per_robot",
+    )
+    compiled = []
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        for own in (config, other):
+            caplog.clear()
+            train(own)
+            compiled.append([r.getMessage() for r in caplog.records if "Compiling" in r.msg])
+    first, second = compiled
+    assert any("interval" in message for message in first)
+    assert second == []
+
+
+def expected_losses(state, batch):
     """V's, Q's and the actor's loss of one robot, sample by sample with the body each is of."""
     critic, actor = state.critic, state.actor.policy
     losses = []
     for i in range(len(batch.reward)):
         seen, after = (literal.sample(o, i) for o in (batch.observation, batch.next_observation))
-        body = literal.sample(table, batch.descriptor_ids[i])
-        next_body = literal.sample(table, batch.next_descriptor_ids[i])
+        body, next_body = (literal.sample(own, i) for own in (batch.body, batch.next_body))
         action = np.asarray(batch.action[i])
         advantage = literal.twin_q(critic.target, seen, action, body).min() - literal.value(
             critic.value, seen, body
@@ -127,32 +239,24 @@ def expected_losses(state, batch, table):
 def update(tmp_path_factory):
     """One update of IQL on two robots of three bodies each, by robots' weights; and its batch."""
     path = tmp_path_factory.mktemp("bodies") / "data"
-    mixture = DeviceData.load(
-        write_dataset(path, {"dog": (3, 2), "crab": (4, 2)}, 60, 13, bodies=3)
-    )
+    dataset = write_dataset(path, {"dog": (3, 2), "crab": (4, 2)}, 60, 13, bodies=3)
     learner = Learner(IQL(beta=1.0, gradient_clip=1e9), Pooled(), groups=((0, 1),), batch_size=24)
-    state = learner.init(seed=0, sizes=PRESETS["tiny"])
+    state, batch = learner.init(seed=0, sizes=PRESETS["tiny"]), drawn_batch(dataset, 24)
     moved = literal.randomised((state.actor.policy, state.critic))
     state = eqx.tree_at(lambda s: (s.actor.policy, s.critic), state, moved)
-
-    @jax.jit
-    def run(state, mixture, weights):
-        return replace(learner, weights=tuple(weights)).update(state, mixture, None)
-
-    _, (rows, *_) = learner.draw_rows((60, 60), state.key, updates=1)
-    batches = sample_batches(mixture, jax.random.split(jax.random.split(state.key)[1])[0], 24)
-    np.testing.assert_array_equal(batches[0].reward, mixture.transitions[0].rewards[rows[0, 0]])
-    return lambda *weights: run(state, mixture, weights), state, batches, mixture.descriptors
+    run = jax.jit(lambda state, batch: learner.update(state, [batch]))
+    return lambda *own: run(state, batch._replace(weights=jnp.array(own))), state, batch
 
 
 def test_an_update_sees_each_sample_in_its_own_body(update):
-    run, state, batches, tables = update
+    run, state, batch = update
     _, metrics = run(1.0, 1.0)
-    assert any((b.descriptor_ids != b.next_descriptor_ids).any() for b in batches)
-    names = ("critic/v_loss", "critic/q_loss", "actor/loss")
-    for robot, (batch, table) in enumerate(zip(batches, tables, strict=True)):
+    (build,) = batch.builds  # in which the dog lacks a joint
+    assert np.any(build.bodies.ids != build.next_bodies.ids)
+    for robot in range(2):
+        names = ("critic/v_loss", "critic/q_loss", "actor/loss")
         told = [float(metrics[name][robot]) for name in names]
-        assert told == pytest.approx(expected_losses(state, batch, table), rel=2e-4)
+        assert told == pytest.approx(expected_losses(state, batch.robot(robot)), rel=2e-4)
 
 
 def test_weights_scale_what_robots_say_to_every_network(update):
