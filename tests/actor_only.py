@@ -1,9 +1,14 @@
-"""An algorithm that consists of given actor losses, to test combiners with."""
+"""An algorithm that consists of given actor losses, and goals as batches, to test combiners with."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
 
 from bodyplan.learn.algorithms.algorithm import Algorithm
+from bodyplan.learn.data.batches import Batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,8 +20,23 @@ class ActorOnly(Algorithm):
     def init(self, rng, sizes):
         raise NotImplementedError
 
-    def critic_update(self, critic, actor, batches, descriptors, key):
+    def critic_update(self, critic, actor, batch, key):
         raise NotImplementedError
 
     def actor_losses(self, actor, critic, batch, key):
         return self.losses(actor, batch, key)
+
+
+class Crowd(NamedTuple):
+    """Stands for a build of whose robots only the number matters."""
+
+    reward: jax.Array
+
+    def take(self, robots):
+        return Crowd(self.reward[jnp.atleast_1d(jnp.asarray(robots))])
+
+
+def batch_of(goals):
+    """A batch of robots that have nothing but a number each, as its key, and a goal."""
+    numbers = jnp.arange(len(goals), dtype=jnp.uint32)
+    return Batch((Crowd(jnp.zeros(len(goals))),), jnp.ones(len(goals)), numbers, jnp.asarray(goals))

@@ -7,7 +7,6 @@ around it, so that good and bad ones are in the data, and they move the joints a
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -175,10 +174,3 @@ def _observe(rng: np.random.Generator, joints: np.ndarray, feet: int) -> Observa
     velocity, gravity = rng.uniform(-0.2, 0.2, 6), np.array([0.0, 0.0, -1.0])
     general = np.concatenate([velocity, COMMAND, gravity, rng.uniform(-0.1, 0.1, 1)])
     return Observation(*(part.astype(np.float32) for part in (joints, sensed, general)))
-
-
-class Numbered(NamedTuple):
-    """Stands for a robot's batch where only its number matters."""
-
-    number: int
-    weight: float | None = None

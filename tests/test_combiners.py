@@ -4,10 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from actor_only import ActorOnly
-from synthetic import Numbered
+from actor_only import ActorOnly, batch_of
 
-from bodyplan.learn.algorithms.algorithm import ActorBatch, ActorState
+from bodyplan.learn.algorithms.algorithm import ActorState
 from bodyplan.learn.combiners.combiner import Combiner
 from bodyplan.learn.combiners.grouped import Grouped
 from bodyplan.learn.combiners.pooled import Pooled
@@ -16,18 +15,13 @@ from bodyplan.learn.registry import COMBINERS
 ROBOTS = 5
 GROUPS = ((0, 3), (1,), (2, 4))
 GOALS = np.random.default_rng(0).normal(size=(ROBOTS, 3)).astype(np.float32)
-BATCH = ActorBatch(
-    batches=tuple(map(Numbered, range(ROBOTS))),
-    descriptors=tuple(range(ROBOTS)),
-    aux=tuple(GOALS),
-)
+BATCH = batch_of(GOALS)
 
 
 def losses(policy, batch, key):
     """Each robot wants the parameters at a place of its own."""
-    goals = jnp.stack(batch.aux)
-    told = jnp.array([own.number for own in batch.batches], jnp.float32)
-    return jnp.square(policy["w"] - goals).sum(axis=1), {"actor/number": told}
+    squares = jnp.square(policy["w"] - batch.aux).sum(axis=1)
+    return squares, {"actor/number": batch.robot_keys.astype(jnp.float32)}
 
 
 ALGORITHM = ActorOnly(losses=losses)

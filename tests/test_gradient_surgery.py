@@ -4,19 +4,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from actor_only import ActorOnly
+from actor_only import ActorOnly, batch_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
-from synthetic import Numbered, sample_batches, write_dataset
+from synthetic import drawn_batch, write_dataset
 
-from bodyplan.learn.algorithms.algorithm import ActorBatch, ActorState, weighted_losses
+from bodyplan.learn.algorithms.algorithm import ActorState, over_joints
 from bodyplan.learn.combiners.aligned_mtl import AlignedMTL, align
 from bodyplan.learn.combiners.cagrad import CAGrad, avert
 from bodyplan.learn.combiners.gradient_surgery import conflict_metrics, robot_gradients
 from bodyplan.learn.combiners.pcgrad import PCGrad, random_orders, surgery
 from bodyplan.learn.combiners.pooled import Pooled
-from bodyplan.learn.data.batches import DeviceData
+from bodyplan.learn.data.batches import normal
 from bodyplan.learn.networks.urma import PRESETS
 from bodyplan.learn.networks.urma_heads import URMAPolicy
 
@@ -196,26 +196,20 @@ def test_conflicts_count_the_others():
 
 def regression(policy, batch, key):
     """Each robot's squared error, a loss of the real networks with random noise on top."""
-    answers = policy.over_robots([own.observation for own in batch.batches], batch.bodies)
-    losses = [
-        jnp.square(mean - own.action).mean() + jnp.log(std).mean()
-        for own, (mean, std) in zip(batch.batches, answers, strict=True)
-    ]
-    noise = jax.random.normal(key, (len(losses),))
-    return jnp.stack(losses), {"actor/noise": noise}
+    answers = policy.over_robots(batch.observations, batch.bodies)
+    losses, noises = [], [own[:, 0, 0] for own in normal(key, batch)]
+    for build, (mean, std) in zip(batch.builds, answers, strict=True):
+        squares = over_joints(jnp.square(mean - build.action), build.bodies, "mean").mean(axis=1)
+        losses.append(squares + over_joints(jnp.log(std), build.bodies, "mean")[:, 0])
+    return jnp.concatenate(losses), {"actor/noise": jnp.concatenate(noises)}
 
 
 @pytest.fixture(scope="module")
 def robots(tmp_path_factory):
-    """A policy and batches of robots, three of which have the same shapes but not side by side."""
-    shapes = {"dog": (4, 2), "crab": (5, 2), "cat": (4, 2), "fox": (4, 2)}
-    mixture = DeviceData.load(
-        write_dataset(tmp_path_factory.mktemp("alike") / "data", shapes, 60, 20)
-    )
-    weights = (0.5, 1.0, 2.5, 0.0)
-    batches = sample_batches(mixture, KEY, 8)
-    batches = tuple(b._replace(weight=w) for b, w in zip(batches, weights, strict=True))
-    batch = ActorBatch(batches, mixture.descriptors, tuple(own.reward for own in batches))
+    """A policy and a batch of robots; one of the first build lacks a joint."""
+    shapes = {"dog": (5, 2), "crab": (4, 2), "cat": (5, 2), "ant": (6, 6)}
+    dataset = write_dataset(tmp_path_factory.mktemp("alike") / "data", shapes, 60, 20)
+    batch = drawn_batch(dataset, 8)._replace(weights=jnp.array([0.5, 1.0, 2.5, 0.0]))
     return URMAPolicy(np.random.default_rng(0), PRESETS["tiny"]), batch
 
 
@@ -229,7 +223,7 @@ def test_robots_gradients_add_up_to_the_pooled_one(robots, found):
     policy, batch = robots
 
     def mean_loss(policy):
-        return weighted_losses(regression(policy, batch, KEY)[0], batch.batches).mean()
+        return (batch.weights * regression(policy, batch, KEY)[0]).mean()
 
     pooled = jax.jit(jax.grad(mean_loss))(policy)
     flat = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(pooled)])
@@ -240,9 +234,10 @@ def test_robots_gradients_add_up_to_the_pooled_one(robots, found):
 
 def test_robots_keep_their_places_and_their_noise(robots, found):
     policy, batch = robots
-    losses, _ = jax.jit(lambda policy: regression(policy, batch, KEY))(policy)
+    losses, told = jax.jit(lambda policy: regression(policy, batch, KEY))(policy)
     np.testing.assert_allclose(found.metrics["actor/loss"], losses, rtol=1e-5)
-    assert len(np.unique(found.metrics["actor/noise"])) == len(batch.batches)
+    np.testing.assert_array_equal(found.metrics["actor/noise"], told["actor/noise"])
+    assert len(np.unique(found.metrics["actor/noise"])) == 4
 
 
 GOALS = drawn(0, parameters=3)
@@ -250,14 +245,12 @@ GOALS = drawn(0, parameters=3)
 
 def toward_goals(policy, batch, key):
     """Each robot wants the parameters at a place of its own."""
-    return jnp.square(policy["w"] - jnp.stack(batch.aux)).sum(axis=1), {}
+    return jnp.square(policy["w"] - batch.aux).sum(axis=1), {}
 
 
 def stepped(combiner, goals):
     policy, algorithm = {"w": jnp.zeros(3)}, ActorOnly(losses=toward_goals)
-    numbers = tuple(range(len(goals)))
-    batch = ActorBatch(tuple(map(Numbered, numbers)), numbers, tuple(goals))
-    groups = (tuple(range(len(goals))),)
+    batch, groups = batch_of(goals), (tuple(range(len(goals))),)
     actor = ActorState(
         policy, algorithm.actor_optimiser().init(policy), combiner.init(policy, groups)
     )

@@ -4,12 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from actor_only import ActorOnly
+from actor_only import ActorOnly, batch_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthetic import Numbered
 
-from bodyplan.learn.algorithms.algorithm import ActorBatch, ActorState
+from bodyplan.learn.algorithms.algorithm import ActorState
 from bodyplan.learn.checkpoint import restore_tree, save_tree
 from bodyplan.learn.combiners.affinity_propagation import affinity_propagation
 from bodyplan.learn.combiners.selective import (
@@ -22,7 +21,7 @@ from bodyplan.learn.combiners.selective import (
 
 ROBOTS = 5
 GOALS = np.random.default_rng(0).normal(size=(ROBOTS, 3)).astype(np.float32)
-BATCH = ActorBatch(tuple(map(Numbered, range(ROBOTS))), tuple(range(ROBOTS)), tuple(GOALS))
+BATCH = batch_of(GOALS)
 GROUPS = (tuple(range(ROBOTS)),)
 RATE = 0.1
 CLUSTER, OBSERVE = jax.jit(affinity_propagation), jax.jit(update_affinity)
@@ -45,10 +44,8 @@ def affine(seed=0):
 
 def losses(policy, batch, key):
     """Squared distance from each robot's goal, less three: its sign changes on the way."""
-    squares = jnp.square(policy["w"] - jnp.stack(batch.aux)).sum(axis=1)
-    return squares - 3.0, {
-        "actor/number": jnp.array([own.number for own in batch.batches], jnp.float32)
-    }
+    squares = jnp.square(policy["w"] - batch.aux).sum(axis=1)
+    return squares - 3.0, {"actor/number": batch.robot_keys.astype(jnp.float32)}
 
 
 ALGORITHM = ActorOnly(losses=losses)
