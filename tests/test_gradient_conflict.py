@@ -9,25 +9,24 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
-from synthetic import sample_batches, write_dataset
+from synthetic import write_dataset
 
 from bodyplan.cli import main
 from bodyplan.errors import BodyplanError
 from bodyplan.experiments.pretraining import train
-from bodyplan.learn.algorithms.algorithm import ActorBatch
 from bodyplan.learn.algorithms.td3_bc import TD3BC
 from bodyplan.learn.combiners.gradient_surgery import robot_gradients
 from bodyplan.learn.combiners.pcgrad import PCGrad
 from bodyplan.learn.combiners.pooled import Pooled
 from bodyplan.learn.config import TrainConfig
-from bodyplan.learn.data.batches import DeviceData
-from bodyplan.learn.gradient_conflict import ConflictMeter, Conflicts, gradient_gram
+from bodyplan.learn.data.batch_loader import MEASURING
+from bodyplan.learn.gradient_conflict import ConflictMeter, Conflicts
 from bodyplan.learn.measure_conflict import measure_conflicts
 from bodyplan.learn.run import Run
 from bodyplan.learn.training_setup import TrainingSetup
 
 ROBOTS = {"crab": (4, 2), "dog": (3, 2), "ant": (4, 2)}
-"""Two of one shape, which share a program, but not side by side."""
+"""All in one build, in which one lacks a joint."""
 UPDATES = 12
 
 
@@ -70,20 +69,19 @@ def unmeasured(place):
 )
 def test_robots_gradients_sum_to_the_pooled_one(place, algorithm):
     setup = TrainingSetup.of(config_for(place, "none", algorithm=algorithm))
-    algorithm, mixture = setup.learner.algorithm, DeviceData.of(setup.data)
-    key = jax.random.PRNGKey(1)
+    algorithm, loader = setup.learner.algorithm, setup.loader()
+    key, state = jax.random.PRNGKey(1), setup.initial_state(0)
     with jax.enable_x64(True):
-        state, mixture = jax.tree.map(
+        state, batch = jax.tree.map(
             lambda leaf: leaf.astype(float) if eqx.is_inexact_array(leaf) else leaf,
-            (setup.initial_state(0), mixture),
+            (state, loader.table.unpack(loader.batch(np.array(key), 0))),
         )
 
         @jax.jit
-        def both(state, mixture):
+        def both(state, batch):
             policy, critic = state.actor.policy, state.critic
-            batches = mixture.sample(key, 16)
-            _, aux, _ = algorithm.critic_update(critic, policy, batches, mixture.descriptors, key)
-            batch = ActorBatch(batches, mixture.descriptors, aux)
+            _, aux, _ = algorithm.critic_update(critic, policy, batch, key)
+            batch = batch._replace(aux=aux)
 
             def loss(policy):
                 return algorithm.actor_losses(policy, critic, batch, key)[0].sum()
@@ -92,7 +90,7 @@ def test_robots_gradients_sum_to_the_pooled_one(place, algorithm):
             pooled = jax.grad(loss)(policy)
             return each, ravel_pytree(pooled)[0]
 
-        each, whole = map(np.asarray, both(state, mixture))
+        each, whole = map(np.asarray, both(state, batch))
     assert each.shape == (3, len(whole))
     np.testing.assert_allclose(each.sum(axis=0), whole, atol=1e-6 * float(np.abs(whole).max()))
 
@@ -101,8 +99,8 @@ def test_robots_gradients_sum_to_the_pooled_one(place, algorithm):
 class FrozenCritic(TD3BC):
     """TD3+BC whose critics do not learn, which spares their part of the program."""
 
-    def critic_update(self, critic, actor, batches, descriptors, key):
-        return critic, tuple(() for _ in batches), {}
+    def critic_update(self, critic, actor, batch, key):
+        return critic, (), {}
 
 
 @dataclass(frozen=True)
@@ -116,10 +114,11 @@ class WithoutConflict(PCGrad):
 def test_without_conflict_pcgrad_takes_the_pooled_step_of_td3_bc(place):
     """Which it does only if Q is divided by the same size, whichever robot's gradient is taken."""
     setup = TrainingSetup.of(config_for(place, "none", algorithm="td3_bc"))
-    data, policies = DeviceData.of(setup.data), []
+    loader, policies = setup.loader(), []
+    batch = loader.table.unpack(loader.batch(np.zeros(2, np.uint32), 0))
     for combiner in (Pooled(), WithoutConflict()):
         learner = replace(setup.learner, algorithm=FrozenCritic(), combiner=combiner)
-        state, _ = jax.jit(learner.update)(learner.init(0, setup.sizes), data, None)
+        state, _ = jax.jit(learner.update)(learner.init(0, setup.sizes), [batch])
         policies.append(ravel_pytree(state.actor.policy)[0])
     np.testing.assert_allclose(*policies, atol=1e-6)
 
@@ -127,26 +126,24 @@ def test_without_conflict_pcgrad_takes_the_pooled_step_of_td3_bc(place):
 def test_a_measurement_is_of_robots_own_gradients(place):
     """By `jax.grad` of each robot's loss alone, on the batch that the key decides."""
     setup = TrainingSetup.of(config_for(place, "none"))
-    state, mixture = setup.initial_state(3), DeviceData.of(setup.data)
-    found = np.asarray(jax.jit(lambda state: gradient_gram(setup.learner, state, mixture))(state))
-    sample_key, _, _ = jax.random.split(jax.random.fold_in(state.key, 1), 3)
-    batches = sample_batches(mixture, sample_key, setup.learner.batch_size)
-    critic_key = jax.random.PRNGKey(9)
-    algorithm, policy = setup.learner.algorithm, state.actor.policy
+    state, loader, learner = setup.initial_state(3), setup.loader(), setup.learner
+    found = ConflictMeter(learner, learner.numbers, loader)(state)
+    batch = loader.table.unpack(loader.batch(np.array(state.key), 0, MEASURING))
+    training = loader.table.unpack(loader.batch(np.array(state.key), 0))
+    assert np.any(batch.rewards != training.rewards)
+    key, algorithm, policy = jax.random.PRNGKey(9), learner.algorithm, state.actor.policy
 
     @jax.jit
-    def gradients(policy, batches):
-        _, aux, _ = algorithm.critic_update(
-            state.critic, policy, batches, mixture.descriptors, critic_key
-        )
-        batch = ActorBatch(batches, mixture.descriptors, aux)
+    def gradients(policy, batch):
+        _, aux, _ = algorithm.critic_update(state.critic, policy, batch, key)
+        batch = batch._replace(aux=aux)
 
         def loss(policy, robot):
-            return algorithm.actor_losses(policy, state.critic, batch, critic_key)[0][robot]
+            return algorithm.actor_losses(policy, state.critic, batch, key)[0][robot]
 
         return [ravel_pytree(jax.grad(loss)(policy, r))[0] for r in range(len(ROBOTS))]
 
-    gradients = gradients(policy, batches)
+    gradients = gradients(policy, batch)
     expected = np.array([[float(a @ b) for b in gradients] for a in gradients])
     np.testing.assert_allclose(found, expected, rtol=2e-4, atol=1e-6)
     measured = Conflicts.of(tuple(ROBOTS), np.array([1]), found[None])
@@ -167,14 +164,14 @@ def test_measurements_come_at_their_updates_and_go_to_the_metrics(run):
     """Intervals of 2, measurements every 4."""
     measured = Conflicts.read(run)
     assert measured.updates.tolist() == [4, 8, 12]
-    assert measured.robots == tuple(ROBOTS)
+    assert measured.robots == ("dog", "ant", "crab")  # in build order
     assert measured.cosines.shape == (3, 3, 3)
     assert (measured.cosines == measured.cosines.transpose(0, 2, 1)).all()
     assert (np.diagonal(measured.cosines, axis1=1, axis2=2) == 1.0).all()
     told = {line["update"]: line for line in run.metrics}
     assert "actor/cosine" not in told[10]
     others = (measured.cosines[2].sum(axis=1) - 1.0) / 2.0
-    for place, robot in enumerate(ROBOTS):
+    for place, robot in enumerate(measured.robots):
         assert told[12][f"actor/cosine/{robot}"] == pytest.approx(others[place], abs=1e-5)
 
 
@@ -183,7 +180,7 @@ def test_every_algorithm_is_measured_and_batches_from_disk_give_the_same(place, 
     grams = []
     for source in ("device", "host") if algorithm == "td3_bc" else ("device",):
         setup = TrainingSetup.of(config_for(place, "none", algorithm=algorithm, data_on=source))
-        measure = ConflictMeter(setup.learner, setup.load_data())
+        measure = ConflictMeter(setup.learner, setup.learner.numbers, setup.loader())
         grams.append(measure(setup.initial_state(0)))
     for gram in grams:
         np.testing.assert_allclose(gram, grams[0], rtol=1e-5)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from bodyplan.learn.algorithms.algorithm import ActorBatch, log_probability
+from bodyplan.learn.algorithms.algorithm import log_probability
 from bodyplan.learn.algorithms.iql import IQL, expectile_loss
-from bodyplan.learn.data.batches import Batch
+from bodyplan.learn.data.batches import Batch, Bodies, RobotBatch
 from bodyplan.learn.networks.urma import PRESETS
 
 KEY = jax.random.PRNGKey(0)
@@ -23,12 +23,13 @@ def update():
     observations, descriptors, actions = literal.bodies(builds=((3, 2), (4, 2)))
     next_observations, _, _ = literal.bodies(seed=1, builds=((3, 2), (4, 2)))
     rewards = np.random.default_rng(2).uniform(size=(2, 5)).astype(np.float32)
-    batches = tuple(
-        Batch(observation, action, reward, after, TERMINATED)
-        for observation, action, reward, after in zip(
-            observations, actions, rewards, next_observations, strict=True
+    robots = [
+        RobotBatch(observation, action, reward, after, TERMINATED, body, body)
+        for observation, action, reward, after, body in zip(
+            observations, actions, rewards, next_observations, descriptors, strict=True
         )
-    )
+    ]
+    batch = Batch(literal.in_builds(robots, "padded"), jnp.ones(2), jnp.arange(2, dtype="uint32"))
     iql = IQL(weight_clip=0.1)
     actor, critic = iql.init(np.random.default_rng(0), PRESETS["tiny"])
     actor = literal.randomised(actor)
@@ -36,15 +37,15 @@ def update():
     critic = eqx.tree_at(lambda c: (c.value, c.q, c.target), critic, moved)
 
     @jax.jit
-    def run(actor, critic, batches, key):
-        new, weights, metrics = iql.critic_update(critic, actor, batches, descriptors, key)
-        losses, _ = iql.actor_losses(actor, new, ActorBatch(batches, descriptors, weights), key)
+    def run(actor, critic, batch):
+        new, weights, metrics = iql.critic_update(critic, actor, batch, KEY)
+        losses, _ = iql.actor_losses(actor, new, batch._replace(aux=weights), KEY)
         return new, weights, metrics, losses
 
-    return actor, critic, batches, descriptors, run
+    return actor, critic, robots, lambda actor, critic: run(actor, critic, batch)
 
 
-def literal_numbers(critic, batch, descriptor):
+def literal_numbers(critic, batch):
     """V(s), V(s'), both Q and both target Q of every sample, each shaped [B] or [B, 2]."""
     columns = []
     for i in range(len(batch.reward)):
@@ -54,21 +55,21 @@ def literal_numbers(critic, batch, descriptor):
         )
         columns.append(
             (
-                literal.value(critic.value, here, descriptor),
-                literal.value(critic.value, after, descriptor),
-                literal.twin_q(critic.q, here, batch.action[i], descriptor),
-                literal.twin_q(critic.target, here, batch.action[i], descriptor),
+                literal.value(critic.value, here, batch.body),
+                literal.value(critic.value, after, batch.body),
+                literal.twin_q(critic.q, here, batch.action[i], batch.body),
+                literal.twin_q(critic.target, here, batch.action[i], batch.body),
             )
         )
     return tuple(map(np.array, zip(*columns, strict=True)))
 
 
 def test_losses_and_weights_of_an_update(update):
-    actor, critic, batches, descriptors, run = update
-    _, weights, metrics, losses = run(actor, critic, batches, KEY)
+    actor, critic, robots, run = update
+    _, weights, metrics, losses = run(actor, critic)
     clipped: list[bool] = []
-    for robot, (batch, descriptor) in enumerate(zip(batches, descriptors, strict=True)):
-        value, after, q, target = literal_numbers(critic, batch, descriptor)
+    for robot, batch in enumerate(robots):
+        value, after, q, target = literal_numbers(critic, batch)
         advantage = target.min(axis=1) - value
         side = np.where(advantage > 0, 0.7, 0.3)
         # Steps 1 and 3 fell: nothing is expected after them. The others may have been truncated.
@@ -88,15 +89,15 @@ def test_losses_and_weights_of_an_update(update):
         )
         imitation = []
         for i, weight in enumerate(expected):
-            mean, std = literal.policy(actor, literal.sample(batch.observation, i), descriptor)
+            mean, std = literal.policy(actor, literal.sample(batch.observation, i), batch.body)
             imitation.append(-weight * norm.logpdf(batch.action[i], mean, std).mean())
         np.testing.assert_allclose(losses[robot], np.mean(imitation), **near)
     assert 0 < sum(clipped) < len(clipped)  # both sides of the clip were compared
 
 
 def test_an_update_steps_value_and_q_and_leaves_targets(update):
-    actor, critic, batches, _, run = update
-    new, *_ = run(actor, critic, batches, KEY)
+    actor, critic, _, run = update
+    new, *_ = run(actor, critic)
 
     def moved(left, right):
         pairs = zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True)
@@ -126,12 +127,17 @@ def test_expectile_of_a_coin_is_the_expectile(expectile):
     assert grid[int(loss.argmin())] == pytest.approx(expectile, abs=1e-3)
 
 
-def test_log_probability_is_that_of_independent_gaussians():
+@pytest.mark.parametrize("joints", [3, 2])
+def test_log_probability_is_that_of_independent_gaussians(joints):
+    """Also of a robot with fewer joints than its build."""
     rng = np.random.default_rng(0)
-    action, mean, std = rng.normal(size=(4, 3)), rng.normal(size=(4, 3)), rng.uniform(0.1, 2, 3)
-    each = norm.logpdf(action, mean, std)
-    for reduction, expected in (("mean", each.mean(axis=1)), ("sum", each.sum(axis=1))):
-        answer = log_probability(*map(jnp.asarray, (action, mean, std)), reduction)
+    action, mean = rng.normal(size=(2, 1, 4, 3))
+    std = rng.uniform(0.1, 2, (1, 1, 3))
+    mask = None if joints == 3 else jnp.array([[1.0, 1.0, 0.0]])
+    bodies = Bodies(*(jnp.zeros((1, 3, 23)), jnp.zeros((1, 0, 10)), jnp.zeros((1, 7))), None, mask)
+    each = norm.logpdf(action, mean, std)[..., :joints]
+    for reduction, expected in (("mean", each.mean(axis=-1)), ("sum", each.sum(axis=-1))):
+        answer = log_probability(*map(jnp.asarray, (action, mean, std)), bodies, reduction)
         np.testing.assert_allclose(answer, expected, rtol=1e-5)
 
 

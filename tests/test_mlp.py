@@ -63,11 +63,12 @@ def test_policy_is_a_plain_mlp(one, activation, squash):
     sizes = replace(SIZES, activation=activation, squash=squash)
     policy = literal.randomised(FlatPolicy(rng(), sizes))
     mean, std = policy(observation, descriptor)
+    assert std.shape == (1, 4)
     for i in range(len(mean)):
         said = mlp(policy.layers, row(observation, i, general=slice(3, 12)), activation)
         expected = np.clip(said, -10, 10) if squash is None else squash * np.tanh(said)
         np.testing.assert_allclose(mean[i], expected, **NEAR)
-    np.testing.assert_allclose(std, np.exp(np.float64(policy.log_std)), **NEAR)
+    np.testing.assert_allclose(std[0], np.exp(np.float64(policy.log_std)), **NEAR)
 
 
 def test_policy_starts_near_zero_with_a_spread_of_one_and_keeps_its_bounds(one):
@@ -96,28 +97,35 @@ def test_value_and_twin_q_are_plain_mlps_of_all_that_can_be_observed(one):
             np.testing.assert_allclose(twins[index, i], expected, **NEAR)
 
 
-def heads_said(observations, actions, bodies):
-    heads = [make(rng(), SIZES) for make in architecture_of(SIZES)]
+def heads_said(*robots):
+    """What each head answers of a batch of robots, and of one robot alone."""
+    builds = literal.in_builds(literal.robot_batches(*zip(*robots, strict=True)))
+    seen, bodies = [own.observation for own in builds], [own.bodies for own in builds]
+    policy, value, q = (make(rng(), SIZES) for make in architecture_of(SIZES))
+    observation, descriptor, action = robots[0]
     return (
-        lambda: heads[0].over_robots(observations, bodies),
-        lambda: heads[1].over_robots(observations, bodies),
-        lambda: heads[2].over_robots(observations, actions, bodies),
+        (lambda: policy.over_robots(seen, bodies)[0], lambda: policy(observation, descriptor)),
+        (lambda: value.over_robots(seen, bodies), lambda: value(observation, descriptor)),
+        (
+            lambda: q.over_robots(seen, [own.action for own in builds], bodies).swapaxes(0, 1),
+            lambda: q(observation, action, descriptor),
+        ),
     )
 
 
 @pytest.mark.parametrize("head", [0, 1, 2])
-def test_one_robot_is_answered_in_a_tuple_of_one(one, head):
-    (answer,) = heads_said(*([part] for part in (one[0], one[2], one[1])))[head]()
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(answer))
+def test_a_batch_of_one_robot_is_answered_as_the_robot_is(one, head):
+    batch, robot = heads_said(one)[head]
+    jax.tree.map(lambda own, alone: np.testing.assert_array_equal(own[0], alone), batch(), robot())
 
 
 @pytest.mark.parametrize("head", [0, 1, 2])
 def test_several_robots_and_other_robots_are_refused(one, other, head):
-    observations, bodies, actions = zip(one, other, strict=True)
     with pytest.raises(BodyplanError, match="one robot"):
-        heads_said(observations, actions, bodies)[head]()
-    with pytest.raises(BodyplanError, match="4 joints"):
-        heads_said(observations[1:], actions[1:], bodies[1:])[head]()
+        heads_said(one, other)[head][0]()
+    for said in heads_said(other)[head]:
+        with pytest.raises(BodyplanError, match="4 joints"):
+            said()
 
 
 def test_names_stand_for_sizes():

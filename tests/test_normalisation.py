@@ -8,8 +8,9 @@ import pytest
 from synthetic import synthetic_episodes, write_dataset
 
 from bodyplan.envs.walking_task import Observation
-from bodyplan.learn.data.batches import DeviceData
 from bodyplan.learn.data.normalisation import ObservationScale
+from bodyplan.learn.data.training_data import TrainingData
+from bodyplan.learn.data.transitions import MemoryData, RobotTable
 
 
 @pytest.fixture(scope="module")
@@ -53,19 +54,20 @@ def test_it_is_written_down_exactly(robots):
             assert other.dtype == np.float32
 
 
-def test_the_mixture_holds_scaled_observations_and_their_scale(tmp_path):
-    dataset = write_dataset(tmp_path / "data")
-    raw = DeviceData.load(dataset)
-    scaled = DeviceData.load(dataset, observation_scale="shared")
+def test_batches_hold_scaled_observations_and_the_run_their_scale(tmp_path):
+    dataset = write_dataset(tmp_path / "data", steps=40)
+    rows = np.broadcast_to(np.arange(40), (3, 40))
+    raw, shared = (TrainingData.of(dataset, observation_scale=s) for s in ("none", "shared"))
     assert raw.observation_scale is None
-    for one, other in zip(raw.transitions, scaled.transitions, strict=True):
-        expected = scaled.observation_scale(Observation(one.joints, one.feet, one.general))
-        for part in Observation._fields:
-            np.testing.assert_allclose(
-                getattr(other, part), getattr(expected, part), rtol=1e-5, atol=1e-5
-            )
-        np.testing.assert_array_equal(other.actions, one.actions)
-        np.testing.assert_array_equal(other.rewards, one.rewards)
+    before, after = (RobotTable.of(own).unpack(MemoryData(own).read(rows)) for own in (raw, shared))
+    for robot in range(3):
+        one, other = before.robot(robot), after.robot(robot)
+        for part in ("observation", "next_observation"):
+            expected = shared.observation_scale(getattr(one, part))
+            for found, own in zip(getattr(other, part), expected, strict=True):
+                np.testing.assert_allclose(found, own, rtol=1e-5, atol=1e-5)
+        np.testing.assert_array_equal(other.action, one.action)
+        np.testing.assert_array_equal(other.reward, one.reward)
 
 
 def test_scales_of_older_cards_are_read(tmp_path):
