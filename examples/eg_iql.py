@@ -21,7 +21,8 @@ import numpy as np
 import optax
 
 import bodyplan
-from bodyplan.learn.data.batches import DeviceData
+from bodyplan.learn.data.batch_loader import BatchLoader
+from bodyplan.learn.data.training_data import TrainingData
 from bodyplan.learn.networks.urma import PRESETS
 from bodyplan.learn.networks.urma_heads import URMAPolicy, URMATwinQ, URMAValue
 
@@ -56,44 +57,44 @@ def gradient_step(loss, network, optimiser_state):
     return optax.apply_updates(network, updates), optimiser_state
 
 
-def mean_over(robots, loss):
+def mean_over(loss, *robots):
     """The mean loss over robots, so that no robot counts more than another."""
-    return jnp.mean(jnp.array([loss(*robot) for robot in robots]))
+    return jnp.mean(jnp.array([*map(loss, *robots)]))
 
 
 @jax.jit
 def critic_step(state, robots):
     """Update V and Q; returns the new state and each robot's advantages.
 
-    `robots` is a list of (batch, descriptor): a robot's transitions, and the numbers that describe
-    its body to the networks.
+    `robots` is a list of batches: a robot's transitions, and the numbers that describe its body to
+    the networks.
     """
 
-    def advantages(value, batch, body):
-        q = state.target_q(batch.observation, batch.action, body).min(axis=0)
-        return q - value(batch.observation, body)
+    def advantages(value, batch):
+        q = state.target_q(batch.observation, batch.action, batch.body).min(axis=0)
+        return q - value(batch.observation, batch.body)
 
     def value_loss(value):
         """V estimates an upper expectile of Q over the data's actions (eq. 5)."""
 
-        def loss(batch, body):
-            u = advantages(value, batch, body)
+        def loss(batch):
+            u = advantages(value, batch)
             return jnp.mean(jnp.where(u > 0, EXPECTILE, 1 - EXPECTILE) * u**2)
 
-        return mean_over(robots, loss)
+        return mean_over(loss, robots)
 
     def q_loss(q):
         """Q learns from the reward and the next state's V (eq. 6), which ends where it fell."""
 
-        def loss(batch, body):
-            next_value = state.value(batch.next_observation, body)
+        def loss(batch):
+            next_value = state.value(batch.next_observation, batch.next_body)
             td_target = batch.reward + GAMMA * (1 - batch.terminated) * next_value
-            errors = q(batch.observation, batch.action, body) - td_target
+            errors = q(batch.observation, batch.action, batch.body) - td_target
             return jnp.mean(jnp.sum(errors**2, axis=0))
 
-        return mean_over(robots, loss)
+        return mean_over(loss, robots)
 
-    before = [advantages(state.value, *robot) for robot in robots]
+    before = [advantages(state.value, batch) for batch in robots]
     value, value_optimiser = gradient_step(value_loss, state.value, state.value_optimiser)
     q, q_optimiser = gradient_step(q_loss, state.q, state.q_optimiser)
     new = state._replace(value=value, q=q, value_optimiser=value_optimiser, q_optimiser=q_optimiser)
@@ -101,19 +102,19 @@ def critic_step(state, robots):
 
 
 @jax.jit
-def actor_step(state, group):
-    """Update the policy for one group, a list of (batch, descriptor, advantages)."""
+def actor_step(state, robots, advantages):
+    """Update the policy for one group of robots, with each robot's advantages."""
 
     def policy_loss(policy):
         """Imitate the data's actions, the more the better they are (eq. 7)."""
 
-        def loss(batch, body, advantage):
-            mean, std = policy(batch.observation, body)
+        def loss(batch, advantage):
+            mean, std = policy(batch.observation, batch.body)
             log_probability = jax.scipy.stats.norm.logpdf(batch.action, mean, std).mean(axis=-1)
             weight = jnp.minimum(jnp.exp(BETA * advantage), WEIGHT_CLIP)
             return -jnp.mean(weight * log_probability)
 
-        return mean_over(group, loss)
+        return mean_over(loss, robots, advantages)
 
     policy, optimiser = gradient_step(policy_loss, state.policy, state.policy_optimiser)
     return state._replace(policy=policy, policy_optimiser=optimiser)
@@ -126,7 +127,8 @@ def update(state, robots, groups, order):
     """
     state, advantages = critic_step(state, robots)
     for number in order:
-        state = actor_step(state, [(*robots[r], advantages[r]) for r in groups[number]])
+        own = groups[number]
+        state = actor_step(state, [robots[r] for r in own], [advantages[r] for r in own])
     target_q = optax.incremental_update(state.q, state.target_q, TAU)
     return state._replace(target_q=target_q)
 
@@ -134,16 +136,21 @@ def update(state, robots, groups, order):
 def main(data, updates=2000, batch_size=128, num_groups=2):
     """Train on a dataset, and let every robot walk."""
     dataset = bodyplan.Dataset.open(data)
-    transitions = DeviceData.load(dataset, "none", "shared")
+    transitions = TrainingData.of(dataset, observation_scale="shared")
+    loader, key = BatchLoader.of(transitions, batch_size), np.zeros(2, np.uint32)
     names = bodyplan.group_robots(dataset.robots, num_groups)
     groups = [[dataset.robots.index(name) for name in group] for group in names]
     state, rng = init(0, PRESETS["small"]), np.random.default_rng(0)
     for number in range(updates):
-        batches = transitions.sample(jax.random.PRNGKey(number), batch_size)
-        robots = list(zip(batches, transitions.descriptors, strict=True))
+        batch = loader.table.unpack(loader.batch(key, number))
+        robots = [batch.robot(place) for place in range(len(dataset.robots))]
         state = update(state, robots, groups, rng.permutation(num_groups))
     policy = bodyplan.Policy.of(
-        state.policy, bodyplan.IQL(), PRESETS["small"], transitions.observation_scale
+        state.policy,
+        bodyplan.IQL(),
+        PRESETS["small"],
+        transitions.observation_scale,
+        command=dataset.card["command"],
     )
     print(bodyplan.evaluate(policy, robots=dataset.robots, episodes=4))
 

@@ -15,13 +15,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
-from bodyplan.learn.algorithms.algorithm import (
-    Algorithm,
-    TransitionBatch,
-    apply_gradients,
-    log_likelihood_losses,
-    weighted_losses,
-)
+from bodyplan.learn.algorithms.algorithm import Algorithm, apply_gradients, log_likelihood_losses
 from bodyplan.learn.data.batches import batch_mean
 from bodyplan.learn.networks.architectures import architecture_of
 
@@ -39,24 +33,22 @@ class PositiveTD(Algorithm):
         policy, value = networks.policy(rng, sizes), networks.value(rng, sizes)
         return policy, (value, self.critic_optimiser().init(value))
 
-    def critic_update(self, critic, actor, batches, descriptors, key):
+    def critic_update(self, critic, actor, batch, key):
         """One TD(0) step of V; returns the actor's weights, 0 or 1 for each sample."""
         value, state = critic
-        transitions = TransitionBatch.of(batches, descriptors)
-        next_values = value.over_robots(transitions.next_observations, transitions.next_bodies)
-        td_targets = transitions.td_targets(self.gamma, jnp.stack(next_values))
+        next_values = value.over_robots(batch.next_observations, batch.next_bodies)
+        td_targets = batch.td_targets(self.gamma, next_values)
 
         def loss(value):
-            values = value.over_robots(transitions.observations, transitions.bodies)
-            errors = td_targets - jnp.stack(values)
+            errors = td_targets - value.over_robots(batch.observations, batch.bodies)
             losses = batch_mean(jnp.square(errors))
-            return weighted_losses(losses, batches).mean(), (losses, errors)
+            return batch.weighted(losses).mean(), (losses, errors)
 
         gradient, (losses, errors) = jax.grad(loss, has_aux=True)(value)
         critic = apply_gradients(self.critic_optimiser(), value, gradient, state)
         weights = (errors > 0).astype(jnp.float32)
         metrics = {"critic/v_loss": losses, "actor/weight_mean": batch_mean(weights)}
-        return critic, tuple(weights), metrics
+        return critic, weights, metrics
 
     def actor_losses(self, actor, critic, batch, key):
         """-mean(w log pi(a|s)) of each robot."""

@@ -13,11 +13,10 @@ import jax
 import literal_urma
 import numpy as np
 import pytest
-from synthetic import write_dataset
+from synthetic import drawn_batch, write_dataset
 
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.combiners.grouped import Grouped
-from bodyplan.learn.data.batches import DeviceData
 from bodyplan.learn.learner import Learner
 from bodyplan.learn.networks.urma import PRESETS
 
@@ -42,10 +41,10 @@ def double(tree):
 def test_the_plain_update_is_the_librarys(plain, tmp_path):
     """In double precision: Adam's first steps hardly depend on how large a gradient is."""
     shapes = {"dog": (3, 2), "crab": (4, 2), "ant": (3, 2)}
-    data = DeviceData.load(write_dataset(tmp_path, shapes, 60, 20))
+    batch = drawn_batch(write_dataset(tmp_path, shapes, 60, 20), 6)
     learner = Learner(IQL(), Grouped(), GROUPS, batch_size=6)
     with jax.enable_x64(True):
-        data = double(data)
+        batch = double(batch)
         start = double(learner.init(0, PRESETS["tiny"]))
         networks = (start.actor.policy, start.critic.value, start.critic.q, start.critic.target)
         networks = double(literal_urma.randomised(networks))
@@ -54,15 +53,13 @@ def test_the_plain_update_is_the_librarys(plain, tmp_path):
             start,
             networks,
         )
-        end, _ = jax.jit(learner.update)(start, data, None)
+        end, _ = jax.jit(learner.update)(start, [batch])
 
-        # The batch and the order of the groups, as the learner documents its use of keys.
-        _, critic_key = jax.random.split(start.key)
-        batches = data.sample(jax.random.split(critic_key)[0], 6)
+        # The order of the groups, as the learner documents its use of keys.
         turn_key, _ = jax.random.split(jax.random.fold_in(jax.random.PRNGKey(0), 0))
         order = jax.random.permutation(jax.random.split(turn_key)[0], len(GROUPS)).tolist()
         state = plain.State(*networks, *map(plain.OPTIMISER.init, networks[:3]))
-        robots = list(zip(batches, data.descriptors, strict=True))
+        robots = [batch.robot(place) for place in range(3)]
         state = plain.update(state, robots, GROUPS, order)
     found = (state.policy, state.value, state.q, state.target_q)
     expected = (end.actor.policy, end.critic.value, end.critic.q, end.critic.target)
