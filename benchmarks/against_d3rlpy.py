@@ -27,6 +27,7 @@ actions. One JSON object a line:
 """
 
 import argparse
+import dataclasses
 import importlib.util
 import os
 import time
@@ -42,14 +43,12 @@ import outcome
 if hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
-import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
 from bodyplan.datasets.dataset import Dataset
-from bodyplan.datasets.episodes import Episodes
 from bodyplan.envs.walking_task import Observation
 from bodyplan.evaluation.evaluate import evaluate
 from bodyplan.learn.algorithms.algorithm import Algorithm
@@ -57,7 +56,8 @@ from bodyplan.learn.algorithms.bc import BC
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.algorithms.td3_bc import TD3BC
 from bodyplan.learn.combiners.pooled import Pooled
-from bodyplan.learn.data.batches import DeviceData
+from bodyplan.learn.data.batch_loader import BatchLoader
+from bodyplan.learn.data.training_data import TrainingData
 from bodyplan.learn.learner import Learner
 from bodyplan.learn.networks.mlp import FlatSizes
 from bodyplan.learn.policy import Policy
@@ -100,7 +100,7 @@ def rows(joints: np.ndarray, feet: np.ndarray, general: np.ndarray) -> Float[np.
 
 
 def learn_ours(
-    name: str, episodes: Episodes, mixture: DeviceData, seed: int, updates: int
+    name: str, data: TrainingData, seed: int, updates: int
 ) -> tuple[ComparedPolicy, float]:
     """A policy, and updates a second of process time."""
     shared: dict[str, Any] = {"learning_rate": RATE, "gradient_clip": 1e9}
@@ -113,30 +113,34 @@ def learn_ours(
         "iql": IQL(**targets, **weights, expectile=EXPECTILE, log_probability="sum"),
     }
     sizes = FlatSizes(
-        joints=episodes.joints.shape[1],
-        feet=episodes.feet.shape[1],
+        joints=data.episodes[0].joints.shape[1],
+        feet=data.episodes[0].feet.shape[1],
         hidden=HIDDEN,
         squash=None if name == "td3_bc" else 1.0,  # TD3+BC brings its own
         initial_std=SPREAD,
     )
     learner = Learner(algorithms[name], Pooled(), ((0,),), BATCH)
-    state = learner.init(seed, sizes)
-    advance = learner.compile_interval(state, mixture, INTERVAL)
-    times = [time.process_time()]
-    for _ in range(updates // INTERVAL):
-        state, report = jax.block_until_ready(advance(state, mixture))
+    state, numbers = learner.init(seed, sizes), learner.numbers
+    loader, key = BatchLoader.of(data, BATCH, learner.algorithm.actor_every), np.array(state.key)
+    program, times = None, []
+    for start in range(0, updates, INTERVAL):
+        for chunk in loader.chunks(key, start, INTERVAL):
+            if program is None:
+                program = learner.compile_interval(state, numbers, loader.table, chunk)
+                times.append(time.process_time())
+            state, report = jax.block_until_ready(program(state, numbers, loader.table, chunk))
+            if not np.asarray(report.finite).all():
+                raise SystemExit(f"{name} diverged with seed {seed}")
         times.append(time.process_time())
-        if not np.asarray(report.finite).all():
-            raise SystemExit(f"{name} diverged with seed {seed}")
-    scale = mixture.observation_scale
+    scale = data.observation_scale
     policy = Policy.of(state.actor.policy, learner.algorithm, sizes, scale)
     return ComparedPolicy(policy.act), rate(times)
 
 
 def learn_theirs(
-    name: str, mixture: DeviceData, data: Any, seed: int, updates: int
+    name: str, data: TrainingData, buffer: Any, seed: int, updates: int
 ) -> tuple[ComparedPolicy, float]:
-    """The same by d3rlpy; `data` is its buffer."""
+    """The same by d3rlpy from its own buffer."""
     import d3rlpy
     import torch
 
@@ -162,10 +166,10 @@ def learn_theirs(
             **critics, expectile=EXPECTILE, weight_temp=BETA, max_weight=WEIGHT_CLIP
         )
     learner = config.create(device="cpu:0")
-    learner.build_with_dataset(data)
-    width = mixture.transitions[0].general.shape[1]
+    learner.build_with_dataset(buffer)
+    width = data.episodes[0].general.shape[1]
     general = np.isin(np.arange(width), np.r_[POLICY_GENERAL])
-    states = data.episodes[0].observations.shape[1] - len(general)
+    states = buffer.episodes[0].observations.shape[1] - len(general)
     seen = torch.from_numpy(np.concatenate([np.ones(states), general]).astype(np.float32))
     actors = [learner.impl.policy]
     if name == "td3_bc":
@@ -174,14 +178,14 @@ def learn_theirs(
         actor.register_forward_pre_hook(lambda _, inputs: (inputs[0] * seen, *inputs[1:]))
     times = [time.process_time()]
     for _ in learner.fitter(
-        data,
+        buffer,
         n_steps=updates,
         n_steps_per_epoch=INTERVAL,
         logger_adapter=d3rlpy.logging.NoopAdapterFactory(),
         show_progress=False,
     ):
         times.append(time.process_time())
-    scale = mixture.observation_scale
+    scale = data.observation_scale
     return ComparedPolicy(
         lambda seen, _: learner.predict(rows(*(scale(seen) if scale else seen)))
     ), rate(times)
@@ -192,17 +196,18 @@ def rate(times: Sequence[float]) -> float:
     return INTERVAL / float(np.median(np.diff(times)))
 
 
-def to_d3rlpy(episodes: Episodes, mixture: DeviceData) -> Any:
+def to_d3rlpy(data: TrainingData) -> Any:
     """d3rlpy's buffer of the same steps; an end is a fall to it or a time-out, never both."""
     import d3rlpy
 
-    steps = mixture.transitions[0]
-    seen = rows(*(np.asarray(part) for part in (steps.joints, steps.feet, steps.general)))
+    (episodes,), scale = data.episodes, data.observation_scale
+    frames = Observation(*map(np.asarray, (episodes.joints, episodes.feet, episodes.general)))
+    seen = rows(*(scale(frames) if scale else frames))
     ends = np.isin(np.arange(episodes.num_steps), np.asarray(episodes.episode_ends) - 1)
     terminated = np.array(episodes.terminated)
     return d3rlpy.dataset.MDPDataset(
-        observations=seen[np.asarray(steps.frames)],
-        actions=np.array(steps.actions),
+        observations=seen[episodes.frame_indices()],
+        actions=np.array(episodes.actions),
         rewards=np.array(episodes.rewards),
         terminals=terminated,
         timeouts=ends & ~terminated,
@@ -217,12 +222,11 @@ def compare(arguments: argparse.Namespace) -> None:
     dataset = Dataset.open(arguments.data)
     robot = dataset.robots[0]
     episodes = dataset.episodes[robot]
-    mixture = DeviceData.load(dataset, observation_scale=arguments.observation_scale)
     limit = float(np.abs(episodes.actions).max())
-    mixture = eqx.tree_at(
-        lambda m: m.transitions[0].actions, mixture, replace_fn=lambda a: a / limit
-    )
-    log = to_d3rlpy(episodes, mixture)
+    scaled = dataclasses.replace(episodes, actions=np.asarray(episodes.actions) / limit)
+    dataset = dataclasses.replace(dataset, robots=(robot,), episodes={robot: scaled})
+    data = TrainingData.of(dataset, observation_scale=arguments.observation_scale)
+    buffer = to_d3rlpy(data)
     data_return = dataset.card["robots"][robot]["return_mean"]
     command, episodes = tuple(dataset.card["command"]), arguments.episodes
 
@@ -231,8 +235,8 @@ def compare(arguments: argparse.Namespace) -> None:
         rates: dict[str, list[float]] = {"bodyplan": [], "d3rlpy": []}
         for seed in range(arguments.seeds):
             runs = {
-                "bodyplan": learn_ours(name, episodes, mixture, seed, arguments.updates),
-                "d3rlpy": learn_theirs(name, mixture, log, seed, arguments.updates),
+                "bodyplan": learn_ours(name, data, seed, arguments.updates),
+                "d3rlpy": learn_theirs(name, data, buffer, seed, arguments.updates),
             }
             for library, (policy, speed) in runs.items():
                 policy.limit = limit

@@ -12,8 +12,8 @@ One JSON object a line:
 - `disk/sixteen robots`: gigabytes of a million steps of each robot, computed from the format and
   the measured number of frames per step.
 - `sample/device`, `sample/host`: transitions per second in batches of 1,024 of each of the sixteen
-  robots, from arrays on the device and from memory-mapped files. The ratio is to the transitions
-  that IQL updates of the same batch consume in the same time.
+  robots, from memory and from memory-mapped files. The ratio is to the transitions that IQL updates
+  of the same batch consume in the same time.
 - `sample/padded`: the same batches, indexed by NumPy in padded arrays like those of the release.
 """
 
@@ -36,9 +36,9 @@ from bodyplan.envs.environment import Environment
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.combiners.pooled import Pooled
 from bodyplan.learn.compilation import enable_compilation_cache
-from bodyplan.learn.data.batches import DeviceData, draw_indices
-from bodyplan.learn.data.host_batches import HostData
+from bodyplan.learn.data.batch_loader import BatchLoader
 from bodyplan.learn.data.training_data import TrainingData
+from bodyplan.learn.data.transitions import FileData, MemoryData
 from bodyplan.learn.learner import Learner
 from bodyplan.learn.networks.urma import PRESETS
 from bodyplan.robots import registry
@@ -49,6 +49,7 @@ from bodyplan.storage import write_json
 say = partial(outcome.say, "dataset")
 
 BATCH = 1024
+KEY = np.zeros(2, np.uint32)
 PADDED_OBSERVATION, PADDED_ACTION = 668, 24
 PADDED_BYTES = 4 * (2 * PADDED_OBSERVATION + PADDED_ACTION + 1) + 2
 
@@ -82,33 +83,31 @@ def measure_sampling(folder: Path, steps: int, network: str) -> None:
     """Samples random data of all robots' shapes, and trains on them."""
     dataset = random_data(folder, steps)
     data = TrainingData.of(dataset)
-    mixture, stream = DeviceData.of(data), HostData(data)
-    transitions = BATCH * len(mixture.robots)
-    consumed = transitions / seconds_of_an_update(mixture, network)
-    key = jax.random.PRNGKey(0)
+    loaders = {
+        "device": BatchLoader.of(data, BATCH, source=MemoryData),
+        "host": BatchLoader.of(data, BATCH, source=FileData),
+    }
+    transitions = BATCH * len(data.robots)
+    consumed = transitions / seconds_of_an_update(loaders["device"], network)
+    for name, loader in loaders.items():
+        seconds = fastest(partial(loader.batch, KEY, 0), 10)
+        say(f"sample/{name}", "transitions_per_second", transitions / seconds, "1/s", consumed)
 
-    sample = jax.jit(lambda mixture, key: mixture.sample(key, BATCH))
-    device = fastest(lambda: jax.block_until_ready(sample(mixture, key)), 20)
-    say("sample/device", "transitions_per_second", transitions / device, "1/s", consumed)
-
-    rows = jax.jit(lambda key: tuple(draw_indices(key, stream.sizes, BATCH)))
-    host = fastest(lambda: stream.read([np.asarray(own) for own in rows(key)]), 10)
-    say("sample/host", "transitions_per_second", transitions / host, "1/s", consumed)
-
-    padded = fastest(padded_sampler(min(steps, 4000), len(mixture.robots)), 5)
+    padded = fastest(padded_sampler(min(steps, 4000), len(data.robots)), 5)
     say("sample/padded", "transitions_per_second", transitions / padded, "1/s", consumed)
 
 
-def seconds_of_an_update(mixture: DeviceData, network: str) -> float:
+def seconds_of_an_update(loader: BatchLoader, network: str) -> float:
     """One IQL update on a batch of all robots."""
-    groups = (tuple(range(len(mixture.robots))),)
+    groups = (tuple(range(len(loader.source.robots))),)
     learner = Learner(IQL(), Pooled(), groups, BATCH)
     state = learner.init(0, PRESETS[network])
-    update = learner.compile_interval(state, mixture, 1)
+    (chunk,) = loader.chunks(KEY, 0, 1)
+    update = learner.compile_interval(state, learner.numbers, loader.table, chunk)
     times = []
     for _ in range(3):
         begin = time.perf_counter()
-        state, _ = jax.block_until_ready(update(state, mixture))
+        state, _ = jax.block_until_ready(update(state, learner.numbers, loader.table, chunk))
         times.append(time.perf_counter() - begin)
     return min(times)
 
