@@ -1,4 +1,4 @@
-"""An algorithm that consists of given actor losses, and goals as batches, to test combiners with."""
+"""An algorithm of given actor losses, and batches of nothing but goals, to test combiners with."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -138,7 +138,7 @@ OTHERS = IQL(
     actor_decay=6,
     expectile=0.9,
     beta=1.0,
-    weight_clip=2.0,
+    weight_clip=0.5,
     gamma=0.8,
     tau=0.1,
 )
@@ -151,9 +151,8 @@ def double(tree):
 
 
 def test_a_program_given_numbers_is_one_that_was_compiled_with_them(tmp_path):
-    robots = {"dog": (3, 2), "crab": (4, 2), "ant": (6, 4)}
-    data = TrainingData.of(write_dataset(tmp_path, robots, 60, 13))
-    learner = Learner(OTHERS, Grouped(), groups=((0, 2), (1,)), batch_size=4, order_seed=3)
+    data = TrainingData.of(write_dataset(tmp_path, {"dog": (3, 2), "crab": (4, 2)}, 60, 13))
+    learner = Learner(OTHERS, Grouped(), groups=((0,), (1,)), batch_size=4, order_seed=5)
     loader = BatchLoader.of(data, 4)
     key, other = np.array([0, 5], np.uint32), replace(learner, algorithm=IQL(), order_seed=0)
     (chunk,) = loader.chunks(key, 0, 4)
@@ -164,8 +163,19 @@ def test_a_program_given_numbers_is_one_that_was_compiled_with_them(tmp_path):
         for update in range(4):
             once = step(once, table.unpack(jax.tree.map(lambda a: a[update, 0], chunk.packed)))  # noqa: B023
         program = other.compile_interval(state, other.numbers, table, chunk)
-        state, _ = program(state, learner.numbers, table, chunk)
+
+        def ended(numbers):
+            return program(double(learner.init(0, PRESETS["tiny"])), numbers, table, chunk)[0]
+
+        state = ended(learner.numbers)
         jax.tree.map(lambda one, two: np.testing.assert_allclose(one, two, atol=1e-6), state, once)
+        for path, number in jax.tree.leaves_with_path(other.numbers):  # every one is heeded
+            mixed = jax.tree.map_with_path(
+                lambda at, own: number if at == path else own,  # noqa: B023
+                learner.numbers,
+            )
+            pairs = zip(jax.tree.leaves(ended(mixed)), jax.tree.leaves(state), strict=True)
+            assert max(float(np.abs(one - two).max()) for one, two in pairs) > 1e-5, path
 
 
 def test_other_numbers_seeds_lengths_and_robots_of_the_same_builds_compile_nothing(
