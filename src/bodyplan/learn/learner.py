@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -107,10 +107,59 @@ class Learner:
         A state with a leading axis of seeds has them trained side by side, each with its own
         numbers. With several devices, each has a part of every batch and all the rest in full.
         """
-        blank = self.with_numbers(jax.tree.map(lambda _: 0, self.numbers))
-        shapes = jax.tree.map(_shape, (state, numbers, table, chunk))
-        leaves, structure = jax.tree.flatten(shapes)
-        return _compiled(blank, structure, tuple(leaves))
+        learner = self.with_numbers(jax.tree.map(lambda _: 0, self.numbers))
+        arguments = jax.tree.map(_shape, (state, numbers, table, chunk))
+        leaves, structure = jax.tree.flatten(arguments)
+        known = (learner, structure, *leaves)
+        if known in _PROGRAMS:
+            return _PROGRAMS[known]
+
+        # Compiled as a function of its own, so that Python runs through an update once.
+        @jax.jit
+        def iteration(
+            state: LearnerState, numbers: Numbers, table: RobotTable, packed: PyTree
+        ) -> tuple[LearnerState, Metrics, Bool[Array, "R"]]:
+            batches = [
+                table.unpack(jax.tree.map(lambda array, at=at: array[at], packed))
+                for at in range(learner.algorithm.actor_every)
+            ]
+            state, metrics = learner.with_numbers(numbers).update(state, batches)
+            robots = len(table.weights)
+            every = [jnp.broadcast_to(values, robots) for values in metrics.values()]
+            return state, metrics, jnp.isfinite(jnp.stack(every)).all(axis=0)
+
+        def interval(
+            state: LearnerState, numbers: Numbers, table: RobotTable, chunk: Chunk
+        ) -> tuple[LearnerState, IntervalReport]:
+            def one(state: LearnerState, at: Int[Array, ""]) -> Any:
+                packed = jax.tree.map(
+                    lambda array: jax.lax.dynamic_index_in_dim(array, at, keepdims=False),
+                    chunk.packed,
+                )
+                return iteration(state, numbers, table, packed)
+
+            def body(
+                done: Int[Array, ""], carry: tuple[LearnerState, Metrics, Bool[Array, "K R"]]
+            ) -> tuple[LearnerState, Metrics, Bool[Array, "K R"]]:
+                state, total, finite = carry
+                state, metrics, own = one(state, chunk.first + done)
+                return state, jax.tree.map(jnp.add, total, metrics), finite.at[done].set(own)
+
+            length = jax.tree.leaves(chunk.packed)[0].shape[0]
+            _, metrics, finite = jax.eval_shape(one, state, chunk.first)
+            nothing = jax.tree.map(lambda own: jnp.zeros(own.shape, own.dtype), metrics)
+            begin = (state, nothing, jnp.ones((length, *finite.shape), bool))
+            state, total, finite = jax.lax.fori_loop(0, chunk.iterations, body, begin)
+            means = jax.tree.map(lambda values: values / chunk.iterations, total)
+            return state, IntervalReport(means, finite)
+
+        program = self.over_seeds_and_devices(
+            interval, state, numbers, chunk, (seeds_axes(state), 0)
+        )
+        if len(_PROGRAMS) == _KEPT_PROGRAMS:
+            _PROGRAMS.pop(next(iter(_PROGRAMS)))
+        _PROGRAMS[known] = compile_program(jax.jit(program, donate_argnums=0).lower(*arguments))
+        return _PROGRAMS[known]
 
     def update(self, state: LearnerState, batches: Sequence[Batch]) -> tuple[LearnerState, Metrics]:
         """One iteration (arXiv 2602.18025, Algorithm 1): critic update, actor update, targets.
@@ -194,48 +243,6 @@ class Learner:
         )
         return actor, jax.tree.map(lambda values: values.mean(axis=0), metrics)
 
-    def interval(
-        self, state: LearnerState, numbers: Numbers, table: RobotTable, chunk: Chunk
-    ) -> tuple[LearnerState, IntervalReport]:
-        """The updates of a chunk's iterations, as many of them as it says."""
-
-        # Compiled as a function of its own, so that Python runs through an update once.
-        @jax.jit
-        def iteration(
-            state: LearnerState, numbers: Numbers, table: RobotTable, packed: PyTree
-        ) -> tuple[LearnerState, Metrics, Bool[Array, "R"]]:
-            batches = [
-                table.unpack(jax.tree.map(lambda array, at=at: array[at], packed))
-                for at in range(self.algorithm.actor_every)
-            ]
-            state, metrics = self.with_numbers(numbers).update(state, batches)
-            robots = len(table.weights)
-            every = [jnp.broadcast_to(values, robots) for values in metrics.values()]
-            return state, metrics, jnp.isfinite(jnp.stack(every)).all(axis=0)
-
-        def one(state: LearnerState, at: Int[Array, ""]) -> Any:
-            packed = jax.tree.map(
-                lambda array: jax.lax.dynamic_index_in_dim(array, at, keepdims=False), chunk.packed
-            )
-            return iteration(state, numbers, table, packed)
-
-        def body(
-            done: Int[Array, ""], carry: tuple[LearnerState, Metrics, Bool[Array, "K R"]]
-        ) -> tuple[LearnerState, Metrics, Bool[Array, "K R"]]:
-            state, total, finite = carry
-            state, metrics, own = one(state, chunk.first + done)
-            return state, jax.tree.map(jnp.add, total, metrics), finite.at[done].set(own)
-
-        length = jax.tree.leaves(chunk.packed)[0].shape[0]
-        _, metrics, finite = jax.eval_shape(one, state, chunk.first)
-        nothing = jax.tree.map(lambda own: jnp.zeros(own.shape, own.dtype), metrics)
-        all_finite = jnp.ones((length, *finite.shape), bool)
-        state, total, finite = jax.lax.fori_loop(
-            0, chunk.iterations, body, (state, nothing, all_finite)
-        )
-        means = jax.tree.map(lambda values: values / chunk.iterations, total)
-        return state, IntervalReport(means, finite)
-
     def over_seeds_and_devices(
         self,
         program: Callable[..., Any],
@@ -272,17 +279,9 @@ class Learner:
         )
 
 
-@lru_cache(maxsize=16)
-def _compiled(
-    learner: Learner, structure: Any, shapes: tuple[jax.ShapeDtypeStruct, ...]
-) -> Program:
-    """The program of a learner for arguments of these shapes."""
-    arguments = jax.tree.unflatten(structure, shapes)
-    state, numbers, _, chunk = arguments
-    program = learner.over_seeds_and_devices(
-        learner.interval, state, numbers, chunk, (seeds_axes(state), 0)
-    )
-    return compile_program(jax.jit(program, donate_argnums=0).lower(*arguments))
+_PROGRAMS: dict[Any, Program] = {}
+"""What this process has compiled last, by learner without numbers and shapes of arguments."""
+_KEPT_PROGRAMS = 16
 
 
 def _shape(leaf: Any) -> jax.ShapeDtypeStruct:

@@ -257,8 +257,9 @@ def unpacked(arrays: Sequence[Array], like: PyTree) -> PyTree:
     leaves, structure = jax.tree.flatten(like)
     sizes = [leaf.size for leaf in leaves if leaf.size <= _SMALL]
     large, small = iter(arrays), iter(jnp.split(arrays[-1], np.cumsum(sizes)[:-1]) if sizes else ())
-    return structure.unflatten(
-        [next(large) if own.size > _SMALL else next(small).reshape(own.shape) for own in leaves]
+    return jax.tree.unflatten(
+        structure,
+        [next(large) if own.size > _SMALL else next(small).reshape(own.shape) for own in leaves],
     )
 
 
