@@ -66,7 +66,7 @@ def test_experts_are_filmed_in_columns_and_rows(tmp_path, capsys):
     assert main(["experts", "film", "unitree_go1,hexapod", *arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["robots"] == ["unitree_go1", "hexapod"]
     with Image.open(out) as image:
-        assert (image.size, image.n_frames) == ((80, 60), 3)
+        assert (image.size, image.n_frames) == ((80, 60), 2)
 
 
 @pytest.mark.parametrize(

@@ -281,5 +281,6 @@ def test_the_step_is_along_the_weighted_gradients(combiner, weights):
     gradients = -2.0 * GOALS
     direction = weights(gradients @ gradients.T) @ gradients
     direction = direction * min(1.0, 0.5 / np.linalg.norm(direction))
-    np.testing.assert_allclose(actor.optimiser.mean["w"], 0.1 * direction, rtol=1e-4)
+    (mean,) = actor.optimiser.mean
+    np.testing.assert_allclose(mean, 0.1 * direction, rtol=1e-4)
     assert told["actor/conflict"].shape == (ROBOTS,)
