@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.stats import chisquare, kstest
@@ -11,6 +12,7 @@ from synthetic import drawn_batch, synthetic_episodes, write_dataset
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.data.batches import Batch, normal
+from bodyplan.learn.data.builds import Stratum
 from bodyplan.learn.data.training_data import TrainingData
 from bodyplan.learn.data.transitions import MemoryData, RobotTable
 from bodyplan.storage import write_array
@@ -104,6 +106,26 @@ def test_noise_depends_on_robot_and_joint_alone(dataset, batch):
     every = np.concatenate([own.ravel() for own in noise])
     assert len(np.unique(every)) > 0.999 * every.size
     assert kstest(every, "norm").pvalue > 1e-3
+
+
+def test_some_robots_stand_for_all_on_average(batch):
+    """Of a loss that is the robot's own number, the weighted mean is the mean over all robots."""
+    strata = (Stratum(0, 3, 2), Stratum(3, 4, 1))
+    draw = jax.jit(jax.vmap(lambda key: whole_means(*batch.draw(strata, key))))
+
+    def whole_means(drawn, places):
+        actions = [build.action.sum((1, 2)) for build in drawn.builds]
+        losses = jnp.array([3.0, 1.0, 7.0, 20.0])[places]
+        return drawn.weighted(losses).mean(), places, jnp.concatenate(actions)
+
+    means, places, actions = draw(jax.random.split(jax.random.key(0), 600))
+    all_actions = np.concatenate([build.action.sum((1, 2)) for build in batch.builds])
+    np.testing.assert_allclose(actions, all_actions[places], rtol=1e-5)
+    assert (np.diff(places, axis=1) > 0).all()
+    assert (places[:, 2] == 3).all()
+    counts = np.bincount(np.asarray(places).ravel(), minlength=4)
+    assert chisquare(counts[:3]).pvalue > 1e-3
+    assert float(means.mean()) == pytest.approx(31.0 / 4, abs=4 * float(means.std()) / 600**0.5)
 
 
 def numbered(name, lengths, terminated):

@@ -1,9 +1,16 @@
 """Build order: which robots share arrays, whatever the order in which they are given."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bodyplan.learn.data.builds import MOST_PADDING, BodySize, build_order, builds_of
+from bodyplan.learn.data.builds import (
+    MOST_PADDING,
+    BodySize,
+    build_order,
+    builds_of,
+    strata_of,
+)
 
 PACKAGED = [(12, 4)] * 6 + [(18, 6)] * 3 + [(19, 2), (10, 2), (23, 2), (13, 4), (6, 2), (24, 6)]
 sizes = st.builds(BodySize, st.integers(1, 25), st.integers(0, 6), st.booleans())
@@ -86,6 +93,30 @@ def test_other_robots_of_the_same_builds_and_groups_are_laid_out_alike(drawn):
         places = [sorted(order.index(robot) for robot in group) for group in ordered]
         layouts.append((places, [(build.size, build.start, build.stop) for build in builds]))
     assert layouts[0] == layouts[1]
+
+
+@settings(deadline=None)
+@given(robots(), st.data())
+def test_an_update_of_some_robots_has_each_builds_and_groups_share(drawn, data):
+    own, groups, _ = drawn
+    order, ordered, builds = in_order(own, groups)
+    places = [[order.index(robot) for robot in group] for group in ordered]
+    every = strata_of(builds, places, len(own))
+    assert [robot for one in every for robot in range(one.start, one.stop)] == list(range(len(own)))
+    assert all(one.drawn == one.stop - one.start for one in every)
+    count = data.draw(st.integers(len(every), len(own)))
+    some = strata_of(builds, places, count)
+    assert sum(one.drawn for one in some) == count
+    group_of = {robot: at for at, group in enumerate(places) for robot in group}
+    for one in some:
+        robots, share = range(one.start, one.stop), (one.stop - one.start) * count / len(own)
+        assert len({group_of[robot] for robot in robots}) == 1
+        assert any(set(robots) <= set(build.robots) for build in builds)
+        assert 1 <= one.drawn <= len(robots)
+        assert one.drawn <= max(share + 1.0, 1.0)
+    for wrong in (len(every) - 1, len(own) + 1):
+        with pytest.raises(ValueError, match=str(len(every))):
+            strata_of(builds, places, wrong)
 
 
 def test_some_of_the_packaged_robots_share_a_build():

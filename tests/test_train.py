@@ -190,6 +190,7 @@ def test_other_data_in_the_same_folder_are_refused(config, run):
         ({"network": "huge"}, "huge"),
         ({"checkpoint_every": 75}, "checkpoint_every is 75"),
         ({"updates": 0}, "updates is 0"),
+        ({"robots_per_update": 1}, "robots_per_update is 1"),
         ({"weights": {"cat": 2.0}}, "cat"),
         ({"weights": {"crab": 0.0}}, "crab 0.0"),
         ({"group_critic": True, "combine": "pooled"}, "group_critic"),
@@ -237,6 +238,41 @@ def test_divergence_names_robot_and_update_and_keeps_the_checkpoint(config, run)
     actions = read_array(data / "crab" / "actions.npy")
     np.testing.assert_array_equal(batch["crab.action"], actions[batch["crab.step"]])
     assert not (out / "policy").exists()
+
+
+def test_updates_of_some_robots_resume_to_the_same_bytes(tmp_path):
+    alike = {"dog": (3, 2), "cat": (3, 2), "ant": (3, 2)}
+    write_dataset(tmp_path / "data", {**alike, "crab": (8, 4)}, steps=60)
+    whole = TrainConfig(
+        data=tmp_path / "data",
+        out=tmp_path / "whole",
+        combine="grouped",
+        groups=[list(alike), ["crab"]],
+        robots_per_update=3,
+        network="tiny",
+        batch_size=8,
+        updates=8,
+        log_every=1,
+        checkpoint_every=4,
+    )
+    run = train(whole)
+    for line in run.metrics:
+        told = {robot for robot in (*alike, "crab") if f"actor/loss/{robot}" in line}
+        assert "crab" in told
+        assert len(told) == 3
+    left_out = {robot for robot in alike for line in run.metrics if f"q_loss/{robot}" not in line}
+    assert left_out == set(alike)
+
+    def stop(update, line):
+        if update == 6:
+            raise KeyboardInterrupt
+
+    halves = replace(whole, out=tmp_path / "halves")
+    with pytest.raises(KeyboardInterrupt):
+        train(halves, log=stop)
+    train(halves)
+    for name in ("policy/policy.safetensors", "checkpoints/8.safetensors"):
+        assert (halves.out / name).read_bytes() == (whole.out / name).read_bytes()
 
 
 def test_the_seed_decides_weights_batches_and_order(config):

@@ -113,7 +113,14 @@ def without_config(training: TrainConfig, others: tuple[str, ...]) -> TrainConfi
 def alone_config(training: TrainConfig, robot: str) -> TrainConfig:
     """The same training on one robot, whose actor is updated once per critic update."""
     training = with_updates(training, training.updates)
-    return replace(training, robots=(robot,), combine="pooled", weights=None, conflicts_every=0)
+    return replace(
+        training,
+        robots=(robot,),
+        combine="pooled",
+        robots_per_update=0,
+        weights=None,
+        conflicts_every=0,
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,6 +43,8 @@ class TrainConfig:
     """Actor updates in an iteration, each on an equal share of every robot's batch."""
     robots: tuple[str, ...] = ()
     """Robots of the dataset to train on; all of them where none is named."""
+    robots_per_update: int = 0
+    """Robots in an update, drawn anew each time, of each build and group its share; 0 for all."""
     weights: dict[str, float] | None = None
     """Weights of robots' losses, as in `--weights hexapod 2`; 1 for those not named."""
     network: Literal["paper", "small", "tiny", "flat"] = "paper"

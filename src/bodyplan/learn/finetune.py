@@ -21,8 +21,8 @@ def finetune_config(
 ) -> TrainConfig:
     """The configuration that continues from a finished run, on other robots.
 
-    Settings that concern the many robots of pre-training (combiner, groups, weights, conflicts)
-    take their defaults.
+    Settings that concern the many robots of pre-training (combiner, groups, robots in an update,
+    weights, conflicts) take their defaults.
 
     Args:
         run: the run to start from.
@@ -43,6 +43,7 @@ def finetune_config(
         groups=TrainConfig.groups,
         group_by=TrainConfig.group_by,
         group_critic=TrainConfig.group_critic,
+        robots_per_update=TrainConfig.robots_per_update,
         weights=TrainConfig.weights,
         conflicts_every=TrainConfig.conflicts_every,
         init_from=None if from_scratch else run.path,

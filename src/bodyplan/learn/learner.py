@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec
-from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from bodyplan.learn.algorithms.algorithm import ActorState, Algorithm, Metrics
 from bodyplan.learn.combiners.combiner import Combiner, GroupIndices
@@ -18,6 +18,7 @@ from bodyplan.learn.combiners.grouped import scatter_to_robots
 from bodyplan.learn.compilation import compile_program
 from bodyplan.learn.data.batch_loader import Chunk, partition
 from bodyplan.learn.data.batches import Batch
+from bodyplan.learn.data.builds import Stratum
 from bodyplan.learn.data.transitions import RobotTable
 from bodyplan.learn.distributed import mesh
 from bodyplan.learn.networks.architectures import ActorNetwork, Sizes
@@ -41,7 +42,9 @@ class IntervalReport(eqx.Module):
     """What an interval of training reports."""
 
     metrics: dict[str, Any]
-    """Means over the interval; a number or `[R]`."""
+    """Means over the interval; a number or `[R]`, NaN for robots that no update had."""
+    seen: Float[Array | np.ndarray, "R"]
+    """Iterations that had each robot."""
     finite: Bool[Array | np.ndarray, "K R"]
     """Whether each robot's metrics were finite, iteration by iteration."""
 
@@ -70,6 +73,9 @@ class Learner:
     """Decides in which order groups step and gradients are projected, for all seeds alike."""
     devices: int = 1
     """Devices that batches are split over."""
+    strata: tuple[Stratum, ...] = ()
+    """Where an update has some robots only: how many of which. `groups` are then places among
+    those."""
 
     def init(self, seed: int, sizes: Sizes) -> LearnerState:
         """The state before the first update."""
@@ -118,15 +124,25 @@ class Learner:
         @jax.jit
         def iteration(
             state: LearnerState, numbers: Numbers, table: RobotTable, packed: PyTree
-        ) -> tuple[LearnerState, Metrics, Bool[Array, "R"]]:
+        ) -> tuple[LearnerState, PyTree, Bool[Array, "R"]]:
             batches = [
                 table.unpack(jax.tree.map(lambda array, at=at: array[at], packed))
                 for at in range(learner.algorithm.actor_every)
             ]
-            state, metrics = learner.with_numbers(numbers).update(state, batches)
+            own = learner.with_numbers(numbers)
             robots = len(table.weights)
-            every = [jnp.broadcast_to(values, robots) for values in metrics.values()]
-            return state, metrics, jnp.isfinite(jnp.stack(every)).all(axis=0)
+            places = jnp.arange(robots)
+            if learner.strata:
+                batches, places = own.draw_robots(batches, state.update)
+            state, metrics = own.update(state, batches)
+            every = [jnp.broadcast_to(values, places.shape) for values in metrics.values()]
+            finite = jnp.isfinite(jnp.stack(every)).all(axis=0)
+            seen = jnp.zeros(robots).at[places].set(1.0)
+            metrics = {
+                name: jnp.zeros(robots).at[places].set(values) if values.ndim else values
+                for name, values in metrics.items()
+            }
+            return state, (metrics, seen), jnp.ones(robots, bool).at[places].set(finite)
 
         def interval(
             state: LearnerState, numbers: Numbers, table: RobotTable, chunk: Chunk
@@ -139,8 +155,8 @@ class Learner:
                 return iteration(state, numbers, table, packed)
 
             def body(
-                done: Int[Array, ""], carry: tuple[LearnerState, Metrics, Bool[Array, "K R"]]
-            ) -> tuple[LearnerState, Metrics, Bool[Array, "K R"]]:
+                done: Int[Array, ""], carry: tuple[LearnerState, PyTree, Bool[Array, "K R"]]
+            ) -> tuple[LearnerState, PyTree, Bool[Array, "K R"]]:
                 state, total, finite = carry
                 state, metrics, own = one(state, chunk.first + done)
                 return state, jax.tree.map(jnp.add, total, metrics), finite.at[done].set(own)
@@ -150,8 +166,12 @@ class Learner:
             nothing = jax.tree.map(lambda own: jnp.zeros(own.shape, own.dtype), metrics)
             begin = (state, nothing, jnp.ones((length, *finite.shape), bool))
             state, total, finite = jax.lax.fori_loop(0, chunk.iterations, body, begin)
-            means = jax.tree.map(lambda values: values / chunk.iterations, total)
-            return state, IntervalReport(means, finite)
+            sums, seen = total
+            means = {
+                name: values / (seen if values.ndim else chunk.iterations)
+                for name, values in sums.items()
+            }
+            return state, IntervalReport(means, seen, finite)
 
         program = self.over_seeds_and_devices(
             interval, state, numbers, chunk, (seeds_axes(state), 0)
@@ -160,6 +180,17 @@ class Learner:
             _PROGRAMS.pop(next(iter(_PROGRAMS)))
         _PROGRAMS[known] = compile_program(jax.jit(program, donate_argnums=0).lower(*arguments))
         return _PROGRAMS[known]
+
+    def draw_robots(
+        self, batches: Sequence[Batch], update: Int[Array, ""]
+    ) -> tuple[list[Batch], Int[Array, "N"]]:
+        """The parts of the robots that an iteration has, and their places.
+
+        All seeds that train at once have the same robots.
+        """
+        key = jax.random.fold_in(jax.random.PRNGKey(self.order_seed), update)
+        drawn = [batch.draw(self.strata, jax.random.fold_in(key, 1)) for batch in batches]
+        return [batch for batch, _ in drawn], drawn[0][1]
 
     def update(self, state: LearnerState, batches: Sequence[Batch]) -> tuple[LearnerState, Metrics]:
         """One iteration (arXiv 2602.18025, Algorithm 1): critic update, actor update, targets.

@@ -12,12 +12,16 @@ from bodyplan.storage import atomic_write
 
 
 def name_metrics(metrics: Mapping[str, np.ndarray], robots: Sequence[str]) -> dict[str, float]:
-    """Numbers under their names; one number a robot becomes their mean and `<name>/<robot>`."""
+    """Numbers under their names; one number a robot becomes their mean and `<name>/<robot>`.
+
+    Robots without a number, NaN, are left out.
+    """
     line: dict[str, float] = {}
     for name, values in metrics.items():
-        line[name] = float(np.mean(values))
+        line[name] = float(np.nanmean(values))
         if np.ndim(values):
-            line |= {f"{name}/{robot}": float(v) for robot, v in zip(robots, values, strict=True)}
+            each = zip(robots, values, strict=True)
+            line |= {f"{name}/{robot}": float(v) for robot, v in each if not np.isnan(v)}
     return line
 
 

@@ -129,15 +129,18 @@ def _is_finished(run: Run, updates: int) -> bool:
 
 def _joined(reports: Sequence[tuple[IntervalReport, int]]) -> IntervalReport:
     """One report of an interval's chunks, each with its number of iterations."""
-    shares = [count / sum(count for _, count in reports) for _, count in reports]
-    means = [
-        jax.tree.map(lambda values, share=share: values * share, report.metrics)
-        for (report, _), share in zip(reports, shares, strict=True)
-    ]
+    seen = np.sum([report.seen for report, _ in reports], axis=0)
+    total = sum(count for _, count in reports)
+    metrics = {}
+    for name, first in reports[0][0].metrics.items():
+        by_robot = first.shape == seen.shape
+        sums = [
+            report.metrics[name] * (report.seen if by_robot else count) for report, count in reports
+        ]
+        with np.errstate(invalid="ignore"):  # NaN for robots that no update had
+            metrics[name] = np.nansum(sums, axis=0) / (seen if by_robot else total)
     finite = [report.finite[..., :count, :] for report, count in reports]
-    return IntervalReport(
-        jax.tree.map(lambda *parts: sum(parts), *means), np.concatenate(finite, axis=-2)
-    )
+    return IntervalReport(metrics, seen, np.concatenate(finite, axis=-2))
 
 
 def _save_checkpoints(seeds: Sequence[SeedSetup], state: LearnerState, update: int) -> None:

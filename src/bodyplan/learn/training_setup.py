@@ -20,7 +20,7 @@ from bodyplan.grouping.robot_groups import (
 from bodyplan.learn.checkpoint import checkpoints, restore_checkpoint, restore_part
 from bodyplan.learn.config import TrainConfig, check_config
 from bodyplan.learn.data.batch_loader import BatchLoader
-from bodyplan.learn.data.builds import build_order
+from bodyplan.learn.data.builds import Stratum, build_order, builds_of, strata_of
 from bodyplan.learn.data.normalisation import ObservationScale, ObservationScaling
 from bodyplan.learn.data.training_data import TrainingData
 from bodyplan.learn.data.transitions import FileData, MemoryData, body_size
@@ -77,15 +77,21 @@ class TrainingSetup:
         dataset = replace(dataset, robots=config.robots or dataset.robots)
         groups = _groups(config, dataset.robots, dataset.card.get("models"))
         dataset, groups = _in_build_order(dataset, groups)
+        strata = _strata(config, dataset, groups)
+        places = [dataset.robots[own.start] for own in strata for _ in range(own.drawn)]
+        members = places or dataset.robots
         learner = Learner(
             algorithm=ALGORITHMS.make(config.algorithm),
             combiner=COMBINERS.make(config.combine),
-            groups=tuple(tuple(map(dataset.robots.index, group)) for group in groups),
+            groups=tuple(
+                tuple(at for at, robot in enumerate(members) if robot in group) for group in groups
+            ),
             batch_size=config.batch_size,
             actor_steps=config.actor_steps_per_iteration,
             group_critic=config.group_critic,
             order_seed=config.seed,
             devices=devices,
+            strata=strata,
         )
         sizes, weights = _sizes(config, dataset), _weights(config.weights, dataset.robots)
         return cls(config, dataset, learner, sizes, groups, weights)
@@ -247,6 +253,23 @@ def _groups(
     bodies = [Robot.load(robot, models) for robot in robots]
     cache = cache_folder("distances")  # spares the next run the solver's import, too
     return group_robots(bodies, config.groups, config.group_by, seed=config.seed, cache=cache)
+
+
+def _strata(config: TrainConfig, dataset: Dataset, groups: RobotGroups) -> tuple[Stratum, ...]:
+    """How many robots of each build and group an update has; nothing where it has all."""
+    if not config.robots_per_update:
+        return ()
+    if config.combiner_name == "selective":
+        raise BodyplanError("combine selective needs all robots; give robots_per_update 0")
+    builds = builds_of([body_size(dataset.episodes[name]) for name in dataset.robots])
+    places = [[dataset.robots.index(robot) for robot in group] for group in groups]
+    try:
+        return strata_of(builds, places, config.robots_per_update)
+    except ValueError as error:
+        raise BodyplanError(
+            f"robots_per_update is {config.robots_per_update}; {error} so that each build of "
+            "each group has a robot, or 0 for all"
+        ) from error
 
 
 def _in_build_order(dataset: Dataset, groups: RobotGroups) -> tuple[Dataset, RobotGroups]:

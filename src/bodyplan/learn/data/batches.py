@@ -18,10 +18,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
 from bodyplan.envs.walking_task import Observation
+from bodyplan.learn.data.builds import Stratum
 from bodyplan.robots.descriptors import RobotDescriptor
 
-Places = Sequence[int] | Int[Array, ""]
-"""Some robots, or one that only the compiled program knows."""
+Places = Sequence[int] | Int[Array, "..."]
+"""Some robots; or some, or one, that only the compiled program knows."""
 
 AXIS = "devices"
 """The mesh axis that batches are split over."""
@@ -176,6 +177,34 @@ class Batch(NamedTuple):
         )
         return Batch((self.builds[build].take(robot),), *rest)
 
+    def draw(self, strata: Sequence[Stratum], key: PRNGKeyArray) -> tuple["Batch", Int[Array, "N"]]:
+        """The part of some robots drawn from each stratum, and their places.
+
+        Their weights grow so that a mean over them is, on average, the mean over all robots.
+        """
+        number, drawn = sum(own.drawn for own in strata), []
+        for at, own in enumerate(strata):
+            order = jax.random.permutation(jax.random.fold_in(key, at), own.stop - own.start)
+            drawn.append(own.start + jnp.sort(order[: own.drawn]))
+        factors = [
+            (own.stop - own.start) / own.drawn * number / self.num_robots
+            for own in strata
+            for _ in range(own.drawn)
+        ]
+        builds, start = [], 0
+        for build in self.builds:
+            stop = start + len(build.reward)
+            chosen = [
+                places
+                for places, own in zip(drawn, strata, strict=True)
+                if start <= own.start < stop
+            ]
+            builds.append(build.take(jnp.concatenate(chosen) - start))
+            start = stop
+        places = jnp.concatenate(drawn)
+        weights = self.weights[places] * np.array(factors, np.float32)
+        return Batch(tuple(builds), weights, self.robot_keys[places]), places
+
     def share(self, number: Int[Array, ""], count: int) -> "Batch":
         """An equal share of every robot's transitions, one of `count` that follow one another."""
 
@@ -284,6 +313,8 @@ def varying(array: Array) -> Array:
 def _take(array: Array, places: Places) -> Array:
     """Entries of the first axis; a slice where they are consecutive."""
     if not isinstance(places, Sequence):
+        if places.ndim:
+            return array[places]
         return jax.lax.dynamic_slice_in_dim(array, places, 1)
     first, last = places[0], places[-1]
     if last - first + 1 == len(places):

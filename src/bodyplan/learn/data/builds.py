@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 MOST_PADDING = 0.125
 """Largest share of a build's joints and feet that is padding: more costs more than it saves."""
 
@@ -89,6 +91,44 @@ def builds_of(sizes: Sequence[BodySize]) -> tuple[Build, ...]:
         builds.append(Build(_hull(sizes[start:at]), start, at, padded=len(own) > 1))
         start = at
     return tuple(builds)
+
+
+class Stratum(NamedTuple):
+    """Consecutive robots of one build and one group, of which an update has some."""
+
+    start: int
+    stop: int
+    drawn: int
+    """How many an update has."""
+
+
+def strata_of(
+    builds: Sequence[Build], groups: Sequence[Sequence[int]], count: int
+) -> tuple[Stratum, ...]:
+    """How many robots of each build and group are among `count`: each its share, one at least.
+
+    Raises:
+        ValueError: there are more robots, or fewer than builds and groups need.
+    """
+    group_of = {robot: at for at, group in enumerate(groups) for robot in group}
+    ranges: list[tuple[int, int]] = []
+    for build in builds:
+        start = build.start
+        for at in build.robots:
+            if at + 1 == build.stop or group_of.get(at) != group_of.get(at + 1):
+                ranges.append((start, at + 1))
+                start = at + 1
+    robots = builds[-1].stop
+    if not len(ranges) <= count <= robots:
+        raise ValueError(f"give {len(ranges)} to {robots}")
+    drawn = [1] * len(ranges)
+    for _ in range(count - len(ranges)):  # one more to whoever lacks most of its share
+        lack = [
+            (stop - start) * count / robots - own if own < stop - start else -np.inf
+            for (start, stop), own in zip(ranges, drawn, strict=True)
+        ]
+        drawn[int(np.argmax(lack))] += 1
+    return tuple(Stratum(*own, some) for own, some in zip(ranges, drawn, strict=True))
 
 
 def _merged(sizes: Sequence[BodySize]) -> list[set[BodySize]]:
