@@ -129,19 +129,14 @@ class Learner:
                 table.unpack(jax.tree.map(lambda array, at=at: array[at], packed))
                 for at in range(learner.algorithm.actor_every)
             ]
-            own = learner.with_numbers(numbers)
-            robots = len(table.weights)
-            places = jnp.arange(robots)
-            if learner.strata:
-                batches, places = own.draw_robots(batches, state.update)
+            own, robots = learner.with_numbers(numbers), len(table.weights)
+            if not learner.strata:
+                state, metrics = own.update(state, batches)
+                return state, (metrics, jnp.ones(robots)), _all_finite(metrics, robots)
+            batches, places = own.draw_robots(batches, state.update)
             state, metrics = own.update(state, batches)
-            every = [jnp.broadcast_to(values, places.shape) for values in metrics.values()]
-            finite = jnp.isfinite(jnp.stack(every)).all(axis=0)
-            seen = jnp.zeros(robots).at[places].set(1.0)
-            metrics = {
-                name: jnp.zeros(robots).at[places].set(values) if values.ndim else values
-                for name, values in metrics.items()
-            }
+            finite = _all_finite(metrics, len(places))
+            metrics, seen = scatter_to_robots((metrics, jnp.ones(len(places))), places, robots)
             return state, (metrics, seen), jnp.ones(robots, bool).at[places].set(finite)
 
         def interval(
@@ -313,6 +308,12 @@ class Learner:
 _PROGRAMS: dict[Any, Program] = {}
 """What this process has compiled last, by learner without numbers and shapes of arguments."""
 _KEPT_PROGRAMS = 16
+
+
+def _all_finite(metrics: Metrics, robots: int) -> Bool[Array, "R"]:
+    """Whether all metrics of each robot are finite."""
+    every = [jnp.broadcast_to(values, robots) for values in metrics.values()]
+    return jnp.isfinite(jnp.stack(every)).all(axis=0)
 
 
 def _shape(leaf: Any) -> jax.ShapeDtypeStruct:

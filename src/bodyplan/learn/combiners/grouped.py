@@ -11,8 +11,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from bodyplan.learn.algorithms.algorithm import ActorState, Algorithm, Metrics
 from bodyplan.learn.combiners.combiner import Combiner, GroupIndices
@@ -48,11 +47,15 @@ class Grouped(Combiner):
         return actor, jax.tree.map(lambda values: values.sum(axis=0), metrics)
 
 
-def scatter_to_robots(values: PyTree, robots: Sequence[int], count: int) -> PyTree:
-    """A group's arrays `[G, ...]` in the places of its robots among `count`, zero elsewhere."""
-    places = np.array(robots)
+def scatter_to_robots(values: PyTree, robots: Sequence[int] | Array, count: int) -> PyTree:
+    """Arrays `[G, ...]` of some robots in their places among `count`, zero elsewhere; numbers stay
+    as they are.
+    """
+    places = jnp.asarray(robots)
 
-    def scatter(own: Float[Array, "G *_"]) -> Float[Array, "R *_"]:
+    def scatter(own: Array) -> Array:
+        if not own.ndim:
+            return own
         return jnp.zeros((count, *own.shape[1:]), own.dtype).at[places].set(own)
 
     return jax.tree.map(scatter, values)
