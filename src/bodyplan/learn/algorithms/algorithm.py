@@ -75,20 +75,23 @@ class Algorithm(ABC):
     ) -> tuple[Float[Array, "R"], Metrics]:
         """Each robot's mean actor loss, with metrics `[R]`."""
 
-    def actor_step(
-        self, actor: ActorState, critic: PyTree, batch: Batch, key: PRNGKeyArray
-    ) -> tuple[ActorState, Metrics]:
-        """One optimiser step of the actor on the mean over the batch's robots."""
+    def actor_gradient(
+        self, policy: ActorNetwork, critic: PyTree, batch: Batch, key: PRNGKeyArray
+    ) -> tuple[ActorNetwork, Metrics]:
+        """The gradient of the mean actor loss over the batch's robots."""
 
         def mean_loss(policy: ActorNetwork) -> tuple[Array, Metrics]:
             losses, metrics = self.actor_losses(policy, critic, batch, key)
             return batch.weighted(losses).mean(), {"actor/loss": losses, **metrics}
 
-        gradient, metrics = jax.grad(mean_loss, has_aux=True)(actor.policy)
+        return jax.grad(mean_loss, has_aux=True)(policy)
+
+    def actor_step(self, actor: ActorState, gradient: ActorNetwork) -> ActorState:
+        """One optimiser step of the actor."""
         policy, state = apply_gradients(
             self.actor_optimiser(), actor.policy, gradient, actor.optimiser
         )
-        return ActorState(policy, state, actor.combiner), metrics
+        return ActorState(policy, state, actor.combiner)
 
     def fix_batch_statistics(self, actor: ActorNetwork, critic: PyTree, batch: Batch) -> Batch:
         """The batch with all statistics over several robots fixed, such as TD3+BC's scale of Q.

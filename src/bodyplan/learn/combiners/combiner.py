@@ -1,7 +1,8 @@
 """The base class of combiners: how robots' losses become updates of the one actor they share.
 
 A combiner is its configuration, a frozen dataclass, as an algorithm is. Of the algorithm it uses
-`actor_losses` (one loss for each robot) and `actor_step` (one optimiser step on their mean).
+`actor_losses` (one loss for each robot), `actor_gradient` (of their mean) and `actor_step` (one
+optimiser step).
 To write your own, subclass `Combiner` and give `step`.
 """
 

@@ -22,7 +22,6 @@ from bodyplan.learn.algorithms.algorithm import (
     ActorState,
     Algorithm,
     Metrics,
-    apply_gradients,
 )
 from bodyplan.learn.combiners.combiner import Combiner, GroupIndices
 from bodyplan.learn.data.batches import Batch
@@ -102,10 +101,7 @@ class GradientSurgery(Combiner):
         unravel = ravel_pytree(actor.policy)[1]
         weights = self.weigh(gram, weigh_key)
         direction = jnp.matmul(weights, robots.gradients, precision="highest")
-        policy, state = apply_gradients(
-            algorithm.actor_optimiser(), actor.policy, unravel(direction), actor.optimiser
-        )
-        return ActorState(policy, state, actor.combiner), {
+        return algorithm.actor_step(actor, unravel(direction)), {
             **robots.metrics,
             **conflict_metrics(gram),
         }

@@ -11,11 +11,12 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray, PyTree
+from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
 from bodyplan.learn.algorithms.algorithm import ActorState, Algorithm, Metrics
 from bodyplan.learn.combiners.combiner import Combiner, GroupIndices
 from bodyplan.learn.data.batches import Batch
+from bodyplan.learn.networks.architectures import ActorNetwork
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,16 +35,20 @@ class Grouped(Combiner):
         """One step for each group; all groups share the actor and its optimiser's state."""
         order_key, loss_key = jax.random.split(key)
 
-        def group_step(robots: Sequence[int], actor: ActorState) -> tuple[ActorState, Metrics]:
-            actor, metrics = algorithm.actor_step(actor, critic, batch.select(robots), loss_key)
-            return actor, scatter_to_robots(metrics, robots, batch.num_robots)
+        def gradient_of(robots: Sequence[int], policy: ActorNetwork) -> tuple[PyTree, Metrics]:
+            group = batch.select(robots)
+            gradient, metrics = algorithm.actor_gradient(policy, critic, group, loss_key)
+            return gradient, scatter_to_robots(metrics, robots, batch.num_robots)
 
-        # A switch inside a scan: every group's step is compiled once, whatever the order.
-        branches = [partial(group_step, robots) for robots in groups]
+        # A switch inside a scan: every group's gradient is compiled once, whatever the order.
+        branches = [partial(gradient_of, robots) for robots in groups]
+
+        def group_step(actor: ActorState, group: Int[Array, ""]) -> tuple[ActorState, Metrics]:
+            gradient, metrics = jax.lax.switch(group, branches, actor.policy)
+            return algorithm.actor_step(actor, gradient), metrics
+
         order = jax.random.permutation(order_key, len(groups))
-        actor, metrics = jax.lax.scan(
-            lambda actor, group: jax.lax.switch(group, branches, actor), actor, order
-        )
+        actor, metrics = jax.lax.scan(group_step, actor, order)
         return actor, jax.tree.map(lambda values: values.sum(axis=0), metrics)
 
 

@@ -23,4 +23,5 @@ class Pooled(Combiner):
         key: PRNGKeyArray,
     ) -> tuple[ActorState, Metrics]:
         """One step on the mean over all robots; the groups do not matter."""
-        return algorithm.actor_step(actor, critic, batch, key)
+        gradient, metrics = algorithm.actor_gradient(actor.policy, critic, batch, key)
+        return algorithm.actor_step(actor, gradient), metrics
