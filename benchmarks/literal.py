@@ -29,6 +29,7 @@ from bodyplan.learn.algorithms.bc import BC
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.algorithms.td3_bc import TD3BC
 from bodyplan.learn.data.batches import RobotBatch
+from bodyplan.learn.networks.layers import Dense, LayerNorm
 from bodyplan.learn.networks.urma import SetEncoder, Torso
 from bodyplan.learn.networks.urma_heads import (
     STD_RANGE,
@@ -119,6 +120,18 @@ def _pad(values: Float[Array, "N elements *_"], slots: int) -> Float[Array, "N s
     return jnp.pad(values, widths)
 
 
+def dense(layer: Dense, x: Float[Array, "*N inputs"]) -> Float[Array, "*N outputs"]:
+    """A dense layer as everybody writes it."""
+    return x @ layer.weight + layer.bias
+
+
+def layer_norm(layer: LayerNorm, x: Float[Array, "*N width"]) -> Float[Array, "*N width"]:
+    """The same of a normalisation."""
+    centred = x - x.mean(-1, keepdims=True)
+    variance = jnp.square(centred).mean(-1, keepdims=True)
+    return centred / jnp.sqrt(variance + 1e-6) * layer.scale + layer.shift
+
+
 def set_latent(
     encoder: SetEncoder,
     descriptions: Float[Array, "N elements description"],
@@ -126,11 +139,11 @@ def set_latent(
     mask: Float[Array, "N elements"],
 ) -> Float[Array, "N latent"]:
     """Outer products of attention and encoded state, summed over a robot's elements."""
-    hidden = jax.nn.elu(encoder.norm(encoder.describe(descriptions)))
-    logits = jnp.clip(jnp.tanh(encoder.choose(hidden)), -1.0 + 1e-8, 1.0 - 1e-8)
+    hidden = jax.nn.elu(layer_norm(encoder.norm, dense(encoder.describe, descriptions)))
+    logits = jnp.clip(jnp.tanh(dense(encoder.choose, hidden)), -1.0 + 1e-8, 1.0 - 1e-8)
     weights = jnp.exp(logits / (jnp.exp(encoder.theta) + 0.015))
     weights = weights / (weights.sum(-1, keepdims=True) + 1e-8)
-    encoded = jax.nn.elu(encoder.encode(states))
+    encoded = jax.nn.elu(dense(encoder.encode, states))
     latents = weights[..., :, None] * encoded[..., None, :]
     return (latents * mask[..., None, None]).sum(axis=1).reshape(len(states), -1)
 
@@ -145,23 +158,27 @@ def core(
     joints = set_latent(torso.joints, seen.joint_descriptions, seen.joints, seen.joint_mask)
     feet = set_latent(torso.feet, seen.foot_descriptions, seen.feet, seen.foot_mask)
     latent = jnp.concatenate([joints, feet, general, seen.context, *extra], axis=-1)
-    hidden = jax.nn.elu(torso.norm(torso.first(latent)))
-    return torso.third(jax.nn.elu(torso.second(hidden)))
+    hidden = jax.nn.elu(layer_norm(torso.norm, dense(torso.first, latent)))
+    return dense(torso.third, jax.nn.elu(dense(torso.second, hidden)))
 
 
 def gaussian(policy: URMAPolicy, seen: Seen) -> tuple[Float[Array, "N J"], Float[Array, "N J"]]:
     """Mean and standard deviation of every joint's action; a padded joint's are 0 and 1."""
     said = core(policy.torso, seen, seen.general[:, POLICY_GENERAL])
-    hidden = jax.nn.elu(policy.describe_norm(policy.describe(seen.joint_descriptions)))
-    codes = policy.description(hidden)
-    states = jax.lax.stop_gradient(jax.nn.elu(policy.torso.joints.encode(seen.joints)))
+    hidden = jax.nn.elu(
+        layer_norm(policy.describe_norm, dense(policy.describe, seen.joint_descriptions))
+    )
+    codes = dense(policy.description, hidden)
+    states = jax.lax.stop_gradient(jax.nn.elu(dense(policy.torso.joints.encode, seen.joints)))
     repeated = jnp.repeat(said[:, None], states.shape[1], axis=1)
     inputs = jnp.concatenate([repeated, states, codes], axis=-1)
-    means = policy.mean(jax.nn.elu(policy.decoder_norm(policy.decoder(inputs))))[..., 0]
+    means = dense(
+        policy.mean, jax.nn.elu(layer_norm(policy.decoder_norm, dense(policy.decoder, inputs)))
+    )[..., 0]
     if policy.readout is not None:
-        read = policy.readout(jax.nn.elu(repeated))
+        read = dense(policy.readout, jax.nn.elu(repeated))
         means += (read * codes).sum(-1) / np.sqrt(codes.shape[-1])
-    stds = jnp.exp(jnp.clip(policy.log_std(codes)[..., 0], *np.log(STD_RANGE)))
+    stds = jnp.exp(jnp.clip(dense(policy.log_std, codes)[..., 0], *np.log(STD_RANGE)))
     means = jnp.clip(means, -ACTION_MEAN_LIMIT, ACTION_MEAN_LIMIT) * seen.joint_mask
     return means, jnp.where(seen.joint_mask > 0, stds, 1.0)
 
@@ -181,14 +198,14 @@ def twin_q(network: URMATwinQ, seen: Seen, action: Float[Array, "N J"]) -> Float
             answers.append(_answer(twin.critic, seen._replace(joints=joints)))
         else:
             slots = _pad(action, len(twin.action.weight))
-            answers.append(_answer(twin.critic, seen, [jax.nn.elu(twin.action(slots))]))
+            answers.append(_answer(twin.critic, seen, [jax.nn.elu(dense(twin.action, slots))]))
     return jnp.stack(answers)
 
 
 def _answer(
     critic: URMACritic, seen: Seen, extra: Sequence[Float[Array, "N extra"]] = ()
 ) -> Float[Array, "N"]:
-    return critic.answer(jax.nn.elu(core(critic.torso, seen, seen.general, extra)))[:, 0]
+    return dense(critic.answer, jax.nn.elu(core(critic.torso, seen, seen.general, extra)))[:, 0]
 
 
 def parts(
