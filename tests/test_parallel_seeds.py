@@ -9,7 +9,7 @@ import pytest
 from synthetic import write_dataset
 
 from bodyplan.errors import BodyplanError
-from bodyplan.experiments.pretraining import train, train_seeds
+from bodyplan.experiments.pretraining import train, train_seeds, train_together
 from bodyplan.learn.config import TrainConfig
 from bodyplan.learn.gradient_conflict import Conflicts
 from bodyplan.learn.policy import Policy
@@ -93,6 +93,38 @@ def test_a_finished_pair_is_returned_and_another_number_refused(config, together
     assert [run.path for run in again] == [run.path for run in together]
     with pytest.raises(BodyplanError, match="together"):
         train_seeds(config, 3)
+
+
+def test_runs_of_several_rates_and_betas_learn_what_they_learn_alone(config):
+    configs = [
+        replace(
+            config, out=config.out.parent / f"rate{rate}-{seed}", conflicts_every=0, seed=seed
+        ).with_hyperparameters(beta=beta, learning_rate=rate)
+        for beta, rate, seed in ((0.0, 1e-3, 5), (3.0, 3e-4, 5), (3.0, 1e-3, 6))
+    ]
+    runs = train_together(configs)
+    for own, run in zip(configs[:2], runs, strict=False):
+        alone = train(replace(own, out=config.out.parent / f"alone{own.algorithm.learning_rate}"))
+        for name, values in tensors(alone).items():
+            np.testing.assert_allclose(tensors(run)[name], values, rtol=1e-2, atol=2e-4)
+        assert run.policy.card["hyperparameters"]["beta"] == own.algorithm.beta
+        assert run.config["iql"]["learning_rate"] == own.algorithm.learning_rate
+    first, second = map(tensors, runs[:2])
+    assert max(np.abs(first[name] - second[name]).max() for name in first) > 3e-3
+    again = train_together(configs, log=lambda *_: pytest.fail("trained again"))
+    assert [run.path for run in again] == [own.out for own in configs]
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [({"batch_size": 4}, "batch_size"), ({"algorithm": "bc"}, "algorithm"), ({}, "`out`")],
+)
+def test_runs_that_cannot_share_a_program_are_refused(config, change, word):
+    fresh = replace(config, out=config.out.parent / "refused")
+    other = replace(fresh, out=config.out.parent / "refused too" if change else fresh.out, **change)
+    with pytest.raises(BodyplanError, match=word):
+        train_together([fresh, other])
+    assert not fresh.out.exists()
 
 
 def test_no_seeds_are_refused(config):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bodyplan.envs.environment import Environment, make
     from bodyplan.evaluation.evaluate import evaluate
     from bodyplan.evaluation.evaluation import Evaluation
-    from bodyplan.experiments.pretraining import train, train_seeds
+    from bodyplan.experiments.pretraining import train, train_seeds, train_together
     from bodyplan.grouping.robot_groups import RobotGroups, group_robots
     from bodyplan.learn.algorithms.awac import AWAC
     from bodyplan.learn.algorithms.bc import BC
@@ -59,6 +59,7 @@ __all__ = [
     "make",
     "train",
     "train_seeds",
+    "train_together",
 ]
 
 _HOMES = {
@@ -85,6 +86,7 @@ _HOMES = {
     "make": ("bodyplan.envs.environment", "make"),
     "train": ("bodyplan.experiments.pretraining", "train"),
     "train_seeds": ("bodyplan.experiments.pretraining", "train_seeds"),
+    "train_together": ("bodyplan.experiments.pretraining", "train_together"),
 }
 
 

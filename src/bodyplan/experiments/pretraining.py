@@ -1,6 +1,6 @@
-"""Pre-training from Python: `train` and `train_seeds`, with progress and evaluations on the way."""
+"""Pre-training from Python: one run or several in one program, with progress and evaluations."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -71,6 +71,30 @@ def train_seeds(
     on_interval = on_interval or evaluation_callback(config, episodes)
     with _extras(config, log, show_progress, compile_cache) as log:
         return tuple(run_training(setup, setup.seeds(count), log, on_interval))
+
+
+def train_together(
+    configs: Sequence[TrainConfig],
+    log: OnLog | None = None,
+    on_interval: OnInterval | None = None,
+    *,
+    episodes: int = 8,
+    show_progress: bool = False,
+    compile_cache: bool = True,
+) -> tuple[Run, ...]:
+    """Train runs side by side in one program: other seeds, learning rates, betas.
+
+    Every run has a folder of its own. Numbers differ in rounding from those of runs trained one by
+    one, and the order in which groups step is the first run's. `configs` differ in `seed`, `out`
+    and hyperparameters that are numbers. Other arguments and errors are those of `train`.
+
+    Raises:
+        BodyplanError: also where the runs cannot share a program.
+    """
+    setup = TrainingSetup.of(configs[0])
+    on_interval = on_interval or evaluation_callback(configs[0], episodes)
+    with _extras(configs[0], log, show_progress, compile_cache) as log:
+        return tuple(run_training(setup, setup.together(configs), log, on_interval))
 
 
 @contextmanager

@@ -1,12 +1,13 @@
 """The setup of a training run: robots, groups, learner, data and initial state from its config."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.format import CARD
@@ -25,7 +26,7 @@ from bodyplan.learn.data.normalisation import ObservationScale, ObservationScali
 from bodyplan.learn.data.training_data import TrainingData
 from bodyplan.learn.data.transitions import FileData, MemoryData, body_size
 from bodyplan.learn.distributed import replicate
-from bodyplan.learn.learner import Learner, LearnerState, Numbers
+from bodyplan.learn.learner import Learner, LearnerState, Numbers, numbers_of
 from bodyplan.learn.networks.architectures import Sizes, sizes_of
 from bodyplan.learn.networks.urma import NetworkSizes
 from bodyplan.learn.parallel_seeds import stack_seeds
@@ -98,7 +99,7 @@ class TrainingSetup:
 
     def seed(self) -> "SeedSetup":
         """The one seed of a run in the folder `out`."""
-        return SeedSetup(self, Path(self.config.out), self.config.seed, self._identity())
+        return self._seed(self.config)
 
     def seeds(self, count: int) -> list["SeedSetup"]:
         """Seeds that train side by side, from `config.seed` on, in `out`'s `seed<k>`.
@@ -109,23 +110,51 @@ class TrainingSetup:
         if count < 1:
             raise BodyplanError(f"seeds is {count}; give 1 or more")
         together = [self.config.seed + place for place in range(count)]
-        folders = {seed: Path(self.config.out) / f"seed{seed}" for seed in together}
         return [
-            SeedSetup(
-                self, folder, seed, self._identity(seed=seed, out=str(folder), together=together)
+            self._seed(
+                replace(self.config, seed=seed, out=Path(self.config.out) / f"seed{seed}"),
+                together=together,
             )
-            for seed, folder in folders.items()
+            for seed in together
         ]
 
-    def _identity(self, **more: Any) -> dict[str, Any]:
-        """What must be the same for a run to be continued, or to count as finished."""
-        return {
-            **self.config.to_json(),
+    def together(self, configs: Sequence[TrainConfig]) -> list["SeedSetup"]:
+        """Runs that train side by side. They differ in seeds, folders, and hyperparameters that are
+        numbers.
+
+        Raises:
+            BodyplanError: they differ in something else, or share a folder.
+        """
+        folders = [str(config.out) for config in configs]
+        if len(set(folders)) < len(folders):
+            raise BodyplanError("runs that train side by side need an `out` each")
+        first = _without_numbers(self.config)
+        for config in configs:
+            for name, value in _without_numbers(config).items():
+                if value != first[name]:
+                    raise BodyplanError(
+                        f"runs that train side by side differ in {name} ({value} and "
+                        f"{first[name]}); only seed, out and numbers of methods may differ"
+                    )
+        names = [Path(folder).name for folder in folders]
+        return [self._seed(config, together=names) for config in configs]
+
+    def _seed(self, config: TrainConfig, **more: Any) -> "SeedSetup":
+        learner = replace(
+            self.learner,
+            algorithm=ALGORITHMS.make(config.algorithm),
+            combiner=COMBINERS.make(config.combine),
+        )
+        # What must be the same for a run to be continued, or to count as finished.
+        identity = {
+            **config.to_json(),
+            "out": str(config.out),
             "robots": list(self.dataset.robots),
             "groups": [list(group) for group in self.groups],
             "dataset_card_sha256": sha256(self.dataset.path / CARD),
             **more,
         }
+        return SeedSetup(self, Path(config.out), config.seed, learner, identity)
 
     @cached_property
     def data(self) -> TrainingData:
@@ -152,8 +181,16 @@ class TrainingSetup:
         )
 
     def numbers(self, seeds: Sequence["SeedSetup"]) -> Numbers:
-        """The learner's numbers; several values of those in which the seeds differ."""
-        return self.learner.numbers
+        """The learner's numbers; of those in which seeds differ, each seed's.
+
+        The order of groups is the first seed's.
+        """
+        first, *others = [seed.learner.numbers for seed in seeds]
+
+        def together(*values: np.ndarray) -> np.ndarray:
+            return values[0] if len(set(map(float, values))) == 1 else np.stack(values)
+
+        return jax.tree.map(together, first, *others)
 
     def restore(self, seeds: Sequence["SeedSetup"]) -> LearnerState:
         """The state of all seeds at their latest common checkpoint, else before the first update.
@@ -190,6 +227,8 @@ class SeedSetup:
     setup: TrainingSetup
     folder: Path
     number: int
+    learner: Learner
+    """With this run's hyperparameters."""
     identity: Mapping[str, Any]
 
     def policy(self, state: LearnerState) -> Policy:
@@ -197,7 +236,7 @@ class SeedSetup:
         setup, card = self.setup, self.setup.dataset.card
         return Policy.of(
             state.actor.policy,
-            setup.learner.algorithm,
+            self.learner.algorithm,
             setup.sizes,
             setup.data.observation_scale,
             update=int(state.update),
@@ -210,6 +249,15 @@ class SeedSetup:
             recipe=card.get("recipe"),
             dataset_card_sha256=self.identity["dataset_card_sha256"],
         )
+
+
+def _without_numbers(config: TrainConfig) -> dict[str, Any]:
+    """All settings but those in which runs that train side by side may differ."""
+    algorithm, combiner = ALGORITHMS.make(config.algorithm), COMBINERS.make(config.combine)
+    settings = {one.name: getattr(config, one.name) for one in fields(config)}
+    settings["algorithm"] = replace(algorithm, **dict.fromkeys(numbers_of(algorithm), 0))
+    settings["combine"] = replace(combiner, **dict.fromkeys(numbers_of(combiner), 0))
+    return {name: value for name, value in settings.items() if name not in ("seed", "out")}
 
 
 def _with_networks_of(run: Run, state: LearnerState, algorithm: str) -> LearnerState:
