@@ -20,6 +20,7 @@ learns and how fast is in benchmarks/against_d3rlpy.py.
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -28,9 +29,11 @@ import jax.numpy as jnp
 import numpy as np
 import outcome
 import single_file
+from learner import noise
 
 from bodyplan.learn.combiners.pooled import Pooled
-from bodyplan.learn.data.batches import DeviceData, RobotTransitions
+from bodyplan.learn.data.batch_loader import BatchLoader
+from bodyplan.learn.data.training_data import TrainingData
 from bodyplan.learn.learner import Learner
 from bodyplan.learn.networks.mlp import FlatSizes
 from bodyplan.learn.registry import ALGORITHMS
@@ -51,37 +54,26 @@ SETTINGS: dict[str, dict[str, Any]] = {
 Turn = Callable[[], object]
 
 
-def noise() -> DeviceData:
-    """Random transitions of the robot."""
-    robot, rng = Robot.load(ROBOT), np.random.default_rng(0)
-
-    def draw(*shape: int) -> jax.Array:
-        return jnp.asarray(rng.normal(size=shape).astype(np.float32))
-
-    transitions = RobotTransitions(
-        draw(STEPS + 1, robot.num_joints, 3),
-        draw(STEPS + 1, robot.num_feet, 2),
-        draw(STEPS + 1, 13),
-        jnp.tanh(draw(STEPS, robot.num_joints)),
-        draw(STEPS),
-        jnp.asarray(rng.random(STEPS) < 0.01),
-        jnp.arange(STEPS),
-    )
-    return DeviceData((ROBOT,), (robot.descriptor,), (transitions,), (1.0,), None)
+def transitions() -> TrainingData:
+    """Random transitions of the robot, its actions within 1."""
+    data = noise({ROBOT: Robot.load(ROBOT)}, STEPS)
+    (steps,) = data.episodes
+    return replace(data, episodes=(replace(steps, actions=np.tanh(steps.actions)),))
 
 
-def as_rows(data: DeviceData) -> single_file.Buffer:
+def as_rows(data: TrainingData) -> single_file.Buffer:
     """The same as single files hold them: an observation and the next one side by side."""
-    (steps,) = data.transitions
+    (steps,) = data.episodes
     parts = (steps.joints, steps.feet, steps.general)
-    frames = jnp.concatenate([part.reshape(STEPS + 1, -1) for part in parts], axis=1)
-    alive = 1.0 - steps.terminated.astype(jnp.float32)
-    return single_file.Buffer(frames[:-1], steps.actions, steps.rewards, frames[1:], alive)
+    frames = np.concatenate([part.reshape(STEPS + 1, -1) for part in parts], axis=1)
+    alive = 1.0 - steps.terminated.astype(np.float32)
+    rows = single_file.Buffer(frames[:-1], steps.actions, steps.rewards, frames[1:], alive)
+    return jax.tree.map(jnp.asarray, rows)
 
 
-def ours(name: str, data: DeviceData) -> Turn:
-    """A turn of the library's learner."""
-    (steps,) = data.transitions
+def ours(name: str, data: TrainingData) -> Turn:
+    """A turn of the library's learner, with the reading of its batches."""
+    (steps,) = data.episodes
     sizes = FlatSizes(
         joints=steps.joints.shape[1],
         feet=steps.feet.shape[1],
@@ -90,12 +82,16 @@ def ours(name: str, data: DeviceData) -> Turn:
     )
     algorithm = ALGORITHMS.make(name, SETTINGS[name])
     learner = Learner(algorithm, Pooled(), ((0,),), single_file.BATCH)
-    state = learner.init(0, sizes)
-    program = learner.compile_interval(state, data, UPDATES)
+    loader = BatchLoader.of(data, single_file.BATCH, algorithm.actor_every)
+    state, update = learner.init(0, sizes), 0
+    key = np.array(state.key)
 
     def turn() -> object:
-        nonlocal state
-        state, _ = program(state, data)
+        nonlocal state, update
+        for chunk in loader.chunks(key, update, UPDATES):
+            program = learner.compile_interval(state, learner.numbers, loader.table, chunk)
+            state, _ = program(state, learner.numbers, loader.table, chunk)
+        update += UPDATES
         return state
 
     return turn
@@ -136,7 +132,7 @@ def rates(turns: dict[str, Turn], rounds: int) -> dict[str, tuple[float, float]]
 
 def measure(algorithms: Sequence[str], rounds: int) -> None:
     """Runs and prints."""
-    data = noise()
+    data = transitions()
     buffer = as_rows(data)
     for name in algorithms:
         turns = {
