@@ -1,6 +1,10 @@
 """What commands print: as it was given, and aligned."""
 
+import os
+import sys
+
 import pytest
+from rich.text import Text
 
 from bodyplan.cli import output
 
@@ -24,7 +28,65 @@ def test_numbers_stand_to_the_right_whichever_row_has_one(capsys):
     first = next(line for line in lines if "dog" in line)
     second = next(line for line in lines if "cat" in line)
     assert first.index("-") == second.index("12.5") + 3
-    assert first.rstrip().endswith("  7 % │")
+    assert first.endswith("   7 %")
+
+
+ROWS = [
+    {"robot": "unitree_go1", "steps": 1_000_000, "return": -45.678, "falls": 0.25, "extra": None},
+    {"robot": "a robot of many words", "steps": 7, "return": None, "falls": 1.0, "extra": None},
+]
+COLUMNS = (
+    output.Column("robot"),
+    output.Column("steps"),
+    output.Column("return", unit="m", digits=1),
+    output.Column("falls", share=True),
+    output.Column("extra"),
+    output.Column("return", "again", digits=2, wide=True),
+)
+
+
+def test_columns_say_heading_unit_and_digits(capsys):
+    output.print_table("all", ROWS, COLUMNS)
+    title, heading, units, _, first, _ = capsys.readouterr().out.splitlines()
+    assert title == "all"
+    assert heading.split() == ["return", "falls"]
+    assert units.split() == ["robot", "steps", "m", "%", "again"]
+    assert first.split() == ["unitree_go1", "1,000,000", "-45.7", "25", "-45.68"]
+
+
+def shown_on_terminal(monkeypatch, width, *arguments):
+    """The lines that a terminal of some width gets of `print_table`."""
+    lead, follow = os.openpty()
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    with os.fdopen(follow, "w") as terminal:
+        monkeypatch.setattr(sys, "stdout", terminal)
+        output.print_table(*arguments)
+    with os.fdopen(lead, "rb") as reader:
+        text = reader.read1().decode()
+    return [Text.from_ansi(line).plain.rstrip() for line in text.splitlines()]
+
+
+def test_a_narrow_terminal_hides_wide_columns_and_says_so(monkeypatch):
+    shown = shown_on_terminal(monkeypatch, 40, "all", ROWS, COLUMNS, False)
+    assert max(map(len, shown)) <= 40
+    assert "again" not in " ".join(shown[:-1])
+    assert shown[-1] == "--wide adds again."
+    assert "…" not in "".join(shown)
+    assert "again" in " ".join(shown_on_terminal(monkeypatch, 80, "all", ROWS, COLUMNS, False))
+
+
+def test_a_table_without_room_goes_on_below(monkeypatch):
+    shown = shown_on_terminal(monkeypatch, 28, "all", ROWS, COLUMNS, True)
+    assert max(map(len, shown)) <= 28
+    assert sum("unitree_go1" in line for line in shown) > 1
+    words = " ".join(shown).split()
+    assert {"1,000,000", "-45.7", "25", "-45.68"} <= set(words)
+
+
+def test_sentences_break_between_words():
+    assert output.wrapped("one two/three-four five", 8) == "one\ntwo/three-four\nfive"
+    assert output.wrapped("a  b\n  c", 8) == "a  b\n  c"
 
 
 @pytest.mark.parametrize("names", [("a,b", "c"), ("a", "b", "c"), ("a,b,c",)])

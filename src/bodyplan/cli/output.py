@@ -1,11 +1,16 @@
 """Output of commands, as tables, lines or JSON; and checks of arguments that several share."""
 
 import json
+import re
 import sys
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -15,8 +20,12 @@ from bodyplan.errors import BodyplanError
 if TYPE_CHECKING:
     from bodyplan.evaluation.evaluation import Evaluation
 
-PIPED_WIDTH = 160
-"""Columns of a table that is piped into another program."""
+LONGEST_WORD = 24
+"""Characters of a word of text that is never folded."""
+_GAP = 2  # between columns
+_NONE = "-"
+_ONE_NUMBER = r"[-+]?(\d[\d,]*(\.\d+)?(e[-+]?\d+)?|nan|inf)( ?%|\*)?"
+_NUMBER = re.compile(rf"{_ONE_NUMBER}(( ±|,) {_ONE_NUMBER})*")  # 71 %, 45.2 ± 0.3, 0.98, -0.1
 FIGURE_SUFFIXES = (".svg", ".png", ".pdf")
 MIN_IMAGE_EDGE, MAX_IMAGE_EDGE = 16, 8192
 """Pixels."""
@@ -59,49 +68,200 @@ def print_json(answer: Any) -> None:
     sys.stdout.write("\n")
 
 
-def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print rows with equal keys as a table; numbers are aligned to the right."""
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: which value of a row it shows, and how.
+
+    Headings are short, because a terminal has 80 columns. What one leaves out belongs into a line
+    below the table. A heading may have several lines.
+    """
+
+    key: str
+    """The value's name in a row. The column is left out where no row has it."""
+    heading: str | None = None
+    """By default the key."""
+    unit: str = ""
+    """Of the numbers, below the heading."""
+    digits: int | None = None
+    """Decimals of numbers that are no integers; by default four significant digits."""
+    share: bool = False
+    """The numbers are shares from 0 to 1, shown in percent."""
+    whole: bool = False
+    """Text that is never folded; numbers never are."""
+    wide: bool = False
+    """Shown only where there is room for all columns, and with --wide."""
+
+    def text(self, row: Mapping[str, Any]) -> str:
+        """The cell of a row."""
+        value = row.get(self.key)
+        if self.share and isinstance(value, int | float):
+            return f"{100.0 * value:.{self.digits or 0}f}"
+        return _text(value, self.digits)
+
+    def head(self) -> str:
+        """The heading, with the unit in a line of its own."""
+        heading = self.key if self.heading is None else self.heading
+        unit = self.unit or ("%" if self.share else "")
+        return f"{heading}\n{unit}" if unit else heading
+
+
+def print_table(
+    title: str,
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[Column] | None = None,
+    wide: bool | None = None,
+) -> None:
+    """Print rows as a table. Numbers stand to the right, and are never cut or folded.
+
+    On a terminal that is too narrow for all columns, `Column.wide` ones are left out. Where the
+    others have no room either, the table goes on below, each part with the first column. In a pipe
+    every column is shown, as wide as it is.
+
+    Args:
+        title: in a line above.
+        rows: values by key.
+        columns: which values, in which order, and how; by default all keys of the first row.
+        wide: the command's --wide; None where it has no such option.
+    """
     if not rows:
         return
-    table = Table(title=Text(title), title_justify="left", header_style="bold")
-    for name in rows[0]:
-        numeric = any(_is_numeric(row.get(name)) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left")
-    for row in rows:
-        table.add_row(*(Text(_text(value)) for value in row.values()))
-    console = Console()
-    if not console.is_terminal:
-        console.width = PIPED_WIDTH  # piped output has no width, and no column may be cut
-    console.print(table)
+    if columns is None:
+        columns = [Column(key) for key in rows[0]]
+    else:
+        columns = [own for own in columns if any(row.get(own.key) is not None for row in rows)]
+    layouts = [_Layout.of(column, rows) for column in columns]
+    console = Console(highlight=False)
+    room = console.width if console.is_terminal else sum(own.width + _GAP for own in layouts)
+    hidden = []
+    if not wide and _least_width(layouts) > room:
+        hidden = [own.column.head().replace("\n", " ") for own in layouts if own.column.wide]
+        layouts = [own for own in layouts if not own.column.wide]
+    heading = wrapped(title, room) if console.is_terminal else title
+    console.print(Text(heading, style="bold"), soft_wrap=True)
+    for part in _parts(layouts, room):
+        table = Table(
+            box=box.SIMPLE_HEAD,
+            show_edge=False,
+            pad_edge=False,
+            padding=(0, _GAP - 1, 0, 0),
+            header_style="bold",
+        )
+        for own in part:
+            table.add_column(
+                Text(own.column.head()),
+                justify="right" if own.numeric else "left",
+                no_wrap=own.least == own.width,
+                min_width=own.least,
+                overflow="fold",
+            )
+        for index in range(len(rows)):
+            table.add_row(*(Text(own.cells[index]) for own in part))
+        console.width = max(room, _least_width(part))
+        console.print(table)
+    if hidden and wide is not None:
+        print_line(f"--wide adds {', '.join(hidden)}.")
 
 
-def print_evaluation(evaluation: "Evaluation") -> None:
-    """Print an evaluation as a table: the robots, then their mean."""
+@dataclass(frozen=True)
+class _Layout:
+    """A column with its cells and the characters that it needs."""
+
+    column: Column
+    cells: Sequence[str]
+    numeric: bool
+    width: int
+    """So that nothing folds."""
+    least: int
+    """So that no number is cut, nor a word up to `LONGEST_WORD`."""
+
+    @classmethod
+    def of(cls, column: Column, rows: Sequence[Mapping[str, Any]]) -> "_Layout":
+        cells = [column.text(row) for row in rows]
+        values = [cell for cell in cells if cell not in ("", _NONE)]
+        numeric = bool(values) and all(_NUMBER.fullmatch(value) for value in values)
+        head = [cell_len(line) for line in column.head().split("\n")]
+        width = max([*head, *(cell_len(line) for cell in cells for line in cell.split("\n"))])
+        if numeric or column.whole:
+            return cls(column, cells, numeric, width, width)
+        words = [cell_len(word) for cell in cells for word in cell.split()]
+        return cls(column, cells, numeric, width, max([*head, min(LONGEST_WORD, max([0, *words]))]))
+
+
+def _least_width(layouts: Sequence[_Layout]) -> int:
+    return sum(own.least + _GAP for own in layouts) - _GAP
+
+
+def _parts(layouts: Sequence[_Layout], room: int) -> Iterator[Sequence[_Layout]]:
+    """The columns in as many parts as the room asks for, each with the first column."""
+    first, *rest = layouts
+    part = [first]
+    for own in rest:
+        if len(part) > 1 and _least_width([*part, own]) > room:
+            yield part
+            part = [first]
+        part.append(own)
+    yield part
+
+
+EVALUATION_COLUMNS = (
+    Column("robot", whole=True),
+    Column("return_mean", "return", digits=1),
+    Column("return_se", "±", digits=1),
+    Column("normalised_return", "score", share=True),
+    Column("fall_share", "falls", share=True),
+    Column("floor_return", "floor", digits=1),
+    Column("data_return", "data", digits=1),
+    Column("data_best_return", "data's\nbest", digits=1, wide=True),
+    Column("expert_return", "expert", digits=1),
+    Column("length_mean", "length", "steps", digits=0, wide=True),
+    Column("velocity_error", "error", "m/s", digits=2),
+)
+
+
+def print_evaluation(evaluation: "Evaluation", wide: bool | None = None) -> None:
+    """Print an evaluation as a table: the robots, then their mean.
+
+    Args:
+        evaluation: what to print.
+        wide: the command's --wide; None where it has no such option.
+    """
     rows = evaluation.rows()
     means = {name: "mean" if name == "robot" else evaluation.mean.get(name) for name in rows[0]}
-    print_table("Returns of whole episodes", [*rows, means])
+    print_table("Returns of whole episodes", [*rows, means], EVALUATION_COLUMNS, wide)
 
 
 def print_line(sentence: str) -> None:
-    """Print one line as it is, without wrapping or markup."""
-    Console(soft_wrap=True, highlight=False, markup=False, emoji=False).print(sentence)
+    """Print one line as it is, without markup; a terminal's lines break between words."""
+    console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+    console.print(wrapped(sentence, console.width) if console.is_terminal else sentence)
 
 
-def _is_numeric(value: Any) -> bool:
-    """Whether a value is a number, or text such as 71 % or 1,000."""
-    if isinstance(value, str):
-        value = value.rstrip(" %").replace(",", "")
-        return value.replace(".", "", 1).isdigit()
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def wrapped(text: str, width: int) -> str:
+    """Text with lines of at most `width`, broken between words; no word is broken."""
+    return "\n".join(
+        textwrap.fill(
+            line,
+            width,
+            break_long_words=False,
+            break_on_hyphens=False,
+            replace_whitespace=False,
+            expand_tabs=False,
+        )
+        for line in text.split("\n")
+    )
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
+def _text(value: Any, digits: int | None = None) -> str:
     if value is None:
-        return "-"
+        return _NONE
+    if isinstance(value, float):
+        if digits is None:
+            return f"{value:,.0f}" if 1e3 <= abs(value) < 1e9 else f"{value:.4g}"
+        return f"{value:,.{digits}f}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
     if isinstance(value, list | tuple):
-        return ", ".join(_text(item) for item in value)
+        return ", ".join(_text(item, digits) for item in value)
     return str(value)
 
 
