@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 class ShowConflicts:
     """Show cosines between the actor gradients of robots, measured during or after training.
 
-    Several runs of the same robots count as seeds: values are means over them with 95 % confidence
-    intervals. A run measures during training if it is trained with --conflicts-every.
+    Several runs are seeds of one another: values are means over them with 95 % confidence
+    intervals. Runs that differ in more than their seed are refused. A run measures during training
+    if it is trained with --conflicts-every.
     """
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
@@ -48,14 +49,21 @@ class ShowConflicts:
         from bodyplan.evaluation.conflict_summary import summarise_conflicts
         from bodyplan.grouping.embodiment_distances import embodiment_distances
         from bodyplan.learn.run import runs_in
+        from bodyplan.learn.same_settings import require_seeds
         from bodyplan.robots.robot import Robot
 
         runs = [run for folder in self.runs for run in runs_in(folder)]
+        on_its_way = self.data is None  # measured then at updates that depend on the setting
+        require_seeds(
+            runs,
+            "give runs that differ only in their seed",
+            also=("conflicts_every",) * on_its_way,
+        )
+        gains = None if self.transfer is None else _gains(self.transfer, runs[0])
         measured = [self._measured(run) for run in runs]
         distances = embodiment_distances(
             [Robot.load(robot, runs[0].models) for robot in measured[0].robots]
         )
-        gains = None if self.transfer is None else _gains(self.transfer)
         answer = {
             "runs": [str(run.path) for run in runs],
             **summarise_conflicts(measured, distances, gains),
@@ -87,12 +95,22 @@ class ShowConflicts:
             draw_conflicts(answer, measured, temporary)
 
 
-def _gains(path: Path) -> dict[str, float]:
-    """The gain of each robot, from a file of `bodyplan transfer`."""
+def _gains(path: Path, run: "Run") -> dict[str, float]:
+    """The gain of each robot, from a file of `bodyplan transfer` with the settings of the run."""
     from bodyplan.errors import BodyplanError
 
+    answer = read_json(path)
+    for name in ("algorithm", "combine", "dataset_card_sha256"):
+        own, other = answer.get(name), run.config.get(name)
+        if own is None or other is None or own == other:
+            continue
+        values = "" if name.startswith("dataset") else f" ({own} and {other})"
+        raise BodyplanError(
+            f"{path} and {run.path} differ in {name.partition('_card')[0]}{values}; give the "
+            "transfer of the same algorithm, combine and data"
+        )
     try:
-        return {name: float(row["gain"]["mean"]) for name, row in read_json(path)["robots"].items()}
+        return {name: float(row["gain"]["mean"]) for name, row in answer["robots"].items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BodyplanError(
             f"{path} has no gains of robots ({error}); give a transfer.json of `bodyplan transfer`"

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bodyplan.datasets.dataset import Dataset
+from bodyplan.datasets.format import CARD
 from bodyplan.errors import BodyplanError
 from bodyplan.evaluation.evaluate import evaluate_policy
 from bodyplan.evaluation.evaluation import Evaluation, EvaluationConfig
@@ -30,7 +31,7 @@ from bodyplan.learn.finetune import finetune_config, with_updates
 from bodyplan.learn.run import Run
 from bodyplan.progress import OnProgress, no_progress
 from bodyplan.robots.robot import Robot
-from bodyplan.storage import write_json
+from bodyplan.storage import sha256, write_json
 
 CURVE_POINTS = 5
 """Evaluations during a fine-tuning."""
@@ -92,6 +93,7 @@ def measure_transfer(config: TransferConfig, progress: OnProgress | None = None)
     results = {
         "algorithm": training.algorithm_name,
         "combine": training.combiner_name,
+        "dataset_card_sha256": sha256(dataset.path / CARD),
         "updates": training.updates,
         "finetune_updates": config.finetune_updates if config.leave_out else None,
         "seeds": config.seeds,

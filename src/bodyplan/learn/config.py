@@ -127,6 +127,17 @@ def renamed(document: Mapping[str, Any]) -> dict[str, Any]:
     return {_OLD_NAMES.get(name, name): value for name, value in document.items()}
 
 
+def flat_settings(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings under dotted names, as on the command line."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= flat_settings(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
 def check_config(config: TrainConfig, devices: int) -> None:
     """Refuse settings that are out of bounds whatever the data.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bodyplan.dataframes import dataframe
 from bodyplan.datasets.format import CARD
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.config import NOT_IN_IDENTITY, TrainConfig, renamed
+from bodyplan.learn.config import NOT_IN_IDENTITY, TrainConfig, flat_settings, renamed
 from bodyplan.learn.metrics_file import read_lines
 from bodyplan.learn.policy_files import POLICY_FOLDER
 from bodyplan.notebook_html import html_facts
@@ -135,8 +135,8 @@ def claim_folder(folder: Path, identity: Mapping[str, Any]) -> None:
         write_json(path, dict(identity))
         return
     # Through JSON, so that tuples and paths compare with what was written.
-    now = _flat(json.loads(json.dumps(identity, default=str)))
-    then = _flat(renamed(read_json(path)))
+    now = flat_settings(json.loads(json.dumps(identity, default=str)))
+    then = flat_settings(renamed(read_json(path)))
     for name in sorted((now.keys() | then.keys()) - NOT_IN_IDENTITY):
         if now.get(name) == then.get(name):
             continue
@@ -149,14 +149,3 @@ def claim_folder(folder: Path, identity: Mapping[str, Any]) -> None:
             f"{path} says {name} {then.get(name)} where {now.get(name)} is asked for; "
             "give the same value to continue that run or choose another --out"
         )
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings under dotted names, as on the command line."""
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
