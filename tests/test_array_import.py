@@ -800,5 +800,6 @@ def test_the_card_tells_where_a_robot_of_ones_own_is(bring):
     log = {"o": np.array(rows), "a": np.zeros((8, 15)), "r": np.zeros(8)}
     names = {"observations": "o", "actions": "a", "rewards": "r", "terminated": False}
     dataset = bring(log, names, [{"robot": str(starfish), "files": "log.npz", **names}])
-    assert dataset.card["models"] == {"starfish": str(starfish)}
+    assert dataset.models == {"starfish": str(starfish.resolve())}
+    assert not Path(dataset.card["models"]["starfish"]).is_absolute()
     assert dataset.verify() == []

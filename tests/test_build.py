@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,8 +24,9 @@ from bodyplan.datasets.rollout_schedule import RecordingSizes
 from bodyplan.envs.disturbances import Disturbances
 from bodyplan.errors import BodyplanError
 from bodyplan.locking import writer_lock
+from bodyplan.provenance import PROVENANCE_FILE
 from bodyplan.robots.robot import Robot
-from bodyplan.storage import sha256
+from bodyplan.storage import read_json, sha256
 
 ROBOTS = ("unitree_go1", "hexapod")
 STEPS = 230
@@ -64,7 +66,8 @@ def finished(make, tmp_path_factory):
 
 
 def files(folder):
-    paths = (path for path in folder.rglob("*") if path.is_file())
+    """All that a build determines; where and when it was made differs."""
+    paths = (path for path in folder.rglob("*") if path.is_file() and path.name != PROVENANCE_FILE)
     return {str(path.relative_to(folder)): sha256(path) for path in paths}
 
 
@@ -72,7 +75,11 @@ def test_a_build_is_a_sound_dataset(finished):
     assert finished.verify() == []
     assert finished.robots == ROBOTS
     assert not finished.path.with_name("data.partial").exists()
-    assert sorted(path.name for path in finished.path.iterdir()) == sorted(["card.json", *ROBOTS])
+    expected = ["card.json", PROVENANCE_FILE, *ROBOTS]
+    assert sorted(path.name for path in finished.path.iterdir()) == sorted(expected)
+    assert (
+        read_json(finished.path / PROVENANCE_FILE)["mujoco"] == finished.card["versions"]["mujoco"]
+    )
     card = finished.card
     assert (card["recipe"], card["command"], card["seed"]) == ("suboptimal70", [1.0, 0.0, 0.0], 3)
     assert (card["physics"], card["initial_state"]) == ("reference", "random")
@@ -385,10 +392,11 @@ def test_a_file_or_a_folder_that_is_not_there_is_said(make, tmp_path):
 def test_the_card_tells_where_robots_of_ones_own_are(make, experts, tmp_path):
     synthetic_snapshots("starfish", 15, 5).save(snapshot_path("starfish", COMMAND, tmp_path))
     dataset = make(tmp_path / "data", robots=[str(STARFISH)], snapshots=tmp_path, steps=60)
-    assert dataset.card["models"] == {"starfish": str(STARFISH.resolve())}
+    assert dataset.models == {"starfish": str(STARFISH.resolve())}
+    assert not Path(dataset.card["models"]["starfish"]).is_absolute()
     with pytest.raises(BodyplanError, match="starfish"):
         Robot.load("starfish")
-    assert Robot.load("starfish", dataset.card["models"]).num_joints == 15
+    assert Robot.load("starfish", dataset.models).num_joints == 15
     assert "models" not in make(tmp_path / "known", robots=["hexapod"], steps=60).card
 
 
@@ -399,4 +407,27 @@ def test_own_robots_go_by_name_where_their_snapshots_tell_the_path(make, tmp_pat
     )
     dataset = make(tmp_path / "data", robots=["starfish"], snapshots=tmp_path, steps=60)
     assert dataset.episodes["starfish"].joints.shape[1] == 15
-    assert dataset.card["models"] == {"starfish": str(STARFISH.resolve())}
+    assert dataset.models == {"starfish": str(STARFISH.resolve())}
+
+
+def test_a_folder_that_moves_with_its_robots_still_finds_them(make, tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    for suffix in (".xml", ".toml"):
+        target = here / "robots" / f"starfish{suffix}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(STARFISH.with_suffix(suffix), target)
+    run = synthetic_snapshots("starfish", 15, 5)
+    robot = here / "robots" / "starfish.xml"
+    replace(run, card=run.card | {"model": str(robot)}).save(
+        snapshot_path("starfish", COMMAND, here / "experts")
+    )
+    experts_file = snapshot_path("starfish", COMMAND, here / "experts")
+    assert str(tmp_path).encode() not in experts_file.read_bytes()
+    make(here / "data", robots=["starfish"], snapshots=here / "experts", steps=60)
+    assert str(tmp_path) not in (here / "data" / "card.json").read_text()
+    here.rename(there)
+    moved = Dataset.open(there / "data")
+    assert moved.models == {"starfish": str(there / "robots" / "starfish.xml")}
+    assert Robot.load("starfish", moved.models).num_joints == 15
+    again = make(there / "again", robots=["starfish"], snapshots=there / "experts", steps=60)
+    assert again.models == moved.models

@@ -14,7 +14,16 @@ PACKAGE = ROOT / "src" / "bodyplan"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = (
-    {"errors", "machine", "dataframes", "locking", "notebook_html", "progress", "storage"},
+    {
+        "errors",
+        "machine",
+        "dataframes",
+        "locking",
+        "notebook_html",
+        "progress",
+        "provenance",
+        "storage",
+    },
     {"robots"},
     {"grouping"},
     {"rendering"},

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from bodyplan.machine import available_cores, cache_folder
+from bodyplan.machine import available_cores, cache_folder, processor
 
 
 def test_the_cache_is_in_the_users_cache_folder(monkeypatch, tmp_path):
@@ -19,3 +19,9 @@ def test_the_cache_is_in_the_users_cache_folder(monkeypatch, tmp_path):
 
 def test_a_process_has_at_least_one_core_and_no_more_than_the_machine():
     assert 1 <= available_cores() <= (os.cpu_count() or 1)
+
+
+def test_the_processor_is_named_with_its_cores():
+    name, _, cores = processor().rpartition(", ")
+    assert name
+    assert int(cores.split()[0]) == available_cores()

@@ -120,3 +120,21 @@ def test_names_in_a_card_lead_to_the_users_own_robots():
         Robot.load("starfish")  # nothing is remembered
     sources = {"starfish": "starfish", "hexapod": "hexapod"}
     assert registry.model_paths(sources, models) == {"starfish": str(STARFISH)}
+
+
+def test_paths_in_a_card_are_from_its_folder_and_older_ones_as_they_are(tmp_path):
+    models = {"newt": str(tmp_path / "robots" / "newt.xml")}
+    folder = tmp_path / "runs" / "one"
+    assert registry.recorded_models(models, folder) == {"newt": "../../robots/newt.xml"}
+    card = {"models": {"newt": "../../robots/newt.xml", "eel": "/robots/eel.xml"}}
+    assert registry.models_of(card, folder) == models | {"eel": "/robots/eel.xml"}
+    assert registry.models_of({}, folder) == {}
+
+
+def test_paths_lead_where_the_folder_really_is(tmp_path):
+    (tmp_path / "far" / "away" / "run").mkdir(parents=True)
+    link = tmp_path / "run"
+    link.symlink_to(tmp_path / "far" / "away" / "run")
+    record = registry.recorded_models({"newt": str(tmp_path / "newt.xml")}, link)
+    assert record == {"newt": "../../../newt.xml"}
+    assert registry.models_of({"models": record}, link) == {"newt": str(tmp_path / "newt.xml")}

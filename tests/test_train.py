@@ -5,6 +5,8 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import jax
+import mujoco
 import numpy as np
 import pytest
 from synthetic import best_action, write_dataset
@@ -17,7 +19,7 @@ from bodyplan.learn.config import TrainConfig
 from bodyplan.learn.nan_guard import TrainingDiverged
 from bodyplan.learn.policy import Policy
 from bodyplan.learn.training_setup import TrainingSetup
-from bodyplan.storage import read_array, read_json, read_tensors, write_array
+from bodyplan.storage import read_array, read_json, read_tensors, write_array, write_json
 
 ROBOTS = {"dog": (3, 2), "crab": (4, 2)}
 
@@ -98,6 +100,7 @@ def test_run_folder_tells_all(config, run):
         last
     )
     assert last["wall_s"] >= lines[0]["wall_s"] > 0
+    assert last["cpu_s"] >= lines[0]["cpu_s"] > 0
     assert sorted(path.name for path in (config.out / "checkpoints").iterdir()) == [
         "200.safetensors",
         "300.safetensors",
@@ -119,8 +122,38 @@ def test_an_interrupted_run_continues_to_the_same_bytes(config, run):
     assert logged == [250, 300]  # from the checkpoint at 200
     for name in ("policy/policy.safetensors", "checkpoints/300.safetensors"):
         assert (killed.out / name).read_bytes() == (config.out / name).read_bytes()
-    clock = {"wall_s": None, "updates_per_s": None}
+    clock = {"wall_s": None, "cpu_s": None, "updates_per_s": None}
     assert [line | clock for line in continued.metrics] == [line | clock for line in run[0].metrics]
+
+
+def test_a_run_says_with_what_and_how_long_it_was_made(config, run):
+    began = read_json(config.out / "config.json")["provenance"]
+    assert began["mujoco"] == mujoco.__version__
+    last = run[0].metrics[-2]
+    for folder in ("policy", "best"):
+        card = read_json(config.out / folder / "card.json")["provenance"]
+        assert card.keys() - began.keys() == {"wall_s", "cpu_s"}
+        assert all(card[name] == began[name] for name in began.keys() - {"date"})
+        assert (card["wall_s"], card["cpu_s"]) == (last["wall_s"], last["cpu_s"])
+        assert card["date"] >= began["date"]
+
+
+def test_a_run_says_by_what_it_was_continued(config, run):
+    """Config.json keeps what began the run; what differs is added once."""
+    stopped = small_run(config.out.parent, "continued elsewhere")
+    shutil.copytree(config.out, stopped.out)
+    shutil.rmtree(stopped.out / "policy")
+    older = read_json(stopped.out / "config.json")
+    write_json(
+        stopped.out / "config.json", older | {"provenance": older["provenance"] | {"jax": "0.1"}}
+    )
+    for _ in range(2):
+        train(stopped, on_interval=evaluation)
+        shutil.rmtree(stopped.out / "policy")
+    now = read_json(stopped.out / "config.json")
+    assert now["provenance"]["jax"] == "0.1"
+    (resumed,) = now["resumed"]
+    assert (resumed["update"], resumed["jax"]) == (300, jax.__version__)
 
 
 def test_the_best_on_the_way_is_kept(config, run):

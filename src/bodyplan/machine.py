@@ -1,6 +1,7 @@
-"""The machine that bodyplan runs on: the user's cache folder and the number of CPU cores."""
+"""The machine that bodyplan runs on: the user's cache folder, processor and CPU cores."""
 
 import os
+import platform
 from pathlib import Path
 
 import platformdirs
@@ -16,3 +17,15 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):  # Linux: what a container or a scheduler leaves us
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def processor() -> str:
+    """The processor's name and the cores that this process may use: `AMD EPYC 7763, 2 cores`."""
+    name = platform.processor() or platform.machine()
+    try:  # Linux, where Python knows the architecture only
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    cores = available_cores()
+    return f"{next(filter(None, names), name)}, {cores} core{'s' * (cores > 1)}"

@@ -147,7 +147,7 @@ def _build(
         out: the dataset's folder.
         names: the robots.
         settings: settings of the build, for the card.
-        models: paths of robots that are not packaged, for the card.
+        models: absolute paths of robots that are not packaged, for the card.
         fill: writes robots into the partial folder.
     """
     if out.is_file():

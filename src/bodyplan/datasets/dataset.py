@@ -24,6 +24,7 @@ from bodyplan.datasets.format import (
 from bodyplan.envs.walking_task import command_name, parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.notebook_html import html_table
+from bodyplan.robots.registry import models_of
 from bodyplan.robots.validation.problem import did_you_mean
 from bodyplan.storage import read_array, read_json, sha256
 
@@ -108,6 +109,11 @@ class Dataset(Mapping[str, Episodes]):
 
     def _repr_html_(self) -> str:
         return html_table(f"Dataset {self._title()}", self._rows(), _COLUMNS)
+
+    @property
+    def models(self) -> dict[str, str]:
+        """Absolute paths of the user's own robots by name, as `Robot.load` takes them."""
+        return models_of(self.card, self.path)
 
     def to_dataframe(self) -> "pandas.DataFrame":
         """A data frame with one row for each robot: sizes, steps, episodes and their means.

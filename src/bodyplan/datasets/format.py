@@ -3,6 +3,7 @@
 A dataset is a folder of plain arrays, which are mapped into memory, and one JSON card:
 
     card.json                    recipe, command, seed, versions, robots, SHA-256 of every array
+    provenance.json              where and when it was made; nothing depends on it
     <robot>/joints.npy           [N+E, J, 3] float32, frames of E episodes with N steps in all
             feet.npy             [N+E, F, 2]
             general.npy          [N+E, 13]
@@ -31,6 +32,8 @@ import mujoco
 import numpy as np
 
 from bodyplan import __version__
+from bodyplan.provenance import PROVENANCE_FILE, provenance
+from bodyplan.robots.registry import recorded_models
 from bodyplan.storage import write_json
 
 DATASET_FORMAT = 1
@@ -61,15 +64,19 @@ def card_checksum(card: Mapping[str, Any]) -> str:
 def write_card(
     folder: Path, metadata: Mapping[str, Any], robots: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Writes the card of a dataset.
+    """Writes the card of a dataset, and its provenance beside it.
 
     Args:
-        folder: the dataset's folder.
-        metadata: recipe, command, seed and anything else that holds for all robots.
+        folder: the dataset's folder, or a temporary one beside it.
+        metadata: recipe, command, seed and anything else that holds for all robots; `models` with
+            any paths, which become relative to the folder.
         robots: each robot's entry, as `Episodes.write` returns it.
 
     Raises:
         BodyplanError: the disk is full, or the folder cannot be written to.
     """
     card = {"format": DATASET_FORMAT, **metadata, "versions": versions(), "robots": dict(robots)}
+    if "models" in card:
+        card["models"] = recorded_models(card["models"], folder)
+    write_json(folder / PROVENANCE_FILE, provenance())
     write_json(folder / CARD, {**card, "seal": card_checksum(card)})

@@ -8,6 +8,7 @@ networks are plain NumPy, so that recording needs neither JAX nor a compiler.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from jaxtyping import Float
 from bodyplan.envs.walking_task import ACTION_MEAN_LIMIT, Command, Observation, command_name
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.feature_sizes import POLICY_GENERAL
+from bodyplan.robots.registry import models_of, recorded_models
 from bodyplan.storage import read_tensors, write_tensors
 
 PACKAGED_SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -109,7 +111,8 @@ class Snapshots:
 
     The card has `robot`, `command` and `steps [S]`. It has `return_mean [S]` and `length_mean [S]`
     of sampled actions in reference physics. `expert` is the evaluation of the last snapshot's mean
-    action, `curve` the run's (steps, return, length), and `settings` the run's settings.
+    action, `curve` the run's (steps, return, length), and `settings` the run's settings. `model` is
+    the path of a robot of your own; the file has it relative to its folder.
     """
 
     tensors: dict[str, np.ndarray]
@@ -146,7 +149,8 @@ class Snapshots:
         """
         tensors, metadata = read_tensors(path)
         try:
-            snapshots = cls(tensors, json.loads(metadata["card"]))
+            card = _with_model(json.loads(metadata["card"]), Path(path), _absolute)
+            snapshots = cls(tensors, card)
             fault = _fault(snapshots)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             fault = f"missing or invalid: {error}"
@@ -166,7 +170,8 @@ class Snapshots:
         tensors = {name: self.tensors[name].astype(np.float16) for name in _FLOAT16}
         tensors |= {name: self.tensors[name].astype(np.float32) for name in _FLOAT32}
         tensors |= {name: self.tensors[name] for name in _SKIP if name in self.tensors}
-        write_tensors(path, tensors, {"card": json.dumps(self.card, allow_nan=False)})
+        card = _with_model(self.card, Path(path), recorded_models)
+        write_tensors(path, tensors, {"card": json.dumps(card, allow_nan=False)})
 
     def __len__(self) -> int:
         return len(self.card["steps"])
@@ -238,6 +243,17 @@ def robots_with_snapshots(command: Command, folder: str | Path | None = None) ->
             "with `bodyplan experts train`, or give another command."
         )
     return names
+
+
+def _with_model(
+    card: dict[str, Any], path: Path, change: Callable[[dict[str, str], Path], dict[str, str]]
+) -> dict[str, Any]:
+    """The card with another form of the robot's own path, where it has one."""
+    return card | change({"model": card["model"]}, path.parent) if "model" in card else card
+
+
+def _absolute(models: dict[str, str], folder: Path) -> dict[str, str]:
+    return models_of({"models": models}, folder)
 
 
 def _multiply(values: Float[np.ndarray, "N I"], weight: Float[np.ndarray, "H I"]) -> np.ndarray:

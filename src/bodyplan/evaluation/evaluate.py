@@ -27,6 +27,7 @@ from bodyplan.learn.numpy_policy import NumPyPolicy
 from bodyplan.learn.run import BEST, CONFIG, Run
 from bodyplan.machine import available_cores
 from bodyplan.progress import OnProgress, no_progress
+from bodyplan.robots.registry import models_of
 from bodyplan.robots.robot import Robot
 from bodyplan.storage import read_json
 
@@ -162,7 +163,8 @@ def evaluation_callback(
     def on_interval(update: int, policy: CrossEmbodimentPolicy) -> dict[str, dict[str, Any]]:
         card = Dataset.open(config.data).card if data_card is None else data_card
         names = config.robots or tuple(card["robots"])
-        robots = [Robot.load(name, card.get("models")) for name in names]
+        models = models_of(card, config.data)
+        robots = [Robot.load(name, models) for name in names]
         return evaluate_policy(policy, robots, card["command"], evaluation, card).scores
 
     return on_interval

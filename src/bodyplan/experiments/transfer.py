@@ -30,6 +30,7 @@ from bodyplan.learn.config import TrainConfig
 from bodyplan.learn.finetune import finetune_config, with_updates
 from bodyplan.learn.run import Run
 from bodyplan.progress import OnProgress, no_progress
+from bodyplan.robots.registry import models_of
 from bodyplan.robots.robot import Robot
 from bodyplan.storage import sha256, write_json
 
@@ -185,7 +186,8 @@ class _Experiment:
         return robot in evaluation and same
 
     def _load(self, names: Sequence[str]) -> list[Robot]:
-        return [Robot.load(name, self.data_card.get("models")) for name in names]
+        models = models_of(self.data_card, self.config.training.data)
+        return [Robot.load(name, models) for name in names]
 
 
 def _finetune(experiment: _Experiment, robot: str, others: tuple[str, ...]) -> dict[str, Any]:

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from bodyplan.learn.algorithms.algorithm import Algorithm
     from bodyplan.learn.combiners.combiner import Combiner
 
-NOT_IN_IDENTITY = frozenset({"data", "out", "data_on", "tensorboard", "wandb"})
-"""Settings that a run's result does not depend on, so that it can be continued under others."""
+PROVENANCE, RESUMED = "provenance", "resumed"
+"""In config.json: of the process that began, and of those that continued elsewhere or otherwise."""
+NOT_IN_IDENTITY = frozenset({"data", "out", "data_on", "tensorboard", "wandb", PROVENANCE, RESUMED})
+"""What a run's result does not depend on, so that it can be continued under other values."""
 _OLD_NAMES = {"begin_with": "init_from"}
 """Settings that older runs have under another name."""
 

@@ -33,6 +33,14 @@ def join_hosts(coordinator: str, hosts: int, host: int) -> None:
     jax.distributed.initialize(coordinator, num_processes=hosts, process_id=host)
 
 
+def accelerator(devices: int) -> str | None:
+    """What computes beside the processor, such as `NVIDIA H200 x 4`; None where nothing does."""
+    first = jax.devices()[0]
+    if first.platform == "cpu":
+        return None
+    return f"{first.device_kind} x {devices}" if devices > 1 else str(first.device_kind)
+
+
 def is_first_host() -> bool:
     """Whether this host writes."""
     return jax.process_index() == 0

@@ -3,12 +3,28 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bodyplan.errors import BodyplanError
 from bodyplan.storage import atomic_write
+
+
+class Seconds(NamedTuple):
+    """How long training took; of seeds that train at once, all of them together."""
+
+    wall: float = 0.0
+    cpu: float = 0.0
+    """Of this process, all cores together."""
+
+    def plus(self, more: "Seconds") -> "Seconds":
+        """Both together."""
+        return Seconds(self.wall + more.wall, self.cpu + more.cpu)
+
+    def card(self) -> dict[str, float]:
+        """As `wall_s` and `cpu_s`."""
+        return {"wall_s": round(self.wall, 3), "cpu_s": round(self.cpu, 3)}
 
 
 def name_metrics(metrics: Mapping[str, np.ndarray], robots: Sequence[str]) -> dict[str, float]:
@@ -40,8 +56,8 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def rewind_lines(path: Path, update: int) -> float:
-    """Drop the lines after `update`; returns the seconds of training logged until then.
+def rewind_lines(path: Path, update: int) -> Seconds:
+    """Drop the lines after `update`; returns the time of training logged until then.
 
     Raises:
         BodyplanError: the disk is full, or the place cannot be written to.
@@ -49,7 +65,9 @@ def rewind_lines(path: Path, update: int) -> float:
     kept = [line for line in read_lines(path) if line["update"] <= update]
     with atomic_write(path) as temporary:
         temporary.write_text("".join(map(_text, kept)), encoding="utf-8")
-    return max((line.get("wall_s", 0.0) for line in kept), default=0.0)
+    return Seconds(
+        *(max((line.get(name, 0.0) for line in kept), default=0.0) for name in Seconds().card())
+    )
 
 
 def append_line(path: Path, line: Mapping[str, Any]) -> None:

@@ -35,6 +35,7 @@ from bodyplan.learn.policy_files import POLICY_FORMAT, TENSORS, policy_folder, r
 from bodyplan.learn.registry import ALGORITHMS
 from bodyplan.notebook_html import html_facts
 from bodyplan.robots.descriptors import RobotDescriptor
+from bodyplan.robots.registry import recorded_models
 from bodyplan.storage import write_json
 
 
@@ -96,12 +97,15 @@ class Policy:
     def save(self, folder: str | Path) -> None:
         """Write the tensors, then the card: a folder with a card is whole.
 
+        Paths of the user's own robots become relative to the folder.
+
         Raises:
             BodyplanError: the disk is full, or the place cannot be written to.
         """
         folder = Path(folder)
         save_tree(folder / TENSORS, self.network)
-        write_json(folder / CARD, self.card)
+        models = recorded_models(self.card.get("models", {}), folder)
+        write_json(folder / CARD, self.card | {"models": models})
 
     def act(
         self, observation: Observation, descriptor: RobotDescriptor

@@ -5,6 +5,7 @@ from typing import Any
 
 from bodyplan.datasets.format import CARD
 from bodyplan.errors import BodyplanError
+from bodyplan.robots.registry import models_of
 from bodyplan.storage import read_json
 
 POLICY_FORMAT = 1
@@ -30,7 +31,7 @@ def policy_folder(path: str | Path) -> Path:
 
 
 def read_policy_card(folder: Path) -> dict[str, Any]:
-    """The card in the folder of a policy.
+    """The card in the folder of a policy; its `models` become absolute paths.
 
     Raises:
         BodyplanError: the card is damaged, or of another format.
@@ -41,4 +42,4 @@ def read_policy_card(folder: Path) -> dict[str, Any]:
             f"{folder / CARD} says format {card.get('format')}, this version reads "
             f"{POLICY_FORMAT}; train again or use the version of bodyplan that wrote it."
         )
-    return card
+    return card | {"models": models_of(card, folder)}

@@ -10,10 +10,19 @@ from typing import TYPE_CHECKING, Any
 from bodyplan.dataframes import dataframe
 from bodyplan.datasets.format import CARD
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.config import NOT_IN_IDENTITY, TrainConfig, flat_settings, renamed
+from bodyplan.learn.config import (
+    NOT_IN_IDENTITY,
+    PROVENANCE,
+    RESUMED,
+    TrainConfig,
+    flat_settings,
+    renamed,
+)
 from bodyplan.learn.metrics_file import read_lines
 from bodyplan.learn.policy_files import POLICY_FOLDER
 from bodyplan.notebook_html import html_facts
+from bodyplan.provenance import utc_now
+from bodyplan.robots.registry import models_of
 from bodyplan.storage import read_json, write_json
 
 if TYPE_CHECKING:
@@ -76,10 +85,10 @@ class Run:
 
     @cached_property
     def models(self) -> dict[str, str]:
-        """Where the robots that are not packaged have their models; also of an unfinished run."""
+        """Absolute paths of the user's own robots by name; also of an unfinished run."""
         for card in (self.path / POLICY_FOLDER / CARD, Path(self.config["data"]) / CARD):
             if card.is_file():
-                return read_json(card).get("models", {})
+                return models_of(read_json(card), card.parent)
         return {}
 
     @cached_property
@@ -124,21 +133,28 @@ def runs_in(folder: Path) -> tuple[Run, ...]:
     return (Run(folder),)
 
 
-def claim_folder(folder: Path, identity: Mapping[str, Any]) -> None:
+def claim_folder(
+    folder: Path, identity: Mapping[str, Any], provenance: Mapping[str, Any] | None = None
+) -> None:
     """Write a run's identity into its folder, or find the same one there.
+
+    Args:
+        folder: the run's.
+        identity: what must be the same for the run to be continued.
+        provenance: of this process, written beside the identity where the run begins.
 
     Raises:
         BodyplanError: the folder holds a run of other settings or other data.
     """
     path = folder / CONFIG
     if not path.is_file():
-        write_json(path, dict(identity))
+        write_json(path, {**identity, PROVENANCE: provenance} if provenance else dict(identity))
         return
     # Through JSON, so that tuples and paths compare with what was written.
     now = flat_settings(json.loads(json.dumps(identity, default=str)))
     then = flat_settings(renamed(read_json(path)))
-    for name in sorted((now.keys() | then.keys()) - NOT_IN_IDENTITY):
-        if now.get(name) == then.get(name):
+    for name in sorted(now.keys() | then.keys()):
+        if name.split(".")[0] in NOT_IN_IDENTITY or now.get(name) == then.get(name):
             continue
         if name == "dataset_card_sha256":
             raise BodyplanError(
@@ -149,3 +165,21 @@ def claim_folder(folder: Path, identity: Mapping[str, Any]) -> None:
             f"{path} says {name} {then.get(name)} where {now.get(name)} is asked for; "
             "give the same value to continue that run or choose another --out"
         )
+
+
+def note_resumption(folder: Path, provenance: Mapping[str, Any], update: int) -> None:
+    """Add to config.json by which versions and where a run is continued, unless by the same.
+
+    Args:
+        folder: the run's.
+        provenance: of this process.
+        update: updates done before.
+    """
+    config = read_json(folder / CONFIG)
+    known = [*filter(None, [config.get(PROVENANCE)]), *config.get(RESUMED, [])]
+    if known and all(
+        known[-1].get(name) == provenance[name] for name in provenance.keys() - {"date"}
+    ):
+        return
+    again = [*config.get(RESUMED, []), {"update": update, **provenance, "date": utc_now()}]
+    write_json(folder / CONFIG, {**config, RESUMED: again})

@@ -10,16 +10,22 @@ from jaxtyping import Float
 from bodyplan.learn.config import TrainConfig
 from bodyplan.learn.gradient_conflict import Conflicts
 from bodyplan.learn.metric_writers import open_metric_writers
-from bodyplan.learn.metrics_file import append_line, read_lines, rewind_lines
+from bodyplan.learn.metrics_file import Seconds, append_line, read_lines, rewind_lines
 from bodyplan.learn.policy import Policy
 from bodyplan.learn.run import BEST, CONFLICTS, METRICS
+from bodyplan.provenance import utc_now
 
 
 class RunLogger:
     """Writes metrics.jsonl, its copies elsewhere, conflicts.jsonl, and `best/`."""
 
     def __init__(
-        self, config: TrainConfig, folder: Path, update: int, identity: Mapping[str, Any]
+        self,
+        config: TrainConfig,
+        folder: Path,
+        update: int,
+        identity: Mapping[str, Any],
+        provenance: Mapping[str, Any],
     ) -> None:
         """Log from `update` on; lines about later updates are removed.
 
@@ -27,20 +33,27 @@ class RunLogger:
             BodyplanError: the folder cannot be written to, or a metric writer is not installed.
         """
         self._robots = tuple(identity["robots"])
-        self._folder, self._path = folder, folder / METRICS
+        self._folder, self._path, self._made_by = folder, folder / METRICS, provenance
         if config.conflicts_every:
             rewind_lines(folder / CONFLICTS, update)
-        self._wall = rewind_lines(self._path, update)
+        self._spent = rewind_lines(self._path, update)
         evaluations = [
             line["evaluation"] for line in read_lines(self._path) if "evaluation" in line
         ]
         self._best = max(map(_mean_return, evaluations), default=-np.inf)
         self._writers = open_metric_writers(config, folder, update, identity)
 
-    def interval(self, update: int, seconds: float, metrics: Mapping[str, float]) -> dict[str, Any]:
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """For a policy's card, at this moment; with the time spent on training until now."""
+        return {**self._made_by, "date": utc_now(), **self._spent.card()}
+
+    def interval(
+        self, update: int, seconds: Seconds, metrics: Mapping[str, float]
+    ) -> dict[str, Any]:
         """Write a line of metrics; returns it."""
-        self._wall += seconds
-        line = {"update": update, "wall_s": round(self._wall, 3), **metrics}
+        self._spent = self._spent.plus(seconds)
+        line = {"update": update, **self._spent.card(), **metrics}
         self._write(update, line)
         return line
 

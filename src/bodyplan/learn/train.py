@@ -4,7 +4,8 @@ A run is a folder. The same configuration again continues it: from its latest ch
 bytes an undisturbed run would have ended with (on CPU), or, where it is finished, at once to its
 result.
 
-    config.json      settings, robots, groups and the data's checksum: the run's identity
+    config.json      settings, robots, groups and the data's checksum: the run's identity; and where
+                     and with what it was made
     metrics.jsonl    a line for each interval, and for each evaluation during training
     conflicts.jsonl  cosines between robots' gradients, where they are asked for
     checkpoints/     <update>.safetensors, all that training needs to go on
@@ -23,17 +24,18 @@ import jax
 import numpy as np
 
 from bodyplan.learn.checkpoint import checkpoints, save_checkpoint
-from bodyplan.learn.distributed import is_first_host, wait_for_hosts
+from bodyplan.learn.distributed import accelerator, is_first_host, wait_for_hosts
 from bodyplan.learn.gradient_conflict import ConflictMeter
 from bodyplan.learn.learner import IntervalReport, LearnerState, Program
-from bodyplan.learn.metrics_file import name_metrics
+from bodyplan.learn.metrics_file import Seconds, name_metrics
 from bodyplan.learn.nan_guard import require_finite, require_finite_state
 from bodyplan.learn.parallel_seeds import seed_part, seed_state
 from bodyplan.learn.policy import Policy
 from bodyplan.learn.policy_files import POLICY_FOLDER
-from bodyplan.learn.run import CHECKPOINTS, Run, claim_folder
+from bodyplan.learn.run import CHECKPOINTS, Run, claim_folder, note_resumption
 from bodyplan.learn.run_logger import RunLogger
 from bodyplan.learn.training_setup import SeedSetup, TrainingSetup
+from bodyplan.provenance import provenance
 
 OnLog = Callable[[int, Mapping[str, Any]], None]
 """Called after each interval with the updates done and the line of metrics.jsonl (of several seeds,
@@ -56,9 +58,10 @@ def run_training(
         TrainingDiverged: a loss or a parameter of a seed is no longer finite.
     """
     config, learner, count = setup.config, setup.learner, len(seeds)
+    made_by = provenance(accelerator(learner.devices))
     if is_first_host():
         for seed in seeds:
-            claim_folder(seed.folder, seed.identity)
+            claim_folder(seed.folder, seed.identity, made_by)
     wait_for_hosts("claimed")
     runs = [Run(seed.folder) for seed in seeds]
     if all(_is_finished(run, config.updates) for run in runs):
@@ -69,11 +72,13 @@ def run_training(
     program: Program | None = None
     update = int(state.update)
     writers = [seed for seed in seeds if is_first_host()]
-    loggers = [RunLogger(config, seed.folder, update, seed.identity) for seed in writers]
+    for seed in writers:
+        note_resumption(seed.folder, made_by, update)
+    loggers = [RunLogger(config, seed.folder, update, seed.identity, made_by) for seed in writers]
     try:
         while update < config.updates:
             length = min(config.log_every, config.updates - update)
-            start, compiling = time.perf_counter(), 0.0
+            start, busy, compiling = time.perf_counter(), time.process_time(), 0.0
             reports: list[tuple[IntervalReport, int]] = []
             for chunk in loader.chunks(key, update, length):
                 if program is None:
@@ -91,14 +96,14 @@ def run_training(
             update += length
             measures = config.conflicts_every and update % config.conflicts_every == 0
             grams = measure_conflict(state) if measures else None
-            seconds = time.perf_counter() - start
+            spent = Seconds(time.perf_counter() - start, time.process_time() - busy)
             for place, logger in enumerate(loggers):
                 metrics = seed_part(report, place, count).metrics
                 if grams is not None:
                     metrics |= logger.conflicts(update, seed_part(grams, place, count))
                 line = logger.interval(
                     update,
-                    seconds,
+                    spent,
                     {"updates_per_s": round(length / training, 3)}
                     | name_metrics(metrics, setup.data.robots),
                 )
@@ -107,7 +112,8 @@ def run_training(
             evaluates = config.evaluate_every and update % config.evaluate_every == 0
             if evaluates and on_interval is not None:
                 for place, logger in enumerate(loggers):
-                    policy = seeds[place].policy(seed_state(state, place, count))
+                    own_state = seed_state(state, place, count)
+                    policy = seeds[place].policy(own_state, logger.provenance)
                     logger.evaluation(update, policy, on_interval(update, policy))
             # Last, so that a run killed at any moment repeats what the checkpoint does not hold.
             if update % config.checkpoint_every == 0 or update == config.updates:
@@ -115,8 +121,10 @@ def run_training(
     finally:
         for logger in loggers:
             logger.close()
-    for place, seed in enumerate(writers):
-        seed.policy(seed_state(state, place, count)).save(seed.folder / POLICY_FOLDER)
+    for place, (seed, logger) in enumerate(zip(writers, loggers, strict=True)):
+        own_state = seed_state(state, place, count)
+        policy = seed.policy(own_state, logger.provenance)
+        policy.save(seed.folder / POLICY_FOLDER)
     wait_for_hosts("saved")
     return runs
 

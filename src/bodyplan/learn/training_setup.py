@@ -76,7 +76,7 @@ class TrainingSetup:
                 f"choose from {', '.join(dataset.robots)}"
             )
         dataset = replace(dataset, robots=config.robots or dataset.robots)
-        groups = _groups(config, dataset.robots, dataset.card.get("models"))
+        groups = _groups(config, dataset.robots, dataset.models)
         dataset, groups = _in_build_order(dataset, groups)
         strata = _strata(config, dataset, groups)
         places = [dataset.robots[own.start] for own in strata for _ in range(own.drawn)]
@@ -231,8 +231,13 @@ class SeedSetup:
     """With this run's hyperparameters."""
     identity: Mapping[str, Any]
 
-    def policy(self, state: LearnerState) -> Policy:
-        """The policy that acts with this state's networks."""
+    def policy(self, state: LearnerState, provenance: Mapping[str, Any]) -> Policy:
+        """The policy that acts with this state's networks.
+
+        Args:
+            state: of this run alone.
+            provenance: for its card.
+        """
         setup, card = self.setup, self.setup.dataset.card
         return Policy.of(
             state.actor.policy,
@@ -245,9 +250,10 @@ class SeedSetup:
             combine=setup.config.combiner_name,
             groups=self.identity["groups"],
             command=card.get("command"),
-            models=card.get("models", {}),
+            models=setup.dataset.models,
             recipe=card.get("recipe"),
             dataset_card_sha256=self.identity["dataset_card_sha256"],
+            provenance=dict(provenance),
         )
 
 

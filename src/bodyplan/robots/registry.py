@@ -3,7 +3,8 @@
 A package offers a robot through the entry point group `bodyplan.robots`. The entry point has the
 robot's name and points to the path of an MJCF, or to a function that returns one. A TOML of the
 same name lies beside the MJCF. Datasets and policies record the paths of the user's own robots in
-their cards (`models`). `find_model` takes that record, so that those robots have names too.
+their cards (`models`), relative to the card's folder. `find_model` takes that record, so that those
+robots have names too.
 """
 
 import os
@@ -34,7 +35,7 @@ def list_robots() -> tuple[str, ...]:
 def model_paths(
     sources: Mapping[str, Any], models: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """The record `models` of a card: the path of each MJCF whose name the registry does not know.
+    """The paths of all MJCFs whose names the registry does not know, absolute.
 
     Args:
         sources: for each robot's name, what it was loaded from.
@@ -45,6 +46,21 @@ def model_paths(
         for name, source in sources.items()
         if name not in list_robots() and isinstance(source, str | Path)
     }
+
+
+def recorded_models(models: Mapping[str, str], folder: str | Path) -> dict[str, str]:
+    """The record `models` of a card in `folder`: the paths of MJCFs from there."""
+    start = Path(folder).resolve()
+    return {name: _relative(Path(path).resolve(), start) for name, path in models.items()}
+
+
+def models_of(card: Mapping[str, Any], folder: str | Path) -> dict[str, str]:
+    """The absolute paths of the user's own robots, from the card in `folder`.
+
+    Cards of older versions have absolute paths, which stay as they are.
+    """
+    start = Path(folder).resolve()
+    return {name: str((start / path).resolve()) for name, path in card.get("models", {}).items()}
 
 
 def find_model(source: str | Path, models: Mapping[str, str] | None = None) -> Path:
@@ -77,6 +93,13 @@ def find_model(source: str | Path, models: Mapping[str, str] | None = None) -> P
             f"choose one of {', '.join(list_robots())} or give the path of an MJCF (.xml)"
         )
     return mjcf
+
+
+def _relative(path: Path, start: Path) -> str:
+    try:
+        return Path(os.path.relpath(path, start)).as_posix()
+    except ValueError:  # on another drive of Windows
+        return str(path)
 
 
 def _offered() -> dict[str, EntryPoint]:
