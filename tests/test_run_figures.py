@@ -5,11 +5,9 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bodyplan.grouping.clustering import cluster, merge_tree
-from bodyplan.report.figure_style import PAGE_INK, PAGE_MUTED, PALETTE, space_labels
+from bodyplan.report.figure_style import PAGE_INK, PAGE_MUTED, PALETTE
 from bodyplan.report.run_figures import (
     ReturnRow,
     cut_level,
@@ -144,15 +142,3 @@ def test_histograms_stand_without_policy_expert_or_reward():
     shown = texts(plot_histograms("ant", np.zeros(3), np.zeros(30), None, None))
     assert "ant" in shown
     assert "policy" not in shown
-
-
-@given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=12))
-def test_spaced_labels_keep_their_order_and_their_distance(positions):
-    moved = space_labels(positions, 0.1)
-    order = np.argsort(positions, kind="stable")
-    assert (np.diff(np.array(moved)[order]) >= 0.1 - 1e-9).all()
-    assert np.mean(moved) == pytest.approx(np.mean(positions))
-
-
-def test_labels_that_do_not_touch_stay():
-    assert space_labels([0.9, 0.1, 0.5], 0.1) == [0.9, 0.1, 0.5]

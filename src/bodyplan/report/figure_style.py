@@ -103,26 +103,3 @@ def as_svg(figure: Figure, name: str, description: str) -> str:
 def page_colour(colour: str) -> str:
     """The CSS variable for a colour of the palette; other colours stay as they are."""
     return _PAGE_COLOURS.get(colour, colour)
-
-
-def space_labels(positions: Sequence[float], gap: float) -> list[float]:
-    """Move label positions until they are at least `gap` apart; they keep their order and mean."""
-    order = sorted(range(len(positions)), key=lambda i: positions[i])
-    clusters: list[list[int]] = []
-    centres: list[float] = []
-    for index in order:
-        clusters.append([index])
-        centres.append(positions[index])
-        # Merge overlapping labels into one block around their common mean.
-        while (
-            len(clusters) > 1
-            and centres[-1] - centres[-2] < gap * (len(clusters[-1]) + len(clusters[-2])) / 2.0
-        ):
-            last, _ = clusters.pop(), centres.pop()
-            clusters[-1] += last
-            centres[-1] = sum(positions[i] for i in clusters[-1]) / len(clusters[-1])
-    moved = list(positions)
-    for cluster, centre in zip(clusters, centres, strict=True):
-        for rank, index in enumerate(cluster):
-            moved[index] = centre + gap * (rank - (len(cluster) - 1) / 2.0)
-    return moved

@@ -18,9 +18,9 @@ from bodyplan.report.figure_style import (
     POLICY,
     as_svg,
     new_figure,
-    space_labels,
     use_figure_style,
 )
+from bodyplan.report.label_spacing import space_labels
 
 Curve = tuple[Sequence[float], Sequence[float]]
 """Updates and values."""

@@ -1,0 +1,160 @@
+// Draws the charts of a page and follows its reader: legends, the filter of robots, sorting, films.
+"use strict";
+(() => {
+  const root = document.documentElement;
+  const css = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+  const text = { font: css("--sans"), fontSize: 12 };
+  const axis = {
+    labelFont: text.font, titleFont: text.font, labelFontSize: 12, titleFontSize: 12, titleFontWeight: 400,
+    labelColor: "var(--muted)", titleColor: "var(--muted)", domainColor: "var(--rule)", tickColor: "var(--rule)",
+    gridColor: "var(--rule)", tickSize: 4, labelPadding: 5, titlePadding: 8, labelLimit: 140,
+  };
+  const theme = {
+    background: null, aria: false, font: text.font, padding: 0, view: { stroke: null },
+    axis, axisX: { grid: false, tickCount: 5, labelFlush: true }, axisY: { domain: false, ticks: false, tickCount: 5 },
+    axisQuantitative: { labelOverlap: true },
+    line: { strokeWidth: 1.7, strokeJoin: "round" }, text: { ...text, fill: "var(--ink)" }, rule: { stroke: "var(--muted)" },
+    bar: { fill: "var(--data)" }, header: { labelFont: text.font },
+  };
+  const hiddenRobots = new Set();
+  const charts = [];
+
+  // A tooltip of rows; what has no value, like a series that is switched off, is left out.
+  const tip = document.createElement("div");
+  tip.className = "tip";
+  tip.hidden = true;
+  document.body.append(tip);
+  const numeric = (value) => parseFloat(String(value).replaceAll(",", "").replace("−", "-"));
+  const showTip = (legend) => (_handler, event, _item, value) => {
+    if (value == null || value === "") { tip.hidden = true; return; }
+    const colours = new Map(legend.map((entry) => [entry.name, entry]));
+    let rows = typeof value === "object" ? Object.entries(value) : [["", value]];
+    rows = rows.filter(([, own]) => own != null && !["", "NaN", "null", "undefined"].includes(String(own)));
+    const series = rows.filter(([name]) => colours.has(name)).sort((a, b) => numeric(b[1]) - numeric(a[1]));
+    rows = [...rows.filter(([name]) => !colours.has(name)), ...series];
+    const table = document.createElement("table");
+    for (const [name, own] of rows) {
+      const row = table.insertRow();
+      const label = row.insertCell();
+      if (colours.has(name)) label.append(sample(colours.get(name)));
+      label.append(name);
+      row.insertCell().textContent = own;
+    }
+    tip.replaceChildren(table);
+    tip.hidden = false;
+    const { offsetWidth: width, offsetHeight: height } = tip;
+    const right = event.clientX + 16 + width < root.clientWidth;
+    const below = event.clientY + 16 + height < root.clientHeight;
+    const left = right ? event.clientX + 16 : Math.max(4, event.clientX - 16 - width);
+    tip.style.left = `${scrollX + left}px`;
+    tip.style.top = `${scrollY + (below ? event.clientY + 16 : Math.max(4, event.clientY - 16 - height))}px`;
+  };
+  const sample = ({ colour, dash, sample: path }) => {
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    svg.setAttribute("class", "sample");
+    svg.setAttribute("viewBox", "0 0 26 10");
+    svg.innerHTML = `<path d="${path}" stroke="${colour}" fill="${colour}" stroke-dasharray="${dash.join(" ")}"/>`;
+    return svg;
+  };
+
+  // Charts
+  class Drawing {
+    constructor(figure) {
+      this.figure = figure;
+      this.plot = figure.querySelector(".plot");
+      this.hidden = new Set();
+      const { spec, legend } = JSON.parse(figure.querySelector("script").textContent);
+      const params = [...(spec.params ?? []), { name: "hidden", value: [] }, { name: "robots", value: [] }];
+      const whole = { autosize: { type: "fit-x", contains: "padding", resize: true }, ...spec, params, width: this.width };
+      const compiled = vegaLite.compile(whole, { config: theme }).spec;
+      this.view = new vega.View(vega.parse(compiled), { renderer: "svg", container: this.plot, hover: true, tooltip: showTip(legend) });
+      for (const button of figure.querySelectorAll(".legend button")) {
+        button.addEventListener("click", () => this.toggle(button));
+      }
+      figure.addEventListener("pointerleave", () => { tip.hidden = true; });
+    }
+    get width() { return Math.max(200, Math.floor(this.plot.clientWidth)); }
+    async draw() { await this.view.runAsync(); this.plot.style.minHeight = ""; }
+    toggle(button) {
+      const shown = flip(button);
+      this.hidden[shown ? "delete" : "add"](button.dataset.series);
+      this.view.signal("hidden", [...this.hidden]).runAsync();
+    }
+    filter() { this.view.signal("robots", [...hiddenRobots]).runAsync(); }
+    resize() { if (this.plot.clientWidth) this.view.width(this.width).runAsync(); }
+  }
+  const flip = (button) => {
+    const shown = button.getAttribute("aria-pressed") !== "true";
+    button.setAttribute("aria-pressed", shown);
+    return shown;
+  };
+  const drawAll = async () => {
+    for (const figure of document.querySelectorAll("figure.chart")) {
+      const drawing = new Drawing(figure);
+      charts.push(drawing);
+      await drawing.draw();
+      sizes.observe(drawing.plot);
+    }
+    root.dataset.drawn = charts.length;
+  };
+  const sizes = new ResizeObserver((entries) => {
+    for (const entry of entries) charts.find((chart) => chart.plot === entry.target)?.resize();
+  });
+
+  // The filter acts on tables, figures and charts.
+  const chips = [...document.querySelectorAll(".chips [data-robot]")];
+  const applyFilter = () => {
+    for (const part of document.querySelectorAll("tr[data-robot], figure[data-robot], li[data-robot]")) {
+      part.hidden = hiddenRobots.has(part.dataset.robot);
+    }
+    for (const chart of charts) chart.filter();
+    const shown = chips.length - hiddenRobots.size;
+    const count = document.querySelector(".filter output");
+    if (count) count.textContent = shown === chips.length ? `all ${shown}` : `${shown} of ${chips.length}`;
+  };
+  for (const chip of chips) {
+    chip.addEventListener("click", () => {
+      hiddenRobots[flip(chip) ? "delete" : "add"](chip.dataset.robot);
+      applyFilter();
+    });
+  }
+  for (const button of document.querySelectorAll("[data-all]")) {
+    button.addEventListener("click", () => {
+      for (const chip of chips) {
+        const show = button.dataset.all === "show";
+        chip.setAttribute("aria-pressed", show);
+        hiddenRobots[show ? "delete" : "add"](chip.dataset.robot);
+      }
+      applyFilter();
+    });
+  }
+
+  // Sorting: numbers from the largest, names from the first; what is missing comes last.
+  const sortTable = (table, column, heading) => {
+    const was = heading.getAttribute("aria-sort");
+    const cells = [...table.tBodies[0].rows].map((row) => row.cells[column]);
+    const numbers = cells.some((cell) => cell.dataset.value !== undefined);
+    const direction = was === "none" ? (numbers ? "descending" : "ascending") : was === "ascending" ? "descending" : "ascending";
+    const sign = direction === "ascending" ? 1 : -1;
+    const value = (cell) => (numbers ? parseFloat(cell.dataset.value ?? "NaN") : cell.textContent.trim());
+    const order = (a, b) => {
+      const [x, y] = [value(a), value(b)];
+      if (!numbers) return sign * x.localeCompare(y);
+      return isNaN(x) ? 1 : isNaN(y) ? -1 : sign * (x - y);
+    };
+    table.tBodies[0].append(...cells.sort(order).map((cell) => cell.parentElement));
+    for (const other of heading.parentElement.cells) other.setAttribute("aria-sort", "none");
+    heading.setAttribute("aria-sort", direction);
+  };
+  for (const table of document.querySelectorAll("table.sortable")) {
+    [...table.tHead.rows[0].cells].forEach((heading, column) => {
+      heading.querySelector("button").addEventListener("click", () => sortTable(table, column, heading));
+    });
+  }
+
+  // On paper everything is open.
+  addEventListener("beforeprint", () => {
+    for (const part of document.querySelectorAll("details:not(.numbers)")) part.open = true;
+  });
+  drawAll();
+})();
