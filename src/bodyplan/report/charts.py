@@ -43,7 +43,7 @@ _DIGITS = 6
 
 
 @dataclass(frozen=True)
-class Numbers:
+class NumbersTable:
     """A table that says in numbers what a chart shows."""
 
     header: tuple[str, ...]
@@ -73,7 +73,7 @@ class Chart:
     """Whether its series are the page's robots, which the filter of the page switches."""
     robot: str | None = None
     """The only robot that it shows; it is hidden with that robot."""
-    numbers: Numbers | None = None
+    numbers: NumbersTable | None = None
     wide: bool = False
     """Whether it takes the width of the page and not half of it."""
 
@@ -193,7 +193,7 @@ def line_chart(
         f"{key} from {_text(ys[0], digits)} to {_text(ys[-1], digits)}"
         for key, (_, ys) in list(shown.items())[:_LABELLED]
     )
-    table = Numbers(
+    table = NumbersTable(
         ("", "first", "last", "least", "most"),
         tuple(
             (key, *(_text(value, digits) for value in (ys[0], ys[-1], min(ys), max(ys))))
@@ -291,7 +291,7 @@ def interval_chart(
         ],
     }
     sentences = [f"{own.row}, {own.series}: {_text(own.value, digits)}" for own in known]
-    table = Numbers(
+    table = NumbersTable(
         ("", "series", "value", "interval"),
         tuple(
             (own.row, own.series, _text(own.value, digits), _interval_text(own, digits) or "–")
@@ -393,7 +393,7 @@ def heat_map(
             }
         )
     spec: Spec = {"height": cell * len(rows), "data": {"values": cells}, "layer": layers}
-    table = Numbers(
+    table = NumbersTable(
         ("", *columns),
         tuple(
             (row, *(_text(float(value), digits) for value in matrix[i]))

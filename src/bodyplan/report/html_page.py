@@ -21,7 +21,7 @@ _SOURCE_MAP = re.compile(r"^//# sourceMappingURL=.*$", re.MULTILINE)  # it would
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """A column of the macro `sortable_table`."""
 
     key: str
@@ -35,7 +35,7 @@ class Column:
     strong: bool = False
 
 
-def render_page(template: str, **content: Any) -> str:
+def render_html(template: str, **content: Any) -> str:
     """Render a template of this folder that extends `base.html.j2`.
 
     Args:
@@ -56,13 +56,13 @@ def render_page(template: str, **content: Any) -> str:
     )
 
 
-def write_page(path: Path, template: str, **content: Any) -> None:
-    """Write a page as a whole, or leave what is there; arguments are those of `render_page`.
+def write_html(path: Path, template: str, **content: Any) -> None:
+    """Write a page as a whole, or leave what is there; arguments are those of `render_html`.
 
     Raises:
         BodyplanError: the page cannot be written.
     """
-    page = render_page(template, **content)
+    page = render_html(template, **content)
     with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 

@@ -20,6 +20,7 @@ from bodyplan.evaluation.significance import half_width
 from bodyplan.grouping.clustering import merge_tree
 from bodyplan.grouping.embodiment_distances import embodiment_distances
 from bodyplan.report import run_figures
+from bodyplan.report.charts import Curve
 from bodyplan.report.figure_style import page_colour
 from bodyplan.report.report_text import commands, facts, headline, joined_words
 from bodyplan.report.run_record import RunRecord, flatten_settings, number
@@ -155,7 +156,7 @@ def _training(record: RunRecord) -> list[Markup]:
     """A figure for each metric that was logged."""
     palette = run_figures.robot_colours(record.robots, record.groups)
     losses = {"Q": record.curve("critic/q_loss"), "V": record.curve("critic/v_loss")}
-    panels: list[tuple[str, str, Mapping[str, run_figures.Curve]]] = [
+    panels: list[tuple[str, str, Mapping[str, Curve]]] = [
         ("Critic losses", "loss, log scale", {k: c for k, c in losses.items() if c[0]}),
         ("Mean Q", "value", _per_robot(record, "critic/q_mean")),
         ("Actor loss", "loss", _per_robot(record, "actor/loss")),
@@ -172,7 +173,7 @@ def _training(record: RunRecord) -> list[Markup]:
     ]
 
 
-def _per_robot(record: RunRecord, key: str) -> dict[str, run_figures.Curve]:
+def _per_robot(record: RunRecord, key: str) -> dict[str, Curve]:
     """A curve for each robot, or one for all robots if it was logged so."""
     found = record.curves(key) or {"all robots": record.curve(key)}
     return {name: curve for name, curve in found.items() if curve[0]}

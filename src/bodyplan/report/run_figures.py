@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import MaxNLocator
 
+from bodyplan.report.charts import Curve
 from bodyplan.report.figure_style import (
     DATA,
     EXPERT,
@@ -21,9 +22,6 @@ from bodyplan.report.figure_style import (
     use_figure_style,
 )
 from bodyplan.report.label_spacing import space_labels
-
-Curve = tuple[Sequence[float], Sequence[float]]
-"""Updates and values."""
 
 _NEARNESS = LinearSegmentedColormap.from_list("nearness", ["#08406b", "#5b9bc8", "#e9eff3"])
 _POINTS = 300  # more cannot be seen at this width

@@ -9,7 +9,7 @@ from typing import Any
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.metrics_file import read_lines
 from bodyplan.learn.run import CONFIG, Run
-from bodyplan.report.run_figures import Curve
+from bodyplan.report.charts import Curve
 from bodyplan.storage import read_json
 
 

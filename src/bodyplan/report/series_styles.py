@@ -37,11 +37,11 @@ class SeriesStyle:
         return _MARKER_PATHS[self.marker] if points else _LINE
 
 
-POLICY = SeriesStyle("var(--series-0)")
-DATA = SeriesStyle("var(--data)", marker="square")
-DATA_BEST = SeriesStyle("var(--series-3)", marker="triangle-up")
-EXPERT = SeriesStyle("var(--series-1)", marker="diamond")
-FLOOR = SeriesStyle("var(--muted)", marker="stroke")
+POLICY_STYLE = SeriesStyle("var(--series-0)")
+DATA_STYLE = SeriesStyle("var(--data)", marker="square")
+BEST_DATA_STYLE = SeriesStyle("var(--series-3)", marker="triangle-up")
+EXPERT_STYLE = SeriesStyle("var(--series-1)", marker="diamond")
+FLOOR_STYLE = SeriesStyle("var(--muted)", marker="stroke")
 
 
 def series_styles(names: Iterable[str]) -> dict[str, SeriesStyle]:
