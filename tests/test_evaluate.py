@@ -69,7 +69,9 @@ def test_a_run_and_its_folders_have_the_robots_and_the_command_of_the_training(t
         bodyplan.evaluate(source, episodes=1)
         for source in (run, str(run / "policy"), Run(run), Policy.load(run))
     ]
-    assert all(each == found[0] for each in found)
+    assert all(each.scores == found[0].scores for each in found)
+    chosen = [each.document["policy"] for each in found]
+    assert chosen == ["last", None, "last", None]  # only a run keeps several policies
     assert found[0].command == (-1.0, 0.0, 0.0)
     assert list(found[0]) == ["unitree_h1"]
     with pytest.raises(BodyplanError, match="policy"):
@@ -97,7 +99,7 @@ def test_results_do_not_depend_on_how_many_robots_are_evaluated_at_once(tmp_path
     found = [evaluate(run, robots, episodes=8, threads=threads) for threads in (1, 2, 6)]
     assert found[0] == found[1] == found[2]
     assert list(found[0]) == robots
-    assert found[0] == evaluate(Run(run).policy, robots, episodes=8)
+    assert found[0].scores == evaluate(Run(run).policy, robots, episodes=8).scores
 
 
 def test_the_best_policy_of_a_run_is_evaluated_on_request(tmp_path):
@@ -128,11 +130,13 @@ def test_robots_of_the_user_have_the_names_that_the_run_records(tmp_path):
 
 
 def test_training_evaluates_through_the_callback(tmp_path):
-    card = {"robots": {"unitree_h1": {"return_mean": 7.5}}, "command": [1.0, 0.0, 0.0]}
+    whole = {"return_mean": 7.5, "episodes": 3, "best_return_mean": 9.5}
+    card = {"robots": {"unitree_h1": {"whole_episodes": whole}}, "command": [1.0, 0.0, 0.0]}
     on_interval = evaluation_callback(TrainConfig(tmp_path, tmp_path / "run", seed=3), 2, card)
     scores = on_interval(100, Still())
     alone = evaluate(Still(), "unitree_h1", episodes=2, seed=3)["unitree_h1"]
-    assert scores == {"unitree_h1": {**alone, "data_return": 7.5}}
+    data = {"data_return": 7.5, "data_episodes": 3, "data_best_return": 9.5}
+    assert scores == {"unitree_h1": {**alone, **data}}
 
 
 def score(value, expert):

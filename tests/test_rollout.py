@@ -62,6 +62,8 @@ def test_each_robot_has_one_episode_and_nothing_counts_after_it():
     assert outcome.lengths.tolist() == list(LENGTHS)
     np.testing.assert_allclose(outcome.returns, [2.0, 10.0, 9.0])
     np.testing.assert_allclose(outcome.velocity_errors, [0.1, 0.2, 0.3])
+    np.testing.assert_allclose(outcome.velocities, [[1.1, 0.0], [1.2, 0.0], [1.3, 0.0]])
+    assert outcome.falls.tolist() == [True, True, False]
     assert environment.resets == 1
     assert len(environment.actions) == max(LENGTHS)
 
@@ -89,6 +91,7 @@ def test_real_episodes_end_by_fall_or_horizon(load):
     outcome = rollout(environment, half_still)
     assert outcome.lengths[0] == 30
     assert outcome.lengths[1] < 30
+    assert outcome.falls.tolist() == [False, True]
     assert outcome.velocity_errors[0] == pytest.approx(1.0, abs=0.2)  # it stands, but should walk
     assert outcome.returns[0] > 0.0
 
@@ -98,15 +101,20 @@ def test_scores_are_means_and_a_standard_error():
         returns=np.array([1.0, 2.0, 6.0]),
         lengths=np.array([10, 20, 60]),
         velocity_errors=np.array([0.1, 0.2, 0.6]),
+        velocities=np.array([[0.0, 0.3], [0.0, 0.3], [0.9, 0.0]]),
+        falls=np.array([True, False, False]),
     )
     scored = score(outcome)
     assert scored["return_mean"] == pytest.approx(3.0)
     assert scored["return_se"] == pytest.approx((7.0 / 3.0) ** 0.5)  # deviations 2, 1, 3
     assert scored["length_mean"] == pytest.approx(30.0)
     assert scored["velocity_error"] == pytest.approx(0.3)
+    assert scored["velocity"] == pytest.approx([0.6, 0.1])  # 60 of 90 steps, 30 of 90
+    assert scored["fall_share"] == pytest.approx(1.0 / 3.0)
     assert scored["returns"] == [1.0, 2.0, 6.0]
 
 
 def test_a_single_episode_has_no_standard_error():
-    outcome = RolloutOutcome(np.array([4.0]), np.array([7]), np.array([0.5]))
+    one = np.array([0.5])
+    outcome = RolloutOutcome(one, np.array([7]), one, np.array([[0.5, 0.0]]), np.array([True]))
     assert score(outcome)["return_se"] is None

@@ -24,6 +24,7 @@ from bodyplan.datasets.recording_parts import RecordingPart, join_parts
 from bodyplan.datasets.replay_log import ReplayLog, read_log, replay_path, robots_with_log
 from bodyplan.datasets.rollout_schedule import DEFAULT_SIZES, RecordingSizes
 from bodyplan.datasets.snapshot_rollouts import RECORDING_PHYSICS, RecordingTask
+from bodyplan.datasets.whole_episodes import WHOLE, whole_episodes
 from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
 from bodyplan.envs.environment import INITIAL_STATES
 from bodyplan.envs.walking_task import Command, parse_command
@@ -197,11 +198,13 @@ def _write_selected(
 ) -> None:
     """Writes the episodes that a recipe selects from the robots' logs."""
     for name in missing:
-        entry = take_episodes(logs[name].episodes, selected[name]).write(folder / name)
+        taken = take_episodes(logs[name].episodes, selected[name])
+        entry = taken.write(folder / name)
         entry["segments"] = [
             {"phase": selection.phase, "steps": int(selection.lengths.sum())}
             for selection in selected[name]
         ]
+        entry[WHOLE] = whole_episodes(taken, entry["segments"])
         write_json(folder / name / CARD, entry)
 
 
@@ -228,8 +231,10 @@ def _log_settings(
 def _finish_robot(task: RecordingTask, parts: list[RecordingPart]) -> None:
     """Joins a robot's parts and writes its entry for the card."""
     folder = parts[0].path.parent
-    entry = join_parts(parts).write(folder)
+    episodes = join_parts(parts)
+    entry = episodes.write(folder)
     entry["segments"] = [asdict(segment) for segment in task.segments]
+    entry[WHOLE] = whole_episodes(episodes, entry["segments"])
     write_json(folder / CARD, entry)
     _remove_parts(folder)
 

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
-from bodyplan.datasets.dataset import Dataset
-from bodyplan.datasets.format import CARD
-from bodyplan.datasets.policy_snapshots import Snapshots, snapshot_path
+from bodyplan.datasets.score_scale import score_scale
+from bodyplan.datasets.whole_episodes import WHOLE, card_with_whole_episodes
 from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
 from bodyplan.envs.environment import Environment
 from bodyplan.envs.walking_task import Command, parse_command
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluation.evaluation import Evaluation, EvaluationConfig
+from bodyplan.evaluation.evaluation import MEAN_SCORES, Evaluation, EvaluationConfig
 from bodyplan.evaluation.rollout import CrossEmbodimentPolicy, one_blas_thread, rollout, score
 from bodyplan.learn.numpy_policy import NumPyPolicy
 from bodyplan.learn.run import BEST, CONFIG, Run
@@ -29,7 +28,6 @@ from bodyplan.machine import available_cores
 from bodyplan.progress import OnProgress, no_progress
 from bodyplan.robots.registry import models_of
 from bodyplan.robots.robot import Robot
-from bodyplan.storage import read_json
 
 if TYPE_CHECKING:
     from bodyplan.learn.config import TrainConfig
@@ -86,7 +84,9 @@ def evaluate(
     if asked is None:
         raise BodyplanError("the policy does not name the command of its training; give --command")
     config = EvaluationConfig(episodes, seed, initial_state, threads, disturbances)
-    return evaluate_policy(trained.policy, chosen, asked, config, trained.data_card, progress)
+    evaluation = evaluate_policy(trained.policy, chosen, asked, config, trained.data_card, progress)
+    evaluation.document["policy"] = trained.chosen
+    return evaluation
 
 
 def evaluate_policy(
@@ -139,8 +139,10 @@ def evaluate_policy(
             "seed": config.seed,
             "initial_state": config.initial_state,
             "conditions": asdict(config.disturbances),
+            "policy": None,
+            "updates": policy.card.get("update") if _is_trained(policy) else None,
             "robots": scores,
-            "mean": _mean(list(scores.values())),
+            "mean": mean_scores(list(scores.values())),
         }
     )
 
@@ -161,20 +163,13 @@ def evaluation_callback(
     evaluation = EvaluationConfig(episodes, config.seed)
 
     def on_interval(update: int, policy: CrossEmbodimentPolicy) -> dict[str, dict[str, Any]]:
-        card = Dataset.open(config.data).card if data_card is None else data_card
+        card = card_with_whole_episodes(Path(config.data)) if data_card is None else data_card
         names = config.robots or tuple(card["robots"])
         models = models_of(card, config.data)
         robots = [Robot.load(name, models) for name in names]
         return evaluate_policy(policy, robots, card["command"], evaluation, card).scores
 
     return on_interval
-
-
-def expert_return(robot: str, command: Command) -> float | None:
-    """Return of the packaged expert's mean action; None where there is no expert."""
-    if not snapshot_path(robot, command).is_file():
-        return None
-    return float(Snapshots.load(robot, command).card["expert"]["return_mean"])
 
 
 @dataclass(frozen=True)
@@ -187,6 +182,8 @@ class _TrainedPolicy:
     """Paths of the user's own robots by name."""
     command: str | Sequence[float] | None = "forward"
     data_card: Mapping[str, Any] = field(default_factory=dict)
+    chosen: str | None = None
+    """`last` or `best` of a run."""
 
 
 def _trained_policy(source: CrossEmbodimentPolicy | Run | str | Path, best: bool) -> _TrainedPolicy:
@@ -204,10 +201,10 @@ def _trained_policy(source: CrossEmbodimentPolicy | Run | str | Path, best: bool
     robots = card.get("robots", ())
     if run is not None:
         robots = run.config["robots"]
-        path = Path(run.config["data"]) / CARD
-        data_card = read_json(path) if path.is_file() else {}
+        data_card = card_with_whole_episodes(Path(run.config["data"]))
     models = card.get("models") or {}
-    return _TrainedPolicy(policy, robots, models, card.get("command"), data_card)
+    chosen = None if run is None else "best" if best else "last"
+    return _TrainedPolicy(policy, robots, models, card.get("command"), data_card, chosen)
 
 
 def load_policy(path: str | Path) -> "NumPyPolicy | Policy":
@@ -252,19 +249,25 @@ def _robot_scores(
     )
     outcome = rollout(environment, lambda seen: policy.act(seen, environment.descriptor))
     scores = score(outcome)
-    expert = expert_return(robot.name, command)
+    scale = score_scale(robot, command, config.initial_state, config.threads)
+    recorded = data_card.get("robots", {}).get(robot.name, {}).get(WHOLE, {})
     return {
         **scores,
-        "normalised_return": scores["return_mean"] / expert if expert else None,
-        "expert_return": expert,
-        "data_return": data_card.get("robots", {}).get(robot.name, {}).get("return_mean"),
+        "normalised_return": scale.normalise(scores["return_mean"]),
+        "floor_return": scale.floor,
+        "expert_return": scale.expert,
+        "ceiling_return": scale.ceiling,
+        "reference": scale.reference,
+        "data_return": recorded.get("return_mean"),
+        "data_episodes": recorded.get("episodes"),
+        "data_best_return": recorded.get("best_return_mean"),
     }
 
 
-def _mean(scores: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+def mean_scores(scores: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Means over robots, each counting once; None where a robot lacks that score."""
-    names = ("return_mean", "normalised_return", "data_return", "expert_return", "velocity_error")
-    columns = {name: [own[name] for own in scores] for name in names}
-    return {
-        name: None if None in values else float(np.mean(values)) for name, values in columns.items()
-    }
+    return {name: _mean([own[name] for own in scores]) for name in MEAN_SCORES}
+
+
+def _mean(values: Sequence[Any]) -> Any:
+    return None if None in values else np.mean(values, axis=0).tolist()

@@ -18,13 +18,18 @@ if TYPE_CHECKING:
 SCORE_COLUMNS = (
     "return_mean",
     "return_se",
-    "data_return",
+    "floor_return",
     "expert_return",
     "normalised_return",
+    "data_return",
+    "data_best_return",
+    "fall_share",
     "length_mean",
     "velocity_error",
 )
 """The scores of a robot that tables show, in their order."""
+MEAN_SCORES = (*SCORE_COLUMNS, "ceiling_return", "velocity")
+"""The scores that have a mean over robots."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +60,18 @@ class Evaluation(Mapping[str, Mapping[str, Any]]):
 
     - `return_mean`, `return_se`: mean return of its episodes and the standard error of that mean,
       which is None for a single episode; `returns` has each episode's return.
+    - `fall_share`: share of the episodes that end in a fall, from 0 to 1.
     - `length_mean`: control steps of an episode.
+    - `velocity`: mean (vx, vy) over all steps, in the trunk's frame, m/s.
     - `velocity_error`: mean distance between wanted and actual (vx, vy), m/s.
+    - `floor_return`: return of standing still.
     - `expert_return`: return of the packaged expert; None where there is none.
-    - `normalised_return`: `return_mean` divided by `expert_return`.
-    - `data_return`: mean return in the data that the policy was trained on; None if unknown.
+    - `ceiling_return`: return of perfect tracking without penalties, which no robot reaches.
+    - `normalised_return`: 0 for the floor, 1 for the `reference`, which is the `expert`, or the
+      `ceiling` where there is none. None where nothing is clearly better than standing still.
+    - `data_return`, `data_episodes`: mean return and number of the whole episodes in the data that
+      the policy was trained on; None if unknown.
+    - `data_best_return`: the same of the late phase, in which the best policies of the data acted.
     """
 
     document: dict[str, Any]

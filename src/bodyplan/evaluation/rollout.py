@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import NamedTuple, Protocol, TypedDict, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from threadpoolctl import threadpool_limits
 
 from bodyplan.envs.environment import Environment
@@ -40,6 +40,10 @@ class RolloutOutcome(NamedTuple):
     """Control steps."""
     velocity_errors: Float[np.ndarray, "E"]
     """Mean distance between wanted and actual (vx, vy) over the episode, m/s."""
+    velocities: Float[np.ndarray, "E 2"]
+    """Mean (vx, vy) of the trunk in its own frame over the episode, m/s."""
+    falls: Bool[np.ndarray, "E"]
+    """Whether the episode ended in a fall."""
 
 
 @contextmanager
@@ -56,19 +60,22 @@ def one_blas_thread() -> Iterator[None]:
 def rollout(environment: Environment, policy: ActFunction) -> RolloutOutcome:
     """Run one episode of each robot of the environment, from a fresh reset."""
     count = environment.num_envs
-    returns, errors = np.zeros(count), np.zeros(count)
-    lengths, alive = np.zeros(count, np.int64), np.ones(count, bool)
+    returns, errors, velocities = np.zeros(count), np.zeros(count), np.zeros((count, 2))
+    lengths, falls = np.zeros(count, np.int64), np.zeros(count, bool)
+    alive = np.ones(count, bool)
     observation = environment.reset()
     wanted = environment.command[:, :2]
     while alive.any():
         step = environment.step(policy(observation))
-        observation = step.observation
+        observation, velocity = step.observation, step.velocity[:, :2]
         # What follows the end of an episode does not count.
         returns += np.where(alive, step.reward, 0.0)
-        errors += np.where(alive, np.linalg.norm(step.velocity[:, :2] - wanted, axis=1), 0.0)
+        errors += np.where(alive, np.linalg.norm(velocity - wanted, axis=1), 0.0)
+        velocities += np.where(alive[:, None], velocity, 0.0)
         lengths += alive
+        falls |= alive & step.terminated
         alive &= ~(step.terminated | step.truncated)
-    return RolloutOutcome(returns, lengths, errors / lengths)
+    return RolloutOutcome(returns, lengths, errors / lengths, velocities / lengths[:, None], falls)
 
 
 class RolloutScore(TypedDict):
@@ -79,8 +86,12 @@ class RolloutScore(TypedDict):
     """Standard error over episodes; None for a single episode."""
     length_mean: float
     """Control steps."""
+    fall_share: float
+    """Share of the episodes that ended in a fall, from 0 to 1."""
+    velocity: list[float]
+    """Mean (vx, vy) over all steps, in the trunk's frame, m/s."""
     velocity_error: float
-    """m/s."""
+    """Mean over episodes of the mean distance between wanted and actual (vx, vy), m/s."""
     returns: list[float]
     """The return of each episode."""
 
@@ -93,6 +104,8 @@ def score(outcome: RolloutOutcome) -> RolloutScore:
         return_mean=float(returns.mean()),
         return_se=float(returns.std(ddof=1) / np.sqrt(len(returns))) if several else None,
         length_mean=float(outcome.lengths.mean()),
+        fall_share=float(outcome.falls.mean()),
+        velocity=np.average(outcome.velocities, axis=0, weights=outcome.lengths).tolist(),
         velocity_error=float(outcome.velocity_errors.mean()),
         returns=[round(float(value), 4) for value in returns],
     )

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Int
 from bodyplan.datasets.descriptor_sets import concatenate_sets, merge_sets, write_sets
 from bodyplan.datasets.episodes import Episodes
 from bodyplan.datasets.format import DESCRIPTOR_IDS, DESCRIPTORS, FRAME_ARRAYS, STEP_ARRAYS
+from bodyplan.datasets.whole_episodes import WHOLE, whole_episodes
 from bodyplan.envs.walking_task import Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.locking import writer_lock
@@ -162,7 +163,7 @@ class EpisodeWriter:
         write_array(self._folder / "episode_ends.npy", ends)
         table, ids = self._write_descriptors()
         episodes = Episodes(**stored, episode_ends=ends, descriptors=table, descriptor_ids=ids)
-        return episodes.card_entry(self._folder)
+        return {**episodes.card_entry(self._folder), WHOLE: whole_episodes(episodes)}
 
     def _write_descriptors(self) -> tuple[RobotDescriptor, Int[np.ndarray, "frames"] | None]:
         """Merges equal sets, which the frames so far number separately."""
