@@ -9,7 +9,6 @@ from bodyplan.errors import BodyplanError
 from bodyplan.learn.run import Run
 from bodyplan.learn.same_settings import (
     differing_settings,
-    require_different_seeds,
     require_seeds,
     result_settings,
 )
@@ -74,7 +73,7 @@ def test_a_setting_can_be_made_to_count(run):
     runs = [run(**IQL, seed=seed, conflicts_every=100 * (1 + seed)) for seed in range(2)]
     require_seeds(runs, "-")
     with pytest.raises(BodyplanError, match="conflicts_every"):
-        require_seeds(runs, "-", also=["conflicts_every"])
+        require_seeds(runs, "-", [result_settings(own, ["conflicts_every"]) for own in runs])
 
 
 def test_unlike_runs_and_a_seed_twice_are_refused(run):
@@ -84,9 +83,8 @@ def test_unlike_runs_and_a_seed_twice_are_refused(run):
     with pytest.raises(BodyplanError, match=f"{unlike.path} .*algorithm, combine; do this"):
         require_seeds([*runs, unlike], "do this")
     again = run(**IQL, seed=1)
-    for check in (require_different_seeds, lambda all_runs: require_seeds(all_runs, "-")):
-        with pytest.raises(BodyplanError, match=f"{runs[1].path} and {again.path} .*seed 1"):
-            check([*runs, again])
+    with pytest.raises(BodyplanError, match=f"{runs[1].path} and {again.path} .*seed 1"):
+        require_seeds([*runs, again], "-")
 
 
 def test_conflicts_of_unlike_runs_are_not_averaged(run, capsys, tmp_path):

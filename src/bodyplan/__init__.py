@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from bodyplan.datasets.io.import_dataset import import_dataset
     from bodyplan.envs.disturbances import Disturbances
     from bodyplan.envs.environment import Environment, make
+    from bodyplan.evaluation.compare import compare
+    from bodyplan.evaluation.comparison import Comparison
     from bodyplan.evaluation.evaluate import evaluate
     from bodyplan.evaluation.evaluation import Evaluation
     from bodyplan.experiments.pretraining import train, train_seeds, train_together
@@ -39,6 +41,7 @@ __all__ = [
     "IQL",
     "TD3BC",
     "BodyplanError",
+    "Comparison",
     "Dataset",
     "Disturbances",
     "Environment",
@@ -52,6 +55,7 @@ __all__ = [
     "__version__",
     "build_dataset",
     "check_robot",
+    "compare",
     "evaluate",
     "group_robots",
     "import_dataset",
@@ -70,6 +74,7 @@ _HOMES = {
     "TD3BC": ("bodyplan.learn.algorithms.td3_bc", "TD3BC"),
     "Disturbances": ("bodyplan.envs.disturbances", "Disturbances"),
     "Environment": ("bodyplan.envs.environment", "Environment"),
+    "Comparison": ("bodyplan.evaluation.comparison", "Comparison"),
     "Dataset": ("bodyplan.datasets.dataset", "Dataset"),
     "Episodes": ("bodyplan.datasets.episodes", "Episodes"),
     "Evaluation": ("bodyplan.evaluation.evaluation", "Evaluation"),
@@ -79,6 +84,7 @@ _HOMES = {
     "TrainConfig": ("bodyplan.learn.config", "TrainConfig"),
     "build_dataset": ("bodyplan.datasets.build", "build_dataset"),
     "check_robot": ("bodyplan.robots.validation.check_robot", "check_robot"),
+    "compare": ("bodyplan.evaluation.compare", "compare"),
     "evaluate": ("bodyplan.evaluation.evaluate", "evaluate"),
     "group_robots": ("bodyplan.grouping.robot_groups", "group_robots"),
     "import_dataset": ("bodyplan.datasets.io.import_dataset", "import_dataset"),

@@ -72,6 +72,9 @@ COMMANDS: Mapping[str, CommandEntry] = {
     ),
     "transfer": CommandEntry("compare training together with training alone", "transfer:Transfer"),
     "evaluate": CommandEntry("run episodes with a trained policy", "evaluate:Evaluate"),
+    "compare": CommandEntry(
+        "compare runs over their seeds: tables, CSV, LaTeX", "compare:CompareRuns"
+    ),
     "report": CommandEntry("write a run as one self-contained HTML page", "report:WriteReport"),
 }
 

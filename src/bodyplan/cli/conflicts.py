@@ -49,16 +49,14 @@ class ShowConflicts:
         from bodyplan.evaluation.conflict_summary import summarise_conflicts
         from bodyplan.grouping.embodiment_distances import embodiment_distances
         from bodyplan.learn.run import runs_in
-        from bodyplan.learn.same_settings import require_seeds
+        from bodyplan.learn.same_settings import require_seeds, result_settings
         from bodyplan.robots.robot import Robot
 
         runs = [run for folder in self.runs for run in runs_in(folder)]
-        on_its_way = self.data is None  # measured then at updates that depend on the setting
-        require_seeds(
-            runs,
-            "give runs that differ only in their seed",
-            also=("conflicts_every",) * on_its_way,
-        )
+        # The updates at which a run measured are part of the question; with --data they are not.
+        also = ("conflicts_every",) if self.data is None else ()
+        settings = [result_settings(run, also) for run in runs]
+        require_seeds(runs, "give runs that differ only in their seed", settings)
         gains = None if self.transfer is None else _gains(self.transfer, runs[0])
         measured = [self._measured(run) for run in runs]
         distances = embodiment_distances(

@@ -1,4 +1,4 @@
-"""Significance: 95 % confidence intervals, Pearson's r, and Mantel's test for pairs of robots.
+"""Significance: 95 % intervals of means and differences, Pearson's r, Mantel's test of robots.
 
 Pairs that share a robot are not independent, so the usual p value of Pearson's r is too small for
 them. Mantel's test (Mantel 1967) permutes the robots of one matrix instead, and counts how often r
@@ -46,6 +46,61 @@ def half_width(standard_error: float, count: int) -> float:
     from scipy.stats import t
 
     return standard_error * (float(t.ppf(0.975, count - 1)) if count > 1 else 1.96)
+
+
+class Differences(NamedTuple):
+    """Differences of two means, for each of K columns."""
+
+    mean: Float[np.ndarray, "K"]
+    """Of the first, minus that of the second."""
+    half_width: Float[np.ndarray, "K"] | None
+    """Half widths of the 95 % confidence intervals; None where a mean is of a single value."""
+    p: Float[np.ndarray, "K"] | None
+    """Two-sided, of a difference of zero."""
+
+
+def mean_differences(
+    first: Float[np.ndarray, "S K"], second: Float[np.ndarray, "T K"], paired: bool
+) -> Differences:
+    """Differences of the columns' means, by Student's t if rows are pairs, else by Welch's.
+
+    Args:
+        first: S values for each of K columns.
+        second: T values; where rows are pairs, T is S.
+        paired: whether row s of both belongs together.
+    """
+    from scipy.stats import t
+
+    difference = first.mean(axis=0) - second.mean(axis=0)
+    if min(len(first), len(second)) < 2:
+        return Differences(difference, None, None)
+    if paired:
+        variance = (first - second).var(axis=0, ddof=1) / len(first)
+        freedom = np.full(len(difference), len(first) - 1.0)
+    else:
+        own, other = (rows.var(axis=0, ddof=1) / len(rows) for rows in (first, second))
+        variance = own + other
+        parts = own**2 / (len(first) - 1) + other**2 / (len(second) - 1)
+        freedom = np.full(len(difference), len(first) + len(second) - 2.0)
+        np.divide(variance**2, parts, out=freedom, where=parts > 0.0)  # Welch-Satterthwaite
+    error = np.sqrt(variance)
+    # Where nothing varies, any difference is beyond doubt.
+    size = np.where(difference == 0.0, 0.0, np.inf)
+    np.divide(np.abs(difference), error, out=size, where=error > 0.0)
+    half_widths = error * np.asarray(t.ppf(0.975, freedom))
+    return Differences(difference, half_widths, 2.0 * np.asarray(t.sf(size, freedom)))
+
+
+def holm(p: Float[np.ndarray, "K"]) -> Float[np.ndarray, "K"]:
+    """P values of K tests at once, after Holm (1979).
+
+    If none of the K differences is real, the chance that any of these is below 0.05 is at most 5 %.
+    """
+    order = np.argsort(p)
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty_like(stepped)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted
 
 
 class Correlation(NamedTuple):

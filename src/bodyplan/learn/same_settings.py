@@ -63,18 +63,20 @@ def differing_settings(settings: Sequence[Mapping[str, Any]]) -> tuple[str, ...]
     return tuple(name for name in names if len(_values(name, settings)) > 1)
 
 
-def require_seeds(runs: Sequence[Run], fix: str, also: Sequence[str] = ()) -> None:
+def require_seeds(
+    runs: Sequence[Run], fix: str, settings: Sequence[Mapping[str, Any]] | None = None
+) -> None:
     """Refuse runs that are not seeds of one another.
 
     Args:
         runs: the runs.
         fix: what the user can do where settings differ; the end of a sentence.
-        also: as for `result_settings`.
+        settings: of each run, those that decide its result; by default its `result_settings`.
 
     Raises:
         BodyplanError: the runs differ in a setting that decides their result, or share a seed.
     """
-    settings = [result_settings(run, also) for run in runs]
+    settings = settings or [result_settings(run) for run in runs]
     differing = differing_settings(settings)
     if differing:
         pairs = (
@@ -88,15 +90,6 @@ def require_seeds(runs: Sequence[Run], fix: str, also: Sequence[str] = ()) -> No
             f"{runs[second].path} and {runs[first].path} are not seeds of one another: the runs "
             f"differ in {', '.join(differing)}; {fix}"
         )
-    require_different_seeds(runs)
-
-
-def require_different_seeds(runs: Sequence[Run]) -> None:
-    """Refuse a seed that occurs twice.
-
-    Raises:
-        BodyplanError: two runs have the same seed.
-    """
     found: dict[int, Run] = {}
     for run in runs:
         seed = seed_of(run)

@@ -1,0 +1,87 @@
+"""What a reader of a comparison must know beside its numbers, in sentences."""
+
+from collections.abc import Sequence
+
+from bodyplan.evaluation.comparison import MEAN, ArmDifference
+from bodyplan.evaluation.comparison_statistics import ArmScores, paired_seeds
+from bodyplan.evaluation.evaluated_runs import EvaluatedRun
+
+FEW_SEEDS = 5
+"""Below this, bootstrap intervals are clearly too narrow."""
+
+
+def notes_of_settings(unnamed: Sequence[str]) -> list[str]:
+    """Settings in which arms differ though nobody asked to tell them apart by these."""
+    if not unnamed:
+        return []
+    return [f"The arms also differ in {', '.join(unnamed)}, so a difference may come from there."]
+
+
+def notes_of_robots(evaluated: Sequence[EvaluatedRun], robots: Sequence[str]) -> list[str]:
+    """Robots that are left out."""
+    left = sorted({robot for own in evaluated for robot in own.evaluation} - set(robots))
+    if not left:
+        return []
+    what = "robot" if len(robots) == 1 else "robots"
+    return [
+        f"Compared on the {len(robots)} {what} that all runs were evaluated on, without "
+        f"{', '.join(left)}."
+    ]
+
+
+def notes_of_seeds(arms: Sequence[ArmScores], baseline: ArmScores) -> list[str]:
+    """Seeds that are left out of a difference, and arms with too few."""
+    notes = []
+    for own in arms:
+        pairs = paired_seeds(own.seeds, baseline.seeds)
+        longer = max(own, baseline, key=lambda arm: len(arm.seeds))
+        left = [str(seed) for seed in longer.seeds if pairs and seed not in pairs]
+        if left:
+            what = f"seed {left[0]}" if len(left) == 1 else f"seeds {', '.join(left)}"
+            other = baseline if longer is own else own
+            notes.append(
+                f"Differences of {own.name} from {baseline.name} leave out {what} of "
+                f"{longer.name}, which {other.name} lacks."
+            )
+    fewest = min(len(own.seeds) for own in arms)
+    if fewest == 1:
+        alone = ", ".join(own.name for own in arms if len(own.seeds) == 1)
+        notes.append(f"A single seed gives no interval: {alone}.")
+    elif fewest < FEW_SEEDS:
+        notes.append(
+            f"With {fewest} seeds, bootstrap intervals (of the IQM and of P) are too narrow. "
+            "Judge by the difference."
+        )
+    return notes
+
+
+def notes_of_robots_alone(differences: Sequence[ArmDifference]) -> list[str]:
+    """Robots whose own interval excludes zero, which is not enough among several robots."""
+    found = [
+        f"{own.arm} on {robot}"
+        for own in differences
+        for robot, difference in own.differences.items()
+        if robot != MEAN and difference.interval is not None and not own.verdict(robot)
+        if min(difference.interval) > 0.0 or max(difference.interval) < 0.0
+    ]
+    if not found:
+        return []
+    return [
+        f"The intervals of {', '.join(found)} exclude zero, as one in twenty does by chance. With "
+        "so many robots that is no finding (Holm's test)."
+    ]
+
+
+def notes_of_origin(evaluated: Sequence[EvaluatedRun]) -> list[str]:
+    """Whether evaluations started alike, and whether runs come from the same versions."""
+    notes = []
+    seeds = {own.evaluation.document.get("seed", 0) for own in evaluated}
+    if len(seeds) > 1:
+        notes.append("Evaluations have different seeds, so episodes start from different states.")
+    origins = [own.run.config.get("provenance") or {} for own in evaluated]
+    for name in ("bodyplan", "commit", "jax", "mujoco"):
+        versions = sorted({str(own[name]) for own in origins if own.get(name) is not None})
+        if len(versions) > 1:
+            what = "commits of bodyplan" if name == "commit" else f"versions of {name}"
+            notes.append(f"Runs are of different {what}: {', '.join(versions)}.")
+    return notes
