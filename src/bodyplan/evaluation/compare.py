@@ -32,7 +32,7 @@ from bodyplan.evaluation.evaluated_runs import (
     mean_facts,
     scores_by_name,
 )
-from bodyplan.evaluation.stratified_bootstrap import SAMPLES
+from bodyplan.evaluation.stratified_bootstrap import BOOTSTRAP_SAMPLES
 from bodyplan.learn.run import Run, runs_in
 from bodyplan.learn.same_settings import seed_of
 
@@ -44,7 +44,7 @@ def compare(
     score: Literal["return", "normalised"] = "return",
     baseline: str | None = None,
     evaluation: str = EVALUATION,
-    samples: int = SAMPLES,
+    samples: int = BOOTSTRAP_SAMPLES,
     seed: int = 0,
 ) -> Comparison:
     """Compare the evaluations of runs that differ in some settings, over their seeds.

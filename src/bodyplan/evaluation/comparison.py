@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MEAN = "mean"
 """The key of the mean over robots, beside the robots' names."""
-Interval = tuple[float, float]
+Bounds = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class SeedScores:
     """Standard error of the mean over seeds; None for a single seed."""
     iqm: float
     """Interquartile mean over seeds; of `mean`, over seeds and robots."""
-    iqm_interval: Interval | None
+    iqm_interval: Bounds | None
     """95 % stratified bootstrap interval; None for a single seed."""
 
 
@@ -44,7 +44,7 @@ class Difference:
     """What an arm scores more than the baseline, on a robot or over robots."""
 
     mean: float
-    interval: Interval | None
+    interval: Bounds | None
     """95 % confidence interval, by Student's t over pairs of equal seeds, else by Welch's."""
     p: float | None
     """Two-sided, of no difference."""
@@ -52,7 +52,7 @@ class Difference:
     """Of a robot: after Holm's correction over the robots."""
     probability: float
     """That a seed of the arm scores more than one of the baseline."""
-    probability_interval: Interval | None
+    probability_interval: Bounds | None
     """95 % stratified bootstrap interval."""
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from bodyplan.evaluation import stratified_bootstrap as bootstrap
-from bodyplan.evaluation.comparison import MEAN, ArmDifference, Difference, Interval, SeedScores
+from bodyplan.evaluation.comparison import MEAN, ArmDifference, Bounds, Difference, SeedScores
 from bodyplan.evaluation.comparison_sentences import Outcome, outcome_sentence
 from bodyplan.evaluation.significance import holm, mean_differences
 
@@ -146,7 +146,7 @@ def best_arms(arms: Sequence[ArmScores], robots: Sequence[str]) -> list[dict[str
     return [dict(zip((*robots, MEAN), row, strict=True)) for row in marked.tolist()]
 
 
-def _interval_between(first: ArmScores, second: ArmScores, column: int) -> Interval:
+def _interval_between(first: ArmScores, second: ArmScores, column: int) -> Bounds:
     """The interval of the difference of two arms in one column."""
     pairs = paired_seeds(first.seeds, second.seeds)
     own, other = (with_mean(_of_seeds(arm, pairs))[:, [column]] for arm in (first, second))
@@ -175,7 +175,7 @@ def _of_seeds(arm: ArmScores, seeds: Sequence[int]) -> Float[np.ndarray, "S R"]:
     return arm.scores[[arm.seeds.index(seed) for seed in seeds]] if seeds else arm.scores
 
 
-def _interval(bounds: Float[np.ndarray, "2 columns"] | None, place: int) -> Interval | None:
+def _interval(bounds: Float[np.ndarray, "2 columns"] | None, place: int) -> Bounds | None:
     return None if bounds is None else (float(bounds[0, place]), float(bounds[1, place]))
 
 

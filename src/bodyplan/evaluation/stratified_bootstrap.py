@@ -9,7 +9,7 @@ seeds as there are, with replacement, for each robot on its own. Intervals are f
 import numpy as np
 from jaxtyping import Float
 
-SAMPLES = 2000
+BOOTSTRAP_SAMPLES = 2000
 """Bootstrap samples of an interval."""
 
 
