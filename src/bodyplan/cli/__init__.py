@@ -5,16 +5,25 @@ docstrings are the help. A command's module is imported when the command is call
 `bodyplan --help` is quick.
 
 Exit status: 0 when done, 1 when the work failed, 2 for wrong use or damaged input. In the last
-case one sentence on standard error says what is wrong and how to fix it.
+case one sentence on standard error says what is wrong and how to fix it. 130 when stopped by
+Ctrl-C, 143 when terminated.
 """
 
+import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
-from typing import Any
+from itertools import zip_longest
+from typing import Any, TypeVar
 
+from bodyplan.cli.stopping import INTERRUPTED, TERMINATED, Terminated, quick_stop
 from bodyplan.errors import BodyplanError
+
+Target = TypeVar("Target")
 
 
 @dataclass(frozen=True)
@@ -79,9 +88,46 @@ COMMANDS: Mapping[str, CommandEntry] = {
 }
 
 
+RESUMABLE = frozenset({"demo", "data build", "experts train", "train", "finetune", "transfer"})
+"""Commands that go on where they were stopped."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    with quick_stop():
+        try:
+            try:
+                return _run(arguments)
+            finally:
+                sys.stdout.flush()  # here, where a closed pipe is expected
+        except BodyplanError as error:
+            return _fail(str(error))
+        except KeyboardInterrupt as stopped:
+            resumable = {" ".join(arguments[:2]), *arguments[:1]} & RESUMABLE
+            again = "; run the same command again to continue" if resumable else ""
+            sys.stderr.write(f"stopped{again}\n")
+            return TERMINATED if isinstance(stopped, Terminated) else INTERRUPTED
+        except BrokenPipeError:  # `bodyplan robots list | head -1`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        except OSError as error:  # for example a path of the user that no file can have
+            return _fail(str(error))
+
+
+def command_class(target: str) -> Any:
+    """Import the class that `module:Class` names."""
+    module, name = target.split(":")
+    return getattr(import_module(f"bodyplan.cli.{module}"), name)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """Run the command that the arguments name; returns its exit status.
+
+    Raises:
+        BodyplanError: there is no such command, or its arguments do not fit.
+        SystemExit: the command's help was asked for and has been printed.
+    """
     if not arguments or arguments[0] in ("-h", "--help"):
         sys.stdout.write(_help())
         return 0
@@ -91,50 +137,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"bodyplan {__version__}\n")
         return 0
     name, *rest = arguments
-    if name not in COMMANDS:
-        return _fail(f"there is no command '{name}'; choose one of {', '.join(COMMANDS)}")
-    try:
-        return _run(name, rest)
-    except BodyplanError as error:
-        return _fail(str(error))
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; run the same command again to continue\n")
-        return 1
-    except BrokenPipeError:
-        return 1
-    except OSError as error:  # for example a path of the user that no file can have
-        return _fail(str(error))
+    target = _chosen(name, COMMANDS, "bodyplan").target
+    if not isinstance(target, str):
+        if not rest:
+            raise BodyplanError(
+                f"`bodyplan {name}` needs one of {', '.join(target)}; see `bodyplan {name} --help`"
+            )
+        if rest[0] in ("-h", "--help"):
+            sys.stdout.write(_group_help(name, target))
+            raise SystemExit(0)
+        target = _chosen(rest[0], target, f"bodyplan {name}")
+        name, rest = f"{name} {rest[0]}", rest[1:]
+    from bodyplan.cli.parsing import parse
 
-
-def command_class(target: str) -> Any:
-    """Import the class that `module:Class` names."""
-    module, name = target.split(":")
-    return getattr(import_module(f"bodyplan.cli.{module}"), name)
-
-
-def _run(name: str, arguments: list[str]) -> int:
-    """Parse the arguments of a command with its dataclass, and run it."""
-    import tyro
-
-    entry, prog = COMMANDS[name], f"bodyplan {name}"
-    config = (tyro.conf.FlagCreatePairsOff,)
-    target = entry.target
-    if not isinstance(target, str) and arguments and arguments[0] in target:
-        prog = f"{prog} {arguments[0]}"
-        target = target[arguments[0]]  # the other sub-commands need not be imported
-        arguments = arguments[1:]
-    if isinstance(target, str):
-        chosen = tyro.cli(command_class(target), prog=prog, args=arguments, config=config)
-    else:
-        chosen = tyro.extras.subcommand_cli_from_dict(
-            {name: command_class(leaf) for name, leaf in target.items()},
-            prog=prog,
-            description=entry.summary,
-            args=arguments,
-            config=config,
-        )
-    status = chosen.run()
+    status = parse(command_class(target), f"bodyplan {name}", rest).run()
     return 0 if status is None else int(status)
+
+
+def _chosen(word: str, known: Mapping[str, Target], before: str) -> Target:
+    """What a word stands for; the words before it are for the error."""
+    if word in known:
+        return known[word]
+    similar = get_close_matches(word, known, n=1)
+    fix = f"did you mean `{before} {similar[0]}`?" if similar else f"choose {', '.join(known)}"
+    raise BodyplanError(f"there is no command `{before} {word}`; {fix}")
 
 
 def _help() -> str:
@@ -143,6 +169,20 @@ def _help() -> str:
     return "\n".join([*lines, "", "See also: bodyplan <command> --help", ""])
 
 
+def _group_help(name: str, target: Mapping[str, str]) -> str:
+    lines = [f"usage: bodyplan {name} <command> [options]", ""]
+    for sub, leaf in target.items():
+        summary, *_ = (command_class(leaf).__doc__ or "").partition("\n\n")
+        text = textwrap.wrap(" ".join(summary.split()), 61)
+        lines += [f"  {part:<15}{line}" for part, line in zip_longest([sub], text, fillvalue="")]
+    return "\n".join([*lines, "", f"See also: bodyplan {name} <command> --help", ""])
+
+
 def _fail(sentence: str) -> int:
-    sys.stderr.write(f"error: {sentence}\n")
+    text = f"error: {sentence}"
+    if sys.stderr.isatty():
+        from bodyplan.cli.output import wrapped
+
+        text = wrapped(text, shutil.get_terminal_size().columns)
+    sys.stderr.write(f"{text}\n")
     return 2

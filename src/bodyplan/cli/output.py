@@ -33,7 +33,7 @@ MIN_IMAGE_EDGE, MAX_IMAGE_EDGE = 16, 8192
 
 def comma_list(names: Sequence[str]) -> tuple[str, ...]:
     """Names that were given one by one, or several in one argument with commas."""
-    return tuple(part for name in names for part in name.split(",") if part)
+    return tuple(part.strip() for name in names for part in name.split(",") if part.strip())
 
 
 def require_figure_path(path: Path, option: str = "--out") -> None:

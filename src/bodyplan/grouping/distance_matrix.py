@@ -1,10 +1,12 @@
 """Distances between all pairs of many bodies, computed on all cores."""
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -127,12 +129,30 @@ def _solve_in_parallel(
     )
     solved = 0
     try:
-        for values in run(delayed(pair_distances)(graphs, chunk) for chunk in chunks):
+        with _interrupt_ignored():
+            results = run(delayed(pair_distances)(graphs, chunk) for chunk in chunks)
+        for values in results:
             yield values
             solved += 1
     except BrokenProcessPool:
         for chunk in chunks[solved:]:
             yield pair_distances(graphs, chunk)
+
+
+@contextmanager
+def _interrupt_ignored() -> Iterator[None]:
+    """Ignore Ctrl-C for a moment, so that processes which start meanwhile ignore it for good.
+
+    A terminal sends it to them as well, and each would say where it was interrupted.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _start_worker(parent: int) -> None:

@@ -1,0 +1,105 @@
+"""Commands that are stopped: exit status, one line, and nothing that goes on alone."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from bodyplan.cli import COMMANDS, RESUMABLE, command_class, main
+
+STOPS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+CALL = """
+import hashlib, sys
+from bodyplan.cli.stopping import quick_stop
+with quick_stop():
+    print("calling", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 200_000_000)  # a minute without Python
+"""
+
+
+def started(*command):
+    """A process with a group of its own, as a terminal makes it."""
+    return subprocess.Popen(
+        [sys.executable, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(condition):
+    for _ in range(1200):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise TimeoutError
+
+
+@pytest.mark.parametrize("number", STOPS)
+def test_a_stopped_build_says_how_to_continue(tmp_path, number):
+    out = tmp_path / "set"
+    build = ["-m", "bodyplan", "data", "build", "--out", str(out), "--robots", "badger"]
+    running = started(*build)
+    wait_for((tmp_path / "set.partial" / "settings.json").is_file)
+    time.sleep(0.3)  # into the threads that record
+    os.killpg(running.pid, number)
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == STOPS[number]
+    assert errors.splitlines()[-1] == "stopped; run the same command again to continue"
+    assert "Traceback" not in errors
+    assert not out.exists()
+
+
+def test_the_second_signal_stops_a_call_that_python_waits_for():
+    running = started("-c", CALL)
+    assert running.stdout.readline() == "calling\n"
+    os.killpg(running.pid, signal.SIGINT)
+    assert "Ctrl-C again" in running.stderr.readline()
+    os.killpg(running.pid, signal.SIGINT)
+    _, errors = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert errors == "stopped at once\n"
+
+
+@pytest.mark.parametrize("name", ["robots list", "train"])
+def test_only_a_command_that_goes_on_later_says_so(name, monkeypatch, capsys):
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    word, *sub = name.split()
+    target = COMMANDS[word].target
+    kind = command_class(target[sub[0]] if sub else target)
+    monkeypatch.setattr(kind, "run", interrupted)
+    assert main([*name.split(), *([] if sub else ["--data", "x", "--out", "y"])]) == 130
+    error = capsys.readouterr().err
+    assert error.startswith("stopped")
+    assert ("again" in error) == (name in RESUMABLE)
+
+
+def test_the_commands_that_go_on_later_exist():
+    for name in RESUMABLE:
+        word, *sub = name.split()
+        target = COMMANDS[word].target
+        assert sub[0] in target if sub else isinstance(target, str)
+
+
+def test_handlers_are_as_before_when_a_command_has_ended(capsys):
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    assert main(["robots", "list", "--json"]) == 0
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+@pytest.mark.parametrize("command", [["--help"], ["groups", "--help"], ["robots", "list"]])
+def test_a_reader_that_has_read_enough_is_no_error(command):
+    reader, writer = os.pipe()
+    os.close(reader)
+    ran = subprocess.run(
+        [sys.executable, "-m", "bodyplan", *command], stdout=writer, stderr=subprocess.PIPE
+    )
+    os.close(writer)
+    assert ran.stderr == b""
+    assert ran.returncode == 1
