@@ -5,7 +5,6 @@ every machine that can simulate. Rays from the camera show the robots, rays from
 their shadows. The floor is computed in closed form. NumPy shades the result.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import product
@@ -15,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt8
 from scipy.ndimage import maximum_filter, minimum_filter, uniform_filter
 
+from bodyplan.machine import available_cores
 from bodyplan.rendering.camera import RGBFrames
 from bodyplan.rendering.scene import (
     FLOOR_COLOUR,
@@ -32,6 +32,9 @@ _SHADOW_CONTRAST = 0.35  # share of a surface's shading that remains in shadow
 _EDGE_CONTRAST = 0.03  # difference of neighbouring tones across an edge
 _FADE_DISTANCE = 4.0  # camera distances at which the tiles have lost 63 % of their contrast
 
+_BOX_CORNERS = np.array(list(product((-1.0, 1.0), repeat=3)))
+_BOX_FACES = [[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]]
+"""Corners around each face, in the same sense as seen from outside."""
 _SUBPIXELS = [
     np.s_[i::_SUPERSAMPLING, j::_SUPERSAMPLING]
     for i in range(_SUPERSAMPLING)
@@ -50,7 +53,7 @@ def ray_cast(
         threads: number of threads; all cores where not given.
         strip_rows: rows of pixels rendered at once, which bounds the memory for a large image.
     """
-    workers = threads or os.cpu_count() or 1
+    workers = threads or available_cores()
 
     @lru_cache(maxsize=workers)
     def strip_renderer(top: int) -> _StripRenderer:
@@ -60,11 +63,20 @@ def ray_cast(
         top, index = job
         return strip_renderer(top).render(index)
 
-    tops, frames = range(0, size[1], strip_rows), range(len(scene.look_at))
+    tops, frames = range(0, size[1], strip_rows), _differing_frames(scene)
     with ThreadPoolExecutor(workers) as pool:
         strips = list(pool.map(strip, product(tops, frames)))
     count = len(frames)
-    return np.stack([np.concatenate(strips[index::count]) for index in frames])
+    images = [np.concatenate(strips[place::count]) for place in range(count)]
+    shown = np.searchsorted(frames, np.arange(len(scene.look_at)), "right") - 1
+    return np.stack([images[place] for place in shown])
+
+
+def _differing_frames(scene: Scene) -> list[int]:
+    """The frames that differ from those before them; a robot that lies still is drawn once."""
+    parts = (scene.positions, scene.rotations, scene.look_at)
+    flat = np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
+    return [0, *(np.flatnonzero((flat[1:] != flat[:-1]).any(axis=1)) + 1).tolist()]
 
 
 class _StripRenderer:
@@ -83,16 +95,20 @@ class _StripRenderer:
         across = (np.arange(self.width) + 0.5 - self.middle[0]) / self.focal
         upward = (self.middle[1] - 0.5 - np.arange(self.height)) / self.focal
         rays = self.forward + across[:, None] * self.right + upward[:, None, None] * self.up
-        self.rays = rays / np.linalg.norm(rays, axis=2, keepdims=True)
+        rays /= np.linalg.norm(rays, axis=2, keepdims=True)
         self.to_camera = -scene.distance * self.forward  # from the point looked at
         self.geoms = np.flatnonzero(scene.model.geom_group != FLOOR_GROUP)
-        self.geom_radius = scene.model.geom_rbound[self.geoms]
         self.to_light = scene.radius * np.array(LIGHT_OFFSET)
-        self.floor_range = -(scene.look_at[0, 2] + self.to_camera[2]) / self.rays[..., 2]
-        self.floor_offset = (self.rays[..., :2] * self.floor_range[..., None]).astype(np.float32)
+        ranges = -(scene.look_at[0, 2] + self.to_camera[2]) / rays[..., 2]
+        # By subpixel, then by pixel.
+        self.rays = [rays[own].reshape(-1, 3) for own in _SUBPIXELS]
+        self.floor_range = [ranges[own].ravel() for own in _SUBPIXELS]
+        self.floor_offset = (rays[..., :2] * ranges[..., None])[_SUBPIXELS[0]].reshape(-1, 2)
+        tiles = (rays[..., :2] * ranges[..., None]).transpose(2, 0, 1) / TILE
+        self.floor_tiles = np.ascontiguousarray(tiles, np.float32)
         # Distant tiles fade into one tone before they get smaller than a pixel.
-        fade = np.exp(-((self.floor_range / (_FADE_DISTANCE * scene.distance)) ** 2))
-        self.half_contrast = (0.5 * fade).astype(np.float32)
+        fade = np.exp(-((ranges[_SUBPIXELS[0]] / (_FADE_DISTANCE * scene.distance)) ** 2))
+        self.contrast = (fade / len(_SUBPIXELS)).astype(np.float32)
 
     def render(self, index: int) -> UInt8[np.ndarray, "rows width 3"]:
         """The strip of one frame; safe to call from several threads."""
@@ -100,72 +116,83 @@ class _StripRenderer:
         data = mujoco.MjData(scene.model)
         data.mocap_pos[:], data.mocap_quat[:] = scene.positions[index], scene.rotations[index]
         mujoco.mj_kinematics(scene.model, data)
+        corners = self._corners(data)
         image = self._floor(look_at)
-        self._add_shadows(image, data, look_at)
-        self._add_robots(image, data, look_at)
-        pixels = sum(image[subpixel] for subpixel in _SUBPIXELS) * (255.0 / _SUPERSAMPLING**2)
-        return np.clip(pixels, 0.0, 255.0).astype(np.uint8)
+        self._add_shadows(image, data, look_at, corners)
+        self._add_robots(image, data, look_at, corners)
+        return np.clip(255.0 * image, 0.0, 255.0).astype(np.uint8)
+
+    def _corners(self, data: mujoco.MjData) -> Float[np.ndarray, "n 8 3"]:
+        """Of the boxes that contain the geoms."""
+        middle, half = np.split(self.scene.model.geom_aabb[self.geoms], 2, axis=1)
+        own = middle[:, None] + half[:, None] * _BOX_CORNERS
+        rotations = data.geom_xmat[self.geoms].reshape(-1, 3, 3)
+        turned: Float[np.ndarray, "n 8 3"] = own @ rotations.transpose(0, 2, 1)
+        return turned + data.geom_xpos[self.geoms][:, None]
 
     def _floor(self, look_at: Float[np.ndarray, "3"]) -> Float32[np.ndarray, "h w 3"]:
-        start = (look_at[:2] + self.to_camera[:2]).astype(np.float32)
-        tiles = np.floor((self.floor_offset + start) * np.float32(1.0 / TILE)).astype(np.int32)
-        odd = ((tiles[..., 0] ^ tiles[..., 1]) & 1).astype(bool)
-        share = 0.5 + np.where(odd, self.half_contrast, -self.half_contrast)
+        start = ((look_at[:2] + self.to_camera[:2]) / TILE).astype(np.float32)
+        columns, rows = (
+            np.floor(own + first).astype(np.int16)
+            for own, first in zip(self.floor_tiles, start, strict=True)
+        )
+        odd = (columns ^ rows) & 1
+        share = 0.5 + self.contrast * (sum(odd[own] for own in _SUBPIXELS) - len(_SUBPIXELS) / 2)
         light, dark = np.array(FLOOR_COLOUR, np.float32), np.array(FLOOR_DARK_COLOUR, np.float32)
-        return light + share[..., None] * (dark - light)
+        return light + share[..., None].astype(np.float32) * (dark - light)
 
     def _add_shadows(
         self,
         image: Float32[np.ndarray, "h w 3"],
         data: mujoco.MjData,
         look_at: Float[np.ndarray, "3"],
+        corners: Float[np.ndarray, "n 8 3"],
     ) -> None:
         light = look_at + self.to_light
-        centres = data.geom_xpos[self.geoms]
-        stretch = (light[2] / np.maximum(light[2] - centres[:, 2], 0.1 * light[2]))[:, None]
-        shadows = light + stretch * (centres - light)
-        nearby = self._pixels_near(shadows, 1.5 * stretch[:, 0] * self.geom_radius, look_at)
-        offset = self.floor_offset[::_SUPERSAMPLING, ::_SUPERSAMPLING][nearby]
+        drop = np.maximum(light[2] - corners[..., 2:], 0.1 * light[2])
+        shadows = light + light[2] / drop * (corners - light)
+        nearby = self._covered(shadows, look_at)
+        offset = self.floor_offset[nearby.ravel()]
         ground = np.pad(offset + (look_at + self.to_camera)[:2], ((0, 0), (0, 1)))
         geom, _, _ = self._cast(data, light, ground - light)
         shade = np.ones(nearby.shape, np.float32)
         shade[nearby] = np.where(geom >= 0, _SHADOW, 1.0)
-        shade = uniform_filter(shade, 3, mode="nearest")
-        for subpixel in _SUBPIXELS:
-            image[subpixel] *= shade[..., None]
+        image *= uniform_filter(shade, 3, mode="nearest")[..., None]
 
     def _add_robots(
         self,
         image: Float32[np.ndarray, "h w 3"],
         data: mujoco.MjData,
         look_at: Float[np.ndarray, "3"],
+        corners: Float[np.ndarray, "n 8 3"],
     ) -> None:
-        nearby = self._pixels_near(data.geom_xpos[self.geoms], self.geom_radius, look_at)
-        geom, tone = np.full(nearby.shape, -1, np.int32), np.zeros((*nearby.shape, 3))
-        geom[nearby], tone[nearby] = self._visible_colour(data, look_at, _SUBPIXELS[0], nearby)
+        nearby = self._covered(corners, look_at)
+        geom, tone = np.full(nearby.shape, -1, np.int32), np.zeros((*nearby.shape, 3), np.float32)
+        geom[nearby], tone[nearby] = self._visible_colour(data, look_at, 0, nearby)
         # One ray serves a whole pixel. On edges, each subpixel gets its own.
         edge = _differs(geom, 0) | _differs(tone.mean(axis=2), _EDGE_CONTRAST)
-        inside = (geom >= 0) & ~edge
-        rows, columns = np.nonzero(edge)
-        for subpixel in _SUBPIXELS:
-            pixels = image[subpixel]
-            pixels[inside] = tone[inside]
+        floor = image[edge]
+        image[geom >= 0] = tone[geom >= 0]
+        mixed = image[edge]
+        for subpixel in range(1, len(_SUBPIXELS)):
             seen, colour = self._visible_colour(data, look_at, subpixel, edge)
-            pixels[rows[seen >= 0], columns[seen >= 0]] = colour[seen >= 0]
+            mixed += np.where(seen[:, None] >= 0, colour, floor)
+        image[edge] = mixed / len(_SUBPIXELS)
 
     def _visible_colour(
         self,
         data: mujoco.MjData,
         look_at: Float[np.ndarray, "3"],
-        subpixel: tuple[slice, slice],
+        subpixel: int,
         pixels: Bool[np.ndarray, "h w"],
     ) -> tuple[Int[np.ndarray, "n"], Float[np.ndarray, "n 3"]]:
         """The geom seen above the floor in a subpixel of pixels (-1 for none), and its colour."""
         camera, light = look_at + self.to_camera, look_at + self.to_light
-        rays = self.rays[subpixel][pixels]
+        places = np.flatnonzero(pixels)
+        rays = self.rays[subpixel][places]
         geom, distance, normal = self._cast(data, camera, rays)
         # Contacts are soft: the floor hides the parts of a robot that sink into it.
-        geom[distance > self.floor_range[subpixel][pixels] + 1e-3] = -1
+        geom[distance > self.floor_range[subpixel][places] + 1e-3] = -1
         cosine = normal @ (self.to_light / np.linalg.norm(self.to_light))
         lit = np.flatnonzero((geom >= 0) & (cosine > _SHADED))
         shadowed = lit[self._in_shadow(data, light, camera + rays[lit] * distance[lit, None])]
@@ -181,24 +208,25 @@ class _StripRenderer:
         geom, distance, _ = self._cast(data, light, points - light)
         return (geom >= 0) & (distance < 1.0 - 2e-3)
 
-    def _pixels_near(
-        self,
-        centres: Float[np.ndarray, "n 3"],
-        radius: Float[np.ndarray, "n"],
-        look_at: Float[np.ndarray, "3"],
+    def _covered(
+        self, corners: Float[np.ndarray, "n 8 3"], look_at: Float[np.ndarray, "3"]
     ) -> Bool[np.ndarray, "h w"]:
-        """Pixels in boxes around the projections of spheres, slightly enlarged."""
-        from_camera = centres - look_at - self.to_camera
-        depth = np.maximum(from_camera @ self.forward, 0.1 * self.scene.distance)
-        reach = 1.1 * self.focal * radius / depth + _SUPERSAMPLING
-        across = self.middle[0] + self.focal * (from_camera @ self.right) / depth
-        down = self.middle[1] - self.focal * (from_camera @ self.up) / depth
-        near = np.zeros((self.height // _SUPERSAMPLING, self.width // _SUPERSAMPLING), bool)
-        edges = np.array([down - reach, down + reach, across - reach, across + reach])
-        boxes = np.maximum(np.rint((edges / _SUPERSAMPLING).T), 0).astype(int)
-        for top, bottom, left, right in boxes:
-            near[top : bottom + 1, left : right + 1] = True
-        return near
+        """Pixels that boxes may cover, by their corners."""
+        from PIL import Image, ImageDraw
+
+        from_camera = corners - look_at - self.to_camera
+        scale = self.focal / np.maximum(from_camera @ self.forward, 0.1 * self.scene.distance)
+        across = (self.middle[0] + scale * (from_camera @ self.right)) / _SUPERSAMPLING
+        down = (self.middle[1] - scale * (from_camera @ self.up)) / _SUPERSAMPLING
+        size = (self.width // _SUPERSAMPLING, self.height // _SUPERSAMPLING)
+        mask = Image.new("L", size)
+        draw = ImageDraw.Draw(mask)
+        faces = np.stack([across, down], axis=2)[:, _BOX_FACES].clip(-1e4, 1e4).reshape(-1, 4, 2)
+        diagonals = faces[:, 2:] - faces[:, :2]
+        towards = diagonals[:, 0, 0] * diagonals[:, 1, 1] < diagonals[:, 0, 1] * diagonals[:, 1, 0]
+        for face in faces[towards].reshape(-1, 8).tolist():  # those behind cover the same
+            draw.polygon(face, fill=1, outline=1)
+        return maximum_filter(np.asarray(mask), 3).astype(bool)
 
     def _cast(
         self, data: mujoco.MjData, origin: Float[np.ndarray, "3"], rays: Float[np.ndarray, "n 3"]
@@ -227,7 +255,10 @@ class _StripRenderer:
 
 
 def _differs(
-    values: Float[np.ndarray, "h w"] | Int[np.ndarray, "h w"], by: float
+    values: Float32[np.ndarray, "h w"] | Int[np.ndarray, "h w"], by: float
 ) -> Bool[np.ndarray, "h w"]:
-    """Whether the neighbours of a pixel differ by more than `by`."""
-    return maximum_filter(values, 3) - minimum_filter(values, 3) > by
+    """Whether a pixel's first subpixel and those to the right and below differ by more than `by`.
+
+    All other subpixels of the pixel lie between these.
+    """
+    return maximum_filter(values, 2, origin=-1) - minimum_filter(values, 2, origin=-1) > by
