@@ -32,6 +32,8 @@ class CompareRuns:
     """Name of the arm that others are compared with; by default that of the first run."""
     evaluation: str = "evaluation.json"
     """Name of the file in each run that has its evaluation."""
+    out: Path | None = None
+    """A page to write (.html), with figures."""
     csv: Path | None = None
     """A file to write: a row for each arm and robot, with all numbers."""
     latex: Path | None = None
@@ -50,6 +52,10 @@ class CompareRuns:
             baseline=self.baseline,
             evaluation=self.evaluation,
         )
+        if self.out is not None:
+            from bodyplan.report.comparison_page import write_comparison
+
+            write_comparison(comparison, self.out)
         if self.csv is not None:
             comparison.to_csv(self.csv)
         if self.latex is not None:
@@ -61,7 +67,7 @@ class CompareRuns:
             print_json(comparison.to_json())
             return
         _print(comparison)
-        for path in (self.csv, self.latex):
+        for path in (self.out, self.csv, self.latex):
             if path is not None:
                 print_line(f"written to {path}")
 

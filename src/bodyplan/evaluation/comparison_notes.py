@@ -57,19 +57,20 @@ def notes_of_seeds(arms: Sequence[ArmScores], baseline: ArmScores) -> list[str]:
 
 def notes_of_robots_alone(differences: Sequence[ArmDifference]) -> list[str]:
     """Robots whose own interval excludes zero, which is not enough among several robots."""
-    found = [
-        f"{own.arm} on {robot}"
-        for own in differences
-        for robot, difference in own.differences.items()
-        if robot != MEAN and difference.interval is not None and not own.verdict(robot)
-        if min(difference.interval) > 0.0 or max(difference.interval) < 0.0
-    ]
-    if not found:
-        return []
-    return [
-        f"The intervals of {', '.join(found)} exclude zero, as one in twenty does by chance. With "
-        "so many robots that is no finding (Holm's test)."
-    ]
+    notes = []
+    for own in differences:
+        alone = [
+            robot
+            for robot, difference in own.differences.items()
+            if robot != MEAN and difference.interval is not None and not own.verdict(robot)
+            if difference.interval[0] > 0.0 or difference.interval[1] < 0.0
+        ]
+        if alone:
+            notes.append(
+                f"{own.arm} on {', '.join(alone)}: alone, the interval excludes zero, but among "
+                f"{len(own.differences) - 1} robots one does so easily by chance (Holm)."
+            )
+    return notes
 
 
 def notes_of_origin(evaluated: Sequence[EvaluatedRun]) -> list[str]:
