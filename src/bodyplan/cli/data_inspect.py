@@ -7,7 +7,7 @@ from typing import Any
 
 import tyro
 
-from bodyplan.cli.output import print_json, print_line, print_table, require_figure_path
+from bodyplan.cli.output import Column, print_json, print_line, print_table, require_figure_path
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.duplicates import duplicate_steps
 from bodyplan.datasets.statistics import RobotStatistics, robot_statistics
@@ -15,6 +15,7 @@ from bodyplan.envs.walking_task import HORIZON, command_name, parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.storage import atomic_write
 
+_NO_PHASES = "-"
 _BARS = " ▁▂▃▄▅▆▇█"
 
 
@@ -26,6 +27,8 @@ class DataInfo:
     """Folders of datasets."""
     json: bool = False
     """Answer in JSON: the card and each robot's statistics; a list for several datasets."""
+    wide: bool = False
+    """Show all columns, whatever the terminal's width."""
 
     def run(self) -> None:
         """Print cards and statistics."""
@@ -34,7 +37,7 @@ class DataInfo:
             print_json([contents(dataset) for dataset in datasets])
             return
         for dataset in datasets:
-            print_contents(dataset, self.json)
+            print_contents(dataset, self.json, self.wide)
 
 
 @dataclass(frozen=True)
@@ -102,8 +105,41 @@ def contents(dataset: Dataset) -> dict[str, Any]:
     return {"path": str(dataset.path), "card": dataset.card, "statistics": statistics}
 
 
-def print_contents(dataset: Dataset, as_json: bool) -> None:
-    """Print what a dataset contains."""
+_AMOUNTS = (
+    Column("robot"),
+    Column("steps"),
+    Column("episodes"),
+    Column("bodies", wide=True),
+    Column("falls"),
+    Column("length_mean", "mean\nlength", digits=0),
+    Column("return_mean", "mean\nreturn", digits=1),
+    Column("0.1", "10 %", digits=1),
+    Column("0.5", "median", digits=1, wide=True),
+    Column("0.9", "90 %", digits=1),
+    Column("megabytes", "MB", digits=1, wide=True),
+    Column("bytes_per_step", "bytes\na step", digits=0, wide=True),
+)
+_QUALITY = (
+    Column("robot"),
+    Column("histogram", whole=True),
+    Column("mean", digits=1),
+    Column("reference", "ref.", digits=1),
+    Column("<25", unit="%", share=True),
+    Column("25-50", unit="%", share=True),
+    Column("50-75", unit="%", share=True),
+    Column(">=75", unit="%", share=True),
+    Column("phases"),
+)
+
+
+def print_contents(dataset: Dataset, as_json: bool, wide: bool | None = None) -> None:
+    """Print what a dataset contains.
+
+    Args:
+        dataset: which.
+        as_json: as JSON, with the statistics in full.
+        wide: the command's --wide; None where it has no such option.
+    """
     if as_json:
         print_json(contents(dataset))
         return
@@ -111,11 +147,18 @@ def print_contents(dataset: Dataset, as_json: bool) -> None:
     card = dataset.card
     command = command_name(parse_command(card["command"]))
     title = f"{dataset.path}: {card.get('recipe', 'no recipe')}, {command}"
-    print_table(f"{title}, seed {card.get('seed', '-')}", [_amount_columns(row) for row in rows])
+    title = f"{title}, seed {card.get('seed', '-')}"
+    print_table(title, [_amounts(row) for row in rows], _AMOUNTS, wide)
+    print_line("")
+    phases = {_phases(row) for row in rows}
     print_table(
-        "Shares of steps by the full return of their episodes",
-        [_quality_columns(row) for row in rows],
+        "Steps by the full return of their episodes, as shares of the reference (ref.)",
+        [_quality(row) for row in rows],
+        _QUALITY if len(phases) > 1 else _QUALITY[:-1],
+        wide,
     )
+    if len(phases) == 1 and _NO_PHASES not in phases:
+        print_line(f"Phases of the training run: {phases.pop()}.")
     without_expert = any(row.reference.source != "expert" for row in rows)
     print_line(
         f"Full return: an episode that was cut short counts as if it had gone on to {HORIZON} "
@@ -134,35 +177,26 @@ def _open(paths: Sequence[Path]) -> list[Dataset]:
     return [Dataset.open(path) for path in paths]
 
 
-def _amount_columns(row: RobotStatistics) -> dict[str, Any]:
-    quantiles = row.return_quantiles
-    return {
-        "robot": row.robot,
-        "steps": row.steps,
-        "episodes": row.episodes,
-        "bodies": row.bodies,
-        "falls": row.falls,
-        "mean length": f"{row.length_mean:.0f}",
-        "mean return": f"{row.return_mean:.1f}",
-        "10 %": f"{quantiles['0.1']:.1f}",
-        "median": f"{quantiles['0.5']:.1f}",
-        "90 %": f"{quantiles['0.9']:.1f}",
-        "MB": f"{row.bytes / 1e6:.1f}",
-        "bytes a step": f"{row.bytes_per_step:.0f}",
-    }
+def _amounts(row: RobotStatistics) -> dict[str, Any]:
+    own = asdict(row) | row.return_quantiles
+    return own | {"megabytes": row.bytes / 1e6, "bytes_per_step": row.bytes_per_step}
 
 
-def _quality_columns(row: RobotStatistics) -> dict[str, Any]:
-    names = ("< 25 %", "25-50 %", "50-75 %", ">= 75 %")
+def _quality(row: RobotStatistics) -> dict[str, Any]:
     mark = "" if row.reference.source == "expert" else "*"
+    names = ("<25", "25-50", "50-75", ">=75")
     return {
         "robot": row.robot,
         "histogram": f"│{sparkline(row.histogram.steps)}│",
-        "mean": f"{row.full_return_mean:.1f}",
+        "mean": row.full_return_mean,
         "reference": f"{row.reference.value:.1f}{mark}",
-        **{name: f"{share:.0%}" for name, share in zip(names, row.quality, strict=True)},
-        "phases": ", ".join(f"{name} {share:.0%}" for name, share in row.phases.items()) or "-",
+        **dict(zip(names, row.quality, strict=True)),
+        "phases": _phases(row),
     }
+
+
+def _phases(row: RobotStatistics) -> str:
+    return ", ".join(f"{name} {share:.0%}" for name, share in row.phases.items()) or _NO_PHASES
 
 
 def sparkline(counts: Sequence[int]) -> str:

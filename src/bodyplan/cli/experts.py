@@ -8,6 +8,7 @@ from typing import Literal
 import tyro
 
 from bodyplan.cli.output import (
+    Column,
     comma_list,
     print_json,
     print_line,
@@ -29,6 +30,19 @@ from bodyplan.storage import atomic_write
 MAX_FILM_SECONDS = HORIZON * CONTROL_STEP
 """Longest film: one episode."""
 _NO_RUN = "none of these robots has a run under these commands; train one or name others"
+
+_SNAPSHOTS = (
+    Column("snapshot"),
+    Column("steps"),
+    Column("return", digits=1),
+    Column("length", unit="steps", digits=0),
+)
+_EXPERT = (
+    Column("return_mean", "return", digits=1),
+    Column("return_se", "±", digits=1),
+    Column("length_mean", "length", "steps", digits=0),
+    Column("velocity_error", "velocity\nerror", "m/s", digits=2),
+)
 
 
 @dataclass(frozen=True)
@@ -261,6 +275,7 @@ def _print_runs(runs: Sequence[tuple[Snapshots, Path]], as_json: bool) -> None:
             for i, (steps, value, length) in enumerate(zip(*columns, strict=True))
         ]
         title = f"{snapshots.robot}, {command_name(snapshots.command)}: sampled actions"
-        print_table(title, rows)
-        print_table("The expert: last snapshot, mean action", [card["expert"]])
+        print_table(title, rows, _SNAPSHOTS)
+        print_line("")
+        print_table("The expert: last snapshot, mean action", [card["expert"]], _EXPERT)
         print_line(str(path))

@@ -9,7 +9,14 @@ import numpy as np
 import tyro
 from jaxtyping import Float
 
-from bodyplan.cli.output import comma_list, print_json, print_line, print_table, require_figure_path
+from bodyplan.cli.output import (
+    Column,
+    comma_list,
+    print_json,
+    print_line,
+    print_table,
+    require_figure_path,
+)
 from bodyplan.errors import BodyplanError
 from bodyplan.grouping.body_metric import DEFAULT_METRIC, BodyMetric
 from bodyplan.machine import cache_folder
@@ -20,6 +27,12 @@ from bodyplan.robots.robot import Robot
 if TYPE_CHECKING:
     from bodyplan.grouping.number_of_groups import GroupCountScore
 
+_SCORES = (
+    Column("count", "groups"),
+    Column("silhouette", digits=3),
+    Column("gap", digits=3),
+    Column("gap_error", "± of gap", digits=3),
+)
 _ROBOTS_IN_TABLE = 32  # with more, distances are not printed
 
 
@@ -134,24 +147,20 @@ def _print(
         "Groups", [{"group": i, "robots": ", ".join(group)} for i, group in enumerate(groups)]
     )
     if scores:
-        rows = [
-            {
-                "groups": score.count,
-                "silhouette": None if score.silhouette is None else f"{score.silhouette:.3f}",
-                "gap": f"{score.gap:.3f}",
-                "standard error": f"{score.gap_error:.3f}",
-            }
-            for score in scores
-        ]
-        print_table("Scores of each number of groups", rows)
+        rows = [asdict(score) for score in scores]
+        print_line("")
+        print_table("Scores of each number of groups", rows, _SCORES)
         print_line(
             f"suggested: {suggested_by_silhouette(scores)} groups by silhouettes, "
             f"{suggested_by_gap(scores)} by the gap statistic; --count cuts to any other number"
         )
     if len(names) > _ROBOTS_IN_TABLE:
         return
+    width = len(str(len(names) - 1))
     matrix = [
-        {"": column, "robot": name} | {str(j): f"{row[j]:.2f}" for j in range(len(names))}
-        for column, (name, row) in enumerate(zip(names, distances, strict=True))
+        {"robot": f"{number:>{width}} {name}"}
+        | {str(other): round(100.0 * float(value)) for other, value in enumerate(row)}
+        for number, (name, row) in enumerate(zip(names, distances, strict=True))
     ]
-    print_table("Distances between bodies", matrix)
+    print_line("")
+    print_table("Distances between bodies, in hundredths", matrix)

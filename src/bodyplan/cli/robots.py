@@ -6,10 +6,35 @@ from typing import Any
 
 import tyro
 
-from bodyplan.cli.output import print_json, print_table
+from bodyplan.cli.output import Column, print_json, print_line, print_table
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.registry import list_robots
 from bodyplan.robots.robot import Robot
+
+_ROBOTS = (
+    Column("name"),
+    Column("joints"),
+    Column("feet"),
+    Column("mass", unit="kg", digits=2),
+    Column("legs"),
+    Column("tracking_ceiling", "ceiling of\nthe return", digits=1),
+)
+_JOINTS = (
+    Column("joint"),
+    Column("nominal", unit="rad", digits=3),
+    Column("low", unit="rad", digits=3),
+    Column("high", unit="rad", digits=3),
+    Column("torque", unit="N m", digits=1),
+    Column("velocity", unit="rad/s", digits=1),
+)
+
+_UNITS = {
+    "mass": ", kg",
+    "kp": ", N m/rad",
+    "kd": ", N m s/rad",
+    "action_scale": ", rad",
+    "drop_height": ", m",
+}
 
 
 def robot_summary(robot: Robot) -> dict[str, Any]:
@@ -42,7 +67,7 @@ class ListRobots:
         if self.json:
             print_json(rows)
         else:
-            print_table("Robots", rows)
+            print_table("Robots", rows, _ROBOTS)
         sys.stderr.writelines(broken)
 
 
@@ -84,7 +109,13 @@ class ShowRobot:
             print_json(robot_summary(robot) | rest | {"actuated_joints": joints})
             return
         plain = robot_summary(robot) | {k: v for k, v in rest.items() if not isinstance(v, dict)}
-        print_table(robot.name, [{"parameter": k, "value": v} for k, v in plain.items()])
-        print_table("Joints (rad, N m, rad/s)", joints)
+        parameters = [
+            {"parameter": f"{name.replace('_', ' ')}{_UNITS.get(name, '')}", "value": value}
+            for name, value in plain.items()
+        ]
+        print_table(robot.name, parameters)
+        print_line("")
+        print_table("Joints", joints, _JOINTS)
+        print_line("")
         coefficients = [{"coefficient": k, "value": v} for k, v in asdict(robot.reward).items()]
         print_table("Reward", coefficients)

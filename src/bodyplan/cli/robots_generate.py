@@ -3,9 +3,17 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from bodyplan.cli.output import print_json, print_table
+from bodyplan.cli.output import Column, print_json, print_table
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.procedural import design_robot
+
+_COLUMNS = (
+    Column("name"),
+    Column("legs"),
+    Column("joints"),
+    Column("mass", unit="kg", digits=2),
+    Column("relative", "made from"),
+)
 
 
 @dataclass(frozen=True)
@@ -45,4 +53,4 @@ class GenerateRobots:
         if self.json:
             print_json(rows)
         else:
-            print_table("Generated robots", rows)
+            print_table("Generated robots", rows, _COLUMNS)
