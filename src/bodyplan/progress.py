@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import TaskID
+    from rich.progress import Progress, TaskID
 
 SECONDS_BETWEEN_LINES = 15.0
 """Between two lines of one task where standard error is not a terminal."""
+_NAME_WIDTH, _COUNT_WIDTH = 24, 17
 
 
 @runtime_checkable
@@ -57,29 +58,12 @@ def progress(
         The callback to pass on as `progress`.
     """
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
 
     console = Console(stderr=True, markup=False, emoji=False)
     if not console.is_terminal:
         yield _line_printer(console, seconds, clock)
         return
-    columns = (
-        TextColumn("{task.description:<28}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("eta"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Progress(*columns, console=console) as bars:
+    with _bars(console) as bars:
         bar_of: dict[str, TaskID] = {}
 
         def report(task: str, done: int, total: int, note: str = "", /) -> None:
@@ -88,6 +72,42 @@ def progress(
             bars.update(bar_of[task], completed=done, total=total, note=note)
 
         yield report
+
+
+def _bars(console: "Console") -> "Progress":
+    """Progress bars with a note in a line below each: beside it, 80 columns have no room for it."""
+    from rich.console import RenderableType
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.table import Column
+    from rich.text import Text
+
+    class Bars(Progress):
+        def get_renderables(self) -> Iterator[RenderableType]:
+            for task in self.tasks:
+                yield self.make_tasks_table([task])
+                if task.fields["note"]:
+                    yield Text(f"  {task.fields['note']}")
+
+    name = Column(min_width=_NAME_WIDTH, max_width=_NAME_WIDTH, overflow="fold")
+    count = Column(min_width=_COUNT_WIDTH, no_wrap=True, justify="right")
+    elapsed, left = (Column(min_width=7, no_wrap=True) for _ in range(2))
+    return Bars(
+        TextColumn("{task.description}", table_column=name),
+        BarColumn(None, table_column=Column(ratio=1)),
+        MofNCompleteColumn(table_column=count),
+        TimeElapsedColumn(table_column=elapsed),
+        TextColumn("eta"),
+        TimeRemainingColumn(table_column=left),
+        console=console,
+        expand=True,
+    )
 
 
 def _line_printer(console: "Console", seconds: float, clock: Callable[[], float]) -> OnProgress:
