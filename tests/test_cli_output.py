@@ -1,10 +1,7 @@
 """What commands print: as it was given, and aligned."""
 
-import os
-import sys
-
 import pytest
-from rich.text import Text
+from terminal import seen_on_terminal
 
 from bodyplan.cli import output
 
@@ -54,30 +51,19 @@ def test_columns_say_heading_unit_and_digits(capsys):
     assert first.split() == ["unitree_go1", "1,000,000", "-45.7", "25", "-45.68"]
 
 
-def shown_on_terminal(monkeypatch, width, *arguments):
-    """The lines that a terminal of some width gets of `print_table`."""
-    lead, follow = os.openpty()
-    monkeypatch.setenv("COLUMNS", str(width))
-    monkeypatch.setenv("TERM", "xterm")
-    with os.fdopen(follow, "w") as terminal:
-        monkeypatch.setattr(sys, "stdout", terminal)
-        output.print_table(*arguments)
-    with os.fdopen(lead, "rb") as reader:
-        text = reader.read1().decode()
-    return [Text.from_ansi(line).plain.rstrip() for line in text.splitlines()]
-
-
 def test_a_narrow_terminal_hides_wide_columns_and_says_so(monkeypatch):
-    shown = shown_on_terminal(monkeypatch, 40, "all", ROWS, COLUMNS, False)
+    shown = seen_on_terminal(monkeypatch, 40, output.print_table, "all", ROWS, COLUMNS, False)
     assert max(map(len, shown)) <= 40
     assert "again" not in " ".join(shown[:-1])
     assert shown[-1] == "--wide adds again."
     assert "…" not in "".join(shown)
-    assert "again" in " ".join(shown_on_terminal(monkeypatch, 80, "all", ROWS, COLUMNS, False))
+    assert "again" in " ".join(
+        seen_on_terminal(monkeypatch, 80, output.print_table, "all", ROWS, COLUMNS, False)
+    )
 
 
 def test_a_table_without_room_goes_on_below(monkeypatch):
-    shown = shown_on_terminal(monkeypatch, 28, "all", ROWS, COLUMNS, True)
+    shown = seen_on_terminal(monkeypatch, 28, output.print_table, "all", ROWS, COLUMNS, True)
     assert max(map(len, shown)) <= 28
     assert sum("unitree_go1" in line for line in shown) > 1
     words = " ".join(shown).split()

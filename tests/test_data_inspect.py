@@ -25,7 +25,7 @@ def test_info_tells_counts_and_quality(capsys, sets):
         "hexapod",
         "400",
         "expert 100%",
-        ">= 75 %",
+        ">=75",
         "86.3",
         "best tenth",
         "reference phys",
