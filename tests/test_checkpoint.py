@@ -8,12 +8,12 @@ import pytest
 
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.checkpoint import (
-    checkpoints,
     restore_checkpoint,
     restore_tree,
     save_checkpoint,
     save_tree,
 )
+from bodyplan.learn.checkpoint_files import checkpoints
 from bodyplan.storage import read_tensors
 
 

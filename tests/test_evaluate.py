@@ -90,7 +90,7 @@ def test_the_command_line_writes_what_python_returns(tmp_path, capsys):
     assert (tmp_path / "again.json").read_bytes() == (run / "evaluation.json").read_bytes()
     assert main(["evaluate", str(run), "--episodes", "1", "--noise", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["conditions"]["noise"]
-    assert (run / "evaluation_disturbed.json").is_file()
+    assert (run / "evaluation_noise.json").is_file()
 
 
 def test_results_do_not_depend_on_how_many_robots_are_evaluated_at_once(tmp_path):
@@ -113,6 +113,30 @@ def test_the_best_policy_of_a_run_is_evaluated_on_request(tmp_path):
     assert Evaluation.load(run / "evaluation_best.json") == best
 
 
+def test_each_question_has_a_file_of_its_own(tmp_path):
+    run = save_run(tmp_path, command=[1.0, 0.0, 0.0])
+    questions = {
+        "evaluation.json": [],
+        "evaluation_backward.json": ["--command", "backward"],
+        "evaluation_0.5,0,0.json": ["--command", "0.5,0,0"],
+        "evaluation_on_cassie.json": ["--robots", "cassie"],
+        "evaluation_nominal.json": ["--initial-state", "nominal"],
+        "evaluation_on_cassie+unitree_h1_backward_pushes0.5_noise.json": [
+            *("--robots", "unitree_h1", "cassie", "--command", "backward"),
+            *("--noise", "--pushes", "0.5"),
+        ],
+    }
+    for name, options in questions.items():
+        before = {path: path.read_bytes() for path in run.glob("evaluation*.json")}
+        assert main(["evaluate", str(run), "--episodes", "1", *options]) == 0
+        after = {path: path.read_bytes() for path in run.glob("evaluation*.json")}
+        assert {path.name for path in after} - {path.name for path in before} == {name}
+        assert before.items() <= after.items()
+    # The same question in other words.
+    assert main(["evaluate", str(run), "--episodes", "1", "--robots", "unitree_h1"]) == 0
+    assert len(list(run.glob("evaluation*.json"))) == len(questions)
+
+
 def test_a_policy_without_a_command_needs_one(tmp_path, capsys):
     run = save_run(tmp_path)
     assert main(["evaluate", str(run)]) == 2
@@ -126,7 +150,9 @@ def test_robots_of_the_user_have_the_names_that_the_run_records(tmp_path):
     models = {"mine": str(tmp_path / "mine.xml")}
     run = save_run(tmp_path / "run", command=[1.0, 0.0, 0.0], models=models)
     assert main(["evaluate", str(run), "--robots", "mine", "--episodes", "1"]) == 0
-    assert list(Evaluation.load(run / "evaluation.json")) == ["mine"]
+    evaluation = Evaluation.load(run / "evaluation_on_mine.json")
+    assert list(evaluation) == ["mine"]
+    assert evaluation["mine"]["reference"] == "ceiling"  # an expert belongs to a packaged robot
 
 
 def test_training_evaluates_through_the_callback(tmp_path):

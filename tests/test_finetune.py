@@ -10,7 +10,8 @@ from synthetic import write_dataset
 from bodyplan.errors import BodyplanError
 from bodyplan.experiments.pretraining import train
 from bodyplan.learn.algorithms.iql import IQL
-from bodyplan.learn.checkpoint import checkpoints, restore_checkpoint
+from bodyplan.learn.checkpoint import restore_checkpoint
+from bodyplan.learn.checkpoint_files import checkpoints
 from bodyplan.learn.config import TrainConfig
 from bodyplan.learn.finetune import finetune_config
 from bodyplan.learn.training_setup import TrainingSetup

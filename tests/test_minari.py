@@ -25,7 +25,13 @@ from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.format import card_checksum
 from bodyplan.datasets.io.minari_export import export_minari
 from bodyplan.datasets.io.minari_import import import_minari
-from bodyplan.datasets.io.minari_metadata import environment_spec, minari_id, record_checksum
+from bodyplan.datasets.io.minari_metadata import (
+    environment_spec,
+    minari_id,
+    origin,
+    record_checksum,
+)
+from bodyplan.datasets.score_scale import score_scale
 from bodyplan.envs.gymnasium_spaces import (
     flatten_observation,
     observation_space,
@@ -598,3 +604,27 @@ def test_d3rlpy_takes_them_and_trains(tmp_path):
     losses = re.findall(r"_loss (\S+?),?\s", ran.stdout)
     assert len(losses) >= 12
     assert np.isfinite([float(loss) for loss in losses]).all()
+
+
+def test_minari_normalises_returns_as_evaluations_do(exported, loaded, load):
+    scale = score_scale(load("unitree_go1"), COMMAND)
+    own = loaded(IDS[0])
+    returns = np.array([scale.floor, 30.0, scale.expert])
+    expected = [scale.normalise(value) for value in returns]
+    np.testing.assert_allclose(minari.get_normalized_score(own, returns), expected)
+    np.testing.assert_allclose(expected[::2], [0.0, 1.0])
+    with pytest.raises(ValueError, match="Reference score"):
+        minari.get_normalized_score(loaded(IDS[1]), returns)  # of a robot that nobody can load
+
+
+def test_minari_says_who_made_the_data_and_how(dataset, loaded, tmp_path):
+    metadata = loaded(IDS[0]).storage.metadata
+    assert (metadata["author"], metadata["algorithm_name"]) == ({"bodyplan"}, "PPO (expert)")
+    assert metadata["code_permalink"]
+    assert origin({"source": "arrays"}, (), None) == {}  # whose logs they are, nobody has said
+    (own,) = export_minari(
+        dataset, tmp_path, ["dog"], author=["A", "B"], code_permalink="https://x"
+    )
+    saved = read_json(tmp_path / own / "data" / "metadata.json")
+    assert sorted(saved["author"]) == ["A", "B"]
+    assert saved["code_permalink"] == "https://x"

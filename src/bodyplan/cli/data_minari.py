@@ -23,6 +23,10 @@ class ExportData:
     """Names; `all` is every robot of the dataset."""
     version: int = 0
     """The number at the end of the ids."""
+    author: tuple[str, ...] = ()
+    """Who made the data, for Minari's metadata; bodyplan by default, if it built them."""
+    code_permalink: str | None = None
+    """Link to the code that made the data, for Minari's metadata."""
     json: bool = False
     """Answer in JSON."""
 
@@ -35,7 +39,9 @@ class ExportData:
         chosen = dataset.robots if names == ("all",) else names
         root = minari_root(self.minari_root)
         with progress() as report:
-            ids = export_minari(dataset, root, chosen, self.version, report)
+            ids = export_minari(
+                dataset, root, chosen, self.version, report, self.author, self.code_permalink
+            )
         rows = [
             {
                 "id": minari_id,

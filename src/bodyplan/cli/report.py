@@ -28,7 +28,7 @@ class WriteReport:
         """Render the videos, write the page, print its path."""
         from bodyplan.datasets.dataset import Dataset
         from bodyplan.envs.walking_task import parse_command
-        from bodyplan.evaluation.evaluate import load_policy
+        from bodyplan.evaluation.trained_policy import load_policy
         from bodyplan.evaluation.video import robot_videos
         from bodyplan.learn.policy_files import POLICY_FOLDER
         from bodyplan.report.page import write_report

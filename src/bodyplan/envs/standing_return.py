@@ -10,7 +10,6 @@ once and kept in the user's cache folder.
 
 import hashlib
 import json
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ import mujoco
 import numpy as np
 
 from bodyplan.envs.environment import Environment
-from bodyplan.envs.walking_task import Command, command_name
+from bodyplan.envs.walking_task import Command, command_name, parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.machine import cache_folder
 from bodyplan.robots.fingerprint import fingerprint, is_packaged
@@ -27,10 +26,11 @@ from bodyplan.robots.robot import Robot
 from bodyplan.storage import read_json, sha256, write_json
 
 PACKAGED = Path(__file__).parent / "standing_returns.json"
-PACKAGED_EPISODES = 256
+PACKAGED_EPISODES = 128
 """Episodes behind the floors of packaged robots."""
 OWN_EPISODES = 32
 """Episodes behind any other floor: it costs as much as one evaluation, once."""
+NAMED_COMMANDS = ("forward", "backward")
 _VERSION = 1  # raise it when the same robot earns something else than before
 
 
@@ -82,6 +82,7 @@ def measure_standing(
     environment = Environment(
         robot, command, count, initial_state=initial_state, seed=0, threads=threads
     )
+    environment.reset()  # so that seed 0 has the states that it has in an evaluation
     still = np.zeros((count, robot.num_joints))
     returns, alive = np.zeros(count), np.ones(count, bool)
     while alive.any():
@@ -92,13 +93,21 @@ def measure_standing(
     return StandingReturn(float(returns.mean()), error, count)
 
 
+def packaged_entry(robot: str) -> dict[str, Any]:
+    """Measure a packaged robot's entry in `standing_returns.json`: each named command's floor."""
+    commands = {
+        name: measure_standing(Robot.load(robot), parse_command(name))._asdict()
+        for name in NAMED_COMMANDS
+    }
+    return {"sha256": model_checksum(robot), "commands": commands}
+
+
 def model_checksum(robot: str) -> str:
     """SHA-256 of the files of a packaged robot, by which a packaged floor knows its robot."""
     files = [sha256(MODELS / f"{robot}{suffix}") for suffix in (".xml", ".toml")]
     return hashlib.sha256("".join(files).encode()).hexdigest()
 
 
-@cache
 def _packaged_floors(robot: str) -> dict[str, Any]:
     """The packaged floors of a robot by command; none where its files have changed since."""
     entry = read_json(PACKAGED)["robots"].get(robot) if PACKAGED.is_file() else None

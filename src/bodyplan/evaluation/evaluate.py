@@ -7,10 +7,10 @@ mode of the original task, all episodes of a robot are the same.
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from dataclasses import asdict, replace
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,16 +22,16 @@ from bodyplan.envs.walking_task import Command, parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.evaluation.evaluation import MEAN_SCORES, Evaluation, EvaluationConfig
 from bodyplan.evaluation.rollout import CrossEmbodimentPolicy, one_blas_thread, rollout, score
-from bodyplan.learn.numpy_policy import NumPyPolicy
-from bodyplan.learn.run import BEST, CONFIG, Run
+from bodyplan.evaluation.trained_policy import TrainedPolicy, is_trained, trained_policy
+from bodyplan.learn.run import Run
 from bodyplan.machine import available_cores
 from bodyplan.progress import OnProgress, no_progress
+from bodyplan.robots.fingerprint import fingerprint
 from bodyplan.robots.registry import models_of
 from bodyplan.robots.robot import Robot
 
 if TYPE_CHECKING:
     from bodyplan.learn.config import TrainConfig
-    from bodyplan.learn.policy import Policy
 
 _EPISODES_AT_ONCE = 8
 """Of a robot, from which its physics outweighs Python, whose lock threads would wait for."""
@@ -48,13 +48,14 @@ def evaluate(
     threads: int | None = None,
     disturbances: Disturbances = NO_DISTURBANCES,
     best: bool = False,
+    at: int | None = None,
     progress: OnProgress | None = None,
 ) -> Evaluation:
     """Evaluate a policy on each robot.
 
     Args:
         policy: a run, a policy, or the folder of either; or any object with the method `act` of
-            `CrossEmbodimentPolicy`.
+            `CrossEmbodimentPolicy`. Of a run that is not finished, its last checkpoint.
         robots: robots, packaged names or paths of MJCFs; by default those of the training.
         command: `forward`, `backward`, "vx,vy,wz" or three numbers (m/s, m/s, rad/s); by default
             that of the training, and `forward` for an object of your own.
@@ -64,16 +65,17 @@ def evaluate(
         threads: threads of the simulation, all cores by default; results do not depend on it.
         disturbances: what disturbs the robots; nothing by default.
         best: evaluate the policy that did best during the training of a run, not the last one.
+        at: evaluate the run's checkpoint after this many updates.
         progress: called as robots finish.
 
     Returns:
         The scores by robot. Nothing is written; see `Evaluation.save`.
 
     Raises:
-        BodyplanError: there is no policy, a robot or the command is unknown, or an argument is
-            outside its range.
+        BodyplanError: there is no such policy, a robot or the command is unknown, or an argument
+            is outside its range.
     """
-    trained = _trained_policy(policy, best)
+    trained = trained_policy(policy, best, at)
     sources = trained.robots if robots is None else robots
     if isinstance(sources, Robot | str | Path):
         sources = (sources,)
@@ -85,8 +87,13 @@ def evaluate(
         raise BodyplanError("the policy does not name the command of its training; give --command")
     config = EvaluationConfig(episodes, seed, initial_state, threads, disturbances)
     evaluation = evaluate_policy(trained.policy, chosen, asked, config, trained.data_card, progress)
-    evaluation.document["policy"] = trained.chosen
-    return evaluation
+    asked_about = {
+        "policy": trained.chosen,
+        "own_robots": robots is None or _are_own(chosen, trained),
+        "own_command": trained.command is None
+        or evaluation.command == parse_command(trained.command),
+    }
+    return Evaluation(evaluation.document | asked_about)
 
 
 def evaluate_policy(
@@ -117,7 +124,7 @@ def evaluate_policy(
     wanted = parse_command(command)
     scores: dict[str, dict[str, Any]] = {}
     cores = available_cores() if config.threads is None else config.threads
-    at_once = _is_trained(policy) and config.episodes >= _EPISODES_AT_ONCE
+    at_once = is_trained(policy) and config.episodes >= _EPISODES_AT_ONCE
     workers = max(1, min(cores, len(robots))) if at_once else 1
     score_robot = partial(
         _robot_scores,
@@ -140,9 +147,11 @@ def evaluate_policy(
             "initial_state": config.initial_state,
             "conditions": asdict(config.disturbances),
             "policy": None,
-            "updates": policy.card.get("update") if _is_trained(policy) else None,
+            "own_robots": True,
+            "own_command": True,
+            "updates": policy.card.get("update") if is_trained(policy) else None,
             "robots": scores,
-            "mean": mean_scores(list(scores.values())),
+            "mean": _mean_scores(list(scores.values())),
         }
     )
 
@@ -162,8 +171,12 @@ def evaluation_callback(
     """
     evaluation = EvaluationConfig(episodes, config.seed)
 
+    @cache
+    def read_card() -> Mapping[str, Any]:
+        return card_with_whole_episodes(Path(config.data)) if data_card is None else data_card
+
     def on_interval(update: int, policy: CrossEmbodimentPolicy) -> dict[str, dict[str, Any]]:
-        card = card_with_whole_episodes(Path(config.data)) if data_card is None else data_card
+        card = read_card()
         names = config.robots or tuple(card["robots"])
         models = models_of(card, config.data)
         robots = [Robot.load(name, models) for name in names]
@@ -172,58 +185,12 @@ def evaluation_callback(
     return on_interval
 
 
-@dataclass(frozen=True)
-class _TrainedPolicy:
-    """A policy, and what is known of its training."""
-
-    policy: CrossEmbodimentPolicy
-    robots: Sequence[Robot | str | Path] = ()
-    models: Mapping[str, str] = field(default_factory=dict)
-    """Paths of the user's own robots by name."""
-    command: str | Sequence[float] | None = "forward"
-    data_card: Mapping[str, Any] = field(default_factory=dict)
-    chosen: str | None = None
-    """`last` or `best` of a run."""
-
-
-def _trained_policy(source: CrossEmbodimentPolicy | Run | str | Path, best: bool) -> _TrainedPolicy:
-    """Read the policy, and find the robots, the command and the data of its training."""
-    if isinstance(source, str | Path):
-        folder = Path(source)
-        source = Run(folder) if (folder / CONFIG).is_file() else load_policy(folder)
-    run = source if isinstance(source, Run) else None
-    if best and run is None:
-        raise BodyplanError("only a run keeps the best policy of its training; give the run")
-    policy = source if not isinstance(source, Run) else load_policy(source.path / (best * BEST))
-    if not _is_trained(policy):
-        return _TrainedPolicy(policy)
-    card, data_card = policy.card, {}
-    robots = card.get("robots", ())
-    if run is not None:
-        robots = run.config["robots"]
-        data_card = card_with_whole_episodes(Path(run.config["data"]))
-    models = card.get("models") or {}
-    chosen = None if run is None else "best" if best else "last"
-    return _TrainedPolicy(policy, robots, models, card.get("command"), data_card, chosen)
-
-
-def load_policy(path: str | Path) -> "NumPyPolicy | Policy":
-    """A policy from its folder or its run's, in NumPy where that can be.
-
-    Raises:
-        BodyplanError: there is no policy, or its files are damaged or of another format.
-    """
-    policy = NumPyPolicy.load(path)
-    if policy is not None:
-        return policy
-    from bodyplan.learn.policy import Policy  # imports JAX, which takes as long as many episodes
-
-    return Policy.load(path)
-
-
-def _is_trained(policy: CrossEmbodimentPolicy) -> "TypeGuard[NumPyPolicy | Policy]":
-    """Whether it is a policy of this package, which has a card."""
-    return isinstance(getattr(policy, "card", None), dict)
+def _are_own(robots: Sequence[Robot], trained: TrainedPolicy) -> bool:
+    """Whether these are the robots of the training, all of them and unchanged."""
+    if {robot.name for robot in robots} != set(map(str, trained.robots)):
+        return False
+    own = [Robot.load(robot.name, trained.models) for robot in robots]
+    return list(map(fingerprint, robots)) == list(map(fingerprint, own))
 
 
 def _load(source: Robot | str | Path, models: Mapping[str, str]) -> Robot:
@@ -264,10 +231,14 @@ def _robot_scores(
     }
 
 
-def mean_scores(scores: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _mean_scores(scores: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Means over robots, each counting once; None where a robot lacks that score."""
-    return {name: _mean([own[name] for own in scores]) for name in MEAN_SCORES}
-
-
-def _mean(values: Sequence[Any]) -> Any:
-    return None if None in values else np.mean(values, axis=0).tolist()
+    columns = {name: [own[name] for own in scores] for name in MEAN_SCORES}
+    means = {
+        name: None if None in values else np.mean(values, axis=0).tolist()
+        for name, values in columns.items()
+    }
+    errors = columns["return_se"]  # of robots whose episodes are independent
+    if None not in errors:
+        means["return_se"] = float(np.linalg.norm(errors) / len(errors))
+    return means

@@ -1,6 +1,7 @@
 """An evaluation: its settings, and its scores by robot as a mapping, a table or a JSON file."""
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ SCORE_COLUMNS = (
 """The scores of a robot that tables show, in their order."""
 MEAN_SCORES = (*SCORE_COLUMNS, "ceiling_return", "velocity")
 """The scores that have a mean over robots."""
+_LONGEST_LIST = 80  # characters of robots' names in the name of a file
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,33 @@ class Evaluation(Mapping[str, Mapping[str, Any]]):
     def __len__(self) -> int:
         return len(self.scores)
 
+    @property
+    def policy(self) -> str | None:
+        """Which policy of a run: `last`, `best` or `at <updates>`; None for a policy alone."""
+        return self.document.get("policy")
+
+    @property
+    def file_name(self) -> str:
+        """The file that answers this question in the folder of its run.
+
+        `evaluation.json` is the plain one: the last policy on the robots and the command of its
+        training, from random states and without disturbances. What differs is in the name.
+        Episodes and seed are not, so that a better answer takes the place of an earlier one.
+        """
+        document = self.document
+        parts = [] if self.policy in (None, "last") else [self.policy.replace(" ", "_")]
+        if not document.get("own_robots", True):
+            parts += ["on", _short_list(list(self))]
+        if not document.get("own_command", True):
+            parts.append(command_name(self.command))
+        if document["initial_state"] != "random":
+            parts.append(document["initial_state"])
+        for name, value in (
+            Disturbances(**document["conditions"]).card().get("conditions", {}).items()
+        ):
+            parts.append(name if value is True else f"{name}{value:g}")
+        return "_".join(["evaluation", *parts]) + ".json"
+
     def rows(self) -> list[dict[str, Any]]:
         """One row for each robot, with the columns `robot` and `SCORE_COLUMNS`."""
         return [
@@ -155,3 +184,11 @@ class Evaluation(Mapping[str, Mapping[str, Any]]):
         value = self.mean.get("return_mean")
         mean = "" if value is None else f", mean return {value:.1f}"
         return f"{robots}, {episodes}, {command_name(self.command)}{mean}"
+
+
+def _short_list(names: Sequence[str]) -> str:
+    """Names joined for the name of a file; of many, their number and a checksum."""
+    joined = "+".join(sorted(names))
+    if len(joined) <= _LONGEST_LIST:
+        return joined
+    return f"{len(names)}-robots-{hashlib.sha256(joined.encode()).hexdigest()[:8]}"

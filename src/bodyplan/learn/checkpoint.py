@@ -6,13 +6,14 @@ the same configuration; names and shapes in the file must agree with it.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 from jaxtyping import Array
 
 from bodyplan.errors import BodyplanError
+from bodyplan.learn.checkpoint_files import checkpoints, policy_note
 from bodyplan.storage import read_tensors, write_tensors
 
 StateTree = TypeVar("StateTree")
@@ -99,20 +100,22 @@ def restore_part(path: Path, like: StateTree, wanted: Callable[[str], bool]) -> 
     return jax.tree.unflatten(structure, restored)
 
 
-def checkpoints(folder: Path) -> list[tuple[int, Path]]:
-    """The updates and paths of a folder's checkpoints, oldest first."""
-    found = [path for path in folder.glob("*.safetensors") if path.stem.isdecimal()]
-    return sorted((int(path.stem), path) for path in found)
-
-
-def save_checkpoint(folder: Path, update: int, state: object) -> Path:
+def save_checkpoint(
+    folder: Path, update: int, state: object, card: Mapping[str, Any] | None = None
+) -> Path:
     """Write `<update>.safetensors` and remove all but the latest checkpoints.
+
+    Args:
+        folder: the run's folder of checkpoints.
+        update: updates done.
+        state: all that training needs to go on.
+        card: of the policy in the state, so that the checkpoint can be evaluated by itself.
 
     Raises:
         BodyplanError: as `save_tree`.
     """
     path = folder / f"{update}.safetensors"
-    save_tree(path, state)
+    save_tree(path, state, policy_note(card, folder) if card else None)
     for _, old in checkpoints(folder)[:-KEPT]:
         old.unlink()
     return path

@@ -23,7 +23,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from bodyplan.learn.checkpoint import checkpoints, save_checkpoint
+from bodyplan.learn.checkpoint import save_checkpoint
+from bodyplan.learn.checkpoint_files import checkpoints
 from bodyplan.learn.distributed import accelerator, is_first_host, wait_for_hosts
 from bodyplan.learn.gradient_conflict import ConflictMeter
 from bodyplan.learn.learner import IntervalReport, LearnerState, Program
@@ -157,4 +158,4 @@ def _save_checkpoints(seeds: Sequence[SeedSetup], state: LearnerState, update: i
         own = seed_state(state, place, len(seeds))
         require_finite_state(own, seed.folder)
         if is_first_host():
-            save_checkpoint(seed.folder / CHECKPOINTS, update, own)
+            save_checkpoint(seed.folder / CHECKPOINTS, update, own, seed.policy(own, {}).card)

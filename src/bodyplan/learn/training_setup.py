@@ -18,7 +18,8 @@ from bodyplan.grouping.robot_groups import (
     listed_groups,
     read_groups,
 )
-from bodyplan.learn.checkpoint import checkpoints, restore_checkpoint, restore_part
+from bodyplan.learn.checkpoint import restore_checkpoint, restore_part
+from bodyplan.learn.checkpoint_files import checkpoints
 from bodyplan.learn.config import TrainConfig, check_config
 from bodyplan.learn.data.batch_loader import BatchLoader
 from bodyplan.learn.data.builds import Stratum, build_order, builds_of, strata_of

@@ -1,7 +1,7 @@
 """Exports a dataset to Minari: one Minari dataset for each robot, written by Minari itself."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,9 @@ from bodyplan.datasets.io.minari_metadata import (
     minari_id,
     minari_record,
     minari_root,
+    origin,
     record_checksum,
+    reference_scores,
     require_free_id,
 )
 from bodyplan.envs.gymnasium_spaces import action_space, flat_observation_space, flatten_observation
@@ -40,6 +42,8 @@ def export_minari(
     robots: Sequence[str] | None = None,
     version: int = 0,
     progress: OnProgress | None = None,
+    author: Sequence[str] = (),
+    code_permalink: str | None = None,
 ) -> list[str]:
     """Writes a Minari dataset for each robot and returns their ids.
 
@@ -52,6 +56,8 @@ def export_minari(
         robots: names of the robots; all of the dataset by default.
         version: the number at the end of the ids.
         progress: called after every episode.
+        author: names of who made the data; bodyplan by default, for data that it built.
+        code_permalink: link to the code that made the data.
 
     Raises:
         BodyplanError: a robot is unknown, the dataset has a fault, an id has other data, or the
@@ -76,12 +82,18 @@ def export_minari(
         require_free_id(home / own_id, own_id, minari_record(name, dataset.card))
     for name, own_id in zip(names, ids, strict=True):
         if not (home / own_id).exists():
-            _export_robot(dataset, name, own_id, home, progress)
+            made_by = origin(dataset.card, author, code_permalink)
+            _export_robot(dataset, name, own_id, home, made_by, progress)
     return ids
 
 
 def _export_robot(
-    dataset: Dataset, robot: str, own_id: str, home: Path, progress: OnProgress | None
+    dataset: Dataset,
+    robot: str,
+    own_id: str,
+    home: Path,
+    made_by: Mapping[str, Any],
+    progress: OnProgress | None,
 ) -> None:
     import minari
     from minari.dataset.minari_storage import MinariStorage
@@ -105,6 +117,8 @@ def _export_robot(
                 "dataset_id": own_id,
                 "minari_version": minari.__version__,
                 "description": minari_description(robot, episodes, dataset.card),
+                **reference_scores(robot, episodes, dataset.card, dataset.models),
+                **made_by,
                 RECORD_KEY: {**record, "sha256": record_checksum(record)},
             }
         )

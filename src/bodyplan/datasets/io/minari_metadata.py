@@ -14,12 +14,15 @@ alone, and checksums.
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bodyplan import __version__
 from bodyplan.datasets.episodes import Episodes
+from bodyplan.datasets.score_scale import score_scale
 from bodyplan.envs import gymnasium_registration
 from bodyplan.envs.environment import RANDOM_COMMAND
 from bodyplan.envs.walking_task import Command, command_name, parse_command
@@ -211,6 +214,62 @@ def minari_description(robot: str, episodes: Episodes, card: Mapping[str, Any]) 
         "descriptors.npz describes the body; infos/descriptor_ids has the row of each frame if "
         "there are several."
     )
+
+
+def reference_scores(
+    robot: str, episodes: Episodes, card: Mapping[str, Any], models: Mapping[str, str]
+) -> dict[str, float]:
+    """What `minari.get_normalized_score` needs: the returns that score 0 and 1.
+
+    They are those of `bodyplan evaluate`: standing still, and the expert or the tracking ceiling.
+
+    Args:
+        robot: name of the robot.
+        episodes: its data.
+        card: the dataset's.
+        models: paths of the user's own robots by name.
+
+    Returns:
+        `ref_min_score` and `ref_max_score`. Empty where the robot cannot be loaded, where the
+        command changes, or where nothing is clearly better than standing still.
+    """
+    if _command_name(episodes, card) == RANDOM_COMMAND:
+        return {}
+    try:
+        body = Robot.load(robot, models)
+    except BodyplanError:
+        return {}
+    if (body.num_joints, body.num_feet) != (episodes.joints.shape[1], episodes.feet.shape[1]):
+        return {}
+    scale = score_scale(body, _command(episodes, card))
+    top = scale.top
+    return {} if top is None else {"ref_min_score": scale.floor, "ref_max_score": top}
+
+
+def origin(
+    card: Mapping[str, Any], author: Sequence[str], code_permalink: str | None
+) -> dict[str, Any]:
+    """Who made the data, by which algorithm and code, as Minari's metadata have it.
+
+    Args:
+        card: the dataset's.
+        author: names; by default bodyplan where it built the data, nobody where it imported them.
+        code_permalink: link to the code; by default that of the installed package.
+    """
+    built = "source" not in card
+    names = set(author) or ({"bodyplan"} if built else set())
+    found: dict[str, Any] = {"author": names} if names else {}
+    if built:
+        found["algorithm_name"] = f"PPO ({card['recipe']})" if card.get("recipe") else "PPO"
+    link = code_permalink or (_package_link() if built else None)
+    return found | ({"code_permalink": link} if link else {})
+
+
+def _package_link() -> str:
+    """The first link in the package's metadata; its name and version where there is none."""
+    for entry in metadata("bodyplan").get_all("Project-URL") or ():
+        return entry.partition(", ")[2]
+    return f"bodyplan {__version__}"
 
 
 def _command(episodes: Episodes, card: Mapping[str, Any]) -> Command:
