@@ -9,6 +9,7 @@ case one sentence on standard error says what is wrong and how to fix it. 130 wh
 Ctrl-C, 143 when terminated.
 """
 
+import inspect
 import os
 import shutil
 import sys
@@ -17,7 +18,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
-from itertools import zip_longest
 from typing import Any, TypeVar
 
 from bodyplan.cli.stopping import INTERRUPTED, TERMINATED, Terminated, quick_stop
@@ -88,6 +88,7 @@ COMMANDS: Mapping[str, CommandEntry] = {
 }
 
 
+_HELP_WIDTH = 79
 RESUMABLE = frozenset({"demo", "data build", "experts train", "train", "finetune", "transfer"})
 """Commands that go on where they were stopped."""
 
@@ -164,18 +165,25 @@ def _chosen(word: str, known: Mapping[str, Target], before: str) -> Target:
 
 
 def _help() -> str:
-    lines = ["usage: bodyplan <command> [options]", ""]
-    lines += [f"  {name:<10} {entry.summary}" for name, entry in COMMANDS.items()]
-    return "\n".join([*lines, "", "See also: bodyplan <command> --help", ""])
+    return _listing("bodyplan", {name: entry.summary for name, entry in COMMANDS.items()})
 
 
 def _group_help(name: str, target: Mapping[str, str]) -> str:
-    lines = [f"usage: bodyplan {name} <command> [options]", ""]
-    for sub, leaf in target.items():
-        summary, *_ = (command_class(leaf).__doc__ or "").partition("\n\n")
-        text = textwrap.wrap(" ".join(summary.split()), 61)
-        lines += [f"  {part:<15}{line}" for part, line in zip_longest([sub], text, fillvalue="")]
-    return "\n".join([*lines, "", f"See also: bodyplan {name} <command> --help", ""])
+    summaries = {
+        sub: inspect.cleandoc(command_class(leaf).__doc__).partition("\n\n")[0]
+        for sub, leaf in target.items()
+    }
+    return _listing(f"bodyplan {name}", summaries)
+
+
+def _listing(before: str, summaries: Mapping[str, str]) -> str:
+    """How commands are called and what each is for, in at most 80 columns."""
+    column = 4 + max(map(len, summaries))
+    lines = [f"usage: {before} <command> [options]", ""]
+    for name, summary in summaries.items():
+        text = f"  {name:<{column - 2}}{' '.join(summary.split())}"
+        lines.append(textwrap.fill(text, _HELP_WIDTH, subsequent_indent=" " * column))
+    return "\n".join([*lines, "", f"See also: {before} <command> --help", ""])
 
 
 def _fail(sentence: str) -> int:

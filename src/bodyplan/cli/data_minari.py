@@ -6,9 +6,16 @@ from pathlib import Path
 import tyro
 
 from bodyplan.cli.data_inspect import print_contents
-from bodyplan.cli.output import comma_list, print_json, print_table
+from bodyplan.cli.output import Column, comma_list, print_json, print_table
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.progress import progress
+
+_COLUMNS = (
+    Column("id", whole=True),
+    Column("robot", wide=True),  # the id has it
+    Column("steps"),
+    Column("episodes"),
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ class ExportData:
         if self.json:
             print_json({"root": root, "datasets": rows})
         else:
-            print_table(f"{root}: Minari datasets", rows)
+            print_table(f"{root}: Minari datasets", rows, _COLUMNS)
 
 
 @dataclass(frozen=True)

@@ -230,18 +230,25 @@ def print_evaluation(evaluation: "Evaluation", wide: bool | None = None) -> None
     print_table("Returns of whole episodes", [*rows, means], EVALUATION_COLUMNS, wide)
 
 
-def print_line(sentence: str) -> None:
-    """Print one line as it is, without markup; a terminal's lines break between words."""
+def print_line(sentence: str, hang: int = 0) -> None:
+    """Print one line as it is, without markup; a terminal's lines break between words.
+
+    Args:
+        sentence: what to print.
+        hang: spaces before what goes on in the next line of a terminal.
+    """
     console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
-    console.print(wrapped(sentence, console.width) if console.is_terminal else sentence)
+    text = wrapped(sentence, console.width, hang) if console.is_terminal else sentence
+    console.print(text)
 
 
-def wrapped(text: str, width: int) -> str:
+def wrapped(text: str, width: int, hang: int = 0) -> str:
     """Text with lines of at most `width`, broken between words; no word is broken."""
     return "\n".join(
         textwrap.fill(
             line,
             width,
+            subsequent_indent=" " * hang,
             break_long_words=False,
             break_on_hyphens=False,
             replace_whitespace=False,

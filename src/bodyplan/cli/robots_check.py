@@ -1,13 +1,12 @@
 """The commands `robots check`, which finds problems of a robot, and `robots adapt`."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import tyro
 
-from bodyplan.cli.output import print_json
+from bodyplan.cli.output import print_json, print_line
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.validation.problem import Problem, only_errors
 from bodyplan.storage import atomic_write
@@ -51,9 +50,9 @@ class CheckRobot:
             ]
         _print_problems(problems, self.json)
         if not self.json:
-            _print_line(_verdict(mjcf, problems))
+            print_line(_verdict(mjcf, problems))
             if self.write:
-                _print_line(
+                print_line(
                     f"wrote {toml}" if found.toml else "no TOML written: fix the errors first"
                 )
         return UNUSABLE if only_errors(problems) else 0
@@ -100,9 +99,9 @@ class AdaptRobot:
         else:
             for word, lines in (("changed", converted.changes), ("guessed", converted.guesses)):
                 for line in lines:
-                    _print_line(f"{word:<8} {line}")
+                    print_line(f"{word:<8} {line}", hang=9)
             _print_problems(problems, False)
-            _print_line(_verdict(self.out, problems))
+            print_line(_verdict(self.out, problems))
         return UNUSABLE if only_errors(problems) else 0
 
 
@@ -116,7 +115,7 @@ def _print_problems(problems: Sequence[Problem], as_json: bool) -> None:
         print_json([asdict(problem) for problem in problems])
         return
     for problem in problems:
-        _print_line(f"{problem.severity:<8} {problem}")
+        print_line(f"{problem.severity:<8} {problem}", hang=9)
 
 
 def _verdict(file: Path, problems: Sequence[Problem]) -> str:
@@ -124,7 +123,3 @@ def _verdict(file: Path, problems: Sequence[Problem]) -> str:
     if count:
         return f"{file} cannot be used yet: {count} {'error' if count == 1 else 'errors'}"
     return f"{file} can be used"
-
-
-def _print_line(line: str) -> None:
-    sys.stdout.write(f"{line}\n")  # rich would read [feet] as markup
