@@ -184,7 +184,9 @@ def report(folder, monkeypatch):
 def conflicts(folder, monkeypatch):
     write_run(folder / "run", updates=20)
     names = ("anymal_c", "badger", "hexapod", "unitree_go1")
-    cosines = np.full((2, 4, 4), -0.123456) + 1.123456 * np.eye(4)
+    vectors = np.random.default_rng(0).normal(size=(2, 4, 8))
+    vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
+    cosines = vectors @ vectors.swapaxes(1, 2)
     measured = Conflicts(names, np.arange(2), np.ones((2, 4)), cosines)
     monkeypatch.setattr(Conflicts, "read", lambda run: measured)
     return "run"
