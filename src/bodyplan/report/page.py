@@ -22,8 +22,9 @@ from bodyplan.grouping.embodiment_distances import embodiment_distances
 from bodyplan.report import run_figures
 from bodyplan.report.charts import Curve
 from bodyplan.report.figure_style import page_colour
-from bodyplan.report.report_text import commands, facts, headline, joined_words
+from bodyplan.report.report_text import commands, facts, headline
 from bodyplan.report.run_record import RunRecord, flatten_settings, number
+from bodyplan.report.words import joined_words
 from bodyplan.robots.robot import Robot
 from bodyplan.storage import atomic_write
 

@@ -1,14 +1,14 @@
 """The text of a report: headline, facts, and the commands that reproduce the run."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bodyplan.envs.walking_task import command_name, parse_command
 from bodyplan.report.run_record import RunRecord, flatten_settings, number
+from bodyplan.report.words import spelled
 
-_COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _DERIVED = ("robots", "groups", "weights", "together", "dataset_card_sha256")
 
 
@@ -92,17 +92,6 @@ def _recipe(record: RunRecord, card: dict[str, Any]) -> dict[str, Any]:
     if "replay" in card:
         facts["replay"] = "LOGS"  # the card does not record the path
     return {"out": record.config["data"], "robots": list(robots), "steps": steps, **facts}
-
-
-def spelled(count: int, noun: str) -> str:
-    """'four robots', '16 robots'."""
-    word = _COUNTS[count] if count < len(_COUNTS) else f"{count:,}"
-    return f"{word} {noun}{'' if count == 1 else 's'}"
-
-
-def joined_words(names: Sequence[str]) -> str:
-    """'a, b and c'."""
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else ""
 
 
 def _command(command: Any) -> str:
