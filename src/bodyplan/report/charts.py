@@ -190,13 +190,13 @@ def line_chart(
         ends = {key: ys[-1] for key, (_, ys) in shown.items()}
         layers += _end_labels(ends, legend, (low, high), log, height)
     text = "; ".join(
-        f"{key} from {_text(ys[0], digits)} to {_text(ys[-1], digits)}"
+        f"{key} from {decimal_text(ys[0], digits)} to {decimal_text(ys[-1], digits)}"
         for key, (_, ys) in list(shown.items())[:_LABELLED]
     )
     table = NumbersTable(
         ("", "first", "last", "least", "most"),
         tuple(
-            (key, *(_text(value, digits) for value in (ys[0], ys[-1], min(ys), max(ys))))
+            (key, *(decimal_text(value, digits) for value in (ys[0], ys[-1], min(ys), max(ys))))
             for key, (_, ys) in shown.items()
         ),
     )
@@ -290,11 +290,11 @@ def interval_chart(
             },
         ],
     }
-    sentences = [f"{own.row}, {own.series}: {_text(own.value, digits)}" for own in known]
+    sentences = [f"{own.row}, {own.series}: {decimal_text(own.value, digits)}" for own in known]
     table = NumbersTable(
         ("", "series", "value", "interval"),
         tuple(
-            (own.row, own.series, _text(own.value, digits), _interval_text(own, digits) or "–")
+            (own.row, own.series, decimal_text(own.value, digits), _interval_text(own, digits) or "–")
             for own in known
         ),
     )
@@ -396,11 +396,11 @@ def heat_map(
     table = NumbersTable(
         ("", *columns),
         tuple(
-            (row, *(_text(float(value), digits) for value in matrix[i]))
+            (row, *(decimal_text(float(value), digits) for value in matrix[i]))
             for i, row in enumerate(rows)
         ),
     )
-    extent = f"from {_text(float(known.min()), digits)} to {_text(float(known.max()), digits)}"
+    extent = f"from {decimal_text(float(known.min()), digits)} to {decimal_text(float(known.max()), digits)}"
     description = f"{title} of {', '.join(rows)}: values {extent if known.size else 'unknown'}."
     return Chart(
         name,
@@ -524,10 +524,10 @@ def _lightness(colour: str) -> float:
 def _interval_text(own: Interval, digits: int) -> str | None:
     if own.low is None or own.high is None:
         return None
-    return f"{_text(own.low, digits)} to {_text(own.high, digits)}"
+    return f"{decimal_text(own.low, digits)} to {decimal_text(own.high, digits)}"
 
 
-def _text(value: float | None, digits: int) -> str:
+def decimal_text(value: float | None, digits: int = 3) -> str:
     """A number in plain digits, for tables and descriptions."""
     if value is None or not math.isfinite(value):
         return "–"

@@ -6,11 +6,45 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float, Int
+
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.metrics_file import read_lines
-from bodyplan.learn.run import CONFIG, Run
+from bodyplan.learn.run import CONFIG, CONFLICTS, METRICS, Run
 from bodyplan.report.charts import Curve
 from bodyplan.storage import read_json
+
+
+@dataclass(frozen=True, eq=False)
+class ConflictRecord:
+    """What a run measured of the cosines between its robots' gradients."""
+
+    robots: tuple[str, ...]
+    updates: Int[np.ndarray, "T"]
+    pairs: Float[np.ndarray, "T P"]
+    """Cosines of all pairs of robots, row by row."""
+
+    @classmethod
+    def read(cls, path: Path, robots: tuple[str, ...]) -> "ConflictRecord | None":
+        """Read conflicts.jsonl; None where there is none, or where it is not of these robots.
+
+        `bodyplan.learn.gradient_conflict` reads it as well, but imports JAX.
+        """
+        count = len(robots) * (len(robots) - 1) // 2
+        lines = [line for line in read_lines(path) if len(line.get("cosines") or ()) == count]
+        if not lines or not count:
+            return None
+        pairs = np.array([line["cosines"] for line in lines], float)
+        return cls(robots, np.array([line["update"] for line in lines]), pairs)
+
+    @property
+    def mean_cosines(self) -> Float[np.ndarray, "R R"]:
+        """Over the measurements, with ones on the diagonal."""
+        matrix = np.eye(len(self.robots))
+        rows, columns = np.triu_indices(len(self.robots), 1)
+        matrix[rows, columns] = matrix[columns, rows] = self.pairs.mean(axis=0)
+        return matrix
 
 
 @dataclass(frozen=True)
@@ -42,7 +76,7 @@ class RunRecord:
             path=path,
             config=read_json(path / CONFIG),
             metrics=tuple(
-                sorted(read_lines(path / "metrics.jsonl"), key=lambda line: line["update"])
+                sorted(read_lines(path / METRICS), key=lambda line: line["update"])
             ),
             evaluation=read_json(evaluation) if evaluation.is_file() else {},
         )
@@ -72,6 +106,11 @@ class RunRecord:
         """Scores of each robot in the evaluation."""
         return self.evaluation.get("robots") or {}
 
+    @property
+    def conflicts(self) -> ConflictRecord | None:
+        """Measurements of gradient conflict during training; None where there are none."""
+        return ConflictRecord.read(self.path / CONFLICTS, self.robots)
+
     def curve(self, key: str) -> Curve:
         """Updates and values of one metric; empty where it was not logged.
 
@@ -90,15 +129,20 @@ class RunRecord:
         found = {robot: self.curve(f"{key}/{robot}") for robot in self.robots}
         return {robot: curve for robot, curve in found.items() if curve[0]}
 
-    def evaluations(self) -> dict[str, Curve]:
-        """Mean return of each robot in the evaluations during training."""
+    def metric_keys(self) -> list[str]:
+        """Names of all numbers in metrics.jsonl, in the order in which they appear."""
+        keys = (key for line in self.metrics for key in line if number(line[key]) is not None)
+        return list(dict.fromkeys(keys))
+
+    def evaluations(self, key: str = "return_mean") -> dict[str, Curve]:
+        """A score of each robot in the evaluations during training."""
         lines = [line for line in self.metrics if isinstance(line.get("evaluation"), dict)]
         found = {
             robot: _columns(
                 [
                     (
                         float(line["update"]),
-                        number(line["evaluation"].get(robot, {}).get("return_mean")),
+                        number(line["evaluation"].get(robot, {}).get(key)),
                     )
                     for line in lines
                 ]

@@ -17,7 +17,7 @@ _MARKER_PATHS = {
     "square": "M9 1h8v8h-8z",
     "triangle-up": "M13 0.5l5 9h-10z",
     "diamond": "M13 0l5 5l-5 5l-5 -5z",
-    "stroke": "M8 5h10",
+    "cross": "M11.5 1h3v2.5h2.5v3h-2.5v2.5h-3v-2.5h-2.5v-3h2.5z",
 }
 
 
@@ -41,7 +41,7 @@ POLICY_STYLE = SeriesStyle("var(--series-0)")
 DATA_STYLE = SeriesStyle("var(--data)", marker="square")
 BEST_DATA_STYLE = SeriesStyle("var(--series-3)", marker="triangle-up")
 EXPERT_STYLE = SeriesStyle("var(--series-1)", marker="diamond")
-FLOOR_STYLE = SeriesStyle("var(--muted)", marker="stroke")
+FLOOR_STYLE = SeriesStyle("var(--muted)", marker="cross")
 
 
 def series_styles(names: Iterable[str]) -> dict[str, SeriesStyle]:
