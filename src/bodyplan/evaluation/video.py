@@ -155,3 +155,13 @@ def encode_webp(frames: RGBFrames, quality: int = WEBP_QUALITY) -> bytes:
         kmax=_NO_KEY_FRAMES,
     )
     return target.getvalue()
+
+
+def first_frame(video: bytes) -> bytes:
+    """The first image of an animated WebP, as a WebP that does not move."""
+    from PIL import Image
+
+    target = io.BytesIO()
+    with Image.open(io.BytesIO(video)) as film:
+        film.convert("RGB").save(target, format="WEBP", quality=WEBP_QUALITY)
+    return target.getvalue()

@@ -36,13 +36,11 @@ def distance_chart(
     numbered = size <= _NUMBERED
     rise = 0.45 * max(size, 3) if len(tree) else 0.0  # height of the tree, in cells
     cells = [
-        {"row": row, "column": column, "x": j, "y": i, "value": float(matrix[i, j])}
+        {"row": row, "column": column, "value": float(matrix[i, j])}
+        | {"x": j, "x2": j + 1, "middle": j + 0.5, "y": i, "y2": i + 1, "centre": i + 0.5}
         for i, row in enumerate(ordered)
         for j, column in enumerate(ordered)
     ]
-    for cell in cells:
-        cell |= {"x2": cell["x"] + 1, "y2": cell["y"] + 1}
-        cell |= {"middle": cell["x"] + 0.5, "centre": cell["y"] + 0.5}
     axis: Spec = {
         "values": [index + 0.5 for index in range(size)],
         "labelExpr": f"{json.dumps(ordered)}[floor(datum.value)]",

@@ -294,7 +294,12 @@ def interval_chart(
     table = NumbersTable(
         ("", "series", "value", "interval"),
         tuple(
-            (own.row, own.series, decimal_text(own.value, digits), _interval_text(own, digits) or "–")
+            (
+                own.row,
+                own.series,
+                decimal_text(own.value, digits),
+                _interval_text(own, digits) or "–",
+            )
             for own in known
         ),
     )
@@ -400,8 +405,11 @@ def heat_map(
             for i, row in enumerate(rows)
         ),
     )
-    extent = f"from {decimal_text(float(known.min()), digits)} to {decimal_text(float(known.max()), digits)}"
-    description = f"{title} of {', '.join(rows)}: values {extent if known.size else 'unknown'}."
+    extent = "unknown"
+    if known.size:
+        ends = [decimal_text(float(end), digits) for end in (known.min(), known.max())]
+        extent = " to ".join(ends)
+    description = f"{title} of {', '.join(rows)}: values {extent}."
     return Chart(
         name,
         title,

@@ -14,8 +14,8 @@ from matplotlib.patches import Rectangle
 
 from bodyplan.rendering.camera import RGBImage
 from bodyplan.rendering.robot_images import render_lineup
+from bodyplan.report.body_charts import cut_level
 from bodyplan.report.figure_style import PALETTE, use_figure_style
-from bodyplan.report.run_figures import cut_level
 from bodyplan.report.small_multiples import INK, MUTED, reproducible_metadata
 from bodyplan.robots.robot import Robot
 

@@ -152,6 +152,113 @@
     });
   }
 
+  // Films. No browser pauses an animated image, so its frames are cut out and drawn here.
+  class Film {
+    constructor(figure) {
+      this.image = figure.querySelector("img");
+      this.frames = animationFrames(this.image.src);
+      this.canvas = document.createElement("canvas");
+      [this.canvas.width, this.canvas.height] = [this.image.width, this.image.height];
+      this.canvas.setAttribute("role", "img");
+      this.canvas.setAttribute("aria-label", this.image.alt);
+      this.pen = this.canvas.getContext("2d");
+      this.button = document.createElement("button");
+      this.button.type = "button";
+      this.slider = Object.assign(document.createElement("input"), { type: "range", min: 0, max: this.frames.length - 1, value: 0 });
+      this.slider.setAttribute("aria-label", `Frame of the film of ${figure.dataset.robot}`);
+      this.name = figure.dataset.robot;
+      this.place = -1;
+      this.playing = !matchMedia("(prefers-reduced-motion: reduce)").matches;
+      this.seen = false;
+      const controls = document.createElement("div");
+      controls.className = "controls";
+      controls.append(this.button, this.slider);
+      figure.querySelector("picture").replaceWith(this.canvas, controls);
+      this.button.addEventListener("click", () => this.play(!this.playing));
+      this.slider.addEventListener("input", () => { this.play(false); this.show(+this.slider.value); });
+      this.show(0).then(() => this.play(this.playing));
+    }
+    play(on) {
+      this.playing = on;
+      this.button.setAttribute("aria-label", `${on ? "Pause" : "Play"} the film of ${this.name}`);
+      this.button.innerHTML = `<svg viewBox="0 0 16 16" aria-hidden="true"><path d="${on ? "M3 2h4v12H3zM9 2h4v12H9z" : "M3 1.5l11 6.5L3 14.5z"}"/></svg>`;
+      this.wake();
+      showPlaying();
+    }
+    wake() {
+      clearTimeout(this.timer);
+      if (!this.playing || !this.seen) return;
+      this.timer = setTimeout(async () => {
+        await this.show((this.place + 1) % this.frames.length);
+        this.wake();
+      }, this.frames[Math.max(0, this.place)].duration);
+    }
+    async show(place) {
+      if (this.drawing) { this.wanted = place; return; }
+      this.drawing = true;
+      // A frame may be a change of the one before it, so that drawing begins where it can.
+      for (let next = place > this.place ? this.place + 1 : 0; next <= place; next++) {
+        const frame = this.frames[next];
+        const picture = await createImageBitmap(frame.image);
+        if (frame.replaces) this.pen.clearRect(frame.x, frame.y, picture.width, picture.height);
+        this.pen.drawImage(picture, frame.x, frame.y);
+        picture.close();
+      }
+      this.place = place;
+      if (document.activeElement !== this.slider) this.slider.value = place;
+      this.drawing = false;
+      if (this.wanted !== undefined) {
+        const wanted = this.wanted;
+        this.wanted = undefined;
+        await this.show(wanted);
+      }
+    }
+  }
+  // The frames of an animated WebP, each as an image of its own (RFC 9649).
+  const animationFrames = (source) => {
+    const bytes = Uint8Array.from(atob(source.slice(source.indexOf(",") + 1)), (sign) => sign.charCodeAt(0));
+    const view = new DataView(bytes.buffer);
+    const tag = (at) => String.fromCharCode(...bytes.subarray(at, at + 4));
+    const uint24 = (at) => view.getUint16(at, true) + (bytes[at + 2] << 16);
+    const end = (at) => at + 8 + view.getUint32(at + 4, true) + (bytes[at + 4] & 1);
+    const frames = [];
+    for (let at = 12; at < bytes.length; at = end(at)) {
+      if (tag(at) !== "ANMF") continue;
+      const [start, stop] = [at + 24, end(at)];
+      const wide = tag(start) === "ALPH" ? extended(bytes.subarray(at + 14, at + 20)) : new Uint8Array();
+      const size = new DataView(new ArrayBuffer(4));
+      size.setUint32(0, 4 + wide.length + stop - start, true);
+      const image = new Blob(["RIFF", size.buffer, "WEBP", wide, bytes.subarray(start, stop)], { type: "image/webp" });
+      frames.push({ x: 2 * uint24(at + 8), y: 2 * uint24(at + 11), duration: uint24(at + 20), replaces: (bytes[at + 23] & 2) > 0, image });
+    }
+    return frames;
+  };
+  const extended = (size) => Uint8Array.from([...new TextEncoder().encode("VP8X"), 10, 0, 0, 0, 16, 0, 0, 0, ...size]);
+  const films = [];
+  const allFilms = document.getElementById("all-films");
+  const showPlaying = () => {
+    if (!allFilms) return;
+    allFilms.hidden = films.length < 2;
+    allFilms.textContent = films.some((film) => film.playing) ? "Pause all films" : "Play all films";
+  };
+  allFilms?.addEventListener("click", () => {
+    const on = !films.some((film) => film.playing);
+    for (const film of films) film.play(on);
+  });
+  const onScreen = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      const film = films.find((own) => own.canvas === entry.target);
+      film.seen = entry.isIntersecting;
+      film.wake();
+    }
+  });
+  for (const figure of document.querySelectorAll("figure.film")) {
+    if (animationFrames(figure.querySelector("img").src).length < 2) continue;
+    films.push(new Film(figure));
+    onScreen.observe(films.at(-1).canvas);
+  }
+  showPlaying();
+
   // On paper everything is open.
   addEventListener("beforeprint", () => {
     for (const part of document.querySelectorAll("details:not(.numbers)")) part.open = true;

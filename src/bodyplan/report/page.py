@@ -1,35 +1,59 @@
 """The HTML page of a run, report.html, in one self-contained file.
 
-The browser loads nothing else: figures are inline SVG, videos are animated WebP in data URIs. A
-report can be written at any time; a sentence stands for what the run does not have yet.
+A page can be written at any time; a sentence stands for what the run does not have yet.
 """
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import jinja2
 import numpy as np
-from markupsafe import Markup
+from jaxtyping import Float
 
 from bodyplan.datasets.dataset import Dataset
+from bodyplan.datasets.whole_episodes import is_whole
+from bodyplan.envs.walking_task import parse_command
 from bodyplan.errors import BodyplanError
-from bodyplan.evaluation.evaluation import SCORE_COLUMNS
-from bodyplan.evaluation.significance import half_width
-from bodyplan.grouping.clustering import merge_tree
+from bodyplan.evaluation.video import first_frame
+from bodyplan.grouping.clustering import cluster, merge_tree
 from bodyplan.grouping.embodiment_distances import embodiment_distances
-from bodyplan.report import run_figures
-from bodyplan.report.charts import Curve
-from bodyplan.report.figure_style import page_colour
-from bodyplan.report.report_text import commands, facts, headline
-from bodyplan.report.run_record import RunRecord, flatten_settings, number
+from bodyplan.report.body_charts import distance_chart
+from bodyplan.report.charts import Chart
+from bodyplan.report.headline import headline
+from bodyplan.report.html_page import TableColumn, write_html
+from bodyplan.report.repeat_commands import Partition, repeat_run
+from bodyplan.report.returns_charts import (
+    HISTOGRAM_MARKS,
+    MARKS,
+    return_histogram,
+    returns_chart,
+    summary_row,
+)
+from bodyplan.report.run_facts import provenance_facts, run_facts
+from bodyplan.report.run_record import RunRecord, flatten_settings
+from bodyplan.report.series_styles import SeriesStyle, series_styles
+from bodyplan.report.training_charts import (
+    MOST_LINES,
+    conflict_charts,
+    evaluation_charts,
+    metric_charts,
+)
 from bodyplan.report.words import joined_words
 from bodyplan.robots.robot import Robot
-from bodyplan.storage import atomic_write
 
-_MAX_REWARDS = 200_000  # of a histogram; more make no difference that can be seen
-_HIDDEN_SETTINGS = ("robots", "groups", "dataset_card_sha256")
+_HIDDEN_SETTINGS = ("robots", "groups", "dataset_card_sha256", "provenance", "resumed")
+_LARGEST_MATRIX = 64
+"""Robots at most whose distances can be seen in a matrix."""
+_MOST_ROWS = 100
+"""Robots at most whose returns can be seen in a chart."""
+
+
+class _Bodies(NamedTuple):
+    """The distances between the bodies of a run's robots."""
+
+    distances: Float[np.ndarray, "R R"]
+    tree: Float[np.ndarray, "merges 4"]
 
 
 def write_report(
@@ -54,160 +78,152 @@ def write_report(
     Raises:
         BodyplanError: `run` is not a run, a file in it is damaged, or the page cannot be written.
     """
-    page = render_page(RunRecord.read(run), dataset, videos or {}, cache)
     target = Path(run) / "report.html" if out is None else Path(out)
-    with atomic_write(target) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    content = _content(RunRecord.read(run), dataset, videos or {}, cache)
+    write_html(target, "run_report.html.j2", **content)
     return target
 
 
-def render_page(
+def _content(
     record: RunRecord,
     dataset: Dataset | None,
     videos: Mapping[str, bytes],
-    cache: str | Path | None = None,
-) -> str:
-    """Render the page as HTML; arguments are those of `write_report`."""
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    rows = _rows(record)
+    cache: str | Path | None,
+) -> dict[str, Any]:
+    """What `run_report.html.j2` shows; arguments are those of `write_report`."""
     card = dataset.card if dataset is not None else {}
-    return environment.get_template("page.html.j2").render(
-        name=record.name,
-        headline=headline(record),
-        facts=facts(record, card),
-        robots=record.robots,
-        videos=[
-            {
-                "name": robot,
-                "source": "data:image/webp;base64," + b64encode(videos[robot]).decode(),
-                "row": next((row for row in rows if row["name"] == robot), {}),
-            }
-            for robot in record.robots
-            if robot in videos
-        ],
-        rows=rows,
-        mean=_mean(record),
-        episodes=record.evaluation.get("episodes"),
-        returns=_returns(rows),
-        progress=_progress(record),
-        training=_training(record),
-        embodiment=_embodiment(record, cache),
-        groups=[joined_words(group) for group in record.groups],
-        histograms=_histograms(dataset, rows),
-        settings=[
+    styles = series_styles(record.robots)
+    bodies = _bodies(record, cache)
+    known = bodies if isinstance(bodies, _Bodies) else None
+    by_bodies: dict[int, Partition] = {}
+    if known is not None:
+        count = len(record.groups)
+        by_bodies[count] = cluster(known.distances, record.robots, count)
+    return {
+        "title": record.name,
+        "name": record.name,
+        "headline": headline(record.evaluation, record.robots),
+        "facts": run_facts(record, card),
+        "styles": styles,
+        "has_filter": 1 < len(record.robots) <= MOST_LINES,
+        "episodes": record.evaluation.get("episodes"),
+        "table": _table(record, styles) if record.scores else None,
+        "returns": returns_chart(record.scores) if 0 < len(record.scores) <= _MOST_ROWS else None,
+        "evaluations": evaluation_charts(record),
+        "films": _films(record, videos),
+        "metrics": metric_charts(record),
+        "conflicts": _conflicts(record, known),
+        "bodies": _body_chart(record, known),
+        "bodies_missing": bodies if isinstance(bodies, str) else None,
+        "groups": [joined_words(group) for group in record.groups],
+        "marks": {name: MARKS[name][1] for name in HISTOGRAM_MARKS},
+        "histograms": _histograms(dataset, record),
+        "repeat": repeat_run(record, card, by_bodies),
+        "provenance": provenance_facts(record, card),
+        "settings": [
             (key, value)
             for key, value in flatten_settings(record.config)
-            if key not in _HIDDEN_SETTINGS
+            if key.partition(".")[0] not in _HIDDEN_SETTINGS
         ],
-        commands=commands(record, card),
-    )
+    }
 
 
-def _rows(record: RunRecord) -> list[dict[str, Any]]:
-    """Rows of the table of returns; a number that is missing or not finite is None."""
-    palette = run_figures.robot_colours(record.robots, record.groups)
-    rows: list[dict[str, Any]] = []
-    for name in record.robots:
-        score = record.scores.get(name)
-        if score is None:
-            continue
-        row: dict[str, Any] = {key: number(score.get(key)) for key in SCORE_COLUMNS}
-        error = row["return_se"]
-        interval = error and half_width(error, len(score.get("returns") or ()))
-        rows.append(
-            {**row, "name": name, "colour": page_colour(palette[name]), "interval": interval}
-        )
-    return rows
-
-
-def _mean(record: RunRecord) -> dict[str, float | None]:
-    mean = record.evaluation.get("mean") or {}
-    keys = ("return_mean", "data_return", "expert_return", "normalised_return")
-    return {key: number(mean.get(key)) for key in keys}
-
-
-def _returns(rows: Sequence[Mapping[str, Any]]) -> Markup | None:
-    if not rows:
-        return None
-    known = [
-        run_figures.ReturnRow(
-            row["name"],
-            row["return_mean"],
-            row["interval"],
-            row["data_return"],
-            row["expert_return"],
-        )
-        for row in rows
+def _table(record: RunRecord, styles: Mapping[str, SeriesStyle]) -> dict[str, Any]:
+    """Columns, rows and means of the table of returns."""
+    command = record.evaluation.get("command")
+    if command is not None:
+        command = parse_command(command if isinstance(command, str) else tuple(command))
+    wanted = "" if command is None else f" of {np.hypot(command[0], command[1]):.2f}"
+    columns = [
+        TableColumn("robot", "Robot"),
+        TableColumn("score", "Score", digits=2, strong=True),
+        TableColumn("return_mean", "Return", error="return_se", strong=True),
+        TableColumn("floor_return", "Standing"),
+        TableColumn("expert_return", "Expert"),
+        TableColumn("data_return", "Data"),
+        TableColumn("data_best_return", "Data, best"),
+        TableColumn("falls", "Falls", "%", 0),
+        TableColumn("length_mean", "Length", "steps", 0),
+        TableColumn("speed", "Speed", f"m/s{wanted}", 2),
+        TableColumn("velocity_error", "Velocity error", "m/s", 2),
     ]
-    return Markup(run_figures.plot_returns(known))
-
-
-def _progress(record: RunRecord) -> Markup | None:
-    series = record.evaluations()
-    palette = run_figures.robot_colours(record.robots, record.groups)
-    if not series:
-        return None
-    return Markup(run_figures.plot_curves("During training", "return", series, palette))
-
-
-def _training(record: RunRecord) -> list[Markup]:
-    """A figure for each metric that was logged."""
-    palette = run_figures.robot_colours(record.robots, record.groups)
-    losses = {"Q": record.curve("critic/q_loss"), "V": record.curve("critic/v_loss")}
-    panels: list[tuple[str, str, Mapping[str, Curve]]] = [
-        ("Critic losses", "loss, log scale", {k: c for k, c in losses.items() if c[0]}),
-        ("Mean Q", "value", _per_robot(record, "critic/q_mean")),
-        ("Actor loss", "loss", _per_robot(record, "actor/loss")),
-        (
-            "Std of advantage weights",
-            "standard deviation",
-            _per_robot(record, "actor/weight_std"),
-        ),
+    scores = {name: record.scores[name] for name in record.robots if name in record.scores}
+    scores |= record.scores
+    rows = [
+        summary_row(name, own, command) | {"style": styles.get(name)}
+        for name, own in scores.items()
     ]
+    columns = [columns[0], *(c for c in columns[1:] if any(r[c.key] is not None for r in rows))]
+    mean = None
+    if len(rows) > 1:
+        every = {c.key: [row[c.key] for row in rows] for c in columns[1:]}
+        mean = {
+            key: None if None in values else float(np.mean(values)) for key, values in every.items()
+        }
+        mean["return_se"] = None
+    return {"columns": columns, "rows": rows, "mean": mean}
+
+
+def _films(record: RunRecord, videos: Mapping[str, bytes]) -> list[dict[str, str]]:
+    """Each film, and its first image for readers who do not want motion."""
     return [
-        Markup(run_figures.plot_curves(title, unit, series, palette, log="log" in unit))
-        for title, unit, series in panels
-        if series
+        {
+            "robot": name,
+            "source": _data_uri(videos[name]),
+            "still": _data_uri(first_frame(videos[name])),
+        }
+        for name in record.robots
+        if name in videos
     ]
 
 
-def _per_robot(record: RunRecord, key: str) -> dict[str, Curve]:
-    """A curve for each robot, or one for all robots if it was logged so."""
-    found = record.curves(key) or {"all robots": record.curve(key)}
-    return {name: curve for name, curve in found.items() if curve[0]}
+def _data_uri(image: bytes) -> str:
+    return "data:image/webp;base64," + b64encode(image).decode()
 
 
-def _embodiment(record: RunRecord, cache: str | Path | None) -> dict[str, Any]:
+def _bodies(record: RunRecord, cache: str | Path | None) -> _Bodies | str:
+    """Distances between bodies, or the sentence that says why there are none."""
     if not record.robots:
-        return {"missing": "The run does not name its robots yet."}
+        return "The run does not name its robots yet."
     try:
         models = record.models
-        bodies = [Robot.load(robot, models) for robot in record.robots]
-        distances = embodiment_distances(bodies, cache=cache)
+        robots = [Robot.load(robot, models) for robot in record.robots]
+        distances = embodiment_distances(robots, cache=cache)
     except BodyplanError as error:
-        return {"missing": f"The distances between bodies cannot be shown: {error}."}
-    tree = merge_tree(distances, record.robots)
-    svg = run_figures.plot_distances(record.robots, distances, tree, len(record.groups))
-    return {"figure": Markup(svg)}
+        return f"The distances between bodies cannot be shown: {error}."
+    return _Bodies(distances, merge_tree(distances, record.robots))
 
 
-def _histograms(dataset: Dataset | None, rows: Sequence[Mapping[str, Any]]) -> list[Markup]:
-    if dataset is None:
+def _body_chart(record: RunRecord, bodies: _Bodies | None) -> Chart | None:
+    if bodies is None or not 1 < len(record.robots) <= _LARGEST_MATRIX:
+        return None
+    return distance_chart(record.robots, bodies.distances, bodies.tree, len(record.groups))
+
+
+def _conflicts(record: RunRecord, bodies: _Bodies | None) -> list[Chart]:
+    measured = record.conflicts
+    if measured is None or len(record.robots) > _LARGEST_MATRIX:
         return []
-    by_name = {row["name"]: row for row in rows}
-    drawn = []
-    for name, episodes in dataset.episodes.items():
-        row = by_name.get(name, {})
-        every = max(1, len(episodes.rewards) // _MAX_REWARDS)
-        svg = run_figures.plot_histograms(
-            name,
-            np.asarray(episodes.returns, float),
-            np.asarray(episodes.rewards[::every], float),
-            row.get("return_mean"),
-            row.get("expert_return"),
-        )
-        drawn.append(Markup(svg))
-    return drawn
+    order: Sequence[str] = record.robots
+    if bodies is not None:
+        from scipy.cluster.hierarchy import leaves_list
+
+        order = [record.robots[leaf] for leaf in leaves_list(bodies.tree)]
+    return conflict_charts(measured, order)
+
+
+def _histograms(dataset: Dataset | None, record: RunRecord) -> list[Chart]:
+    """Returns of the whole episodes of each robot's data, or of all where none is whole."""
+    if dataset is None or len(record.robots) > MOST_LINES:
+        return []
+    charts = []
+    for name in record.robots:
+        if name not in dataset.robots:
+            continue
+        episodes = dataset.episodes[name]
+        whole = is_whole(episodes)
+        returns = np.asarray(episodes.returns, float)
+        if len(returns):
+            shown = returns[whole] if whole.any() else returns
+            charts.append(return_histogram(name, shown, record.scores.get(name, {})))
+    return charts

@@ -35,7 +35,8 @@ MARKS = {
 }
 """Key of a robot's scores, and style, of each return that is shown; the policy is drawn last."""
 _BINS = 24
-_WITH_LINE = ("standing still", "expert", "policy")
+HISTOGRAM_MARKS = ("standing still", "policy", "expert")
+"""Those of `MARKS` that are lines in histograms."""
 _HISTOGRAM_HEIGHT = 110
 
 
@@ -66,7 +67,7 @@ def return_histogram(
     robot: str, returns: Float[np.ndarray, "E"], scores: Mapping[str, Any]
 ) -> Chart:
     """The returns of one robot's episodes in the data, with lines at returns to compare with."""
-    found = {name: number(scores.get(MARKS[name][0])) for name in _WITH_LINE}
+    found = {name: number(scores.get(MARKS[name][0])) for name in HISTOGRAM_MARKS}
     marks = {name: value for name, value in found.items() if value is not None}
     low = min([0.0, *marks.values(), float(returns.min())])
     high = max([*marks.values(), float(returns.max()), low + 1e-9])

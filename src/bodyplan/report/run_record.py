@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from bodyplan.datasets.format import CARD
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.metrics_file import read_lines
+from bodyplan.learn.policy_files import POLICY_FOLDER
 from bodyplan.learn.run import CONFIG, CONFLICTS, METRICS, Run
 from bodyplan.report.charts import Curve
 from bodyplan.storage import read_json
@@ -75,9 +77,7 @@ class RunRecord:
         return cls(
             path=path,
             config=read_json(path / CONFIG),
-            metrics=tuple(
-                sorted(read_lines(path / METRICS), key=lambda line: line["update"])
-            ),
+            metrics=tuple(sorted(read_lines(path / METRICS), key=lambda line: line["update"])),
             evaluation=read_json(evaluation) if evaluation.is_file() else {},
         )
 
@@ -95,6 +95,12 @@ class RunRecord:
     def models(self) -> dict[str, str]:
         """Paths of the user's own robots by name, from the card of the policy or of the data."""
         return Run(self.path).models if "data" in self.config else {}
+
+    @property
+    def policy_card(self) -> dict[str, Any]:
+        """The card of the trained policy; empty while there is none."""
+        card = self.path / POLICY_FOLDER / CARD
+        return read_json(card) if card.is_file() else {}
 
     @property
     def groups(self) -> tuple[tuple[str, ...], ...]:

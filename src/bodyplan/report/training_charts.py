@@ -1,8 +1,8 @@
 """Charts of training: every metric that was logged, evaluations on the way, gradient conflict.
 
-A metric is named `<network>/<name>`, with `/<robot>` behind it where each robot has its own. Metrics
-of one name are one chart: a line for each robot, or one for each network. So a metric that another
-version or another package's algorithm logs has its chart, too.
+A metric is named `<network>/<name>`, with `/<robot>` behind it where each robot has its own.
+Metrics of one name are one chart: a line for each robot, or one for each network. So a metric that
+another version or another package's algorithm logs has its chart, too.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
