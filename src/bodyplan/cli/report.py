@@ -7,25 +7,45 @@ from typing import Annotated
 import tyro
 
 from bodyplan.cli.output import print_json, print_line
+from bodyplan.errors import BodyplanError
 from bodyplan.machine import cache_folder
 from bodyplan.progress import progress
 
 
 @dataclass(frozen=True)
 class WriteReport:
-    """Write report.html: returns, learning curves, body distances, histograms and videos."""
+    """Write report.html: returns, learning curves, body distances, histograms and films.
+
+    Of a folder that holds seeds, each seed has its page.
+    """
 
     run_folder: tyro.conf.Positional[Path]
-    """Folder of a run."""
+    """Folder of a run, or of the seeds of one."""
     out: Path | None = None
     """The page; by default report.html in the folder of the run."""
     videos: Annotated[bool, tyro.conf.arg(name="films")] = True
-    """Render a video of each robot under the policy."""
+    """Render a film of each robot under the policy."""
     json: bool = False
     """Print JSON."""
 
     def run(self) -> None:
-        """Render the videos, write the page, print its path."""
+        """Render the films, write the pages, print their paths."""
+        from bodyplan.learn.run import runs_in
+
+        folders = [run.path for run in runs_in(self.run_folder)]
+        if self.out is not None and len(folders) > 1:
+            raise BodyplanError(
+                f"--out {self.out} is one page, and {self.run_folder} holds {len(folders)} runs; "
+                "give the folder of one of them"
+            )
+        pages = [str(self._write(folder)) for folder in folders]
+        if self.json:
+            print_json({"report": pages[0] if len(pages) == 1 else pages})
+            return
+        for page in pages:
+            print_line(page)
+
+    def _write(self, folder: Path) -> Path:
         from bodyplan.datasets.dataset import Dataset
         from bodyplan.envs.walking_task import parse_command
         from bodyplan.evaluation.trained_policy import load_policy
@@ -35,9 +55,9 @@ class WriteReport:
         from bodyplan.report.run_record import RunRecord
         from bodyplan.robots.robot import Robot
 
-        record = RunRecord.read(self.run_folder)
-        has_policy = (self.run_folder / POLICY_FOLDER).is_dir()
-        policy = load_policy(self.run_folder) if has_policy else None
+        record = RunRecord.read(folder)
+        has_policy = (folder / POLICY_FOLDER).is_dir()
+        policy = load_policy(folder) if has_policy else None
         data = Path(record.config["data"])
         dataset = Dataset.open(data) if data.is_dir() else None
         videos: dict[str, bytes] = {}
@@ -46,8 +66,4 @@ class WriteReport:
             robots = [Robot.load(robot, record.models) for robot in record.robots]
             with progress() as report:
                 videos = robot_videos(policy, robots, parse_command(command), report)
-        page = write_report(self.run_folder, dataset, videos, self.out, cache_folder("distances"))
-        if self.json:
-            print_json({"report": str(page)})
-        else:
-            print_line(str(page))
+        return write_report(folder, dataset, videos, self.out, cache_folder("distances"))

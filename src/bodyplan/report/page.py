@@ -26,7 +26,7 @@ from bodyplan.report.repeat_commands import Partition, repeat_run
 from bodyplan.report.returns_charts import (
     HISTOGRAM_MARKS,
     MARKS,
-    return_histogram,
+    data_returns_chart,
     returns_chart,
     summary_row,
 )
@@ -225,5 +225,5 @@ def _histograms(dataset: Dataset | None, record: RunRecord) -> list[Chart]:
         returns = np.asarray(episodes.returns, float)
         if len(returns):
             shown = returns[whole] if whole.any() else returns
-            charts.append(return_histogram(name, shown, record.scores.get(name, {})))
+            charts.append(data_returns_chart(name, shown, record.scores.get(name, {})))
     return charts

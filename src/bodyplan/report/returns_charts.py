@@ -63,7 +63,7 @@ def returns_chart(scores: Mapping[str, Mapping[str, Any]]) -> Chart:
     )
 
 
-def return_histogram(
+def data_returns_chart(
     robot: str, returns: Float[np.ndarray, "E"], scores: Mapping[str, Any]
 ) -> Chart:
     """The returns of one robot's episodes in the data, with lines at returns to compare with."""
