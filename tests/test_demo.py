@@ -55,7 +55,7 @@ def test_the_demo_ends_in_a_report_and_continues_from_what_is_there(tmp_path, ca
     page = (out / "report.html").read_text()
     assert answer["report"] == str(out / "report.html")
     assert all(robot in page for robot in PLAN.robots)
-    assert page.count("data:image/webp") == len(PLAN.robots)
+    assert page.count("data:image/webp") == 2 * len(PLAN.robots)  # a film and its first image
 
     policy = (out / "policy" / "policy.safetensors").read_bytes()
     assert main(["demo", "--out", str(out)]) == 0
