@@ -152,9 +152,11 @@ def test_only_what_the_evaluation_settings_or_a_robot_lack_is_evaluated_again(co
     assert measure_transfer(config) == results
     path = config.training.out / "together/seed0/evaluation.json"
     document = read_json(path)
-    write_json(path, document | {"robots": {"cassie": document["robots"]["cassie"]}})
-    assert measure_transfer(config) == results
-    assert read_json(path) == document
+    partly = {"robots": {"cassie": document["robots"]["cassie"]}}
+    for unlike in (partly, {"updates": 4}, {"policy": "best"}):  # such as before more updates
+        write_json(path, document | unlike)
+        assert measure_transfer(config) == results
+        assert read_json(path) == document
 
 
 def test_robots_that_cannot_be_compared_are_refused(config):

@@ -73,7 +73,7 @@ class EvaluatedRun:
             "episodes": document["episodes"],
             "initial_state": document.get("initial_state", "random"),
             "conditions": document.get("conditions") or asdict(NO_DISTURBANCES),
-            "policy": document.get("policy", "last"),
+            "policy": document.get("policy") or "last",
         }
 
     def settings(self, also: Sequence[str] = ()) -> dict[str, Any]:

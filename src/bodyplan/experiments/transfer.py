@@ -163,7 +163,7 @@ class _Experiment:
         returns = []
         for run in runs:
             path = run.path / "evaluation.json"
-            if not self._is_evaluated(path, robot):
+            if not self._is_evaluated(path, robot, run.config["updates"]):
                 evaluate_policy(
                     run.policy,
                     self._load(run.config["robots"]),
@@ -175,15 +175,17 @@ class _Experiment:
             returns.append(float(Evaluation.load(path)[robot]["return_mean"]))
         return returns
 
-    def _is_evaluated(self, path: Path, robot: str) -> bool:
-        """Whether a file has an evaluation of this robot with the same settings."""
+    def _is_evaluated(self, path: Path, robot: str, updates: int) -> bool:
+        """Whether a file has an evaluation of this robot after these updates, made alike."""
         if not path.is_file():
             return False
         evaluation, wanted = Evaluation.load(path), asdict(self.config.evaluation)
         del wanted["threads"]  # results do not depend on them
         wanted["conditions"] = wanted.pop("disturbances")  # their name in evaluation.json
         same = all(evaluation.document.get(name) == wanted[name] for name in wanted)
-        return robot in evaluation and same
+        after = evaluation.document.get("updates")  # an older file does not say
+        last = evaluation.document.get("policy") in (None, "last")
+        return robot in evaluation and same and last and after in (None, updates)
 
     def _load(self, names: Sequence[str]) -> list[Robot]:
         models = models_of(self.data_card, self.config.training.data)
