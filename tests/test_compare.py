@@ -221,7 +221,7 @@ def test_only_common_robots_are_compared_and_that_is_said(arm, three):
     found = bodyplan.compare([three[0], alone])
     assert found.robots == ("ant",)
     assert [own.name for own in found.arms] == ["2 robots", "1 robot"]
-    assert any("without bee" in note for note in found.notes)
+    assert any("evaluated on them: bee" in note for note in found.notes)
     path = alone / "seed0" / "evaluation.json"
     document = read_json(path)
     write_json(path, document | {"robots": {"cow": document["robots"]["ant"]}})
@@ -258,15 +258,31 @@ def test_what_cannot_be_compared_is_refused_with_the_fix(arm, three, tmp_path):
     ("lack", "word"),
     [
         ({"floor_return": None}, "floor_return"),
-        ({"normalised_return": None}, "nothing to measure"),
-        ({"reference": "ceiling"}, "another reference"),
+        ({"floor_return": 3.0}, "another floor"),
+        ({"expert_return": 13.0}, "another floor"),
+        ({"reference": "ceiling", "ceiling_return": 12.0}, "another floor"),
     ],
 )
-def test_returns_that_cannot_be_normalised_alike_are_compared_raw(arm, three, lack, word):
+def test_returns_that_were_not_normalised_alike_are_refused(arm, three, lack, word):
     other = arm("other", [(5.0, 5.0), (6.0, 6.0)], config={"updates": 7}, **lack)
-    assert "normalised" not in bodyplan.compare([three[0], other]).arms[0].scores
+    assert bodyplan.compare([three[0], other]).robots == ROBOTS
     with pytest.raises(BodyplanError, match=word):
         bodyplan.compare([three[0], other], score="normalised")
+
+
+def test_robots_without_a_reference_are_left_out_of_normalised_returns(arm, three):
+    nothing = {"normalised_return": None, "reference": None}
+    runs = [arm("other", [(5.0, 5.0), (6.0, 6.0)], **nothing)]
+    with pytest.raises(BodyplanError, match="no reference"):
+        bodyplan.compare(runs, score="normalised")
+    assert "normalised" not in bodyplan.compare(runs).arms[0].scores
+    for path in three[0].rglob("evaluation.json"):
+        document = read_json(path)
+        document["robots"]["bee"] |= nothing
+        write_json(path, document)
+    found = bodyplan.compare(three[0], score="normalised")
+    assert found.robots == ("ant",)
+    assert any("no reference: bee" in note for note in found.notes)
 
 
 def test_other_versions_and_other_starts_are_noted(arm):

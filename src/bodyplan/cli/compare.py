@@ -117,7 +117,7 @@ def _print_robots(comparison: "Comparison", score: str) -> None:
 
 def _mean(arm: "Arm", score: str, place: str) -> str:
     scores, digits = arm.scores[score][place], _DIGITS[score]
-    text = f"{scores.mean:.{digits}f}"
+    text = f"{scores.mean:z.{digits}f}"
     return text if scores.se is None else f"{text} ± {scores.se:.{digits}f}"
 
 

@@ -61,14 +61,14 @@ def compare(
         seed: seed of the bootstrap.
 
     Returns:
-        The comparison, over the robots that all runs were evaluated on.
+        The comparison, over the robots on which all runs have the score.
 
     Raises:
         BodyplanError: a run is not evaluated, runs of one arm differ in more than their seeds or
             share a seed, evaluations were not made alike, or no robot is in all of them.
     """
     evaluated = [EvaluatedRun.read(run, evaluation) for run in _expanded(runs)]
-    question, robots = common_question(evaluated), common_robots(evaluated)
+    question, robots = common_question(evaluated), common_robots(evaluated, score)
     also = ("evaluate_every",) if question["policy"] == "best" else ()  # it decides the best
     grouping = group_into_arms(evaluated, by, also)
     names = list(grouping.arms)
@@ -83,7 +83,7 @@ def compare(
             )
             for name, places in grouping.arms.items()
         ]
-        for measure, values in scores_by_name(evaluated, robots, score).items()
+        for measure, values in scores_by_name(evaluated, robots).items()
     }
     compared = tables[score]
     best = best_arms(compared, robots)

@@ -50,17 +50,17 @@ def latex_table(comparison: Comparison) -> str:
 
 
 def _mean(scores: SeedScores, digits: int, bold: bool) -> str:
-    text = f"{scores.mean:.{digits}f}"
+    text = f"{scores.mean:z.{digits}f}"
     if scores.se is not None:
         text += rf" \pm {scores.se:.{digits}f}"
     return rf"$\mathbf{{{text}}}$" if bold else f"${text}$"
 
 
 def _iqm(scores: SeedScores, digits: int) -> str:
-    text = f"{scores.iqm:.{digits}f}"
+    text = f"{scores.iqm:z.{digits}f}"
     if scores.iqm_interval is not None:
         low, high = scores.iqm_interval
-        text += rf"\ [{low:.{digits}f}, {high:.{digits}f}]"
+        text += rf"\ [{low:z.{digits}f}, {high:z.{digits}f}]"
     return f"${text}$"
 
 

@@ -1,11 +1,13 @@
 """What a reader of a comparison must know beside its numbers, in sentences."""
 
+import re
 from collections.abc import Sequence
 
 from bodyplan.evaluation.comparison import MEAN, ArmDifference
 from bodyplan.evaluation.comparison_statistics import ArmScores, paired_seeds
 from bodyplan.evaluation.evaluated_runs import EvaluatedRun
 
+_COMMIT = re.compile(r"^([0-9a-f]{8})[0-9a-f]{32}")
 FEW_SEEDS = 5
 """Below this, bootstrap intervals are clearly too narrow."""
 
@@ -19,14 +21,16 @@ def notes_of_settings(unnamed: Sequence[str]) -> list[str]:
 
 def notes_of_robots(evaluated: Sequence[EvaluatedRun], robots: Sequence[str]) -> list[str]:
     """Robots that are left out."""
-    left = sorted({robot for own in evaluated for robot in own.evaluation} - set(robots))
-    if not left:
-        return []
-    what = "robot" if len(robots) == 1 else "robots"
-    return [
-        f"Compared on the {len(robots)} {what} that all runs were evaluated on, without "
-        f"{', '.join(left)}."
-    ]
+    everywhere = set.intersection(*(set(own.evaluation) for own in evaluated))
+    anywhere = set.union(*(set(own.evaluation) for own in evaluated))
+    notes = []
+    if missing := sorted(anywhere - everywhere):
+        notes.append(
+            f"Left out, because not all runs were evaluated on them: {', '.join(missing)}."
+        )
+    if unmeasured := sorted(everywhere - set(robots)):
+        notes.append(f"Left out, because they have no reference: {', '.join(unmeasured)}.")
+    return notes
 
 
 def notes_of_seeds(arms: Sequence[ArmScores], baseline: ArmScores) -> list[str]:
@@ -81,8 +85,13 @@ def notes_of_origin(evaluated: Sequence[EvaluatedRun]) -> list[str]:
         notes.append("Evaluations have different seeds, so episodes start from different states.")
     origins = [own.run.config.get("provenance") or {} for own in evaluated]
     for name in ("bodyplan", "commit", "jax", "mujoco"):
-        versions = sorted({str(own[name]) for own in origins if own.get(name) is not None})
+        versions = sorted({_short(str(own[name])) for own in origins if own.get(name) is not None})
         if len(versions) > 1:
             what = "commits of bodyplan" if name == "commit" else f"versions of {name}"
             notes.append(f"Runs are of different {what}: {', '.join(versions)}.")
     return notes
+
+
+def _short(version: str) -> str:
+    """A version as it is, and of a commit as many digits as tell it from others."""
+    return _COMMIT.sub(r"\1", version)

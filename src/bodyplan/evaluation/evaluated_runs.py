@@ -20,7 +20,6 @@ _FACTS = (
     *("fall_share", "length_mean", "velocity_error"),
     *("data_return", "floor_return", "expert_return", "ceiling_return"),
 )
-_KEYS = {"return": "return_mean", "normalised": "normalised_return"}
 
 
 @dataclass(frozen=True)
@@ -105,8 +104,12 @@ def common_question(evaluated: Sequence[EvaluatedRun]) -> dict[str, Any]:
     return question
 
 
-def common_robots(evaluated: Sequence[EvaluatedRun]) -> tuple[str, ...]:
-    """The robots that all runs were evaluated on, in the order of the first.
+def common_robots(evaluated: Sequence[EvaluatedRun], score: str) -> tuple[str, ...]:
+    """The robots on which all runs have the score, in the order of the first.
+
+    Args:
+        evaluated: the runs.
+        score: `return`, or `normalised`, which robots without a reference do not have.
 
     Raises:
         BodyplanError: there is none.
@@ -121,48 +124,63 @@ def common_robots(evaluated: Sequence[EvaluatedRun]) -> tuple[str, ...]:
             "no robot is in the evaluations of all runs; run `bodyplan evaluate --robots` with "
             "the same robots"
         )
-    return robots
+    if score != "normalised":
+        return robots
+    _require_one_scale(evaluated, robots)
+    known = tuple(robot for robot in robots if _has_reference(evaluated, robot))
+    if not known:
+        raise BodyplanError(
+            f"no normalised return of {', '.join(robots)} is known, because there is no reference "
+            "to measure it by; compare returns"
+        )
+    return known
 
 
 def scores_by_name(
-    evaluated: Sequence[EvaluatedRun], robots: Sequence[str], score: str
+    evaluated: Sequence[EvaluatedRun], robots: Sequence[str]
 ) -> dict[str, Float[np.ndarray, "runs R"]]:
-    """Returns, and normalised returns where all are known, of every run and robot.
-
-    Raises:
-        BodyplanError: normalised returns are what is asked for, and one is not known.
-    """
-    found = {}
-    for name, key in _KEYS.items():
-        lacking = _lacking(evaluated, robots, key) if name == "normalised" else None
-        if lacking is None:
-            rows = [[own.evaluation[robot][key] for robot in robots] for own in evaluated]
-            found[name] = np.array(rows, float)
-        elif name == score:
-            raise BodyplanError(lacking)
-    return found
+    """Returns of every run and robot; normalised ones too, where all are known."""
+    found = {"return": "return_mean"}
+    if all(_has_reference(evaluated, robot) for robot in robots):
+        found["normalised"] = "normalised_return"
+    return {
+        name: np.array([[own.evaluation[robot][key] for robot in robots] for own in evaluated])
+        for name, key in found.items()
+    }
 
 
-def _lacking(evaluated: Sequence[EvaluatedRun], robots: Sequence[str], key: str) -> str | None:
-    """Why returns cannot be normalised alike; None where they can."""
+def _has_reference(evaluated: Sequence[EvaluatedRun], robot: str) -> bool:
+    """Whether all runs have a normalised return of a robot, above a floor."""
+    scores = [own.evaluation[robot] for own in evaluated]
+    keys = ("normalised_return", "floor_return")
+    return all(own.get(key) is not None for own in scores for key in keys)
+
+
+def _require_one_scale(evaluated: Sequence[EvaluatedRun], robots: Sequence[str]) -> None:
+    """Refuse normalised returns that do not have the same floor and reference."""
     first = evaluated[0]
     for own in evaluated:
-        again = f"run `bodyplan evaluate {own.run.path}` again, or compare returns"
         for robot in robots:
-            scores = own.evaluation[robot]
+            scores, wanted = own.evaluation[robot], first.evaluation[robot]
+            again = f"run `bodyplan evaluate {own.run.path}` again, or compare returns"
             if scores.get("floor_return") is None:
-                return f"{own.run.path / EVALUATION} has no floor_return of {robot}; {again}"
-            if scores.get(key) is None:
-                return (
-                    f"{robot} has no {key} in {own.run.path / EVALUATION}, because there is "
-                    "nothing to measure it by; compare returns"
+                raise BodyplanError(
+                    f"the evaluation of {own.run.path} has no floor_return of {robot}; {again}"
                 )
-            if scores.get("reference") != first.evaluation[robot].get("reference"):
-                return (
-                    f"{robot} is measured by another reference in {own.run.path} than in "
-                    f"{first.run.path}; {again}"
+            if scores.get("reference") != wanted.get("reference") or not all(
+                _is_close(scores.get(key), wanted.get(key))
+                for key in ("floor_return", f"{wanted.get('reference')}_return")
+            ):
+                raise BodyplanError(
+                    f"{robot} is measured by another floor or reference in {own.run.path} than "
+                    f"in {first.run.path}; {again}"
                 )
-    return None
+
+
+def _is_close(value: float | None, other: float | None) -> bool:
+    if value is None or other is None:
+        return value is other
+    return bool(np.isclose(value, other, rtol=1e-6, atol=0.0))
 
 
 def mean_facts(
