@@ -69,6 +69,9 @@ def test_only_the_latest_checkpoints_are_kept_in_order_of_updates(tmp_path):
         save_checkpoint(tmp_path, update, tree())
     (tmp_path / ".11000.partial.safetensors").write_bytes(b"cut short")
     assert [update for update, _ in checkpoints(tmp_path)] == [1000, 10_000]
+    for update, kept, left in ((20_000, 3, 3), (30_000, 0, 4), (40_000, 1, 1)):
+        save_checkpoint(tmp_path, update, tree(), kept=kept)
+        assert len(checkpoints(tmp_path)) == left
 
 
 def test_a_damaged_checkpoint_names_itself_and_the_way_out(tmp_path):

@@ -22,7 +22,7 @@ QUICK = ["--episodes", "2"]
 
 @pytest.fixture(scope="module")
 def seeds(tmp_path_factory):
-    """A folder of two seeds with checkpoints after 4 and 8 updates; their data are gone."""
+    """A folder of two seeds with checkpoints after 4, 8 and 12 updates; their data are gone."""
     home = tmp_path_factory.mktemp("runs")
     data = write_dataset(home / "data", HUMANOID, steps=120)
     config = TrainConfig(
@@ -31,9 +31,10 @@ def seeds(tmp_path_factory):
         algorithm="bc",
         network="tiny",
         batch_size=4,
-        updates=8,
+        updates=12,
         log_every=4,
         checkpoint_every=4,
+        keep_checkpoints=0,
         observation_scale="shared",
     )
     bodyplan.train_seeds(config, 2, episodes=1)
@@ -51,21 +52,22 @@ def run(seeds, tmp_path):
 def interrupted(run):
     """A run that was killed after its first checkpoint."""
     shutil.rmtree(run.path / "policy")
-    (run.path / "checkpoints" / "8.safetensors").unlink()
+    for update in (8, 12):
+        (run.path / "checkpoints" / f"{update}.safetensors").unlink()
     return run
 
 
 def test_the_last_checkpoint_acts_as_the_finished_policy(run):
-    found = [bodyplan.evaluate(run, episodes=2, at=at) for at in (None, 8, 4)]
+    found = [bodyplan.evaluate(run, episodes=2, at=at) for at in (None, 12, 4)]
     assert found[0].scores == found[1].scores
     assert found[0].scores != found[2].scores
-    assert [own.policy for own in found] == ["last", "at 8", "at 4"]
-    assert [own.document["updates"] for own in found] == [8, 8, 4]
+    assert [own.policy for own in found] == ["last", "at 12", "at 4"]
+    assert [own.document["updates"] for own in found] == [12, 12, 4]
     assert [own["unitree_h1"]["data_return"] for own in found] == [None] * 3
 
 
 def test_a_checkpoint_holds_the_tensors_and_the_card_of_its_policy(run):
-    last, checkpoint = (trained_policy(run, best=False, at=at) for at in (None, 8))
+    last, checkpoint = (trained_policy(run, best=False, at=at) for at in (None, 12))
     differences = {
         key for key in last.policy.card if last.policy.card[key] != checkpoint.policy.card.get(key)
     }
@@ -76,7 +78,7 @@ def test_a_checkpoint_holds_the_tensors_and_the_card_of_its_policy(run):
 
 def test_a_checkpoint_that_is_not_there_names_those_that_are(run, capsys):
     assert main(["evaluate", str(run.path), "--at", "5000"]) == 2
-    assert "4, 8" in capsys.readouterr().err
+    assert "4, 8, 12" in capsys.readouterr().err
     with pytest.raises(BodyplanError, match="best and at"):
         bodyplan.evaluate(run, best=True, at=4)
 

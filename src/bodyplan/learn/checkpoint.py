@@ -101,7 +101,11 @@ def restore_part(path: Path, like: StateTree, wanted: Callable[[str], bool]) -> 
 
 
 def save_checkpoint(
-    folder: Path, update: int, state: object, card: Mapping[str, Any] | None = None
+    folder: Path,
+    update: int,
+    state: object,
+    card: Mapping[str, Any] | None = None,
+    kept: int = KEPT,
 ) -> Path:
     """Write `<update>.safetensors` and remove all but the latest checkpoints.
 
@@ -110,13 +114,14 @@ def save_checkpoint(
         update: updates done.
         state: all that training needs to go on.
         card: of the policy in the state, so that the checkpoint can be evaluated by itself.
+        kept: number of checkpoints to leave; 0 leaves all.
 
     Raises:
         BodyplanError: as `save_tree`.
     """
     path = folder / f"{update}.safetensors"
     save_tree(path, state, policy_note(card, folder) if card else None)
-    for _, old in checkpoints(folder)[:-KEPT]:
+    for _, old in checkpoints(folder)[:-kept] if kept else ():
         old.unlink()
     return path
 

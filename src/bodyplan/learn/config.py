@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 PROVENANCE, RESUMED = "provenance", "resumed"
 """In config.json: of the process that began, and of those that continued elsewhere or otherwise."""
-NOT_IN_IDENTITY = frozenset({"data", "out", "data_on", "tensorboard", "wandb", PROVENANCE, RESUMED})
+NOT_IN_IDENTITY = frozenset(
+    {"data", "out", "data_on", "keep_checkpoints", "tensorboard", "wandb", PROVENANCE, RESUMED}
+)
 """What a run's result does not depend on, so that it can be continued under other values."""
 _OLD_NAMES = {"begin_with": "init_from"}
 """Settings that older runs have under another name."""
@@ -73,6 +75,8 @@ class TrainConfig:
     """Updates in one interval, which is one call of the compiled program."""
     checkpoint_every: int = 1000
     """Updates between checkpoints; a multiple of log_every."""
+    keep_checkpoints: int = 2
+    """Checkpoints to keep, the latest ones; 0 keeps all, so that `evaluate --at` has a choice."""
     evaluate_every: int = 0
     """Updates between evaluations during training, a multiple of log_every; 0 for none."""
     conflicts_every: int = 0
@@ -152,6 +156,8 @@ def check_config(config: TrainConfig, devices: int) -> None:
     ):
         if getattr(config, name) < 1:
             raise BodyplanError(f"{name} is {getattr(config, name)}; give 1 or more")
+    if config.keep_checkpoints < 0:
+        raise BodyplanError(f"keep_checkpoints is {config.keep_checkpoints}; give 0 or more")
     COMBINERS.make(config.combine)
     every, log_every = ALGORITHMS.make(config.algorithm).actor_every, config.log_every
     for name, value, unit, divisor in (

@@ -158,4 +158,5 @@ def _save_checkpoints(seeds: Sequence[SeedSetup], state: LearnerState, update: i
         own = seed_state(state, place, len(seeds))
         require_finite_state(own, seed.folder)
         if is_first_host():
-            save_checkpoint(seed.folder / CHECKPOINTS, update, own, seed.policy(own, {}).card)
+            card, kept = seed.policy(own, {}).card, seed.setup.config.keep_checkpoints
+            save_checkpoint(seed.folder / CHECKPOINTS, update, own, card, kept)
