@@ -6,13 +6,8 @@ import numpy as np
 import pytest
 from synthetic import synthetic_episodes, write_dataset
 
-from bodyplan.datasets.dataset import Dataset
-from bodyplan.datasets.whole_episodes import (
-    WHOLE,
-    card_with_whole_episodes,
-    is_whole,
-    whole_episodes,
-)
+from bodyplan.datasets.dataset import Dataset, card_with_whole_episodes
+from bodyplan.datasets.whole_episodes import WHOLE, is_whole, whole_episodes
 from bodyplan.storage import read_json, write_json
 
 EPISODES = synthetic_episodes("dog", 4, 2, steps=100, length=30)
@@ -109,4 +104,14 @@ def test_cards_of_older_versions_are_completed_from_the_arrays(tmp_path):
     content["robots"]["dog"][WHOLE] = {"return_mean": 3.0}  # what a card says is not counted again
     write_json(dataset.path / "card.json", content)
     assert card_with_whole_episodes(dataset.path)["robots"]["dog"][WHOLE] == {"return_mean": 3.0}
-    assert Dataset.open(dataset.path).robots == ("dog",)
+
+
+def test_a_card_that_counts_otherwise_than_its_arrays_is_a_fault(tmp_path):
+    dataset = write_dataset(tmp_path / "data", {"dog": (4, 2)}, steps=2000, length=1000)
+    assert dataset.verify() == []
+    card = card_with_whole_episodes(dataset.path)
+    write_json(dataset.path / "card.json", card)
+    assert Dataset.open(dataset.path).verify() == []
+    card["robots"]["dog"][WHOLE]["return_mean"] += 5.0
+    write_json(dataset.path / "card.json", card)
+    assert any("whole" in fault for fault in Dataset.open(dataset.path).verify())

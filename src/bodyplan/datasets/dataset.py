@@ -21,6 +21,7 @@ from bodyplan.datasets.format import (
     FRAME_ARRAYS,
     REBUILD_HINT,
 )
+from bodyplan.datasets.whole_episodes import WHOLE, whole_episodes
 from bodyplan.envs.walking_task import command_name, parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.notebook_html import html_table
@@ -175,6 +176,29 @@ class Dataset(Mapping[str, Episodes]):
             }
             for name, episodes in self.episodes.items()
         ]
+
+
+def card_with_whole_episodes(folder: Path) -> dict[str, Any]:
+    """The card of a dataset. Older cards lack whole episodes, which are then counted here.
+
+    Returns:
+        The card; empty where there is no dataset any more.
+
+    Raises:
+        BodyplanError: the dataset is damaged.
+    """
+    if not (folder / CARD).is_file():
+        return {}
+    card = read_json(folder / CARD)
+    entries = card.get("robots", {})
+    if any(WHOLE not in own for own in entries.values()):
+        dataset = Dataset.open(folder)
+        counted = {
+            name: {WHOLE: whole_episodes(episodes, entries[name].get("segments", ()))}
+            for name, episodes in dataset.items()
+        }
+        card["robots"] = {name: counted[name] | own for name, own in entries.items()}
+    return card
 
 
 def _command_text(command: Any) -> str:

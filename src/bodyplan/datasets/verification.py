@@ -16,6 +16,7 @@ from bodyplan.datasets.format import (
     STEP_ARRAYS,
     card_checksum,
 )
+from bodyplan.datasets.whole_episodes import WHOLE, whole_episodes
 from bodyplan.envs.walking_task import ACTION_LIMIT
 from bodyplan.robots.feature_sizes import (
     COMMAND_COLUMNS,
@@ -158,12 +159,30 @@ def _structure_faults(folder: Path, episodes: Episodes) -> list[str]:
 
 
 def _summary_faults(folder: Path, episodes: Episodes, entry: Mapping[str, Any]) -> list[str]:
-    return [
+    found = [
         f"{folder.parent / CARD} gives {folder.name} {key} {entry.get(key)}, its arrays "
         f"{value:g}; {REBUILD_HINT}."
         for key, value in episodes.summary().items()
         if not _is_number(entry.get(key)) or not np.isclose(entry[key], value, equal_nan=True)
     ]
+    if WHOLE in entry and not _counts_as(entry[WHOLE], episodes, entry.get("segments", ())):
+        found.append(
+            f"{folder.parent / CARD} gives {folder.name} other {WHOLE} than its arrays; "
+            f"{REBUILD_HINT}."
+        )
+    return found
+
+
+def _counts_as(stated: Any, episodes: Episodes, segments: Any) -> bool:
+    """Whether a card's whole episodes are those of the arrays."""
+    try:
+        counted: dict[str, Any] = dict(whole_episodes(episodes, segments))
+        return stated.keys() == counted.keys() and all(
+            value is stated[key] is None or np.isclose(stated[key], value)
+            for key, value in counted.items()
+        )
+    except (AttributeError, LookupError, TypeError, ValueError):  # whatever an edited card holds
+        return False
 
 
 def _bound_faults(folder: Path, episodes: Episodes, card: Mapping[str, Any]) -> list[str]:

@@ -9,17 +9,13 @@ evaluation of the policies that acted would find. A phase without a whole episod
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
 from jaxtyping import Bool
 
-from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.episodes import Episodes
-from bodyplan.datasets.format import CARD
 from bodyplan.envs.walking_task import HORIZON
-from bodyplan.storage import read_json
 
 WHOLE = "whole_episodes"
 """The key of a robot's entry in the card."""
@@ -91,27 +87,5 @@ def _phases(
     steps = np.array([segment["steps"] for segment in segments])
     starts = episodes.episode_ends - episodes.lengths
     shares = {str(name): float(steps[names == name].sum() / steps.sum()) for name in names}
-    return shares, names[np.searchsorted(np.cumsum(steps), starts, side="right")]
-
-
-def card_with_whole_episodes(folder: Path) -> dict[str, Any]:
-    """The card of a dataset. Older cards lack whole episodes, which are then counted here.
-
-    Returns:
-        The card; empty where there is no dataset any more.
-
-    Raises:
-        BodyplanError: the dataset is damaged.
-    """
-    if not (folder / CARD).is_file():
-        return {}
-    card = read_json(folder / CARD)
-    entries = card.get("robots", {})
-    if any(WHOLE not in own for own in entries.values()):
-        dataset = Dataset.open(folder)
-        counted = {
-            name: {WHOLE: whole_episodes(episodes, entries[name].get("segments", ()))}
-            for name, episodes in dataset.items()
-        }
-        card["robots"] = {name: counted[name] | own for name, own in entries.items()}
-    return card
+    index = np.searchsorted(np.cumsum(steps), starts, side="right")
+    return shares, names[np.minimum(index, len(names) - 1)]

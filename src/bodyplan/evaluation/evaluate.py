@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bodyplan.datasets.dataset import card_with_whole_episodes
 from bodyplan.datasets.score_scale import score_scale
-from bodyplan.datasets.whole_episodes import WHOLE, card_with_whole_episodes
+from bodyplan.datasets.whole_episodes import WHOLE
 from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
 from bodyplan.envs.environment import Environment
 from bodyplan.envs.walking_task import Command, parse_command

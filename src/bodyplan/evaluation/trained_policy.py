@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from bodyplan.datasets.whole_episodes import card_with_whole_episodes
+from bodyplan.datasets.dataset import card_with_whole_episodes
 from bodyplan.errors import BodyplanError
 from bodyplan.evaluation.rollout import CrossEmbodimentPolicy
 from bodyplan.learn.checkpoint_files import checkpoints, extract_policy
