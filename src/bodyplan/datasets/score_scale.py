@@ -17,7 +17,7 @@ from bodyplan.envs.walking_task import HORIZON, Command
 from bodyplan.robots.fingerprint import is_packaged
 from bodyplan.robots.robot import Robot
 
-LEAST_SPAN = 0.1
+LEAST_SPAN = 0.02
 """Share of the tracking ceiling by which a reference must exceed the floor to be a reference."""
 
 

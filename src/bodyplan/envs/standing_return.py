@@ -17,7 +17,7 @@ import mujoco
 import numpy as np
 
 from bodyplan.envs.environment import Environment
-from bodyplan.envs.walking_task import Command, command_name, parse_command
+from bodyplan.envs.walking_task import Command, command_name
 from bodyplan.errors import BodyplanError
 from bodyplan.machine import cache_folder
 from bodyplan.robots.fingerprint import fingerprint, is_packaged
@@ -27,10 +27,9 @@ from bodyplan.storage import read_json, sha256, write_json
 
 PACKAGED = Path(__file__).parent / "standing_returns.json"
 PACKAGED_EPISODES = 128
-"""Episodes behind the floors of packaged robots."""
+"""Least number of episodes behind a packaged floor; `benchmarks/scores.py` measures them."""
 OWN_EPISODES = 32
 """Episodes behind any other floor: it costs as much as one evaluation, once."""
-NAMED_COMMANDS = ("forward", "backward")
 _VERSION = 1  # raise it when the same robot earns something else than before
 
 
@@ -91,15 +90,6 @@ def measure_standing(
         alive &= ~(step.terminated | step.truncated)
     error = float(returns.std(ddof=1) / np.sqrt(count)) if count > 1 else None
     return StandingReturn(float(returns.mean()), error, count)
-
-
-def packaged_entry(robot: str) -> dict[str, Any]:
-    """Measure a packaged robot's entry in `standing_returns.json`: each named command's floor."""
-    commands = {
-        name: measure_standing(Robot.load(robot), parse_command(name))._asdict()
-        for name in NAMED_COMMANDS
-    }
-    return {"sha256": model_checksum(robot), "commands": commands}
 
 
 def model_checksum(robot: str) -> str:
