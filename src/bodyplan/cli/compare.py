@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
 from bodyplan.cli.output import Column, comma_list, print_json, print_line, print_table
+from bodyplan.evaluation.comparison import MEAN
+from bodyplan.evaluation.comparison_sentences import SCORE_DIGITS, signed_interval
 from bodyplan.storage import atomic_write
 
 if TYPE_CHECKING:
@@ -23,9 +25,9 @@ class CompareRuns:
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
     """Folders of runs, or of the seeds of one; each must have an evaluation.json."""
-    by: tuple[str, ...] = ()
-    """Settings that tell arms apart, as algorithm,combine,data,iql.beta; by default all in which
-    the runs differ."""
+    by: str | None = None
+    """Settings that tell arms apart, with commas, such as algorithm,data,iql.beta; by default all
+    in which the runs differ."""
     score: Literal["return", "normalised"] = "return"
     """What is compared: the return, or 0 for standing still and 1 for the expert."""
     baseline: str | None = None
@@ -47,7 +49,7 @@ class CompareRuns:
 
         comparison = compare(
             self.runs,
-            comma_list(self.by) or None,
+            None if self.by is None else comma_list([self.by]),
             score=self.score,
             baseline=self.baseline,
             evaluation=self.evaluation,
@@ -72,22 +74,20 @@ class CompareRuns:
                 print_line(f"written to {path}")
 
 
-_NAMES = {"return": "Return", "normalised": "Normalised return (0 standing, 1 reference)"}
-_VERDICTS = {1: "better", 0: "", -1: "worse"}
-_DIGITS = {"return": 1, "normalised": 2}
+_TITLES = {"return": "Return", "normalised": "Normalised return (0 standing, 1 reference)"}
 
 
 def _print(comparison: "Comparison") -> None:
-    question, count = comparison.question, len(comparison.robots)
+    question = comparison.question
     print_line(
-        f"{len(comparison.arms)} arms on {count} robot{'s' * (count != 1)}, "
+        f"{_count(len(comparison.arms), 'arm')} on {_count(len(comparison.robots), 'robot')}, "
         f"{question['command']}, {question['episodes']} episodes each, policy "
         f"{question['policy']}\n"
     )
     # Raw returns stand beside normalised ones.
     for score in dict.fromkeys((comparison.score, "return")):
-        _print_robots(comparison, score)
-    if count > 1:
+        _print_scores(comparison, score)
+    if MEAN in comparison.places:
         _print_over_robots(comparison)
     if comparison.differences:
         _print_differences(comparison)
@@ -97,37 +97,22 @@ def _print(comparison: "Comparison") -> None:
         print_line(f"Note: {note}")
 
 
-def _print_robots(comparison: "Comparison", score: str) -> None:
-    from bodyplan.evaluation.comparison import MEAN
-
-    places = (*comparison.robots, MEAN) if len(comparison.robots) > 1 else comparison.robots
+def _print_scores(comparison: "Comparison", score: str) -> None:
     rows = [
-        {
-            "robot": place,
-            **{arm.name: _mean(arm, score, place) for arm in comparison.arms},
-        }
-        for place in places
+        {"robot": place, **{arm.name: _mean(arm, score, place) for arm in comparison.arms}}
+        for place in comparison.places
     ]
-    columns = [Column(arm.name, arm.name.replace(" ", "\n")) for arm in comparison.arms]
-    print_table(
-        f"{_NAMES[score]}, mean ± standard error", rows, [Column("robot", whole=True), *columns]
-    )
+    columns = [Column("robot", whole=True)]
+    columns += [Column(arm.name, arm.name.replace(" ", "\n")) for arm in comparison.arms]
+    print_table(f"{_TITLES[score]}, mean ± standard error", rows, columns)
     print_line("")
 
 
-def _mean(arm: "Arm", score: str, place: str) -> str:
-    scores, digits = arm.scores[score][place], _DIGITS[score]
-    text = f"{scores.mean:z.{digits}f}"
-    return text if scores.se is None else f"{text} ± {scores.se:.{digits}f}"
-
-
 def _print_over_robots(comparison: "Comparison") -> None:
-    from bodyplan.evaluation.comparison import MEAN
-
-    rows = []
+    digits, rows = SCORE_DIGITS[comparison.score], []
     for arm in comparison.arms:
         scores = arm.scores[comparison.score][MEAN]
-        iqm = _bounded(scores.iqm, scores.iqm_interval, _DIGITS[comparison.score])
+        iqm = signed_interval(scores.iqm, scores.iqm_interval, digits)
         rows.append({"arm": arm.name, "seeds": len(arm.seeds), "iqm": iqm})
     columns = [Column("arm"), Column("seeds"), Column("iqm", "IQM [95 %]", whole=True)]
     print_table("Interquartile mean over seeds and robots", rows, columns)
@@ -135,20 +120,20 @@ def _print_over_robots(comparison: "Comparison") -> None:
 
 
 def _print_differences(comparison: "Comparison") -> None:
-    from bodyplan.evaluation.comparison import MEAN
-
-    rows: list[dict[str, Any]] = []
+    digits = SCORE_DIGITS[comparison.score]
+    rows = []
     for own in comparison.differences:
-        for place, found in own.differences.items():
-            if place == MEAN and len(comparison.robots) == 1:
-                continue
+        for place in comparison.places:
+            found = own.differences[place]
             rows.append(
                 {
                     "arm": own.arm,
                     "robot": place,
-                    "difference": _bounded(found.mean, found.interval, _DIGITS[comparison.score]),
-                    "probability": _bounded(found.probability, found.probability_interval, 2),
-                    "verdict": _VERDICTS[own.verdict(place)],
+                    "difference": signed_interval(found.mean, found.interval, digits),
+                    "probability": signed_interval(
+                        found.probability, found.probability_interval, 2
+                    ),
+                    "verdict": own.verdict(place),
                 }
             )
     columns = [
@@ -162,7 +147,11 @@ def _print_differences(comparison: "Comparison") -> None:
     print_line("")
 
 
-def _bounded(value: float, interval: tuple[float, float] | None, digits: int) -> str:
-    from bodyplan.evaluation.comparison_sentences import signed_interval
+def _mean(arm: "Arm", score: str, place: str) -> str:
+    scores, digits = arm.scores[score][place], SCORE_DIGITS[score]
+    text = f"{scores.mean:z.{digits}f}"
+    return text if scores.se is None else f"{text} ± {scores.se:.{digits}f}"
 
-    return signed_interval(value, interval, digits)
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

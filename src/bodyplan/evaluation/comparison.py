@@ -91,12 +91,12 @@ class ArmDifference:
     worse: tuple[str, ...]
     sentence: str
 
-    def verdict(self, place: str) -> int:
-        """1 where the arm is better for certain, on a robot or for `mean`; -1 for worse; else 0."""
+    def verdict(self, place: str) -> str:
+        """What is certain on a robot, or for `mean`: `better`, `worse` or nothing."""
         if place != MEAN:
-            return (place in self.better) - (place in self.worse)
+            return "better" * (place in self.better) + "worse" * (place in self.worse)
         low, high = self.differences[MEAN].interval or (0.0, 0.0)
-        return (low > 0.0) - (high < 0.0)
+        return "better" * (low > 0.0) + "worse" * (high < 0.0)
 
 
 @dataclass(frozen=True, repr=False)
@@ -120,6 +120,11 @@ class Comparison:
     """What a reader must know beside the numbers, in sentences."""
     samples: int
     """Bootstrap samples of each interval."""
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The robots, and `mean` where there are several."""
+        return (*self.robots, MEAN) if len(self.robots) > 1 else self.robots
 
     @property
     def sentences(self) -> tuple[str, ...]:

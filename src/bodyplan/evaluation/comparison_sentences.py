@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 SCORE_NAMES = {"return": "return", "normalised": "normalised return"}
-_DIGITS = {"return": 1, "normalised": 2}
+SCORE_DIGITS = {"return": 1, "normalised": 2}
+"""Decimals that are shown."""
 _MOST_DIGITS = 6
 _MOST_EXCEPTIONS = 3
 """As many robots are named as exceptions, where that is shorter."""
@@ -100,7 +101,7 @@ def _word(direction: int) -> str:
 
 
 def _amount(outcome: Outcome) -> str:
-    return signed_interval(outcome.difference, outcome.interval, _DIGITS[outcome.score])
+    return signed_interval(outcome.difference, outcome.interval, SCORE_DIGITS[outcome.score])
 
 
 def _where(found: Sequence[str], robots: Sequence[str]) -> str:

@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 
 from bodyplan.evaluation.comparison import MEAN, Arm, ArmDifference, Comparison
-from bodyplan.evaluation.comparison_sentences import SCORE_NAMES, signed_interval
+from bodyplan.evaluation.comparison_sentences import SCORE_DIGITS, SCORE_NAMES, signed_interval
 from bodyplan.report.charts import Chart, Interval, interval_chart, line_chart
 from bodyplan.report.html_page import TableColumn, write_html
 from bodyplan.report.series_styles import SeriesStyle, series_styles
 
-DIGITS = {"return": 1, "normalised": 2}
 _OVER_ROBOTS = "over robots"
-_VERDICTS = {1: "better", 0: "", -1: "worse"}
 _PROFILE_POINTS = 101
 
 
@@ -80,7 +78,7 @@ def _differences(comparison: Comparison, styles: Mapping[str, SeriesStyle]) -> C
             own.differences[place].mean,
             *(own.differences[place].interval or (None, None)),
         )
-        for place in _places(comparison)
+        for place in comparison.places
         for own in comparison.differences
     ]
     chart = interval_chart(
@@ -103,7 +101,7 @@ def _differences(comparison: Comparison, styles: Mapping[str, SeriesStyle]) -> C
 
 def _scores(comparison: Comparison, styles: Mapping[str, SeriesStyle]) -> Chart:
     values = []
-    for place in _places(comparison):
+    for place in comparison.places:
         for arm in comparison.arms:
             scores = arm.scores[comparison.score][place]
             error = scores.se
@@ -193,7 +191,7 @@ def _profiles(comparison: Comparison, styles: Mapping[str, SeriesStyle]) -> Char
 
 def _table(comparison: Comparison, score: str) -> dict[str, Any]:
     """A row for each robot, and a column for each arm."""
-    digits = DIGITS[score]
+    digits = SCORE_DIGITS[score]
     columns = [TableColumn("robot", "robot")]
     columns += [
         TableColumn(f"arm{index}", arm.name, digits=digits, error=f"error{index}")
@@ -219,7 +217,7 @@ def _row(arms: Sequence[Arm], score: str, place: str) -> dict[str, Any]:
 
 def _difference_table(comparison: Comparison, own: ArmDifference) -> dict[str, Any]:
     """A row for each robot: the difference, its interval, and what it tells."""
-    digits = DIGITS[comparison.score]
+    digits = SCORE_DIGITS[comparison.score]
     columns = [
         TableColumn("robot", "robot"),
         TableColumn("difference", "difference", digits=digits, strong=True),
@@ -238,7 +236,7 @@ def _difference_table(comparison: Comparison, own: ArmDifference) -> dict[str, A
                 "interval": _bounds(found.mean, found.interval, digits),
                 "probability": found.probability,
                 "probability_interval": _bounds(found.probability, found.probability_interval, 2),
-                "verdict": _VERDICTS[own.verdict(place)],
+                "verdict": own.verdict(place),
             }
         )
     *rows, mean = rows
@@ -255,10 +253,6 @@ def _bounds(value: float, interval: tuple[float, float] | None, digits: int) -> 
     if interval is None:
         return None
     return signed_interval(value, interval, digits).partition(" ")[2].replace("-", "−")
-
-
-def _places(comparison: Comparison) -> tuple[str, ...]:
-    return (*comparison.robots, MEAN) if len(comparison.robots) > 1 else comparison.robots
 
 
 def _command(comparison: Comparison) -> str:
