@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from synthetic import write_dataset
 
 from bodyplan.cli import COMMANDS, command_class, main
 from bodyplan.datasets.policy_snapshots import robots_with_snapshots
-from bodyplan.robots.registry import packaged_robots
+from bodyplan.grouping.body_metric import BodyMetric
+from bodyplan.grouping.robot_groups import read_groups
+from bodyplan.robots.registry import MODELS, packaged_robots
 
 NESTED = {"robots": ("list", "show", "draw", "check", "adapt", "generate")}
 NESTED["experts"] = ("train", "show", "plot", "film")
@@ -139,6 +142,45 @@ def test_groups_are_drawn(capsys, monkeypatch, tmp_path):
     assert main([*command, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["figure"] == str(path)
     assert "group 1" in path.read_text()
+
+
+def test_groups_that_are_written_are_those_that_training_reads(capsys, tmp_path, dataset):
+    path = tmp_path / "groups.json"
+    names = ("unitree_go1", "bittle", "cassie")
+    metric = ("--alpha", "1", "--padding", "matched", "--start", "several")
+    command = ("groups", "--count", "2", "--no-cache", "--robots", ",".join(names), *metric)
+    assert main([*command, "--out", str(path), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    groups = read_groups(path, names)
+    assert [list(group) for group in groups] == shown["groups"]
+    assert [groups.group_of(name) for name in shown["robots"]] == shown["labels"]
+    made = json.loads(path.read_text())["made"]
+    assert (made["count"], made["count_by"], made["linkage"]) == (2, "--count", "ward")
+    assert made["metric"] == asdict(BodyMetric(alpha=1.0, padding="matched", start="several"))
+    train = ("train", "--data", dataset, "--out", tmp_path / "run", "--combine", "grouped")
+    error = fails(capsys, *train, "--groups", path)
+    assert "missing: crab, newt" in error
+    assert "unknown: bittle, cassie, unitree_go1" in error
+    assert ".json" in fails(capsys, *command, "--out", tmp_path / "groups.txt")
+
+
+def test_a_robot_is_drawn_beside_its_model_but_over_nothing_else(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = tmp_path / "own" / "my_badger.xml"
+    model.parent.mkdir()
+    for suffix in (".xml", ".toml"):
+        shutil.copy(MODELS / f"badger{suffix}", model.with_suffix(suffix))
+    picture, draw = model.with_suffix(".png"), ("robots", "draw", str(model), "--size", "32", "32")
+    for _ in range(2):  # its own picture is replaced
+        assert main(draw) == 0
+        assert str(picture) in capsys.readouterr().out
+    picture.write_bytes(b"a texture")
+    assert str(picture) in fails(capsys, *draw)
+    assert picture.read_bytes() == b"a texture"
+    assert main([*draw, "--out", str(picture)]) == 0
+    assert picture.read_bytes() != b"a texture"
+    assert main(["robots", "draw", "badger,bittle", "--size", "32", "32"]) == 0
+    assert (tmp_path / "robots.png").is_file()
 
 
 def test_groups_that_cannot_be_are_refused(capsys, tmp_path):

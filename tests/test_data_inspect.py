@@ -68,6 +68,22 @@ def test_figures_of_one_set_or_several_repeat_to_the_byte(capsys, sets, tmp_path
     assert len(answer["sets"]["one"]["crab"]["edges"]) == 25
 
 
+def test_figures_lie_beside_their_data_and_over_nothing_else(capsys, sets, tmp_path):
+    own, both = tmp_path / "one" / "returns.svg", tmp_path / "returns.svg"
+    for _ in range(2):  # its own figure is replaced
+        assert main(["data", "plot", sets[0]]) == 0
+        assert str(own) in capsys.readouterr().out
+    assert main(["data", "plot", *sets]) == 0
+    assert str(both) in capsys.readouterr().out
+    assert own.read_bytes() != both.read_bytes()
+    assert main(["data", "verify", sets[0]]) == 0
+    both.write_text("<svg>by hand</svg>")
+    assert main(["data", "plot", *sets]) == 2
+    assert str(both) in capsys.readouterr().err
+    assert main(["data", "plot", *sets, "--out", str(both)]) == 0
+    assert "by hand" not in both.read_text()
+
+
 def test_the_figure_names_robots_sets_and_axes(sets, tmp_path):
     out = tmp_path / "figure.svg"
     assert main(["data", "plot", *sets, "--out", str(out)]) == 0

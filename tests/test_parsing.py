@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import pytest
+import tyro
 
 from bodyplan.cli import COMMANDS, main
 from bodyplan.cli.parsing import parse
@@ -38,6 +39,14 @@ class Walk:
     body: Legs = field(default_factory=Legs)
     quiet: bool = False
     """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Start."""
+
+    first_step: tyro.conf.Positional[int]
+    """The first one."""
 
 
 def refused(*arguments):
@@ -92,8 +101,6 @@ def test_all_that_is_missing_is_named(capsys):
     error = capsys.readouterr().err
     assert "--data" in error
     assert "--out" in error
-    assert main(["evaluate"]) == 2
-    assert "RUN-FOLDER" in capsys.readouterr().err
 
 
 def test_a_choice_that_there_is_not_comes_with_those_there_are(capsys):
@@ -112,12 +119,13 @@ def test_what_is_right_is_taken_in_every_form():
     assert walk == Walk("a", ("x", "y"), -1.5, (1, 2), Legs(-2), True)
 
 
-def test_help_names_positional_arguments_and_breaks_no_word(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
+def test_arguments_without_an_option_have_their_field_s_name(capsys):
+    with pytest.raises(BodyplanError, match=r"FIRST-STEP: the first"):
+        parse(Start, "bodyplan start", [])
     with pytest.raises(SystemExit) as stopped:
-        main(["evaluate", "--help"])
+        parse(Start, "bodyplan start", ["--help"])
     assert stopped.value.code == 0
-    assert "RUN-FOLDER" in capsys.readouterr().out
+    assert "FIRST-STEP" in capsys.readouterr().out
 
 
 def test_a_word_that_is_no_command_comes_with_the_closest(capsys):

@@ -73,7 +73,7 @@ def test_the_tour_runs_as_written(tmp_path, monkeypatch, capsys):
 
     assert names["actions"].shape == (64, 12)
     assert names["step"].reward.shape == (64,)
-    written = ["go1.png", "returns.svg", "groups.png", "runs/three/report.html"]
+    written = ["go1.png", "data/four/returns.svg", "groups.png", "runs/three/report.html"]
     written += [f"runs/{run}/evaluation.json" for run in ("three", "hexapod")]
     assert [name for name in written if not Path(name).is_file()] == []
 

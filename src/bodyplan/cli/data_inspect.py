@@ -7,7 +7,14 @@ from typing import Any
 
 import tyro
 
-from bodyplan.cli.output import Column, print_json, print_line, print_table, require_figure_path
+from bodyplan.cli.output import (
+    Column,
+    figure_place,
+    print_json,
+    print_line,
+    print_table,
+    require_figure_path,
+)
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.duplicates import duplicate_steps
 from bodyplan.datasets.statistics import RobotStatistics, robot_statistics
@@ -72,30 +79,35 @@ class PlotData:
 
     data: tyro.conf.Positional[tuple[Path, ...]]
     """Folders of datasets."""
-    out: Path = Path("returns.svg")
-    """The figure (.svg, .png, .pdf); an existing file is overwritten."""
+    out: Path | None = None
+    """The figure (.svg, .png, .pdf), which is replaced. By default returns.svg in the dataset's
+    folder; with several, beside the first of them."""
     json: bool = False
     """Answer in JSON: edges of the bins and the steps in each."""
 
     def run(self) -> None:
         """Draw and write the figure, then print its path."""
-        require_figure_path(self.out)
+        if self.out is not None:
+            require_figure_path(self.out)
         from bodyplan.report.return_histograms import draw_return_histograms
 
         labels = [path.resolve().name for path in self.data]
         if len(set(labels)) < len(labels):
             labels = [str(path) for path in self.data]
+        datasets = _open(self.data)
+        home = self.data[0] if len(datasets) == 1 else self.data[0].parent
+        out = figure_place(self.out, home / "returns.svg")
         rows = {
             label: [robot_statistics(dataset, name) for name in dataset.robots]
-            for label, dataset in zip(labels, _open(self.data), strict=True)
+            for label, dataset in zip(labels, datasets, strict=True)
         }
-        with atomic_write(self.out) as temporary:
+        with atomic_write(out) as temporary:
             draw_return_histograms(rows, temporary)
         if self.json:
             sets = {label: _histograms(own) for label, own in rows.items()}
-            print_json({"figure": str(self.out), "sets": sets})
+            print_json({"figure": str(out), "sets": sets})
         else:
-            print_line(str(self.out))
+            print_line(f"written to {out}")
 
 
 def contents(dataset: Dataset) -> dict[str, Any]:

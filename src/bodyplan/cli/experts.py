@@ -10,6 +10,7 @@ import tyro
 from bodyplan.cli.output import (
     Column,
     comma_list,
+    figure_place,
     print_json,
     print_line,
     print_table,
@@ -156,14 +157,17 @@ class PlotExperts:
     """forward, backward or vx,vy,wz."""
     snapshots: Path | None = None
     """Folder of your own snapshots; by default the packaged ones."""
-    out: Path = Path("experts.svg")
-    """The figure (.svg, .png, .pdf); an existing file is replaced."""
+    out: Path | None = None
+    """The figure (.svg, .png, .pdf), which is replaced. By default experts.svg, in the folder of
+    --snapshots or here."""
     json: bool = False
     """Print JSON: the curves as (step, return, length)."""
 
     def run(self) -> None:
         """Write the figure and print its path."""
-        require_figure_path(self.out)
+        if self.out is not None:
+            require_figure_path(self.out)
+        out = figure_place(self.out, (self.snapshots or Path()) / "experts.svg")
         from bodyplan.report.expert_curves import draw_expert_curves
 
         commands = [parse_command(command) for command in self.commands]
@@ -176,16 +180,16 @@ class PlotExperts:
         ]
         if not runs:
             raise BodyplanError(_NO_RUN)
-        with atomic_write(self.out) as temporary:
+        with atomic_write(out) as temporary:
             draw_expert_curves(runs, temporary)
         if self.json:
             curves = [
                 {"robot": run.robot, "command": run.command, "curve": run.card["curve"]}
                 for _, run in runs
             ]
-            print_json({"figure": str(self.out), "runs": curves})
+            print_json({"figure": str(out), "runs": curves})
         else:
-            print_line(str(self.out))
+            print_line(f"written to {out}")
 
     def _robot_names(self, commands: Sequence[Command]) -> Sequence[str]:
         if self.robots != ("all",):
@@ -216,20 +220,24 @@ class FilmExperts:
     """Width and height of each robot's picture in pixels."""
     seed: int = 0
     """Seed of the random initial states."""
-    out: Path = Path("experts.webp")
-    """The film (.webp); an existing file is replaced."""
+    out: Path | None = None
+    """The film (.webp), which is replaced. By default experts.webp, in the folder of --snapshots
+    or here."""
     json: bool = False
     """Print JSON."""
 
     def run(self) -> None:
         """Simulate, render, write the film and print its path."""
-        if self.out.suffix != ".webp":
+        if not self.robots:
+            raise BodyplanError("no robot is named; name one or more")
+        if self.out is not None and self.out.suffix != ".webp":
             raise BodyplanError(f"--out {self.out} must end in .webp, the format of the film")
         if not 0.0 < self.seconds <= MAX_FILM_SECONDS:
             raise BodyplanError(
                 f"--seconds {self.seconds:g} must be above 0 and at most {MAX_FILM_SECONDS:g}"
             )
         require_image_size(*self.size)
+        out = figure_place(self.out, (self.snapshots or Path()) / "experts.webp")
         from bodyplan.evaluation.video import encode_webp, tile_videos
 
         commands = [parse_command(command) for command in self.commands]
@@ -237,14 +245,14 @@ class FilmExperts:
         films = [[self._film(robot, command) for robot in robots] for command in commands]
         if all(film is None for row in films for film in row):
             raise BodyplanError(_NO_RUN)
-        with atomic_write(self.out) as temporary:
+        with atomic_write(out) as temporary:
             temporary.write_bytes(encode_webp(tile_videos(films)))
         if self.json:
             robot_names = [robot.name for robot in robots]
             command_names = [command_name(command) for command in commands]
-            print_json({"film": str(self.out), "robots": robot_names, "commands": command_names})
+            print_json({"film": str(out), "robots": robot_names, "commands": command_names})
         else:
-            print_line(str(self.out))
+            print_line(f"written to {out}")
 
     def _film(self, robot: Robot, command: Command) -> RGBFrames | None:
         from bodyplan.envs.environment import Environment

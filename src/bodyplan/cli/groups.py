@@ -56,9 +56,13 @@ class ShowGroups:
     """For thousands of robots: number of robots to which distances are exact, for example 64. The
     other distances are estimated. By default, all are exact."""
     cache: bool = True
-    """Use the cache of distances, the folder bodyplan/distances in the user's cache folder."""
+    """Compute all distances anew, and keep none. By default known ones are read from the folder
+    bodyplan/distances in the user's cache folder, and new ones are added to it."""
+    out: Path | None = None
+    """File (.json) for the groups and how they were made, which `train --groups` reads. An existing
+    file is replaced."""
     plot: Path | None = None
-    """File (.svg, .png, .pdf) of a figure with the tree, similarities and groups; an existing file
+    """File (.svg, .png, .pdf) of a figure with the tree, similarities and groups. An existing file
     is replaced."""
     json: bool = False
     """Answer in JSON: robots, distance matrix, a label for each robot, scores of group counts."""
@@ -71,6 +75,8 @@ class ShowGroups:
 
         if self.plot is not None:
             require_figure_path(self.plot, "--plot")
+        if self.out is not None and self.out.suffix != ".json":
+            raise BodyplanError(f"--out {self.out} must end in .json, for `train --groups`")
         chosen = list_robots() if self.robots == ("all",) else comma_list(self.robots)
         robots = [Robot.load(robot) for robot in chosen]
         names = [robot.name for robot in robots]
@@ -84,12 +90,33 @@ class ShowGroups:
         groups = cluster(distances, names, count, self.linkage)
         if self.plot is not None:
             self._draw(self.plot, robots, distances, groups)
+        if self.out is not None:
+            self._write(self.out, groups)
+        written = {"file": self.out, "figure": self.plot}
         if self.json:
-            print_json(_json(names, distances, groups, scores, self.plot))
+            answer = _json(names, distances, groups, scores)
+            print_json(answer | {name: str(path) for name, path in written.items() if path})
             return
         _print(names, distances, groups, scores)
-        if self.plot is not None:
-            print_line(str(self.plot))
+        for path in written.values():
+            if path is not None:
+                print_line(f"written to {path}")
+
+    def _write(self, path: Path, groups: Sequence[Sequence[str]]) -> None:
+        """Write the groups with every option that decided them."""
+        from bodyplan import __version__
+        from bodyplan.storage import write_json
+
+        made = {
+            "by": "bodyplan groups",
+            "version": __version__,
+            "count": len(groups),
+            "count_by": "silhouettes" if self.count is None else "--count",
+            "linkage": self.linkage,
+            "landmarks": self.landmarks,
+            "metric": asdict(self.metric),
+        }
+        write_json(path, {"groups": [list(group) for group in groups], "made": made})
 
     def _draw(
         self,
@@ -114,7 +141,6 @@ def _json(
     distances: Float[np.ndarray, "R R"],
     groups: Sequence[Sequence[str]],
     scores: Sequence["GroupCountScore"],
-    plot: Path | None,
 ) -> dict[str, Any]:
     from bodyplan.grouping.number_of_groups import suggested_by_gap, suggested_by_silhouette
 
@@ -123,6 +149,7 @@ def _json(
         "robots": names,
         "distance": np.asarray(distances).round(6).tolist(),
         "labels": [group_of[name] for name in names],
+        "groups": groups,
     }
     if scores:
         answer["suggested"] = {
@@ -130,8 +157,6 @@ def _json(
             "gap": suggested_by_gap(scores),
             "counts": [asdict(score) for score in scores],
         }
-    if plot is not None:
-        answer["figure"] = str(plot)
     return answer
 
 

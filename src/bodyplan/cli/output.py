@@ -49,6 +49,25 @@ def require_figure_path(path: Path, option: str = "--out") -> None:
         )
 
 
+def figure_place(out: Path | None, usual: Path) -> Path:
+    """The file of a figure: --out, or the command's usual place.
+
+    What --out names is replaced. At the usual place only a picture is replaced that bodyplan drew.
+
+    Raises:
+        BodyplanError: another file is at the usual place.
+    """
+    if out is not None:
+        return out
+    from bodyplan.rendering.picture_mark import is_marked
+
+    if usual.exists() and not is_marked(usual):
+        raise BodyplanError(
+            f"{usual} exists and was not drawn by bodyplan; give another file with --out"
+        )
+    return usual
+
+
 def require_image_size(width: int, height: int) -> None:
     """Check the size of an image in pixels.
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import tyro
 
-from bodyplan.cli.output import print_json, print_line, require_image_size
+from bodyplan.cli.output import comma_list, figure_place, print_json, print_line, require_image_size
 from bodyplan.errors import BodyplanError
 
 
@@ -19,8 +19,8 @@ class DrawRobots:
     all: bool = False
     """Draw every robot that `robots list` shows."""
     out: Path | None = None
-    """Path of the picture (.png, .webp, .jpg), which is overwritten; by default <robot>.png, or
-    robots.png for several."""
+    """The picture (.png, .webp, .jpg), which is replaced. By default <robot>.png: beside the MJCF
+    that you named, or here. For several robots robots.png, here."""
     size: tuple[int, int] | None = None
     """Width and height in pixels; by default 640 480 for one robot, 1800 1160 for several."""
     renderer: Literal["drawn", "mujoco", "auto"] = "drawn"
@@ -36,7 +36,8 @@ class DrawRobots:
         from bodyplan.robots.robot import Robot
 
         names = self._names(list_robots())
-        out = self.out or Path("robots.png" if len(names) > 1 else f"{Path(names[0]).stem}.png")
+        usual = "robots.png" if len(names) > 1 else Path(names[0]).with_suffix(".png")
+        out = figure_place(self.out, Path(usual))
         robot_images.check_image_suffix(out)
         size = robot_images.LINEUP_SIZE if len(names) > 1 else robot_images.ROBOT_IMAGE_SIZE
         width, height = self.size or size
@@ -51,11 +52,12 @@ class DrawRobots:
             shown = [robot.name for robot in robots]
             print_json({"picture": str(out), "size": [width, height], "robots": shown})
         else:
-            print_line(f"{out}: {len(robots)} robots" if len(robots) > 1 else str(out))
+            many = f"{len(robots)} robots, " if len(robots) > 1 else ""
+            print_line(f"{many}written to {out}")
 
     def _names(self, known: tuple[str, ...]) -> tuple[str, ...]:
         if self.all and self.robots:
             raise BodyplanError("--all draws every robot; give names or --all, not both")
         if not self.all and not self.robots:
             raise BodyplanError("no robot is given; give names, or --all for every robot")
-        return known if self.all else self.robots
+        return known if self.all else comma_list(self.robots)

@@ -14,6 +14,7 @@ from bodyplan.evaluation.rollout import ActFunction, CrossEmbodimentPolicy, one_
 from bodyplan.machine import available_cores
 from bodyplan.progress import OnProgress, no_progress
 from bodyplan.rendering.camera import RGBFrames
+from bodyplan.rendering.picture_mark import mark_exif
 from bodyplan.rendering.renderer import FRAME_SIZE, graphics_library, render_poses, render_scenes
 from bodyplan.rendering.scene import robot_scene
 from bodyplan.robots.robot import Robot
@@ -151,6 +152,7 @@ def encode_webp(frames: RGBFrames, quality: int = WEBP_QUALITY) -> bytes:
         loop=0,
         quality=quality,
         method=2,
+        exif=mark_exif(),
         kmin=_NO_KEY_FRAMES - 1,  # a film is played from its start
         kmax=_NO_KEY_FRAMES,
     )

@@ -17,6 +17,7 @@ from bodyplan.rendering.lineup import (
     arrange_lineup,
     standing_pose,
 )
+from bodyplan.rendering.picture_mark import mark_exif
 from bodyplan.rendering.renderer import render_poses, render_scene
 from bodyplan.rendering.scene import TILE, lineup_scene
 from bodyplan.robots.robot import Robot
@@ -73,7 +74,7 @@ def render_lineup(
     for each in placed:
         _Caption(each.robot, size[0]).draw(draw, each, view)
     corner = (0.988 * size[0], size[1] - 0.012 * size[0])
-    font = ImageFont.load_default(_DETAILS_SIZE * size[0])
+    font = ImageFont.load_default(max(1.0, _DETAILS_SIZE * size[0]))
     draw.text(corner, f"floor tiles: {TILE:g} m", _GREY, font, anchor="rs")
     return np.asarray(image)
 
@@ -100,7 +101,8 @@ def save_image(path: str | Path, image: RGBImage) -> None:
     check_image_suffix(path)
     path = Path(path)
     with atomic_write(path) as partial:
-        Image.fromarray(image).save(partial, **IMAGE_FORMATS[path.suffix.lower()])
+        settings = IMAGE_FORMATS[path.suffix.lower()]
+        Image.fromarray(image).save(partial, exif=mark_exif(), **settings)
 
 
 class _Caption:
@@ -108,7 +110,7 @@ class _Caption:
 
     def __init__(self, robot: Robot, image_width: int) -> None:
         self.lines = (robot.name, f"{robot.num_joints} joints · {robot.mass:.3g} kg")
-        sizes = (_NAME_SIZE * image_width, _DETAILS_SIZE * image_width)
+        sizes = (max(1.0, size * image_width) for size in (_NAME_SIZE, _DETAILS_SIZE))
         self.fonts = [ImageFont.load_default(size) for size in sizes]
         widths = [font.getlength(line) for font, line in zip(self.fonts, self.lines, strict=True)]
         self.relative_width = max(widths) / image_width

@@ -12,6 +12,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from bodyplan.rendering.picture_mark import MARK
 from bodyplan.report.figure_style import use_figure_style
 
 INK, MUTED = "#1a1a1a", "#6b6b66"
@@ -89,6 +90,10 @@ def _grid(count: int) -> tuple[Figure, list[Axes]]:
     return figure, list(panels[:count])
 
 
-def reproducible_metadata(path: Path) -> dict[str, None]:
-    """Arguments for `savefig` that leave out the date, so that equal figures have equal bytes."""
-    return {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix, {})
+def reproducible_metadata(path: Path) -> dict[str, str | None]:
+    """Metadata for `savefig`: our mark, and no date, so that equal figures have equal bytes."""
+    of: dict[str, dict[str, str | None]] = {
+        ".svg": {"Creator": MARK, "Date": None},
+        ".pdf": {"Creator": MARK, "CreationDate": None},
+    }
+    return of.get(path.suffix, {"Software": MARK})
