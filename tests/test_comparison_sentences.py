@@ -100,3 +100,9 @@ def test_a_bound_is_not_rounded_onto_zero():
     assert signed_interval(3.0, (0.0, 6.0), 1) == "3.0 [0.0, 6.0]"
     assert signed_interval(-0.01, (-2.0, 2.0), 1) == "0.0 [-2.0, 2.0]"
     assert signed_interval(-0.2, None, 1) == "-0.2"
+
+
+def test_a_narrow_interval_has_digits_that_show_it():
+    assert signed_interval(0.005, (-0.0049, 0.0149), 2) == "0.005 [-0.005, 0.015]"
+    assert signed_interval(-0.02, (-0.04, 0.03), 2) == "-0.02 [-0.04, 0.03]"
+    assert signed_interval(0.5, (0.5, 0.5), 1) == "0.5 [0.5, 0.5]"

@@ -77,15 +77,17 @@ def outcome_sentence(outcome: Outcome) -> str:
 def signed_interval(value: float, interval: tuple[float, float] | None, digits: int) -> str:
     """A difference with its interval, as `3.1 [1.0, 5.2]`.
 
-    There are more digits where a bound would be rounded to zero or across it.
+    There are more digits where the interval is narrow, or a bound would be rounded to zero.
     """
-    numbers = (value, *(interval or ()))
-    while digits < _MOST_DIGITS and any(
-        number != 0.0 and float(f"{number:.{digits}f}") == 0.0 for number in numbers[1:]
+    if interval is None:
+        return f"{value:z.{digits}f}"
+    low, high = interval
+    while digits < _MOST_DIGITS and (
+        0.0 < high - low < 5.0 * 10.0**-digits
+        or any(bound != 0.0 and round(bound, digits) == 0.0 for bound in interval)
     ):
         digits += 1
-    text = [f"{number:z.{digits}f}" for number in numbers]
-    return text[0] if interval is None else f"{text[0]} [{text[1]}, {text[2]}]"
+    return f"{value:z.{digits}f} [{low:z.{digits}f}, {high:z.{digits}f}]"
 
 
 def _told(outcome: Outcome) -> int:
