@@ -291,6 +291,7 @@ def test_other_versions_and_other_starts_are_noted(arm):
     notes = " ".join(bodyplan.compare([old, new]).notes)
     assert "versions of jax: 0.10, 0.11" in notes
     assert "host" not in notes
+    assert bodyplan.compare([old, new]).provenance == {"jax": ("0.10", "0.11"), "host": ("a", "b")}
     late = arm("late", [(1.0, 1.0)], first=2, question={"seed": 4})
     assert any("different states" in note for note in bodyplan.compare([old, late]).notes)
 

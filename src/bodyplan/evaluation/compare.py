@@ -30,6 +30,7 @@ from bodyplan.evaluation.evaluated_runs import (
     common_question,
     common_robots,
     mean_facts,
+    origins,
     scores_by_name,
 )
 from bodyplan.evaluation.stratified_bootstrap import BOOTSTRAP_SAMPLES
@@ -124,6 +125,7 @@ def compare(
             *notes_of_origin(evaluated),
         ),
         samples=samples,
+        provenance=origins(evaluated),
     )
 
 

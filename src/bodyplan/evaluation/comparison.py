@@ -120,6 +120,8 @@ class Comparison:
     """What a reader must know beside the numbers, in sentences."""
     samples: int
     """Bootstrap samples of each interval."""
+    provenance: Mapping[str, tuple[str, ...]]
+    """Versions, machines and data of the runs; several values where runs differ."""
 
     @property
     def places(self) -> tuple[str, ...]:

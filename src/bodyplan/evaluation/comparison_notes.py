@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from bodyplan.evaluation.comparison import MEAN, ArmDifference
 from bodyplan.evaluation.comparison_statistics import ArmScores, paired_seeds
-from bodyplan.evaluation.evaluated_runs import EvaluatedRun
+from bodyplan.evaluation.evaluated_runs import EvaluatedRun, origins
 
 _COMMIT = re.compile(r"^([0-9a-f]{8})[0-9a-f]{32}")
 FEW_SEEDS = 5
@@ -83,9 +83,9 @@ def notes_of_origin(evaluated: Sequence[EvaluatedRun]) -> list[str]:
     seeds = {own.evaluation.document.get("seed", 0) for own in evaluated}
     if len(seeds) > 1:
         notes.append("Evaluations have different seeds, so episodes start from different states.")
-    origins = [own.run.config.get("provenance") or {} for own in evaluated]
+    known = origins(evaluated)
     for name in ("bodyplan", "commit", "jax", "mujoco"):
-        versions = sorted({_short(str(own[name])) for own in origins if own.get(name) is not None})
+        versions = [_short(own) for own in known.get(name, ())]
         if len(versions) > 1:
             what = "commits of bodyplan" if name == "commit" else f"versions of {name}"
             notes.append(f"Runs are of different {what}: {', '.join(versions)}.")

@@ -12,10 +12,12 @@ from bodyplan.envs.walking_task import command_name, parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.evaluation.comparison import MEAN
 from bodyplan.evaluation.evaluation import Evaluation
+from bodyplan.learn.config import PROVENANCE
 from bodyplan.learn.run import Run
 from bodyplan.learn.same_settings import result_settings
 
 EVALUATION = "evaluation.json"
+_DATA = "dataset_card_sha256"
 _FACTS = (
     *("fall_share", "length_mean", "velocity_error"),
     *("data_return", "floor_return", "expert_return", "ceiling_return"),
@@ -181,6 +183,23 @@ def _is_close(value: float | None, other: float | None) -> bool:
     if value is None or other is None:
         return value is other
     return bool(np.isclose(value, other, rtol=1e-6, atol=0.0))
+
+
+def origins(evaluated: Sequence[EvaluatedRun]) -> dict[str, tuple[str, ...]]:
+    """What runs were begun with: all different values of each entry of their provenance.
+
+    `date` is the first and the last one; `dataset_card_sha256` is of the data.
+    """
+    found: dict[str, set[str]] = {}
+    for own in evaluated:
+        data = {_DATA: own.run.config.get(_DATA)}
+        for name, value in ((own.run.config.get(PROVENANCE) or {}) | data).items():
+            if value is not None:
+                found.setdefault(name, set()).add(str(value))
+    values = {name: tuple(sorted(own)) for name, own in found.items()}
+    if len(values.get("date", ())) > 2:
+        values["date"] = (values["date"][0], values["date"][-1])
+    return values
 
 
 def mean_facts(

@@ -15,6 +15,19 @@ from bodyplan.report.series_styles import SeriesStyle, series_styles
 
 _OVER_ROBOTS = "over robots"
 _PROFILE_POINTS = 101
+_ORIGINS = {
+    "bodyplan": "bodyplan",
+    "commit": "Commit",
+    "jax": "JAX",
+    "mujoco": "MuJoCo",
+    "python": "Python",
+    "host": "Host",
+    "processor": "Processor",
+    "accelerator": "Accelerator",
+    "date": "Runs begun",
+    "dataset_card_sha256": "Data’s card, sha256",
+}
+"""Entries of provenance, and how the page calls them."""
 
 
 def write_comparison(comparison: Comparison, path: str | Path) -> Path:
@@ -37,6 +50,11 @@ def write_comparison(comparison: Comparison, path: str | Path) -> Path:
         tables=[_table(comparison, score) for score in dict.fromkeys((comparison.score, "return"))],
         differences=[_difference_table(comparison, own) for own in comparison.differences],
         command=_command(comparison),
+        provenance={
+            label: ", ".join(comparison.provenance[name])
+            for name, label in _ORIGINS.items()
+            if name in comparison.provenance
+        },
     )
     return Path(path)
 
