@@ -38,12 +38,17 @@ def test_without_an_expert_the_best_tenth_of_the_steps_is_the_reference():
     judge = reference_return("dog", COMMAND, full, lengths)
     assert judge.source == "best tenth"
     assert judge.value == pytest.approx((50.0 * 20 + 40.0 * 80) / 100)
-    assert reference_return("hexapod", COMMAND, full, lengths).source == "expert"
+    assert judge.floor == 0.0
+    packaged = reference_return("hexapod", COMMAND, full, lengths)
+    assert packaged.source == "expert"
+    assert 0.0 < packaged.floor < packaged.value
 
 
 def test_quality_and_histogram_count_steps_and_not_episodes():
     full, lengths = np.array([0.0, 12.4, 12.6, 25.0, 38.0, 99.0]), np.array([1, 2, 3, 4, 5, 5])
     assert quality_shares(full, lengths, 50.0) == (0.15, 0.15, 0.2, 0.5)
+    # From a floor of 10 the bounds are 20, 30 and 40.
+    assert quality_shares(full, lengths, 50.0, 10.0) == (0.3, 0.2, 0.25, 0.25)
     bars = return_histogram(full, lengths, 50.0)
     assert sum(bars.steps) == 20
     assert bars.edges[20] == pytest.approx(50.0)

@@ -135,6 +135,7 @@ _QUALITY = (
     Column("robot"),
     Column("histogram", whole=True),
     Column("mean", digits=1),
+    Column("floor", digits=1, wide=True),
     Column("reference", "ref.", digits=1),
     Column("<25", unit="%", share=True),
     Column("25-50", unit="%", share=True),
@@ -164,7 +165,7 @@ def print_contents(dataset: Dataset, as_json: bool, wide: bool | None = None) ->
     print_line("")
     phases = {_phases(row) for row in rows}
     print_table(
-        "Steps by the full return of their episodes, as shares of the reference (ref.)",
+        "Steps by the full return of their episodes, from standing still to the reference (ref.)",
         [_quality(row) for row in rows],
         _QUALITY if len(phases) > 1 else _QUALITY[:-1],
         wide,
@@ -174,8 +175,8 @@ def print_contents(dataset: Dataset, as_json: bool, wide: bool | None = None) ->
     without_expert = any(row.reference.source != "expert" for row in rows)
     print_line(
         f"Full return: an episode that was cut short counts as if it had gone on to {HORIZON} "
-        "steps with its mean reward. Histogram: from 0 to 1.2 references. Reference: the packaged "
-        "expert's return"
+        "steps with its mean reward. Histogram: from 0 to 1.2 references. Classes: 0 % is standing "
+        "still (of packaged robots), 100 % the reference. Reference: the packaged expert's return"
         + ("; * the best tenth of the steps, without an expert." if without_expert else ".")
     )
     print_line(f"{_settings(card)}; {sum(row.bytes for row in rows) / 1e6:,.1f} MB in all")
@@ -201,6 +202,7 @@ def _quality(row: RobotStatistics) -> dict[str, Any]:
         "robot": row.robot,
         "histogram": f"│{sparkline(row.histogram.steps)}│",
         "mean": row.full_return_mean,
+        "floor": row.reference.floor,
         "reference": f"{row.reference.value:.1f}{mark}",
         **dict(zip(names, row.quality, strict=True)),
         "phases": _phases(row),

@@ -18,11 +18,13 @@ from jaxtyping import Float, Int
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.episodes import Episodes
 from bodyplan.datasets.policy_snapshots import Snapshots, snapshot_path
+from bodyplan.envs.standing_return import packaged_floor
 from bodyplan.envs.walking_task import HORIZON, parse_command
 
 QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 QUALITY_BOUNDS = (0.25, 0.5, 0.75)
-"""Shares of the reference return that divide the steps into four classes of quality."""
+"""Shares of the way from standing still to the reference that divide the steps into four
+classes of quality."""
 BINS = 24
 """Number of bins in a histogram of returns."""
 _BINS_TO_REFERENCE = 20  # the reference return is the right edge of the twentieth bin
@@ -31,12 +33,14 @@ _BEST_SHARE = 0.1  # of the steps, whose return is the reference where there is 
 
 @dataclass(frozen=True)
 class ReferenceReturn:
-    """The return that counts as 100 % in the quality of a robot's steps."""
+    """The return that counts as 100 % in the quality of a robot's steps, and that of 0 %."""
 
     value: float
     source: str
     """`expert`: the mean action of the packaged run's last snapshot. `best tenth`: the mean full
     return of the best tenth of the steps, where there is no packaged expert."""
+    floor: float = 0.0
+    """Return of a packaged robot that stands still, which counts as 0 %."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class RobotStatistics:
     histogram: ReturnHistogram
     quality: tuple[float, ...]
     """Shares of steps whose episode has a full return of < 25 %, < 50 %, < 75 % and >= 75 % of the
-    reference."""
+    way from standing still to the reference."""
     phases: dict[str, float]
     """Shares of steps by phase of the training run; empty if the card has no segments."""
     bytes: int
@@ -104,7 +108,7 @@ def robot_statistics(dataset: Dataset, name: str) -> RobotStatistics:
         full_return_mean=float(np.average(full, weights=lengths)),
         reference=reference,
         histogram=return_histogram(full, lengths, reference.value),
-        quality=quality_shares(full, lengths, reference.value),
+        quality=quality_shares(full, lengths, reference.value, reference.floor),
         phases=phase_shares(dataset.card["robots"][name]),
         bytes=sum(path.stat().st_size for path in folder.iterdir()),
     )
@@ -128,7 +132,10 @@ def reference_return(
     parsed = parse_command(command)
     if snapshot_path(robot, parsed).is_file():
         expert = Snapshots.load(robot, parsed).card["expert"]
-        return ReferenceReturn(float(expert["return_mean"]), "expert")
+        floor = packaged_floor(robot, parsed)
+        return ReferenceReturn(
+            float(expert["return_mean"]), "expert", floor.return_mean if floor else 0.0
+        )
     order = np.argsort(-full)
     total = np.cumsum(lengths[order])
     wanted = _BEST_SHARE * total[-1]
@@ -147,10 +154,11 @@ def return_histogram(
 
 
 def quality_shares(
-    full: Float[np.ndarray, "E"], lengths: Int[np.ndarray, "E"], value: float
+    full: Float[np.ndarray, "E"], lengths: Int[np.ndarray, "E"], value: float, floor: float = 0.0
 ) -> tuple[float, ...]:
     """Shares of steps in the classes that `QUALITY_BOUNDS` divide, from poor to good."""
-    index = np.searchsorted(np.array(QUALITY_BOUNDS) * value, full, side="right")
+    bounds = floor + np.array(QUALITY_BOUNDS) * (value - floor)
+    index = np.searchsorted(bounds, full, side="right")
     steps = np.bincount(index, weights=lengths, minlength=len(QUALITY_BOUNDS) + 1)
     return tuple((steps / steps.sum()).tolist())
 

@@ -11,7 +11,7 @@ once and kept in the user's cache folder.
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import mujoco
 import numpy as np
@@ -54,9 +54,9 @@ def standing_return(
             that there is one.
         threads: threads of the simulation, all cores by default; results do not depend on it.
     """
-    packaged = _packaged_floors(robot.name).get(command_name(command))
+    packaged = packaged_floor(robot.name, command)
     if packaged and initial_state == "random" and is_packaged(robot):
-        return StandingReturn(**packaged)
+        return packaged
     path = cache_folder("floors") / f"{_cache_key(robot, command, initial_state)}.json"
     cached = _read(path)
     if cached is not None:
@@ -67,6 +67,15 @@ def standing_return(
     except BodyplanError:  # a cache that cannot be written to is none
         return measured
     return measured
+
+
+def packaged_floor(robot: str, command: Command) -> StandingReturn | None:
+    """The packaged floor of a packaged robot; None where its files have changed since."""
+    entry = read_json(PACKAGED)["robots"].get(robot)
+    if entry is None or entry["sha256"] != model_checksum(robot):
+        return None
+    found = entry["commands"].get(command_name(command))
+    return found and StandingReturn(**found)
 
 
 def measure_standing(
@@ -96,14 +105,6 @@ def model_checksum(robot: str) -> str:
     """SHA-256 of the files of a packaged robot, by which a packaged floor knows its robot."""
     files = [sha256(MODELS / f"{robot}{suffix}") for suffix in (".xml", ".toml")]
     return hashlib.sha256("".join(files).encode()).hexdigest()
-
-
-def _packaged_floors(robot: str) -> dict[str, Any]:
-    """The packaged floors of a robot by command; none where its files have changed since."""
-    entry = read_json(PACKAGED)["robots"].get(robot) if PACKAGED.is_file() else None
-    if entry is None or entry["sha256"] != model_checksum(robot):
-        return {}
-    return entry["commands"]
 
 
 def _cache_key(robot: Robot, command: Command, initial_state: str) -> str:
