@@ -221,13 +221,12 @@ def compare(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     dataset = Dataset.open(arguments.data)
     robot = dataset.robots[0]
-    episodes = dataset.episodes[robot]
+    episodes, data_return = dataset[robot], dataset.whole_episodes(robot)["return_mean"]
     limit = float(np.abs(episodes.actions).max())
     scaled = dataclasses.replace(episodes, actions=np.asarray(episodes.actions) / limit)
     dataset = dataclasses.replace(dataset, robots=(robot,), episodes={robot: scaled})
     data = TrainingData.of(dataset, observation_scale=arguments.observation_scale)
     buffer = to_d3rlpy(data)
-    data_return = dataset.card["robots"][robot]["return_mean"]
     command, episodes = tuple(dataset.card["command"]), arguments.episodes
 
     for name in arguments.algorithms:

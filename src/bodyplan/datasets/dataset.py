@@ -21,7 +21,7 @@ from bodyplan.datasets.format import (
     FRAME_ARRAYS,
     REBUILD_HINT,
 )
-from bodyplan.datasets.whole_episodes import WHOLE, whole_episodes
+from bodyplan.datasets.whole_episodes import WHOLE, WholeEpisodes, whole_episodes
 from bodyplan.envs.walking_task import command_name, parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.notebook_html import html_table
@@ -126,6 +126,11 @@ class Dataset(Mapping[str, Episodes]):
         """
         return dataframe(self._rows(), index="robot")
 
+    def whole_episodes(self, robot: str) -> WholeEpisodes:
+        """The whole episodes of a robot, from its card; of an older card, counted."""
+        entry = self.card["robots"][robot]
+        return entry.get(WHOLE) or whole_episodes(self[robot], entry.get("segments", ()))
+
     def verify(self) -> list[str]:
         """Reads everything and returns the faults found, each a sentence naming file and fix.
 
@@ -193,11 +198,9 @@ def card_with_whole_episodes(folder: Path) -> dict[str, Any]:
     entries = card.get("robots", {})
     if any(WHOLE not in own for own in entries.values()):
         dataset = Dataset.open(folder)
-        counted = {
-            name: {WHOLE: whole_episodes(episodes, entries[name].get("segments", ()))}
-            for name, episodes in dataset.items()
+        card["robots"] = {
+            name: {**own, WHOLE: dataset.whole_episodes(name)} for name, own in entries.items()
         }
-        card["robots"] = {name: counted[name] | own for name, own in entries.items()}
     return card
 
 

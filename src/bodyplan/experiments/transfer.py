@@ -87,7 +87,7 @@ def measure_transfer(config: TransferConfig, progress: OnProgress | None = None)
         rows[robot] = _compare(
             together=experiment.returns(together, robot), alone=experiment.returns(alone, robot)
         )
-        rows[robot]["data_return"] = dataset.card["robots"][robot].get("return_mean")
+        rows[robot]["data_return"] = dataset.whole_episodes(robot)["return_mean"]
     for robot in config.leave_out:
         others = tuple(name for name in robots if name != robot)
         rows[robot] |= _finetune(experiment, robot, others)
