@@ -11,7 +11,7 @@ SETS := expert-forward expert-backward expert_replay-forward expert_replay-backw
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test docs datasets clean
+.PHONY: help demo test browser docs datasets clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ test: $(VENV)/.dev ## Check style, types and behaviour
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10 --jaxtyping-packages=bodyplan.robots,bodyplan.grouping,bodyplan.rendering,bodyplan.envs,bodyplan.evaluation,runtime_types.checked
+
+browser: $(VENV)/.browser ## Look at every page in Chromium, which must be installed
+	$(BIN)/pytest -q tests/browser
 
 docs: $(VENV)/.docs ## Build the documentation into site/; warnings are errors
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
@@ -55,6 +58,11 @@ $(VENV)/.dev: pyproject.toml $(BIN)/python
 	@echo "Installing bodyplan and its development tools into $(VENV) ..."
 	@$(PIP) --editable '.[dev]'
 	@touch $(VENV)/.runtime $(VENV)/.docs $@
+
+$(VENV)/.browser: pyproject.toml $(VENV)/.dev
+	@echo "Installing the tools that look at pages into $(VENV) ..."
+	@$(PIP) --editable '.[browser]'
+	@touch $(VENV)/.runtime $(VENV)/.docs $(VENV)/.dev $@
 
 $(BIN)/python:
 	@for python in $(PYTHONS); do \

@@ -59,8 +59,8 @@ def test_a_run_without_an_evaluation_says_so():
 
 def test_better_than_its_data_on_all():
     found = said(alike(45, 44, 43, 42))
-    assert found.title == "One policy for four robots is better than its data on all four robots."
-    assert "It is better than the best policy in the data on all four robots." in found.rest
+    assert found.title == "One policy for four robots is better than its data on all of them."
+    assert "It is better than the best policy in the data on all of them." in found.rest
     assert "It falls in no episode." in found.rest
 
 
@@ -73,12 +73,12 @@ def test_robots_on_which_it_is_better_and_worse_are_named():
 
 def test_worse_than_its_data():
     title = said(alike(12, 13, 11, 12)).title
-    assert title == "One policy for four robots is worse than its data on all four robots."
+    assert title == "One policy for four robots is worse than its data on all of them."
 
 
 def test_a_difference_within_the_interval_is_not_claimed():
     title = said(alike(21, 19, 20, 21.5)).title
-    assert title == "One policy for four robots is about as good as its data on all four robots."
+    assert title == "One policy for four robots is about as good as its data on all of them."
     few = alike(23, 23, 23, 23, data_episodes=4)  # the mean of four episodes is not sure either
     assert "about as good" in said(few).title
     assert "is better" in said(alike(23, 23, 23, 23)).title
@@ -86,8 +86,8 @@ def test_a_difference_within_the_interval_is_not_claimed():
 
 def test_a_policy_that_stands_still_is_said_to():
     found = said(alike(4.1, 4, 4, 3.9, vx=0.01))
-    assert found.title == "One policy for four robots stands still on all four robots."
-    assert "It is worse than its data on all four robots." in found.rest
+    assert found.title == "One policy for four robots stands still on all of them."
+    assert "It is worse than its data on all of them." in found.rest
     assert "It has a mean score of 0.00, where standing still is 0 and the expert is 1." in (
         found.rest
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from bodyplan.report.charts import Chart, NumbersTable, Spec, decimal_text
+from bodyplan.report.charts import Chart, NumbersTable, Spec, colour_scale, decimal_text
 
 _COLOURS = ("#08406b", "#5b9bc8", "#e9eff3")
 _NUMBERED = 8  # robots at most whose distances are written into the cells
@@ -50,6 +50,7 @@ def distance_chart(
         "domain": False,
         "labelOverlap": False,
         "labelFlush": False,
+        "tickCount": size,
     }
     x: Spec = {"field": "x", "type": "quantitative", "title": None}
     x |= {"scale": {"domain": [0, size], "nice": False}}
@@ -59,7 +60,7 @@ def distance_chart(
     hidden = "indexof(robots, datum.row) >= 0 || indexof(robots, datum.column) >= 0"
     faded = {"condition": {"test": hidden, "value": 0.08}, "value": 1}
     shade: Spec = {"field": "value", "type": "quantitative", "legend": None}
-    shade["scale"] = {"domain": [0.0, largest / 2.0, largest], "range": list(_COLOURS)}
+    shade["scale"] = colour_scale([0.0, largest / 2.0, largest], _COLOURS)
     layers: list[Spec] = [
         {
             "data": {"values": cells},

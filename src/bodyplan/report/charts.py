@@ -367,7 +367,7 @@ def heat_map(
     y["axis"] = axis
     x["axis"] = axis | {"labelAngle": -90 if across else 0}
     shade: Spec = {"field": "value", "type": "quantitative", "legend": None}
-    shade["scale"] = {"domain": steps, "range": list(colours), "clamp": True}
+    shade["scale"] = colour_scale(steps, colours)
     faded: Spec = {"value": 1}
     if filtered:
         test = "indexof(robots, datum.row) >= 0 || indexof(robots, datum.column) >= 0"
@@ -422,13 +422,21 @@ def heat_map(
     )
 
 
+def colour_scale(values: Sequence[float], colours: Sequence[str]) -> Spec:
+    """A scale of colours that are at these values, and mixed between them."""
+    mixed = {"domain": list(values), "range": list(colours), "clamp": True}
+    return mixed | {"interpolate": "rgb"}
+
+
 def thinned(x: Sequence[float], y: Sequence[float]) -> Curve:
     """Average neighbouring points if there are more than can be seen."""
     if len(x) <= _POINTS:
         return x, y
-    parts = np.array_split(np.arange(len(x)), _POINTS)
-    xs, ys = np.asarray(x, float), np.asarray(y, float)
-    return [float(xs[part].mean()) for part in parts], [float(ys[part].mean()) for part in parts]
+    size = -(-len(x) // _POINTS)
+    starts = np.arange(0, len(x), size)
+    counts = np.diff(np.append(starts, len(x)))
+    xs, ys = (np.add.reduceat(np.asarray(own, float), starts) / counts for own in (x, y))
+    return xs.tolist(), ys.tolist()
 
 
 def _reading(x: Spec, names: Sequence[str], x_title: str, digits: int) -> Spec:

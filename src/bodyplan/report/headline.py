@@ -249,11 +249,11 @@ def _share(scores: Mapping[str, Any]) -> float:
 
 
 def _on(found: Sequence[str], names: Sequence[str]) -> str:
-    """` on all four robots`, ` on 3 of 4 robots (a, b, c)`; nothing where there is one robot."""
+    """` on all of them`, ` on 3 of 4 robots (a, b, c)`; nothing where there is one robot."""
     if len(names) == 1:
         return ""
     if len(found) == len(names):
-        return f" on all {spelled(len(names), 'robot')}"
+        return " on all of them"
     others = [name for name in names if name not in found]
     named = ", ".join(found)
     if len(found) > _MOST_NAMES:

@@ -12,7 +12,6 @@
   const theme = {
     background: null, aria: false, font: text.font, padding: 0, view: { stroke: null },
     axis, axisX: { grid: false, tickCount: 5, labelFlush: true }, axisY: { domain: false, ticks: false, tickCount: 5 },
-    axisQuantitative: { labelOverlap: true },
     line: { strokeWidth: 1.7, strokeJoin: "round" }, text: { ...text, fill: "var(--ink)" }, rule: { stroke: "var(--muted)" },
     bar: { fill: "var(--data)" }, header: { labelFont: text.font },
   };
@@ -74,7 +73,12 @@
       figure.addEventListener("pointerleave", () => { tip.hidden = true; });
     }
     get width() { return Math.max(200, Math.floor(this.plot.clientWidth)); }
-    async draw() { await this.view.runAsync(); this.plot.style.minHeight = ""; }
+    async draw() {
+      await this.view.runAsync();
+      this.plot.style.minHeight = "";
+      // The plot is one image with a description; its parts would only be noise.
+      this.plot.querySelector("svg").setAttribute("aria-hidden", "true");
+    }
     toggle(button) {
       const shown = flip(button);
       this.hidden[shown ? "delete" : "add"](button.dataset.series);
@@ -94,6 +98,7 @@
       charts.push(drawing);
       await drawing.draw();
       sizes.observe(drawing.plot);
+      await new Promise((go) => setTimeout(go)); // the reader need not wait for the last chart
     }
     root.dataset.drawn = charts.length;
   };
@@ -156,9 +161,9 @@
   class Film {
     constructor(figure) {
       this.image = figure.querySelector("img");
-      this.frames = animationFrames(this.image.src);
-      this.canvas = document.createElement("canvas");
-      [this.canvas.width, this.canvas.height] = [this.image.width, this.image.height];
+      const { width, height, frames } = animation(this.image.src);
+      this.frames = frames;
+      this.canvas = Object.assign(document.createElement("canvas"), { width, height });
       this.canvas.setAttribute("role", "img");
       this.canvas.setAttribute("aria-label", this.image.alt);
       this.pen = this.canvas.getContext("2d");
@@ -214,8 +219,8 @@
       }
     }
   }
-  // The frames of an animated WebP, each as an image of its own (RFC 9649).
-  const animationFrames = (source) => {
+  // The size of an animated WebP and its frames, each as an image of its own (RFC 9649).
+  const animation = (source) => {
     const bytes = Uint8Array.from(atob(source.slice(source.indexOf(",") + 1)), (sign) => sign.charCodeAt(0));
     const view = new DataView(bytes.buffer);
     const tag = (at) => String.fromCharCode(...bytes.subarray(at, at + 4));
@@ -231,7 +236,7 @@
       const image = new Blob(["RIFF", size.buffer, "WEBP", wide, bytes.subarray(start, stop)], { type: "image/webp" });
       frames.push({ x: 2 * uint24(at + 8), y: 2 * uint24(at + 11), duration: uint24(at + 20), replaces: (bytes[at + 23] & 2) > 0, image });
     }
-    return frames;
+    return { width: 1 + uint24(24), height: 1 + uint24(27), frames };
   };
   const extended = (size) => Uint8Array.from([...new TextEncoder().encode("VP8X"), 10, 0, 0, 0, 16, 0, 0, 0, ...size]);
   const films = [];
@@ -253,7 +258,7 @@
     }
   });
   for (const figure of document.querySelectorAll("figure.film")) {
-    if (animationFrames(figure.querySelector("img").src).length < 2) continue;
+    if (animation(figure.querySelector("img").src).frames.length < 2) continue;
     films.push(new Film(figure));
     onScreen.observe(films.at(-1).canvas);
   }

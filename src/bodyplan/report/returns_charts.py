@@ -87,6 +87,7 @@ def data_returns_chart(
     styles = {name: MARKS[name][1] for name in marks}
     x: Spec = {"type": "quantitative", "title": None}
     x["scale"] = {"domain": [low, high], "nice": False}
+    tall: Spec = {"axis": {"tickCount": 3}, "scale": {"domain": [0, 1.05 * shares.max()]}}
     spec: Spec = {
         "height": _HISTOGRAM_HEIGHT,
         "layer": [
@@ -94,9 +95,9 @@ def data_returns_chart(
                 "data": {"values": bars},
                 "mark": {"type": "bar", "color": "var(--data)", "binSpacing": 1},
                 "encoding": {
-                    "x": x | {"field": "from"},
+                    "x": x | {"field": "from", "bin": "binned"},
                     "x2": {"field": "to"},
-                    "y": {"field": "share", "type": "quantitative", "title": None},
+                    "y": {"field": "share", "type": "quantitative", "title": None} | tall,
                     "tooltip": [
                         {"field": "range", "title": "return"},
                         {"field": "share", "title": "share of episodes, %", "format": ".1f"},
