@@ -305,8 +305,8 @@ def test_a_build_of_other_versions_is_not_continued(finished, make, tmp_path):
     ("changes", "message"),
     [
         ({"robots": ["unitree_go7"]}, "unitree_go7"),
-        ({"robots": ["hexapod", "hexapod"]}, "none of them twice"),
-        ({"robots": []}, "at least one robot"),
+        ({"robots": ["hexapod", "hexapod"]}, "named twice"),
+        ({"robots": []}, "no robot is named"),
         ({"robots": [str(STARFISH)]}, "no expert of 'starfish'"),
         ({"command": "upward"}, "'upward'"),
         ({"command": "0.5,0,0"}, "no expert of .*0.5,0,0"),
@@ -327,7 +327,7 @@ def test_wrong_arguments_are_named_before_anything_is_written(make, tmp_path, ch
 
 def test_a_place_that_holds_something_else_is_refused(make, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(BodyplanError, match=r"card.json is missing"):
+    with pytest.raises(BodyplanError, match="holds other files"):
         make(tmp_path)
     with pytest.raises(BodyplanError, match=r"notes.txt is a file"):
         make(tmp_path / "notes.txt")

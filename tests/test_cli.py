@@ -239,7 +239,18 @@ def test_nan_in_the_data_stops_training_before_it_begins(capsys, dataset, tmp_pa
     assert not list(out.glob("policy/*"))
 
 
+def test_a_folder_that_is_no_dataset_is_refused_and_one_half_built_says_so(capsys, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "half.partial").mkdir()
+    (tmp_path / "file").write_text("")
+    for name, word in (("empty", "card.json"), ("half", "finish"), ("file", "no dataset")):
+        error = fails(capsys, "data", "info", tmp_path / name)
+        assert str(tmp_path / name) in error
+        assert word in error
+
+
 def test_a_folder_that_is_no_run_is_refused(capsys, tmp_path):
+    assert "not a run" in fails(capsys, "compare", tmp_path)
     assert str(tmp_path) in fails(capsys, "report", tmp_path)
     assert str(tmp_path) in fails(capsys, "evaluate", tmp_path)
 

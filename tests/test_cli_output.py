@@ -1,9 +1,12 @@
 """What commands print: as it was given, and aligned."""
 
+from pathlib import Path
+
 import pytest
 from terminal import seen_on_terminal
 
 from bodyplan.cli import output
+from bodyplan.errors import BodyplanError
 
 
 def test_brackets_in_names_are_no_markup(capsys):
@@ -75,6 +78,21 @@ def test_sentences_break_between_words():
     assert output.wrapped("a  b\n  c", 8) == "a  b\n  c"
 
 
-@pytest.mark.parametrize("names", [("a,b", "c"), ("a", "b", "c"), ("a,b,c",)])
+def test_a_place_is_checked_before_the_work(tmp_path, monkeypatch):
+    output.require_writable(tmp_path / "new" / "figure.svg")
+    assert list(tmp_path.iterdir()) == []  # nothing is made
+    (tmp_path / "file").write_text("")
+    output.require_writable(tmp_path / "file")
+    with pytest.raises(BodyplanError, match="file is a file"):
+        output.require_writable(tmp_path / "file" / "figure.svg")
+    (tmp_path / "folder.svg").mkdir()
+    with pytest.raises(BodyplanError, match="is a folder"):
+        output.require_writable(tmp_path / "folder.svg")
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path)
+    with pytest.raises(BodyplanError, match="not writable"):
+        output.require_writable(tmp_path / "new" / "figure.svg")
+
+
+@pytest.mark.parametrize("names", [("a,b", "c"), ("a", "b", "c"), ("a,b,c",), ("a, b", " c")])
 def test_names_may_have_commas_between(names):
     assert output.comma_list(names) == ("a", "b", "c")

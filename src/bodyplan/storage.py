@@ -287,7 +287,11 @@ def _explain(error: OSError, path: Path) -> Exception:
     if error.errno in _FORBIDDEN:
         return BodyplanError(f"{path} is not writable; choose a folder that you own.")
     if error.errno in _BLOCKED:
-        return BodyplanError(f"{path} cannot be written ({error}); choose another path.")
+        reason = error.strerror or str(error)
+        for folder in path.parents:
+            if folder.is_file():
+                reason = f"{folder} is a file"
+        return BodyplanError(f"{path} cannot be written ({reason}); choose another path.")
     return error
 
 

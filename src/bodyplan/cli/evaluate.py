@@ -14,6 +14,7 @@ from bodyplan.cli.output import (
     print_json,
     print_line,
     print_table,
+    require_writable,
 )
 from bodyplan.evaluation.evaluation import EvaluationConfig
 from bodyplan.progress import OnProgress, progress
@@ -49,6 +50,8 @@ class Evaluate:
     trial: tyro.conf.OmitArgPrefixes[EvaluationConfig] = field(default_factory=EvaluationConfig)
     json: bool = False
     """Print JSON."""
+    wide: bool = False
+    """Show all columns, whatever the terminal's width."""
 
     def run(self) -> None:
         """Evaluate, write, print."""
@@ -69,6 +72,7 @@ class Evaluate:
     def _evaluate(self, run: "Run", report: OnProgress) -> "Evaluation":
         from bodyplan.evaluation.evaluate import evaluate
 
+        require_writable(run.path / "evaluation.json")
         names = comma_list(self.robots)
         evaluation = evaluate(
             run,
@@ -90,7 +94,7 @@ class Evaluate:
         if self.json:
             print_json(evaluation.document)
             return
-        print_evaluation(evaluation)
+        print_evaluation(evaluation, self.wide)
         print_line(_NOTE)
         self._say_unfinished(folder, evaluation)
         print_line(f"written to {folder / evaluation.file_name}")
@@ -115,7 +119,8 @@ class Evaluate:
             documents = {str(folder): each.document for folder, each in found.items()}
             print_json({"runs": documents, "seeds": seeds})
             return
-        print_table("Means over robots", rows, (Column("run", whole=True), *EVALUATION_COLUMNS[1:]))
+        columns = (Column("run", whole=True), *EVALUATION_COLUMNS[1:])
+        print_table("Means over robots", rows, columns, self.wide)
         print_line(_NOTE + " ± of a mean of seeds: standard error over seeds.")
         for folder, evaluation in found.items():
             self._say_unfinished(folder, evaluation)

@@ -16,6 +16,7 @@ from bodyplan.cli.output import (
     print_table,
     require_figure_path,
     require_image_size,
+    require_writable,
 )
 from bodyplan.datasets.policy_snapshots import PACKAGED_SNAPSHOTS, Snapshots, snapshot_path
 from bodyplan.datasets.replay_log import replay_path
@@ -30,7 +31,6 @@ from bodyplan.storage import atomic_write
 
 MAX_FILM_SECONDS = HORIZON * CONTROL_STEP
 """Longest film: one episode."""
-_NO_RUN = "none of these robots has a run under these commands; train one or name others"
 
 _SNAPSHOTS = (
     Column("snapshot"),
@@ -102,6 +102,8 @@ class TrainExpert:
             disturbances=self.disturbances,
         )
         robot, sampler = Robot.load(self.robot), CommandSampler.parse(self.command)
+        for command in sampler.graded:
+            require_writable(snapshot_path(robot.name, command, self.out))
         title = f"{robot.name} {sampler.name}"
         total = self.steps or robot.expert.steps
         with progress() as report:
@@ -179,7 +181,7 @@ class PlotExperts:
             if snapshot_path(robot.name, command, self.snapshots).is_file()
         ]
         if not runs:
-            raise BodyplanError(_NO_RUN)
+            raise _no_run(self.snapshots)
         with atomic_write(out) as temporary:
             draw_expert_curves(runs, temporary)
         if self.json:
@@ -244,7 +246,7 @@ class FilmExperts:
         robots = [Robot.load(name) for name in comma_list(self.robots)]
         films = [[self._film(robot, command) for robot in robots] for command in commands]
         if all(film is None for row in films for film in row):
-            raise BodyplanError(_NO_RUN)
+            raise _no_run(self.snapshots)
         with atomic_write(out) as temporary:
             temporary.write_bytes(encode_webp(tile_videos(films)))
         if self.json:
@@ -263,11 +265,20 @@ class FilmExperts:
             return None
         run = Snapshots.load(robot.name, command, self.snapshots)
         if not -len(run) <= self.snapshot < len(run):
-            raise BodyplanError(f"--snapshot {self.snapshot}: the run has {len(run)} snapshots")
+            raise BodyplanError(
+                f"--snapshot {self.snapshot} is out of range; give one from 0 to {len(run) - 1}"
+            )
         environment = Environment(robot, command, initial_state="random", seed=self.seed)
         steps = round(self.seconds / CONTROL_STEP)
         poses = record_poses(environment, run.policy(self.snapshot).mean, steps)
         return render_poses(robot, poses, self.size, "auto")
+
+
+def _no_run(snapshots: Path | None) -> BodyplanError:
+    return BodyplanError(
+        f"{snapshots or 'the package'} has no snapshots of these robots under these commands; "
+        "name others, or train one with `bodyplan experts train`"
+    )
 
 
 def _print_runs(runs: Sequence[tuple[Snapshots, Path]], as_json: bool) -> None:

@@ -16,6 +16,7 @@ from bodyplan.cli.output import (
     print_line,
     print_table,
     require_figure_path,
+    require_writable,
 )
 from bodyplan.errors import BodyplanError
 from bodyplan.grouping.body_metric import DEFAULT_METRIC, BodyMetric
@@ -77,6 +78,8 @@ class ShowGroups:
             require_figure_path(self.plot, "--plot")
         if self.out is not None and self.out.suffix != ".json":
             raise BodyplanError(f"--out {self.out} must end in .json, for `train --groups`")
+        if self.out is not None:
+            require_writable(self.out)
         chosen = list_robots() if self.robots == ("all",) else comma_list(self.robots)
         robots = [Robot.load(robot) for robot in chosen]
         names = [robot.name for robot in robots]

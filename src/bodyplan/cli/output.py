@@ -1,6 +1,7 @@
 """Output of commands, as tables, lines or JSON; and checks of arguments that several share."""
 
 import json
+import os
 import re
 import sys
 import textwrap
@@ -20,8 +21,8 @@ from bodyplan.errors import BodyplanError
 if TYPE_CHECKING:
     from bodyplan.evaluation.evaluation import Evaluation
 
-LONGEST_WORD = 24
-"""Characters of a word of text that is never folded."""
+LONGEST_WORD, LONGEST_TEXT = 24, 40
+"""Characters of a word that is never folded, and of the text of a `Column.whole`."""
 _GAP = 2  # between columns
 _NONE = "-"
 _ONE_NUMBER = r"[-+]?(\d[\d,]*(\.\d+)?(e[-+]?\d+)?|nan|inf)( ?%|\*)?"
@@ -37,16 +38,34 @@ def comma_list(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def require_figure_path(path: Path, option: str = "--out") -> None:
-    """Check that a figure can be written in the format of the path's suffix.
+    """Check that a figure can be written, in the format of the path's suffix.
 
     Raises:
-        BodyplanError: the suffix is not one of `FIGURE_SUFFIXES`.
+        BodyplanError: the suffix is not one of `FIGURE_SUFFIXES`, or the place is not writable.
     """
     if path.suffix not in FIGURE_SUFFIXES:
         raise BodyplanError(
             f"{option} {path} cannot be written; give a path that ends in "
             f"{', '.join(FIGURE_SUFFIXES)}"
         )
+    require_writable(path)
+
+
+def require_writable(path: Path) -> None:
+    """Check that a file or folder can be written, before the work begins that ends in it.
+
+    Raises:
+        BodyplanError: it cannot.
+    """
+    place = path.absolute()
+    if place.is_dir() and path.suffix:
+        raise BodyplanError(f"{path} is a folder; give the path of a file")
+    while not place.exists():
+        place = place.parent
+    if place.is_file() and place != path.absolute():
+        raise BodyplanError(f"{path} cannot be written, for {place} is a file; choose another path")
+    if not os.access(place, os.W_OK):
+        raise BodyplanError(f"{path} is not writable; choose a folder that you own")
 
 
 def figure_place(out: Path | None, usual: Path) -> Path:
@@ -58,6 +77,7 @@ def figure_place(out: Path | None, usual: Path) -> Path:
         BodyplanError: another file is at the usual place.
     """
     if out is not None:
+        require_writable(out)
         return out
     from bodyplan.rendering.picture_mark import is_marked
 
@@ -65,6 +85,7 @@ def figure_place(out: Path | None, usual: Path) -> Path:
         raise BodyplanError(
             f"{usual} exists and was not drawn by bodyplan; give another file with --out"
         )
+    require_writable(usual)
     return usual
 
 
@@ -106,7 +127,7 @@ class Column:
     share: bool = False
     """The numbers are shares from 0 to 1, shown in percent."""
     whole: bool = False
-    """Text that is never folded; numbers never are."""
+    """Text that is not folded, up to `LONGEST_TEXT`; numbers never are."""
     wide: bool = False
     """Shown only where there is room for all columns, and with --wide."""
 
@@ -200,7 +221,7 @@ class _Layout:
         numeric = bool(values) and all(_NUMBER.fullmatch(value) for value in values)
         head = [cell_len(line) for line in column.head().split("\n")]
         width = max([*head, *(cell_len(line) for cell in cells for line in cell.split("\n"))])
-        if numeric or column.whole:
+        if numeric or (column.whole and width <= LONGEST_TEXT):
             return cls(column, cells, numeric, width, width)
         words = [cell_len(word) for cell in cells for word in cell.split()]
         return cls(column, cells, numeric, width, max([*head, min(LONGEST_WORD, max([0, *words]))]))

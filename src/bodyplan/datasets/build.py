@@ -88,8 +88,10 @@ def build_dataset(
     models = _snapshot_models(asked, velocity, snapshots)
     bodies = [r if isinstance(r, Robot) else Robot.load(r, models) for r in asked]
     names = [body.name for body in bodies]
-    if not names or len(set(names)) < len(names):
-        raise BodyplanError("robots must name at least one robot, and none of them twice.")
+    if not names:
+        raise BodyplanError("no robot is named; give --robots, or leave it out for all.")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise BodyplanError(f"robot {twice[0]} is named twice; name each once.")
     own_models = model_paths(dict(zip(names, asked, strict=True)), models)
     settings = {"recipe": parsed.name, "command": list(velocity), "seed": seed, "steps": steps}
     if replay is not None:
@@ -155,6 +157,8 @@ def _build(
         raise BodyplanError(f"{out} is a file; choose another folder with --out.")
     with writer_lock(out):
         if out.is_dir() and any(out.iterdir()):
+            if not (out / CARD).is_file():
+                raise BodyplanError(f"{out} holds other files; choose another folder with --out.")
             dataset = Dataset.open(out)
             _require_same(settings, dataset.card, out)
             return dataset
@@ -301,7 +305,7 @@ def _check_arguments(steps: int, seed: int, initial_state: str, threads: int | N
             raise BodyplanError(f"{name} {value} must be at least {bound}.")
     if initial_state not in INITIAL_STATES:
         raise BodyplanError(
-            f"initial_state '{initial_state}' is unknown; choose {' or '.join(INITIAL_STATES)}."
+            f"initial_state '{initial_state}' is unknown; choose {', '.join(INITIAL_STATES)}."
         )
 
 

@@ -66,10 +66,19 @@ class Dataset(Mapping[str, Episodes]):
                 shape or format.
         """
         path = Path(path)
+        if path.with_name(f"{path.name}.partial").is_dir() and not (path / CARD).exists():
+            raise BodyplanError(
+                f"{path} is not complete; give the command that builds it again, to finish it."
+            )
         if not path.is_dir():
             raise BodyplanError(
                 f"there is no dataset at {path}; check the path or build one with "
                 "`bodyplan data build`."
+            )
+        if not (path / CARD).exists():
+            raise BodyplanError(
+                f"{path} is not a dataset, for it has no {CARD}; give a folder that "
+                "`bodyplan data` wrote."
             )
         card = read_json(path / CARD)
         if card.get("format") != DATASET_FORMAT:

@@ -45,7 +45,16 @@ class Run:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The content of config.json: settings, robots, groups, checksum of the data's card."""
+        """The content of config.json: settings, robots, groups, checksum of the data's card.
+
+        Raises:
+            BodyplanError: the folder is no run's, or the file is damaged.
+        """
+        if not (self.path / CONFIG).exists():
+            raise BodyplanError(
+                f"{self.path} is not a run, for it has no {CONFIG}; give the folder of a run that "
+                "`bodyplan train` wrote"
+            )
         return read_json(self.path / CONFIG)
 
     @property
@@ -55,8 +64,9 @@ class Run:
         Raises:
             BodyplanError: config.json is missing, damaged or of another version.
         """
+        document = self.config
         try:
-            return TrainConfig.from_json(self.config)
+            return TrainConfig.from_json(document)
         except (KeyError, TypeError, BodyplanError) as error:
             raise BodyplanError(
                 f"{self.path / CONFIG} is of another version of bodyplan ({error}); train again"

@@ -14,6 +14,7 @@ from bodyplan.robots import loader
 from bodyplan.robots.validation.problem import Problem
 
 MENAGERIE = "menagerie:"
+_SUFFIXES = (".xml", ".urdf", ".mjcf")
 PARENT_FOLDERS = 4
 """Folders above a URDF in which its `package://` paths are looked for."""
 
@@ -40,7 +41,9 @@ def find_model_file(source: str) -> Path:
         found = menagerie.get(robot)
         return Path(found.xml(model or found.default_model))
     except (menagerie.MenagerieError, OSError) as error:
-        raise BodyplanError(f"{source}: {error}") from error
+        raise BodyplanError(
+            f"{source} is not to be had ({str(error).rstrip('.')}); check the name and the network"
+        ) from error
 
 
 def read_model(path: Path) -> mujoco.MjSpec:
@@ -50,7 +53,9 @@ def read_model(path: Path) -> mujoco.MjSpec:
         BodyplanError: the file does not exist, or is neither MJCF nor URDF.
     """
     if not path.is_file():
-        raise BodyplanError(f"{path}: the file does not exist; give the path of an MJCF (.xml)")
+        raise BodyplanError(f"{path} is no file; give the path of an MJCF (.xml) or a URDF")
+    if path.suffix.lower() not in _SUFFIXES:
+        raise BodyplanError(f"{path} must end in {' or '.join(_SUFFIXES)}, an MJCF or a URDF")
     try:
         spec = mujoco.MjSpec.from_file(str(path))
     except (ValueError, UnicodeError) as error:

@@ -66,7 +66,8 @@ def export_minari(
     names = dataset.robots if robots is None else tuple(robots)
     if unknown := set(names) - set(dataset.robots):
         raise BodyplanError(
-            f"{dataset.path} has no robots {sorted(unknown)}; choose among {list(dataset.robots)}."
+            f"{dataset.path} has no robot {', '.join(sorted(unknown))}; it has "
+            f"{', '.join(dataset.robots)}."
         )
     if version < 0:
         raise BodyplanError(f"version {version} must be at least 0.")
