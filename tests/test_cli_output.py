@@ -54,6 +54,11 @@ def test_columns_say_heading_unit_and_digits(capsys):
     assert first.split() == ["unitree_go1", "1,000,000", "-45.7", "25", "-45.68"]
 
 
+def test_zero_has_no_sign():
+    assert output.Column("score", share=True).text({"score": -0.004}) == "0"
+    assert output.Column("error", digits=1).text({"error": -0.04}) == "0.0"
+
+
 def test_a_narrow_terminal_hides_wide_columns_and_says_so(monkeypatch):
     shown = seen_on_terminal(monkeypatch, 40, output.print_table, "all", ROWS, COLUMNS, False)
     assert max(map(len, shown)) <= 40

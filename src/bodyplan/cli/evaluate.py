@@ -1,5 +1,6 @@
 """`bodyplan evaluate`: run episodes with trained policies, robot by robot."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,11 +23,6 @@ from bodyplan.progress import OnProgress, progress
 if TYPE_CHECKING:
     from bodyplan.evaluation.evaluation import Evaluation
     from bodyplan.learn.run import Run
-
-_NOTE = (
-    "score: 0 % is standing still (floor), 100 % the expert. "
-    "data: mean return of the data's whole episodes."
-)
 
 
 @dataclass(frozen=True)
@@ -95,7 +91,7 @@ class Evaluate:
             print_json(evaluation.document)
             return
         print_evaluation(evaluation, self.wide)
-        print_line(_NOTE)
+        print_line(_note([evaluation]))
         self._say_unfinished(folder, evaluation)
         print_line(f"written to {folder / evaluation.file_name}")
 
@@ -121,7 +117,8 @@ class Evaluate:
             return
         columns = (Column("run", whole=True), *EVALUATION_COLUMNS[1:])
         print_table("Means over robots", rows, columns, self.wide)
-        print_line(_NOTE + " ± of a mean of seeds: standard error over seeds.")
+        seeds_note = " ± of a mean of seeds: standard error over seeds." if seeds else ""
+        print_line(_note(found.values()) + seeds_note)
         for folder, evaluation in found.items():
             self._say_unfinished(folder, evaluation)
         names = dict.fromkeys(each.file_name for each in found.values())
@@ -131,3 +128,12 @@ class Evaluate:
         if self.at is None and (evaluation.policy or "").startswith("at "):
             updates = evaluation.document["updates"]
             print_line(f"{folder} is not finished; this is its checkpoint at update {updates:,}")
+
+
+def _note(evaluations: "Iterable[Evaluation]") -> str:
+    """What the columns of a table mean."""
+    references = {own["reference"] for each in evaluations for own in each.values()}
+    tops = {"expert": "the expert", "ceiling": "the tracking ceiling, where there is no expert"}
+    known = [text for name, text in tops.items() if name in references]
+    score = f"score: 0 % is standing still (floor), 100 % {' or '.join(known)}. " if known else ""
+    return score + "data: mean return of the data's whole episodes."

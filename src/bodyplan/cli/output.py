@@ -135,7 +135,7 @@ class Column:
         """The cell of a row."""
         value = row.get(self.key)
         if self.share and isinstance(value, int | float):
-            return f"{100.0 * value:.{self.digits or 0}f}"
+            return f"{100.0 * value:z.{self.digits or 0}f}"  # z: no negative zero
         return _text(value, self.digits)
 
     def head(self) -> str:
@@ -304,7 +304,7 @@ def _text(value: Any, digits: int | None = None) -> str:
     if isinstance(value, float):
         if digits is None:
             return f"{value:,.0f}" if 1e3 <= abs(value) < 1e9 else f"{value:.4g}"
-        return f"{value:,.{digits}f}"
+        return f"{value:z,.{digits}f}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     if isinstance(value, list | tuple):
