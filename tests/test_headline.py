@@ -100,7 +100,7 @@ def test_half_of_the_robots_that_stand_or_fall_come_first():
     }
     found = said(scores)
     assert "stands still on 1 of 4 robots (badger)" in found.title
-    assert "falls on 1 of 4 robots (hexapod)" in found.title
+    assert found.title.endswith("and falls on hexapod.")
     assert "It falls in 11 of 16 episodes on hexapod." in found.rest
     assert any("better than its data on 2 of 4 robots (go1, anymal)" in own for own in found.rest)
 
@@ -134,6 +134,14 @@ def test_without_data_or_scores_the_return_is_all_that_is_said():
     assert found.title == "The policy for go1 has a mean return of 45.0."
     data = {"go1": outcome(45.0, best=None)}
     assert said(data, ("go1",)).title == "The policy for go1 is better than its data."
+
+
+def test_robots_that_have_nothing_to_compare_with_are_not_counted():
+    scores = alike(45, 44, 43, 42) | {"hexapod": outcome(42.0, data=None)}
+    title = said(scores).title
+    assert title.endswith("on all 3 that can be compared (go1, anymal and badger).")
+    title = said(scores | {"go1": outcome(3.0)}).title
+    assert "on 2 of the 3 that can be compared (anymal, badger) and worse on go1" in title
 
 
 def test_own_robots_are_measured_by_perfect_tracking():

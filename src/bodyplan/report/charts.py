@@ -38,7 +38,7 @@ _LABEL_GAP = 14.0  # pixels from one label to the next below it
 _LETTER = 6.5  # pixels
 _LABELLED = 18  # series at most that have a label each
 _FEW = 16  # points of a curve at most that are marked
-_CELLS = 270  # pixels across all cells on half a page
+_CELLS = 290  # pixels across all cells on half a page
 _DIGITS = 6
 
 
@@ -550,7 +550,7 @@ def decimal_text(value: float | None, digits: int = 3) -> str:
     if value and not 1e-4 <= abs(value) < 1e6:
         return f"{value:.{digits - 1}e}".replace("-", "−")
     rounded = float(f"{value:.{digits}g}")
-    text = f"{rounded:,.{max(0, digits - 1 - _magnitude(rounded))}f}"
+    text = f"{rounded:z,.{max(0, digits - 1 - _magnitude(rounded))}f}"
     return text.replace("-", "−")
 
 

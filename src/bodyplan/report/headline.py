@@ -6,7 +6,7 @@ zero. Nothing is stated in percent, because a percentage of a return near zero s
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bodyplan.envs.walking_task import parse_command
@@ -78,11 +78,9 @@ def _subject(robots: Sequence[str]) -> str:
 def _conduct(groups: Mapping[str, Sequence[str]], names: Sequence[str]) -> list[str]:
     """That robots stand still or fall, if so many do that it comes before all else."""
     still, falls = groups["still"], groups["falls"]
-    parts = []
-    if still:
-        parts.append(f"stands still{_on(still, names)}")
+    parts = [f"stands still{_on(still, names)}"] if still else []
     if falls:
-        parts.append(f"falls{_on(falls, names)}")
+        parts.append(f"falls on {_named(falls)}" if still else f"falls{_on(falls, names)}")
     many = 2 * len({*still, *falls}) >= len(names)
     return [" and ".join(parts)] if parts and many else []
 
@@ -99,7 +97,7 @@ def _against_data(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
     ]
     (first, word), *others = found
     than = "as" if word == "about as good" else "than"
-    parts = [f"is {word} {than} its data{_on(first, names)}"]
+    parts = [f"is {word} {than} its data{_on(first, names, scores)}"]
     parts += [f"{word} on {_named(robots)}" for robots, word in others]
     return [joined_words(parts)]
 
@@ -111,18 +109,18 @@ def _against_best_data(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
     if not names:
         return []
     if len(better) == len(names):
-        return [f"is better than the best policy in the data{_on(better, names)}"]
+        return [f"is better than the best policy in the data{_on(better, names, scores)}"]
     if len(worse) == len(names):
-        return [f"is worse than the best policy in the data{_on(worse, names)}"]
+        return [f"is worse than the best policy in the data{_on(worse, names, scores)}"]
     reached = [name for name in names if name not in worse]
-    return [f"reaches the best policy in the data{_on(reached, names)}"]
+    return [f"reaches the best policy in the data{_on(reached, names, scores)}"]
 
 
 def _against_experts(scores: Mapping[str, Mapping[str, Any]]) -> list[str]:
     better, worse, alike = _compared(scores, "expert_return", _own_episodes)
     names = [*better, *worse, *alike]
     reached = [name for name in names if name not in worse]
-    return [f"is about as good as the expert{_on(reached, names)}"] if reached else []
+    return [f"is about as good as the expert{_on(reached, names, scores)}"] if reached else []
 
 
 def _mean_score(
@@ -248,17 +246,28 @@ def _share(scores: Mapping[str, Any]) -> float:
     return _number(scores.get("fall_share")) or 0.0
 
 
-def _on(found: Sequence[str], names: Sequence[str]) -> str:
-    """` on all of them`, ` on 3 of 4 robots (a, b, c)`; nothing where there is one robot."""
-    if len(names) == 1:
+def _on(found: Sequence[str], names: Sequence[str], scores: Collection[str] = ()) -> str:
+    """` on all of them`, ` on 3 of 4 robots (a, b, c)`; nothing where there is one robot.
+
+    Args:
+        found: those that it is said of.
+        names: all that it could be said of.
+        scores: all robots, if some of them have nothing to compare with.
+    """
+    every = max(len(names), len(scores))
+    if every == 1:
         return ""
-    if len(found) == len(names):
+    if len(found) == every:
         return " on all of them"
     others = [name for name in names if name not in found]
+    known = f"the {len(names)} that can be compared"
+    if not others:
+        return f" on all {len(names)} that can be compared ({_named(found)})"
     named = ", ".join(found)
     if len(found) > _MOST_NAMES:
         named = f"all but {', '.join(others)}" if len(others) <= _MOST_NAMES else ""
-    return f" on {len(found)} of {len(names)} robots{f' ({named})' if named else ''}"
+    of = f"{every} robots" if len(names) == every else known
+    return f" on {len(found)} of {of}{f' ({named})' if named else ''}"
 
 
 def _named(found: Sequence[str]) -> str:

@@ -71,7 +71,7 @@ def plain_number(value: float | None, digits: int = 1) -> str:
     """A number with so many decimals and a real minus sign; a dash where there is none."""
     if value is None:
         return "–"
-    return f"{value:,.{digits}f}".replace("-", "−")
+    return f"{value:z,.{digits}f}".replace("-", "−")
 
 
 @cache

@@ -85,7 +85,7 @@
       this.view.signal("hidden", [...this.hidden]).runAsync();
     }
     filter() { this.view.signal("robots", [...hiddenRobots]).runAsync(); }
-    resize() { if (this.plot.clientWidth) this.view.width(this.width).runAsync(); }
+    resize() { if (this.plot.clientWidth) this.view.width(this.width).run(); }
   }
   const flip = (button) => {
     const shown = button.getAttribute("aria-pressed") !== "true";
@@ -267,6 +267,7 @@
   // On paper everything is open.
   addEventListener("beforeprint", () => {
     for (const part of document.querySelectorAll("details:not(.numbers)")) part.open = true;
+    for (const chart of charts) chart.resize();
   });
   drawAll();
 })();

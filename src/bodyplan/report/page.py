@@ -93,6 +93,7 @@ def _content(
     """What `run_report.html.j2` shows; arguments are those of `write_report`."""
     card = dataset.card if dataset is not None else {}
     styles = series_styles(record.robots)
+    metrics, other_metrics = metric_charts(record)
     bodies = _bodies(record, cache)
     known = bodies if isinstance(bodies, _Bodies) else None
     by_bodies: dict[int, Partition] = {}
@@ -111,7 +112,8 @@ def _content(
         "returns": returns_chart(record.scores) if 0 < len(record.scores) <= _MOST_ROWS else None,
         "evaluations": evaluation_charts(record),
         "films": _films(record, videos),
-        "metrics": metric_charts(record),
+        "metrics": metrics,
+        "other_metrics": other_metrics,
         "conflicts": _conflicts(record, known),
         "bodies": _body_chart(record, known),
         "bodies_missing": bodies if isinstance(bodies, str) else None,

@@ -5,7 +5,7 @@ Metrics of one name are one chart: a line for each robot, or one for each networ
 another version or another package's algorithm logs has its chart, too.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,21 +20,45 @@ MOST_LINES = 36
 _NOT_METRICS = ("update", "wall_s", "cpu_s", "updates_per_s", "evaluation")
 _ELSEWHERE = ("actor/conflict", "actor/cosine")
 _TITLES = {
+    "losses": "Losses of the critics",
     "critic/q_loss": "Loss of Q",
     "critic/v_loss": "Loss of V",
     "critic/loss": "Loss of the critics",
     "critic/q_mean": "Mean Q",
     "critic/v_mean": "Mean V",
+    "critic/covered": "Way of the critics",
     "actor/loss": "Loss of the actor",
     "actor/weight_std": "Spread of advantage weights",
-    "actor/weight_mean": "Mean advantage weight",
     "grad_norm": "Gradient norms",
     "clipped": "Clipped steps",
+    "held_out/q_share": "Q beside held-out returns",
+    "held_out/v_share": "V beside held-out returns",
+    "actor/late_preference": "Weight of late data",
+    "actor/learning_rate": "Learning rate of the actor",
+    "actor/weight_mean": "Mean advantage weight",
+    "actor/weight_clipped": "Clipped advantage weights",
+    "actor/std": "Spread of actions",
+    "actor/groups": "Number of groups",
+    "critic/advantage_std": "Spread of advantages",
 }
-_UNITS = {"clipped": "share", "weight_std": "standard deviation"}
-_TOGETHER = {"q_loss": "Losses of the critics", "v_loss": "Losses of the critics"}
-"""Metrics of different names that share a chart."""
-_LOG = ("q_loss", "v_loss", "grad_norm")
+"""Title of a metric, by its whole name or by what its name says besides network and Q or V."""
+_UNITS = {
+    "covered": "share",
+    "clipped": "share",
+    "weight_clipped": "share",
+    "q_share": "1 is what followed",
+    "v_share": "1 is what followed",
+    "late_preference": "times that of early data",
+    "weight_std": "standard deviation",
+    "advantage_std": "standard deviation",
+    "std": "standard deviation",
+}
+_FIRST = (
+    *("losses", "critic/q_loss", "critic/v_loss", "critic/loss", "critic/q_mean", "actor/loss"),
+    *("actor/weight_std", "grad_norm", "clipped", "held_out/q_share", "critic/covered"),
+)
+"""Keys of `_TITLES` that are shown at once; the others are one click away."""
+_LOG = ("losses", "q_loss", "v_loss", "grad_norm")
 _COSINES = ("#b2480e", "#f4f4f1", "#08406b")
 
 
@@ -48,9 +72,14 @@ class MetricKey(NamedTuple):
 
     @classmethod
     def of(cls, key: str) -> "MetricKey":
-        network, _, rest = key.rpartition("/") if key.count("/") == 1 else key.partition("/")
+        network, _, rest = key.partition("/") if "/" in key else ("", "", key)
         name, _, part = rest.partition("/")
         return cls(network, name, part)
+
+    @property
+    def whole(self) -> str:
+        """Without the part."""
+        return f"{self.network}/{self.name}" if self.network else self.name
 
 
 def evaluation_charts(record: RunRecord) -> list[Chart]:
@@ -73,23 +102,32 @@ def evaluation_charts(record: RunRecord) -> list[Chart]:
     return found
 
 
-def metric_charts(record: RunRecord) -> list[Chart]:
-    """A chart for each name of a metric, those of bodyplan's own algorithms first."""
+def metric_charts(record: RunRecord) -> tuple[list[Chart], list[Chart]]:
+    """A chart for each name of a metric: the important ones, and the others."""
     styles = series_styles(record.robots)
-    charts = []
-    for title, keys in _by_chart(record.metric_keys(), record.robots).items():
-        curves = {_label(key, keys): record.curve("/".join(filter(None, key))) for key in keys}
+    first: list[Chart] = []
+    others: list[Chart] = []
+    for family, keys in _families(record.metric_keys(), record.robots).items():
+        of_robots = keys[0].part in record.robots
+        curves = {
+            key.part if of_robots else _label(key, keys): record.curve("/".join(filter(None, key)))
+            for key in keys
+        }
         curves = {label: curve for label, curve in curves.items() if curve[0]}
         if not curves:
             continue
-        name, unit = _identifier(title), _UNITS.get(keys[0].name, "")
-        log = keys[0].name in _LOG
-        if keys[0].part in record.robots:
-            charts.append(_of_robots(name, title, curves, styles, unit=unit, log=log))
-        else:
-            own = series_styles(curves)
-            charts.append(line_chart(name, title, curves, own, unit=unit, log=log))
-    return charts
+        title = _TITLES.get(family, family)
+        short = family.rpartition("/")[2]
+        unit, log = _UNITS.get(short, ""), short in _LOG
+        chart = (
+            _of_robots(_identifier(title), title, curves, styles, unit=unit, log=log)
+            if of_robots
+            else line_chart(
+                _identifier(title), title, curves, series_styles(curves), unit=unit, log=log
+            )
+        )
+        (first if family in _FIRST else others).append(chart)
+    return first, others
 
 
 def conflict_charts(conflicts: ConflictRecord, order: Sequence[str]) -> list[Chart]:
@@ -175,36 +213,41 @@ def _summary(curves: Iterable[Curve]) -> dict[str, Curve]:
     return {name: (places, line.tolist()) for name, line in lines.items()}
 
 
-def _by_chart(keys: Iterable[str], robots: Sequence[str]) -> dict[str, list[MetricKey]]:
-    """Metrics by the title of their chart, in the order of `_TITLES`, then as they were logged."""
+def _families(keys: Iterable[str], robots: Sequence[str]) -> dict[str, list[MetricKey]]:
+    """Metrics that share a chart, in the order of `_TITLES`, then as they were logged."""
     known = [MetricKey.of(key) for key in keys if key not in _NOT_METRICS]
-    known = [key for key in known if f"{key.network}/{key.name}" not in _ELSEWHERE]
-    per_robot = {(key.network, key.name) for key in known if key.part in robots}
-    charts: dict[str, list[MetricKey]] = {}
+    known = [key for key in known if key.whole not in _ELSEWHERE]
+    with_parts = {key.whole for key in known if key.part}
+    families: dict[str, list[MetricKey]] = {}
     for key in known:
-        if (key.network, key.name) in per_robot and key.part not in robots:
-            continue  # the mean over robots
-        charts.setdefault(_title(key), []).append(key)
-    rank = {title: place for place, title in enumerate((*_TOGETHER.values(), *_TITLES.values()))}
-    return dict(sorted(charts.items(), key=lambda own: rank.get(own[0], len(rank))))
+        if key.part or key.whole not in with_parts:  # not a mean over parts
+            families.setdefault(_family(key, robots), []).append(key)
+    rank = {family: place for place, family in enumerate(_TITLES)}
+    return dict(sorted(families.items(), key=lambda own: rank.get(own[0], len(rank))))
 
 
-def _title(key: MetricKey) -> str:
-    if not key.part and key.name in _TOGETHER:
-        return _TOGETHER[key.name]
-    whole = f"{key.network}/{key.name}"
-    return _TITLES.get(whole) or _TITLES.get(key.name) or whole
+def _family(key: MetricKey, robots: Sequence[str]) -> str:
+    """What a metric shares its chart by: its whole name, or its name without network and head."""
+    if key.part in robots:
+        return key.whole
+    _, short = _head(key)
+    if key.network == "critic" and short == "loss" and key.name != short:
+        return "losses"
+    return short if short in _TITLES else key.whole
+
+
+def _head(key: MetricKey) -> tuple[str, str]:
+    """Q or V, if the name begins with it, and the rest of the name."""
+    first, _, rest = key.name.partition("_")
+    return (first.upper(), rest) if first in ("q", "v") and rest else ("", key.name)
 
 
 def _label(key: MetricKey, keys: Sequence[MetricKey]) -> str:
     """The name of a metric's line among those of its chart."""
-    return " ".join(dict.fromkeys(_differing(key, keys))) or key.name
-
-
-def _differing(key: MetricKey, keys: Sequence[MetricKey]) -> Iterator[str]:
-    for place, own in enumerate(key):
-        if own and len({other[place] for other in keys}) > 1:
-            yield own.removesuffix("_loss").upper() if own in _TOGETHER else own
+    parts = [(own.network, _head(own)[0], own.part) for own in keys]
+    own = (key.network, _head(key)[0], key.part)
+    told = [name for place, name in enumerate(own) if len({other[place] for other in parts}) > 1]
+    return " ".join(filter(None, told)) or key.name
 
 
 def _identifier(title: str) -> str:
