@@ -47,6 +47,27 @@ class Start:
 
     first_step: tyro.conf.Positional[int]
     """The first one."""
+    height: float | None = None
+    """Of the step, which may be
+    `any` height."""
+    weights: dict[str, float] | None = None
+    """Weights of robots."""
+    quiet: bool = False
+    """Say nothing."""
+    pace: int = 3
+    """How fast."""
+
+
+def test_help_has_whole_sentences_and_only_defaults_that_say_something(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "70")
+    with pytest.raises(SystemExit) as stopped:
+        parse(Start, "bodyplan start", ["-h"])
+    assert stopped.value.code == 0
+    text = capsys.readouterr().out
+    assert "  --height FLOAT          Of the step, which may be `any` height.\n" in text
+    assert f"  --weights STR FLOAT ...\n{26 * ' '}Weights of robots.\n" in text
+    assert "  --quiet                 Say nothing.\n" in text
+    assert "  --pace INT              How fast. (default: 3)\n" in text
 
 
 def refused(*arguments):

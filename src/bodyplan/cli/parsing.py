@@ -6,8 +6,11 @@ is given twice, of which it would use the last, and an empty value.
 """
 
 import io
+import os
 import re
+import shutil
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
@@ -27,14 +30,9 @@ _CONFIG = (
 _HELP = ("-h", "--help")
 _OPTION = re.compile(r"--?[a-zA-Z]")  # and not -1, which is a number
 _RULE = re.compile(r"─+")
-
-
-class _Option(NamedTuple):
-    """An option as `--help` shows it."""
-
-    names: tuple[str, ...]
-    usage: str
-    """With the kind of its value, such as `--seed INT`."""
+_LIST = re.compile(r"\{?\[(\S.*) \[\1 \.\.\.\]\]\}?")
+_NO_DEFAULT = re.compile(r" ?\(default: (None|True|False)?\)")  # which say nothing
+_INDENT, _MAX_WIDTH = 26, 100
 
 
 def parse(kind: type, prog: str, arguments: Sequence[str]) -> Any:
@@ -54,10 +52,10 @@ def parse(kind: type, prog: str, arguments: Sequence[str]) -> Any:
         raise SystemExit(0)
     _refuse_repeated(arguments)
     _refuse_empty(arguments)
-    box = _text_file("utf-8")
+    box = _text_file()
     parsed: Any
     try:
-        with redirect_stdout(_text_file("utf-8")), redirect_stderr(box):
+        with redirect_stdout(_text_file()), redirect_stderr(box):
             parsed = tyro.cli(kind, prog=prog, args=list(arguments), config=_CONFIG)
     except SystemExit as stopped:
         if not stopped.code:
@@ -72,30 +70,33 @@ def parse(kind: type, prog: str, arguments: Sequence[str]) -> Any:
 
 
 def _print_help(kind: type, prog: str) -> None:
-    """tyro's help; lines that it does not fit to the terminal are broken between words."""
-    from bodyplan.cli.output import print_line
-
-    for line in _help(kind, prog, (sys.stdout.encoding or "utf-8").lower()).splitlines():
-        if line.startswith(("│", "╭", "╰", " ")):
-            sys.stdout.write(f"{line}\n")
-        else:
-            print_line(line)
+    """What tyro's help says, as text that fits the terminal and breaks between words."""
+    width = min(shutil.get_terminal_size().columns, _MAX_WIDTH) - 1
+    for section in _sections(_help(kind, prog)):
+        sys.stdout.write("".join(f"{line}\n" for line in section.lines(width)) + "\n")
 
 
-def _help(kind: type, prog: str, encoding: str = "utf-8") -> str:
-    """tyro's help, in boxes of what the encoding has for them."""
-    text = _text_file(encoding)
+def _help(kind: type, prog: str) -> str:
+    """tyro's help, in boxes below each other."""
+    text = _text_file()
+    columns = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = str(_MAX_WIDTH)
     try:
         with redirect_stdout(text):
             tyro.cli(kind, prog=prog, args=["--help"], config=_CONFIG)
     except SystemExit:
         pass
+    finally:
+        if columns is None:
+            del os.environ["COLUMNS"]
+        else:
+            os.environ["COLUMNS"] = columns
     return _content(text)
 
 
-def _text_file(encoding: str) -> io.TextIOWrapper:
-    """A file in memory; tyro draws its boxes as the encoding of standard output allows."""
-    return io.TextIOWrapper(io.BytesIO(), encoding, newline="\n")
+def _text_file() -> io.TextIOWrapper:
+    """A file in memory; tyro draws boxes of Unicode where standard output takes them."""
+    return io.TextIOWrapper(io.BytesIO(), "utf-8", newline="\n")
 
 
 def _content(file: io.TextIOWrapper) -> str:
@@ -103,12 +104,73 @@ def _content(file: io.TextIOWrapper) -> str:
     return file.read()
 
 
+class _Option(NamedTuple):
+    """An option in tyro's help."""
+
+    usage: str
+    """Its names and the kind of its value, such as `--seed INT`."""
+    text: str
+
+    @property
+    def names(self) -> list[str]:
+        return re.findall(r"(?<![\w-])--?[a-zA-Z][\w.-]*", self.usage)
+
+
+class _Section(NamedTuple):
+    """A paragraph of tyro's help, or one of its boxes."""
+
+    title: str
+    text: str
+    options: list[_Option]
+
+    def lines(self, width: int) -> Iterator[str]:
+        """The section as text of at most `width` columns."""
+        heading = f"{self.title}: {self.text}" if self.title else self.text
+        yield from textwrap.wrap(heading.rstrip(" "), width, break_on_hyphens=False)
+        for usage, text in self.options:
+            own = _LIST.sub(r"\1 ...", usage)
+            words = textwrap.wrap(
+                _NO_DEFAULT.sub("", text), width - _INDENT, break_on_hyphens=False
+            )
+            if len(own) + 4 > _INDENT:
+                yield f"  {own}"
+                own = ""
+            for line in words or [""]:
+                yield f"  {own:<{_INDENT - 2}}{line}".rstrip()
+                own = ""
+
+
+def _sections(help_text: str) -> Iterator[_Section]:
+    """The parts of tyro's help, with whole sentences."""
+    title, box = "", [""]
+    for line in help_text.splitlines():
+        if line.startswith("╭"):
+            title, box = line.strip("╭─╮ "), []
+        elif line.startswith("│"):
+            box.append(line.strip("│").rstrip().removeprefix(" "))
+        elif line.startswith("╰"):
+            yield _box_section(title, box)
+        elif line.strip():
+            yield _Section("", line.strip(), [])
+
+
+def _box_section(title: str, box: Sequence[str]) -> _Section:
+    rule = next((number for number, line in enumerate(box) if _RULE.fullmatch(line)), -1)
+    options: list[_Option] = []
+    for line in box[rule + 1 :]:
+        if line.startswith(" ") and options:
+            usage, text = options[-1]
+            options[-1] = _Option(usage, f"{text} {line.strip()}".strip())
+        elif line:
+            usage, _, text = line.partition("  ")
+            options.append(_Option(usage, text.strip()))
+    return _Section(title, " ".join(box[: max(rule, 0)]), options)
+
+
 def _options(kind: type, prog: str) -> Iterator[_Option]:
     """The options that `--help` lists."""
-    for line in _help(kind, prog).splitlines():
-        usage, *_ = line.removeprefix("│").rstrip("│ ").removeprefix(" ").split("  ")
-        if usage.startswith("-"):
-            yield _Option(tuple(re.findall(r"(?<![\w-])--?[a-zA-Z][\w.-]*", usage)), usage)
+    for section in _sections(_help(kind, prog)):
+        yield from section.options
 
 
 def _name(argument: str) -> str:

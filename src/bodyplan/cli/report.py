@@ -24,7 +24,7 @@ class WriteReport:
     out: Path | None = None
     """The page; by default report.html in the folder of the run."""
     videos: Annotated[bool, tyro.conf.arg(name="films")] = True
-    """Render a film of each robot under the policy."""
+    """Leave out the films of the robots under the policy."""
     json: bool = False
     """Print JSON."""
 
