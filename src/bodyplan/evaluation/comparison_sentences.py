@@ -75,19 +75,26 @@ def outcome_sentence(outcome: Outcome) -> str:
 
 
 def signed_interval(value: float, interval: tuple[float, float] | None, digits: int) -> str:
-    """A difference with its interval, as `3.1 [1.0, 5.2]`.
-
-    There are more digits where the interval is narrow, or a bound would be rounded to zero.
-    """
+    """A difference with its interval, as `3.1 [1.0, 5.2]`, with digits that show the interval."""
+    digits = shown_digits(interval, digits)
+    text = f"{value:z.{digits}f}"
     if interval is None:
-        return f"{value:z.{digits}f}"
+        return text
+    low, high = interval
+    return f"{text} [{low:z.{digits}f}, {high:z.{digits}f}]"
+
+
+def shown_digits(interval: tuple[float, float] | None, digits: int) -> int:
+    """Decimals of an interval: more where it is narrow, or a bound would be rounded to zero."""
+    if interval is None:
+        return digits
     low, high = interval
     while digits < _MOST_DIGITS and (
         0.0 < high - low < 5.0 * 10.0**-digits
         or any(bound != 0.0 and round(bound, digits) == 0.0 for bound in interval)
     ):
         digits += 1
-    return f"{value:z.{digits}f} [{low:z.{digits}f}, {high:z.{digits}f}]"
+    return digits
 
 
 def _told(outcome: Outcome) -> int:

@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 
 from bodyplan.evaluation.comparison import MEAN, Arm, ArmDifference, Comparison
-from bodyplan.evaluation.comparison_sentences import SCORE_DIGITS, SCORE_NAMES, signed_interval
+from bodyplan.evaluation.comparison_sentences import (
+    SCORE_DIGITS,
+    SCORE_NAMES,
+    shown_digits,
+    signed_interval,
+)
 from bodyplan.report.charts import Chart, Interval, interval_chart, line_chart
 from bodyplan.report.html_page import TableColumn, write_html
 from bodyplan.report.series_styles import SeriesStyle, series_styles
@@ -235,7 +240,8 @@ def _row(arms: Sequence[Arm], score: str, place: str) -> dict[str, Any]:
 
 def _difference_table(comparison: Comparison, own: ArmDifference) -> dict[str, Any]:
     """A row for each robot: the difference, its interval, and what it tells."""
-    digits = SCORE_DIGITS[comparison.score]
+    least = SCORE_DIGITS[comparison.score]
+    digits = max(shown_digits(found.interval, least) for found in own.differences.values())
     columns = [
         TableColumn("robot", "robot"),
         TableColumn("difference", "difference", digits=digits, strong=True),
