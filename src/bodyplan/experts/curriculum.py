@@ -91,10 +91,10 @@ class RampCurriculum:
         decay_end = max(self.ramp_steps + 1, settings.quiet_from * self.total_steps)
         decay = min(1.0, max(0.0, (steps - self.ramp_steps) / (decay_end - self.ramp_steps)))
         max_std = settings.initial_std * (1.0 - (1.0 - self.final_std_ratio) * decay)
-        min_std = max(MIN_STD, settings.initial_std * (1.0 - ramp))
+        min_std = max(MIN_STD, settings.min_std, settings.initial_std * (1.0 - ramp))
         max_rate = MAX_LEARNING_RATE
         max_rate *= (settings.final_learning_rate / MAX_LEARNING_RATE) ** decay
-        limits = (min_std, max(MIN_STD, max_std), max_rate)
+        limits = (min_std, max(min_std, max_std), max_rate)
         return CurriculumStage(
             penalty_scale=self.initial_penalty_scale + (1.0 - self.initial_penalty_scale) * ramp,
             wide_share=self.initial_wide_share * (1.0 - ramp),

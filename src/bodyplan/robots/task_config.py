@@ -133,6 +133,9 @@ class ExpertSettings:
     less torque penalty than the reward that movement can earn."""
     steps: int = 4_000_000
     """Control steps of the run, after which the return no longer grows."""
+    min_std: float = 0.0
+    """Lower limit of the actions' standard deviation until the end. Data of a narrow gait show a
+    learner no way back to it."""
     quiet_from: float = 2 / 3
     """Share of the run after which the bound on the actions' standard deviation is lowest."""
     final_learning_rate: float = 1e-2
