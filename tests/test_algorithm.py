@@ -7,10 +7,11 @@ import optax
 import pytest
 
 from bodyplan.learn.algorithms.algorithm import apply_gradients, clipped_adam
+from bodyplan.learn.algorithms.bc import BC
 
 
 @pytest.mark.parametrize(("clip", "decay"), [(0.5, 0), (1e9, 0), (100.0, 6)])
-def test_clipped_adam_is_optax_with_numbers_that_the_program_is_given(clip, decay):
+def test_an_actor_steps_as_optax_has_it_with_numbers_that_the_program_is_given(clip, decay):
     rng = np.random.default_rng(0)
     ours = theirs = {"weight": jnp.ones((3, 2)), "bias": jnp.zeros(2)}
     rate = optax.cosine_decay_schedule(3e-3, decay) if decay else 3e-3
@@ -18,15 +19,21 @@ def test_clipped_adam_is_optax_with_numbers_that_the_program_is_given(clip, deca
     state, reference_state = clipped_adam(0.0, 0.0).init(ours), reference.init(theirs)
 
     @jax.jit
-    def step(parameters, gradient, state, *numbers):
-        return apply_gradients(clipped_adam(*numbers), parameters, gradient, state)
+    def step(parameters, gradient, state, update, *numbers):
+        names = ("learning_rate", "gradient_clip", "actor_decay")
+        algorithm = BC(**dict(zip(names, numbers, strict=True))).with_actor_rate(update)
+        told = algorithm.gradient_metrics(gradient)
+        return *apply_gradients(algorithm.actor_optimiser(), parameters, gradient, state), told
 
-    for size in 10.0 ** rng.integers(-3, 3, size=8):
+    for update, size in enumerate(10.0 ** rng.integers(-3, 3, size=8)):
         gradient = {
             name: jnp.asarray(rng.normal(scale=size, size=leaf.shape).astype(np.float32))
             for name, leaf in ours.items()
         }
-        ours, state = step(ours, gradient, state, 3e-3, clip, decay)
+        ours, state, told = step(ours, gradient, state, update, 3e-3, clip, decay)
+        norm = np.sqrt(sum(np.square(leaf, dtype=float).sum() for leaf in gradient.values()))
+        assert float(told["actor/grad_norm"]) == pytest.approx(norm, rel=1e-6)
+        assert float(told["actor/clipped"]) == (norm > clip)
         theirs, reference_state = apply_gradients(reference, theirs, gradient, reference_state)
         for name, leaf in theirs.items():
             np.testing.assert_allclose(ours[name], leaf, rtol=1e-5, atol=1e-7)

@@ -96,6 +96,23 @@ def test_metrics_land_on_their_robots():
     np.testing.assert_array_equal(metrics["actor/number"], np.arange(ROBOTS))
 
 
+def test_gradients_are_told_of_each_group_and_on_average():
+    """By hand, before the first step: of the group that steps first."""
+    key = jax.random.PRNGKey(0)
+    _, told = run(Grouped(), key, steps=1)
+    first = drawn_orders(key, 1)[0][0]
+    norm = np.linalg.norm(2.0 * GOALS[list(GROUPS[first])].mean(axis=0))
+    assert float(told[f"actor/grad_norm/group{first}"]) == pytest.approx(norm, rel=1e-5)
+    for name in ("actor/grad_norm", "actor/clipped"):
+        each = [float(told[f"{name}/group{group}"]) for group in range(len(GROUPS))]
+        assert float(told[name]) == pytest.approx(np.mean(each))
+    _, pooled = run(Pooled(), key, steps=1)
+    whole = np.linalg.norm(2.0 * GOALS.mean(axis=0))
+    assert float(pooled["actor/grad_norm"]) == pytest.approx(whole, rel=1e-5)
+    assert float(pooled["actor/clipped"]) == (whole > ALGORITHM.gradient_clip)
+    assert "actor/grad_norm/group0" not in pooled
+
+
 def test_first_group_sees_the_loss_before_any_step():
     key = jax.random.PRNGKey(0)
     _, metrics = run(Grouped(), key, steps=1)

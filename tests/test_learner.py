@@ -85,6 +85,13 @@ class Delayed(Algorithm):
         return critic._replace(moves=critic.moves + 1)
 
 
+class Shared(Delayed):
+    """All parameters are every robot's."""
+
+    def actor_losses(self, actor, critic, batch, key):
+        return jnp.square(actor["w"].sum() - batch.aux.astype(jnp.float32)), {}
+
+
 LEARNER = Learner(Delayed(), Pooled(), groups=((0, 1),), batch_size=4)
 
 
@@ -117,6 +124,22 @@ def test_two_intervals_are_one_of_twice_the_length_however_long_the_chunks():
     for chunks in ((chunk_of(0, 2), chunk_of(2, 2)), (chunk_of(0, 4, length=4),)):
         other, _ = count(*chunks)
         jax.tree.map(np.testing.assert_array_equal, other, whole)
+
+
+@pytest.mark.parametrize("combiner", [Pooled(), Grouped()])
+def test_the_actors_rate_falls_with_updates_however_many_steps_each_has(combiner):
+    groups = ((0,), (1,))
+    learner = replace(LEARNER, algorithm=Shared(actor_decay=8), combiner=combiner, groups=groups)
+    state, rates, policies = learner.init(seed=3, sizes=None), [], []
+    for first in range(6):  # of two updates each
+        given = state, learner.numbers, TABLE, chunk_of(first, 1)
+        state, report = learner.compile_interval(*given)(*given)
+        rates.append(float(report.metrics["actor/learning_rate"]))
+        policies.append(np.array(state.actor.policy["w"]))
+    expected = 0.05 * (1.0 + np.cos(np.pi * np.minimum(2 * np.arange(6) / 8, 1.0)))
+    np.testing.assert_allclose(rates, expected, atol=1e-7)
+    assert (policies[3] != policies[2]).any()
+    np.testing.assert_array_equal(policies[5], policies[3])
 
 
 @pytest.mark.parametrize("registry", [ALGORITHMS, COMBINERS])
@@ -285,5 +308,7 @@ def test_weights_scale_what_robots_say_to_every_network(update):
         near = {"rtol": 1e-3, "atol": 1e-5 * np.abs(mean).max()}
         np.testing.assert_allclose(mixed, 0.25 * own + 0.75 * other, **near)
         assert np.abs(own - other).max() > 0.1 * np.abs(mean).max()
-    for name, values in both[1].items():  # what is told does not depend on the weights
+    for name, values in both[1].items():  # what is told of robots does not depend on the weights
+        if not values.ndim:
+            continue
         np.testing.assert_allclose(first[1][name], values, rtol=1e-5, err_msg=name)

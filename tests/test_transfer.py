@@ -102,11 +102,11 @@ def test_fine_tuning_continues_from_the_others_for_as_long_as_from_scratch(confi
     assert "finetuned" not in results["mean"]
 
 
-def test_a_robot_alone_has_one_actor_update_per_update_and_a_rate_that_falls_in_them():
+def test_a_robot_alone_has_one_actor_update_per_update():
     grouped = TrainConfig(
         "data",
         "out",
-        algorithm=BC(actor_decay=16),
+        algorithm=BC(actor_decay=8),
         combine="grouped",
         groups=2,
         updates=8,

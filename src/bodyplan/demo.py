@@ -170,7 +170,7 @@ def train_config(plan: DemoPlan, out: Path) -> TrainConfig:
             weight_clip=10.0,
             tau=0.01,
             learning_rate=4e-3,
-            actor_decay=DEMO_GROUPS * plan.updates,
+            actor_decay=plan.updates,
         ),
     )
 

@@ -115,7 +115,6 @@ def without_config(training: TrainConfig, others: tuple[str, ...]) -> TrainConfi
 
 def alone_config(training: TrainConfig, robot: str) -> TrainConfig:
     """The same training on one robot, whose actor is updated once per critic update."""
-    training = with_updates(training, training.updates)
     return replace(
         training,
         robots=(robot,),

@@ -57,5 +57,5 @@ def with_updates(
     algorithm = ALGORITHMS.make(config.algorithm)
     return replace(config, updates=updates).with_hyperparameters(
         learning_rate=learning_rate or algorithm.learning_rate,
-        actor_decay=updates // algorithm.actor_every if algorithm.actor_decay else 0,
+        actor_decay=updates if algorithm.actor_decay else 0,
     )

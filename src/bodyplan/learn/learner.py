@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from bodyplan.learn.algorithms.algorithm import ActorState, Algorithm, Metrics
 from bodyplan.learn.combiners.combiner import Combiner, GroupIndices
-from bodyplan.learn.combiners.grouped import scatter_to_robots
+from bodyplan.learn.combiners.grouped import join_groups, scatter_to_robots
 from bodyplan.learn.compilation import compile_program
 from bodyplan.learn.data.batch_loader import Chunk, partition
 from bodyplan.learn.data.batches import Batch
@@ -207,19 +207,21 @@ class Learner:
                 jax.random.fold_in(order_key, number),
             )
         batch = batch._replace(aux=aux)
+        algorithm = self.algorithm.with_actor_rate(state.update)
 
         def actor_update(
             actor: ActorState, batch: Batch, key: PRNGKeyArray
         ) -> tuple[ActorState, Metrics]:
-            return self.combiner.step(self.algorithm, actor, critic, batch, self.groups, key)
+            return self.combiner.step(algorithm, actor, critic, batch, self.groups, key)
 
         if self.actor_steps == 1:
             actor, metrics = actor_update(state.actor, batch, actor_key)
         else:
             actor, metrics = self._over_shares(actor_update, state.actor, batch, actor_key)
         critic = self.algorithm.update_targets(critic, actor.policy)
+        metrics = {**critic_metrics, **metrics, "actor/learning_rate": algorithm.learning_rate}
         done = state.update + self.algorithm.actor_every
-        return LearnerState(actor, critic, state.key, done), {**critic_metrics, **metrics}
+        return LearnerState(actor, critic, state.key, done), metrics
 
     def _critic_update(
         self,
@@ -250,8 +252,9 @@ class Learner:
         critic, outputs = jax.lax.scan(
             lambda critic, group: jax.lax.switch(group, branches, critic), critic, order
         )
-        aux, metrics = jax.tree.map(lambda values: values.sum(axis=0), outputs)
-        return critic, aux, metrics
+        aux, metrics = outputs
+        aux = jax.tree.map(lambda values: values.sum(axis=0), aux)
+        return critic, aux, join_groups(metrics, order)
 
     def _over_shares(
         self,
@@ -311,9 +314,15 @@ _KEPT_PROGRAMS = 16
 
 
 def _all_finite(metrics: Metrics, robots: int) -> Bool[Array, "R"]:
-    """Whether all metrics of each robot are finite."""
-    every = [jnp.broadcast_to(values, robots) for values in metrics.values()]
-    return jnp.isfinite(jnp.stack(every)).all(axis=0)
+    """Whether all metrics of each robot are finite.
+
+    Where no robot's own are at fault, numbers that are of all robots count for each.
+    """
+    own = [values for values in metrics.values() if values.ndim]
+    shared = [values for values in metrics.values() if not values.ndim]
+    finite = jnp.isfinite(jnp.stack(own)).all(axis=0) if own else jnp.ones(robots, bool)
+    together = jnp.isfinite(jnp.stack(shared)).all() if shared else jnp.bool_(True)
+    return jnp.where(finite.all(), together, finite)
 
 
 def _shape(leaf: Any) -> jax.ShapeDtypeStruct:

@@ -12,8 +12,8 @@ To write your own, subclass `Algorithm` and give `init`, `critic_update` and `ac
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple, TypeVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, NamedTuple, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -50,7 +50,8 @@ class Algorithm(ABC):
     gradient_clip: float = 0.5
     """Largest global norm of each network's gradient."""
     actor_decay: int = 0
-    """Actor steps (updates times groups) in which its rate falls to 0 as a cosine; 0: constant."""
+    """Updates in which the actor's learning rate falls to 0 as a cosine, however many steps the
+    actor makes in each; 0 for a constant rate."""
 
     actor_every: ClassVar[int] = 1
     """Critic updates before each actor update."""
@@ -93,6 +94,21 @@ class Algorithm(ABC):
         )
         return ActorState(policy, state, actor.combiner)
 
+    def gradient_metrics(self, gradient: ActorNetwork) -> Metrics:
+        """How large the gradient of an actor step is, and whether it is clipped."""
+        return gradient_metrics("actor/", gradient, self.gradient_clip)
+
+    def actor_rate(self, update: Int[Array, ""] | int) -> Float[Array, ""]:
+        """The actor's learning rate after so many updates."""
+        decay = jnp.asarray(self.actor_decay)
+        done = jnp.minimum(update / jnp.maximum(decay, 1), 1.0)
+        falling = 0.5 * (1.0 + jnp.cos(jnp.pi * done))
+        return self.learning_rate * jnp.where(decay > 0, falling, 1.0)
+
+    def with_actor_rate(self, update: Int[Array, ""]) -> Self:
+        """The same for the actor's steps after so many updates: its rate is then constant."""
+        return replace(self, learning_rate=self.actor_rate(update), actor_decay=0)
+
     def fix_batch_statistics(self, actor: ActorNetwork, critic: PyTree, batch: Batch) -> Batch:
         """The batch with all statistics over several robots fixed, such as TD3+BC's scale of Q.
 
@@ -111,8 +127,8 @@ class Algorithm(ABC):
         return actor(observation, descriptor)[0]
 
     def actor_optimiser(self) -> optax.GradientTransformation:
-        """The optimiser of the actor."""
-        return clipped_adam(self.learning_rate, self.gradient_clip, self.actor_decay)
+        """The optimiser of the actor, at the rate of `with_actor_rate`."""
+        return clipped_adam(self.learning_rate, self.gradient_clip)
 
     def critic_optimiser(self) -> optax.GradientTransformation:
         """The optimiser of each critic."""
@@ -125,8 +141,12 @@ def twin_q_step(
     optimiser: optax.GradientTransformation,
     batch: Batch,
     td_targets: Float[Array, "R B"],
+    gradient_clip: Float[Array, ""] | float,
 ) -> tuple[TwinQNetwork, optax.OptState, Float[Array, "2 R B"], Metrics]:
-    """One step of both Q on their squared TD errors; also returns Q(s, a) before the step."""
+    """One step of both Q on their squared TD errors; also returns Q(s, a) before the step.
+
+    The clip is only for the metrics: whether the optimiser has cut the gradient.
+    """
 
     def loss(q: TwinQNetwork) -> tuple[Array, tuple[Array, Array]]:
         values = q.over_robots(batch.observations, batch.actions, batch.bodies)
@@ -135,8 +155,23 @@ def twin_q_step(
 
     gradient, (losses, values) = jax.grad(loss, has_aux=True)(q)
     q, state = apply_gradients(optimiser, q, gradient, state)
-    metrics = {"critic/q_loss": losses, "critic/q_mean": batch_mean(values.mean(axis=0))}
+    metrics = {
+        "critic/q_loss": losses,
+        "critic/q_mean": batch_mean(values.mean(axis=0)),
+        **gradient_metrics("critic/q_", gradient, gradient_clip),
+    }
     return q, state, values, metrics
+
+
+def gradient_metrics(
+    name: str, gradient: PyTree, gradient_clip: Float[Array, ""] | float
+) -> Metrics:
+    """The global norm of a gradient before it is clipped, and 1 where it is larger than the clip.
+
+    The norm is that of `clipped_adam`, so a program that has both computes it once.
+    """
+    norm = optax.tree.norm(packed(gradient))
+    return {f"{name}grad_norm": norm, f"{name}clipped": (norm > gradient_clip).astype(norm.dtype)}
 
 
 Reduction = Literal["mean", "sum"]
@@ -204,13 +239,11 @@ class AdamState(NamedTuple):
 def clipped_adam(
     learning_rate: Float[Array, ""] | float,
     gradient_clip: Float[Array, ""] | float,
-    decay_steps: Float[Array, ""] | float = 0,
 ) -> optax.GradientTransformation:
     """Adam whose gradient is first scaled down to a global norm of at most `gradient_clip`.
 
-    The rate falls to 0 as a cosine within `decay_steps`, or stays where they are 0. All three may
-    be arguments of a compiled program. Adam's other numbers are optax's. The corrections of both
-    moments are in the rate, so that an array is read once.
+    Both numbers may be arguments of a compiled program. Adam's other numbers are optax's. The
+    corrections of both moments are in the rate, so that an array is read once.
     """
 
     def init(parameters: PyTree) -> AdamState:
@@ -228,11 +261,9 @@ def clipped_adam(
         clipped = [scale * g for g in gradients]
         mean = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, state.mean, clipped)
         square = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, state.square, clipped)
-        done = jnp.minimum(state.steps / jnp.maximum(decay_steps, 1), 1.0)
-        decay = jnp.where(jnp.asarray(decay_steps) > 0, 0.5 * (1.0 + jnp.cos(jnp.pi * done)), 1.0)
         steps = state.steps + 1
         root = jnp.sqrt(1.0 - 0.999**steps)
-        rate = learning_rate * decay * root / (1.0 - 0.9**steps)
+        rate = learning_rate * root / (1.0 - 0.9**steps)
         moves = jax.tree.map(lambda m, v: -rate * m / (jnp.sqrt(v) + 1e-8 * root), mean, square)
         return unpacked(moves, gradient), AdamState(steps, mean, square)
 

@@ -77,7 +77,12 @@ class AWAC(Algorithm):
         own_actions = _sampled(actor, batch.observations, batch.bodies, normal(own_key, batch))
         own_q = critic.q.over_robots(batch.observations, own_actions, batch.bodies).min(axis=0)
         q, state, values, metrics = twin_q_step(
-            critic.q, critic.q_optimiser, self.critic_optimiser(), batch, td_targets
+            critic.q,
+            critic.q_optimiser,
+            self.critic_optimiser(),
+            batch,
+            td_targets,
+            self.gradient_clip,
         )
         advantages = values.min(axis=0) - own_q
         weights = jnp.minimum(jnp.exp(advantages / self.temperature), self.weight_clip)

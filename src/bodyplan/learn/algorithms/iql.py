@@ -21,6 +21,7 @@ from bodyplan.learn.algorithms.algorithm import (
     Metrics,
     Reduction,
     apply_gradients,
+    gradient_metrics,
     log_likelihood_losses,
     twin_q_step,
     weight_metrics,
@@ -92,12 +93,13 @@ class IQL(Algorithm):
             optimiser, critic.value, gradient, critic.value_optimiser
         )
         q, q_state, _, metrics = twin_q_step(
-            critic.q, critic.q_optimiser, optimiser, batch, td_targets
+            critic.q, critic.q_optimiser, optimiser, batch, td_targets, self.gradient_clip
         )
         weights = self.weights(advantages)
         metrics |= {
             "critic/v_loss": losses,
             "critic/advantage_std": batch_std(advantages),
+            **gradient_metrics("critic/v_", gradient, self.gradient_clip),
             **weight_metrics(weights, self.weight_clip),
         }
         return IQLCritic(value, q, critic.target, value_state, q_state), weights, metrics

@@ -85,7 +85,12 @@ class TD3BC(Algorithm):
         next_q = critic.target.over_robots(following[0], smoothed, following[1])
         td_targets = batch.td_targets(self.gamma, next_q.min(axis=0))
         q, state, _, metrics = twin_q_step(
-            critic.q, critic.q_optimiser, self.critic_optimiser(), batch, td_targets
+            critic.q,
+            critic.q_optimiser,
+            self.critic_optimiser(),
+            batch,
+            td_targets,
+            self.gradient_clip,
         )
         return TD3BCCritic(q, critic.target, critic.target_actor, state), (), metrics
 

@@ -101,9 +101,11 @@ class GradientSurgery(Combiner):
         unravel = ravel_pytree(actor.policy)[1]
         weights = self.weigh(gram, weigh_key)
         direction = jnp.matmul(weights, robots.gradients, precision="highest")
-        return algorithm.actor_step(actor, unravel(direction)), {
+        gradient = unravel(direction)
+        return algorithm.actor_step(actor, gradient), {
             **robots.metrics,
             **conflict_metrics(gram),
+            **algorithm.gradient_metrics(gradient),
         }
 
 

@@ -45,11 +45,32 @@ class Grouped(Combiner):
 
         def group_step(actor: ActorState, group: Int[Array, ""]) -> tuple[ActorState, Metrics]:
             gradient, metrics = jax.lax.switch(group, branches, actor.policy)
+            metrics |= algorithm.gradient_metrics(gradient)
             return algorithm.actor_step(actor, gradient), metrics
 
         order = jax.random.permutation(order_key, len(groups))
         actor, metrics = jax.lax.scan(group_step, actor, order)
-        return actor, jax.tree.map(lambda values: values.sum(axis=0), metrics)
+        return actor, join_groups(metrics, order)
+
+
+def join_groups(metrics: Metrics, order: Int[Array, "M"]) -> Metrics:
+    """One update's metrics from those of its M steps.
+
+    Args:
+        metrics: on a leading axis of steps; `[M, R]` is zero for robots of other groups.
+        order: each step's group.
+
+    Returns:
+        Arrays `[R]`. Of what is one number for a step their mean, and under `<name>/group<m>` each
+        group's where there are several.
+    """
+    joined: Metrics = {}
+    for name, values in metrics.items():
+        joined[name] = values.sum(axis=0) if values.ndim > 1 else values.mean()
+        if values.ndim == 1 < len(values):
+            own = jnp.zeros_like(values).at[order].set(values)
+            joined |= {f"{name}/group{group}": own[group] for group in range(len(values))}
+    return joined
 
 
 def scatter_to_robots(values: PyTree, robots: Sequence[int] | Array, count: int) -> PyTree:

@@ -24,4 +24,5 @@ class Pooled(Combiner):
     ) -> tuple[ActorState, Metrics]:
         """One step on the mean over all robots; the groups do not matter."""
         gradient, metrics = algorithm.actor_gradient(actor.policy, critic, batch, key)
+        metrics |= algorithm.gradient_metrics(gradient)
         return algorithm.actor_step(actor, gradient), metrics

@@ -52,6 +52,8 @@ class GroupSteps(NamedTuple):
     optimiser: PyTree
     losses: Float[Array, "steps R"]
     """Robots' losses before each step, as far as they are known."""
+    gradients: Metrics
+    """Sums of `gradient_metrics` over the steps done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,11 +107,13 @@ class Selective(Combiner):
             policy, state = apply_gradients(
                 algorithm.actor_optimiser(), now.policy, gradient, now.optimiser
             )
-            return GroupSteps(now.step + 1, policy, state, now.losses.at[now.step].set(losses))
+            sums = jax.tree.map(jnp.add, now.gradients, algorithm.gradient_metrics(gradient))
+            known = now.losses.at[now.step].set(losses)
+            return GroupSteps(now.step + 1, policy, state, known, sums)
 
-        start = GroupSteps(
-            jnp.int32(0), actor.policy, actor.optimiser, jnp.zeros((most + 1, len(labels)))
-        )
+        nothing = algorithm.gradient_metrics(jax.tree.map(jnp.zeros_like, actor.policy))
+        none_known = jnp.zeros((most + 1, len(labels)))
+        start = GroupSteps(jnp.int32(0), actor.policy, actor.optimiser, none_known, nothing)
         end = jax.lax.while_loop(lambda now: now.step < steps, group_step, start)
         last, metrics = algorithm.actor_losses(end.policy, critic, batch, loss_key)
         losses = end.losses.at[steps].set(batch.weighted(last))
@@ -124,7 +128,9 @@ class Selective(Combiner):
 
         affinity, _ = jax.lax.scan(update, memory.affinity, jnp.arange(most))
         memory = SelectiveState(affinity, labels, memory.iterations + 1)
-        metrics = {"actor/loss": last, "actor/groups": count.astype(jnp.float32), **metrics}
+        gradients = jax.tree.map(lambda total: total / steps, end.gradients)
+        told = {"actor/loss": last, "actor/groups": count.astype(jnp.float32)}
+        metrics = {**told, **gradients, **metrics}
         return ActorState(end.policy, end.optimiser, memory), metrics
 
     def _regroup(self, memory: SelectiveState) -> Int[Array, "R"]:
