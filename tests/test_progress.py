@@ -1,5 +1,6 @@
 """Progress on standard error: bars on a terminal, a line now and then elsewhere."""
 
+import re
 import sys
 
 from bodyplan.progress import OnProgress, no_progress, progress
@@ -34,3 +35,31 @@ def test_the_callbacks_are_of_the_shared_type(capsys):
         assert isinstance(report, OnProgress)
     no_progress("walking", 1, 2, "fast")
     assert capsys.readouterr().err == ""
+
+
+def test_lines_fit_eighty_columns_with_their_note_below(capsys):
+    times = iter([0.0, 30.0])
+    note = "52.1 updates/s, actor 1.2, critic 0.0021, return 31.2, falls 12%, rate 0.003"
+    with progress(clock=lambda: next(times)) as report:
+        report("iql grouped", 1_000, 100_000, note)
+        report("iql grouped", 2_000, 100_000, note)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("iql grouped: 2,000 of 100,000 eta")
+    assert second == f"  {note}"
+    assert len(second) <= 80
+
+
+def test_sentences_and_notes_are_whole_on_a_terminal_of_eighty_columns(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    note = "52.1 updates/s, actor 1.2, critic 0.0021, return 31.2, falls 12%, rate 0.003"
+    with progress() as report:
+        report("iql grouped", 50_000, 100_000, note)
+        report.say("compiled in 5.4 s")
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
+    assert "compiled in 5.4 s" in shown
+    assert note in shown
+    assert "50000/100000" in shown
+    assert "…" not in shown
+    assert max(len(line) for line in re.split(r"[\r\n]", shown)) <= 80

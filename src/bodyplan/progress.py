@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
+COLUMNS = 80
+"""Of a terminal that all output fits."""
 SECONDS_BETWEEN_LINES = 15.0
 """Between two lines of one task where standard error is not a terminal."""
 _NAME_WIDTH, _COUNT_WIDTH = 24, 17
@@ -42,13 +44,24 @@ def no_progress(task: str, done: int, total: int, note: str = "", /) -> None:
     """The callback that shows nothing."""
 
 
+class ProgressDisplay(Protocol):
+    """What `progress` yields: a callback for `progress` arguments that can say a sentence too."""
+
+    def __call__(self, task: str, done: int, total: int, note: str = "", /) -> None:
+        """Report progress, as `OnProgress` has it."""
+
+    def say(self, sentence: str) -> None:
+        """Print a sentence above the bars."""
+
+
 @contextmanager
 def progress(
     seconds: float = SECONDS_BETWEEN_LINES, clock: Callable[[], float] = time.monotonic
-) -> Iterator[OnProgress]:
-    """Show progress bars on standard error, one for each task.
+) -> Iterator[ProgressDisplay]:
+    """Show progress bars on standard error, one for each task, with its note below.
 
-    Where standard error is not a terminal, print a line now and then instead.
+    Where standard error is not a terminal, print a line now and then instead. Both fit 80 columns,
+    as long as notes do.
 
     Args:
         seconds: least time between two such lines of one task.
@@ -59,19 +72,12 @@ def progress(
     """
     from rich.console import Console
 
-    console = Console(stderr=True, markup=False, emoji=False)
+    console = Console(stderr=True, markup=False, emoji=False, highlight=False)
     if not console.is_terminal:
-        yield _line_printer(console, seconds, clock)
+        yield _LineDisplay(console, seconds, clock)
         return
     with _bars(console) as bars:
-        bar_of: dict[str, TaskID] = {}
-
-        def report(task: str, done: int, total: int, note: str = "", /) -> None:
-            if task not in bar_of:
-                bar_of[task] = bars.add_task(task, total=total, note=note)
-            bars.update(bar_of[task], completed=done, total=total, note=note)
-
-        yield report
+        yield _BarDisplay(bars)
 
 
 def _bars(console: "Console") -> "Progress":
@@ -110,21 +116,41 @@ def _bars(console: "Console") -> "Progress":
     )
 
 
-def _line_printer(console: "Console", seconds: float, clock: Callable[[], float]) -> OnProgress:
-    """A callback that prints `task: done of total note eta`, but not too often."""
-    first: dict[str, tuple[float, int]] = {}
-    last: dict[str, float] = {}
+class _BarDisplay:
+    def __init__(self, bars: "Progress") -> None:
+        self._bars, self._tasks = bars, dict[str, "TaskID"]()
 
-    def report(task: str, done: int, total: int, note: str = "", /) -> None:
-        now = clock()
-        started, before = first.setdefault(task, (now, done))
-        if done < total and now - last.setdefault(task, now) < seconds:
+    def __call__(self, task: str, done: int, total: int, note: str = "", /) -> None:
+        if task not in self._tasks:
+            self._tasks[task] = self._bars.add_task(task, total=total, note=note)
+        self._bars.update(self._tasks[task], completed=done, total=total, note=note)
+
+    def say(self, sentence: str) -> None:
+        self._bars.console.print(sentence)
+
+
+class _LineDisplay:
+    """Prints `task: done of total note eta`, but not too often."""
+
+    def __init__(self, console: "Console", seconds: float, clock: Callable[[], float]) -> None:
+        self._console, self._seconds, self._clock = console, seconds, clock
+        self._first: dict[str, tuple[float, int]] = {}
+        self._last: dict[str, float] = {}
+
+    def __call__(self, task: str, done: int, total: int, note: str = "", /) -> None:
+        now = self._clock()
+        started, before = self._first.setdefault(task, (now, done))
+        if done < total and now - self._last.setdefault(task, now) < self._seconds:
             return
-        last[task] = now
+        self._last[task] = now
         parts = [f"{task}: {done:,} of {total:,}", note]
         if before < done < total:
             left = (now - started) * (total - done) / (done - before)
             parts.append(f"eta {timedelta(seconds=round(left))}")
-        console.print(" ".join(part for part in parts if part), highlight=False)
+        line = " ".join(part for part in parts if part)
+        if note and len(line) > COLUMNS:
+            line = " ".join([parts[0], *parts[2:]]) + f"\n  {note}"
+        self._console.print(line, soft_wrap=True)
 
-    return report
+    def say(self, sentence: str) -> None:
+        self._console.print(sentence)

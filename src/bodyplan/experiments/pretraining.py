@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from bodyplan.evaluation.evaluate import evaluation_callback
+from bodyplan.experiments.training_display import TrainingDisplay
 from bodyplan.learn.compilation import enable_compilation_cache
 from bodyplan.learn.config import TrainConfig
 from bodyplan.learn.run import Run
-from bodyplan.learn.train import OnInterval, OnLog, run_training
+from bodyplan.learn.train import OnInterval, OnLog, OnSentence, run_training
 from bodyplan.learn.training_setup import TrainingSetup
 from bodyplan.progress import progress
 
@@ -31,7 +32,7 @@ def train(
             policy; what it returns is logged, and decides which policy is the best. By default the
             policy is evaluated on its robots.
         episodes: episodes of each robot in such an evaluation.
-        show_progress: show a progress bar on standard error.
+        show_progress: show a progress bar on standard error, with the numbers that matter.
         compile_cache: keep compiled programs in the user's cache folder, so that a second run of
             the same shapes starts at once. A cache folder already set in JAX stays in use.
 
@@ -44,8 +45,8 @@ def train(
     """
     setup = TrainingSetup.of(config)
     on_interval = on_interval or evaluation_callback(config, episodes)
-    with _extras(config, log, show_progress, compile_cache) as log:
-        (run,) = run_training(setup, [setup.seed()], log, on_interval)
+    with _extras(config, log, on_interval, show_progress, compile_cache) as callbacks:
+        (run,) = run_training(setup, [setup.seed()], *callbacks)
     return run
 
 
@@ -69,8 +70,8 @@ def train_seeds(
     """
     setup = TrainingSetup.of(config)
     on_interval = on_interval or evaluation_callback(config, episodes)
-    with _extras(config, log, show_progress, compile_cache) as log:
-        return tuple(run_training(setup, setup.seeds(count), log, on_interval))
+    with _extras(config, log, on_interval, show_progress, compile_cache) as callbacks:
+        return tuple(run_training(setup, setup.seeds(count), *callbacks))
 
 
 def train_together(
@@ -93,26 +94,34 @@ def train_together(
     """
     setup = TrainingSetup.of(configs[0])
     on_interval = on_interval or evaluation_callback(configs[0], episodes)
-    with _extras(configs[0], log, show_progress, compile_cache) as log:
-        return tuple(run_training(setup, setup.together(configs), log, on_interval))
+    with _extras(configs[0], log, on_interval, show_progress, compile_cache) as callbacks:
+        return tuple(run_training(setup, setup.together(configs), *callbacks))
+
+
+_Callbacks = tuple[OnLog | None, OnInterval, OnSentence | None]
 
 
 @contextmanager
 def _extras(
-    config: TrainConfig, log: OnLog | None, show_progress: bool, compile_cache: bool
-) -> Iterator[OnLog | None]:
-    """The callback to log with: the given one, and a progress bar where it is asked for."""
+    config: TrainConfig,
+    log: OnLog | None,
+    on_interval: OnInterval,
+    show_progress: bool,
+    compile_cache: bool,
+) -> Iterator[_Callbacks]:
+    """The callbacks of `run_training`: the given ones, and a display where it is asked for."""
     if compile_cache:
         enable_compilation_cache()
     if not show_progress:
-        yield log
+        yield log, on_interval, None
         return
     with progress() as report:
+        display = TrainingDisplay(config, report)
 
-        def log_and_report(update: int, line: Mapping[str, Any]) -> None:
-            task = f"{config.algorithm_name} {config.combiner_name}"
-            report(task, update, config.updates, f"{line['updates_per_s']:.1f} updates/s")
+        def log_and_show(update: int, line: Mapping[str, Any]) -> None:
+            display.log(update, line)
             if log is not None:
                 log(update, line)
 
-        yield log_and_report
+        yield log_and_show, display.watched(on_interval), report.say
+        display.finish()

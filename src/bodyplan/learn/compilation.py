@@ -45,6 +45,11 @@ def tallest_product(lowered: Lowered) -> int:
     return max((math.prod(shape[:-1]) for shape in shapes), default=0)
 
 
+def keeps_programs() -> bool:
+    """Whether compiled programs are kept on disk."""
+    return bool(jax.config.jax_compilation_cache_dir)  # type: ignore[attr-defined]
+
+
 def enable_compilation_cache() -> Path:
     """Keep what XLA compiles on disk, in `bodyplan/xla` of the user's cache folder.
 

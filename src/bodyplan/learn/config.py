@@ -63,6 +63,8 @@ class TrainConfig:
     """`per_robot` gives each robot's episode returns a range of 1000, as usual on D4RL."""
     observation_scale: Literal["none", "shared"] = "none"
     """`shared` standardises each kind of number (a joint's position, say) over all robots."""
+    held_out: float = 0.0
+    """Share of each robot's episodes kept out of training, to compare values with their returns."""
     init_from: Path | str | None = None
     """A run whose networks to start from, and whose scale of observations to keep."""
     data_on: Literal["device", "host"] = "device"
@@ -158,6 +160,8 @@ def check_config(config: TrainConfig, devices: int) -> None:
             raise BodyplanError(f"{name} is {getattr(config, name)}; give 1 or more")
     if config.keep_checkpoints < 0:
         raise BodyplanError(f"keep_checkpoints is {config.keep_checkpoints}; give 0 or more")
+    if not 0.0 <= config.held_out < 1.0:
+        raise BodyplanError(f"held_out is {config.held_out}; give a share from 0 to below 1")
     COMBINERS.make(config.combine)
     every, log_every = ALGORITHMS.make(config.algorithm).actor_every, config.log_every
     for name, value, unit, divisor in (

@@ -219,7 +219,8 @@ class Learner:
         else:
             actor, metrics = self._over_shares(actor_update, state.actor, batch, actor_key)
         critic = self.algorithm.update_targets(critic, actor.policy)
-        metrics = {**critic_metrics, **metrics, "actor/learning_rate": algorithm.learning_rate}
+        rate = jnp.asarray(algorithm.learning_rate)
+        metrics = {**critic_metrics, **metrics, "actor/learning_rate": rate}
         done = state.update + self.algorithm.actor_every
         return LearnerState(actor, critic, state.key, done), metrics
 

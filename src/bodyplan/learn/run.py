@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 CONFIG, METRICS, CHECKPOINTS, BEST = "config.json", "metrics.jsonl", "checkpoints", "best"
 CONFLICTS = "conflicts.jsonl"
+_DEFAULTS = {one.name: one.default for one in fields(TrainConfig) if one.default is not MISSING}
 
 
 @dataclass(frozen=True, repr=False)
@@ -160,9 +161,10 @@ def claim_folder(
     if not path.is_file():
         write_json(path, {**identity, PROVENANCE: provenance} if provenance else dict(identity))
         return
-    # Through JSON, so that tuples and paths compare with what was written.
+    # Through JSON, so that tuples and paths compare with what was written. What a run of an older
+    # version does not name had the value that is the default now.
     now = flat_settings(json.loads(json.dumps(identity, default=str)))
-    then = flat_settings(renamed(read_json(path)))
+    then = flat_settings({**_DEFAULTS, **renamed(read_json(path))})
     for name in sorted(now.keys() | then.keys()):
         if name.split(".")[0] in NOT_IN_IDENTITY or now.get(name) == then.get(name):
             continue

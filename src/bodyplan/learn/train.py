@@ -17,7 +17,7 @@ on parts of each batch; the first host writes.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -25,6 +25,8 @@ import numpy as np
 
 from bodyplan.learn.checkpoint import save_checkpoint
 from bodyplan.learn.checkpoint_files import checkpoints
+from bodyplan.learn.compilation import keeps_programs
+from bodyplan.learn.critic_check import convergence_warning, covered_share
 from bodyplan.learn.distributed import accelerator, is_first_host, wait_for_hosts
 from bodyplan.learn.gradient_conflict import ConflictMeter
 from bodyplan.learn.learner import IntervalReport, LearnerState, Program
@@ -45,14 +47,25 @@ OnInterval = Callable[[int, Policy], Mapping[str, Any] | None]
 """Called every `evaluate_every` updates with the policy; what it returns goes to metrics.jsonl. A
 mean of the robots' `return_mean` in it decides which policy is kept as the best."""
 
+OnSentence = Callable[[str], None]
+"""Called with a sentence for whoever waits."""
+
 
 def run_training(
     setup: TrainingSetup,
     seeds: Sequence[SeedSetup],
     log: OnLog | None = None,
     on_interval: OnInterval | None = None,
+    tell: OnSentence | None = None,
 ) -> list[Run]:
     """Train all seeds from their latest common checkpoint on, and save their policies.
+
+    Args:
+        setup: what all seeds share.
+        seeds: the runs.
+        log: called after each interval.
+        on_interval: called every `evaluate_every` updates.
+        tell: called with sentences for whoever waits, such as that compilation begins.
 
     Raises:
         BodyplanError: the data or a run's folder do not fit or are damaged.
@@ -70,8 +83,12 @@ def run_training(
     loader, state = setup.loader(), setup.restore(seeds)
     numbers, key = setup.numbers(seeds), np.array(state.key)
     measure_conflict = ConflictMeter(learner, numbers, loader)
+    check_critics = setup.critic_check(loader)
     program: Program | None = None
     update = int(state.update)
+    if tell is not None:
+        for sentence in _before_training(setup, update):
+            tell(sentence)
     writers = [seed for seed in seeds if is_first_host()]
     for seed in writers:
         note_resumption(seed.folder, made_by, update)
@@ -83,9 +100,13 @@ def run_training(
             reports: list[tuple[IntervalReport, int]] = []
             for chunk in loader.chunks(key, update, length):
                 if program is None:
+                    if tell is not None:
+                        tell(_compiling(setup))
                     began = time.perf_counter()
                     program = learner.compile_interval(state, numbers, loader.table, chunk)
                     compiling += time.perf_counter() - began
+                    if tell is not None:
+                        tell(f"compiled in {compiling:.1f} s")
                 state, report = program(state, numbers, loader.table, chunk)
                 jax.block_until_ready(reports[-1:])  # at most two chunks are on the device
                 reports.append((report, int(chunk.iterations)))
@@ -97,11 +118,19 @@ def run_training(
             update += length
             measures = config.conflicts_every and update % config.conflicts_every == 0
             grams = measure_conflict(state) if measures else None
+            evaluates = bool(config.evaluate_every) and update % config.evaluate_every == 0
+            saves = update % config.checkpoint_every == 0 or update == config.updates
             spent = Seconds(time.perf_counter() - start, time.process_time() - busy)
             for place, logger in enumerate(loggers):
                 metrics = seed_part(report, place, count).metrics
                 if grams is not None:
                     metrics |= logger.conflicts(update, seed_part(grams, place, count))
+                if evaluates or saves:
+                    own_state = seed_state(state, place, count)
+                    metrics |= check_critics(seeds[place].learner.algorithm, own_state)
+                covered = covered_share(seeds[place].learner.algorithm, update)
+                if covered is not None:
+                    metrics |= {"critic/covered": np.float64(covered)}
                 line = logger.interval(
                     update,
                     spent,
@@ -110,14 +139,13 @@ def run_training(
                 )
                 if log is not None and place == 0:
                     log(update, line)
-            evaluates = config.evaluate_every and update % config.evaluate_every == 0
             if evaluates and on_interval is not None:
                 for place, logger in enumerate(loggers):
                     own_state = seed_state(state, place, count)
                     policy = seeds[place].policy(own_state, logger.provenance)
                     logger.evaluation(update, policy, on_interval(update, policy))
             # Last, so that a run killed at any moment repeats what the checkpoint does not hold.
-            if update % config.checkpoint_every == 0 or update == config.updates:
+            if saves:
                 _save_checkpoints(seeds, state, update)
     finally:
         for logger in loggers:
@@ -128,6 +156,29 @@ def run_training(
         policy.save(seed.folder / POLICY_FOLDER)
     wait_for_hosts("saved")
     return runs
+
+
+def _before_training(setup: TrainingSetup, update: int) -> Iterator[str]:
+    """What to know before waiting."""
+    config, algorithm = setup.config, setup.learner.algorithm
+    if update:
+        yield f"continuing after {update:,} of {config.updates:,} updates"
+    if warning := convergence_warning(algorithm, config.updates):
+        yield warning
+    if 0 < algorithm.actor_decay < config.updates:
+        yield (
+            f"the actor's learning rate is 0 from update {algorithm.actor_decay:,} on "
+            f"(actor_decay), {config.updates:,} are to be trained"
+        )
+
+
+def _compiling(setup: TrainingSetup) -> str:
+    config, robots = setup.config, len(setup.dataset.robots)
+    kept = " (kept for the next run)" if keeps_programs() else ""
+    return (
+        f"compiling the update of {config.algorithm_name} {config.combiner_name} for {robots} "
+        f"robot{'s' * (robots > 1)}{kept}"
+    )
 
 
 def _is_finished(run: Run, updates: int) -> bool:

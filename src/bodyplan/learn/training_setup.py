@@ -21,6 +21,7 @@ from bodyplan.grouping.robot_groups import (
 from bodyplan.learn.checkpoint import restore_checkpoint, restore_part
 from bodyplan.learn.checkpoint_files import checkpoints
 from bodyplan.learn.config import TrainConfig, check_config
+from bodyplan.learn.critic_check import CriticCheck
 from bodyplan.learn.data.batch_loader import BatchLoader
 from bodyplan.learn.data.builds import Stratum, build_order, builds_of, strata_of
 from bodyplan.learn.data.normalisation import ObservationScale, ObservationScaling
@@ -167,7 +168,8 @@ class TrainingSetup:
         scale: ObservationScaling | ObservationScale | None = self.config.observation_scale
         if self.config.init_from is not None:
             scale = Run(self.config.init_from).policy.observation_scale
-        return TrainingData.of(self.dataset, self.config.reward_scale, scale)
+        config = self.config
+        return TrainingData.of(self.dataset, config.reward_scale, scale, config.held_out)
 
     def loader(self) -> BatchLoader:
         """Reads batches from memory, or from disk as they are needed."""
@@ -180,6 +182,10 @@ class TrainingSetup:
             self.weights,
             FileData if self.config.data_on == "host" else MemoryData,
         )
+
+    def critic_check(self, loader: BatchLoader) -> CriticCheck:
+        """Compares values and weights with what is known of the data."""
+        return CriticCheck(self.data, loader, self.dataset.card["robots"])
 
     def numbers(self, seeds: Sequence["SeedSetup"]) -> Numbers:
         """The learner's numbers; of those in which seeds differ, each seed's.

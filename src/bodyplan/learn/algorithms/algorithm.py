@@ -13,7 +13,7 @@ To write your own, subclass `Algorithm` and give `init`, `critic_update` and `ac
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, NamedTuple, Self, TypeVar
+from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -39,6 +39,17 @@ class ActorState(NamedTuple):
     optimiser: optax.OptState
     combiner: PyTree
     """The combiner's own memory; `()` where it needs none."""
+
+
+class Judgement(NamedTuple):
+    """What an algorithm thinks of each transition of a batch; None where it has no such thing."""
+
+    q: Float[Array, "R B"] | None = None
+    """Q(s, a); of twins their mean."""
+    value: Float[Array, "R B"] | None = None
+    """V(s)."""
+    weight: Float[Array, "R B"] | None = None
+    """The sample's weight in the actor's loss."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +87,12 @@ class Algorithm(ABC):
     ) -> tuple[Float[Array, "R"], Metrics]:
         """Each robot's mean actor loss, with metrics `[R]`."""
 
+    def judge(
+        self, critic: PyTree, actor: ActorNetwork, batch: Batch, key: PRNGKeyArray
+    ) -> Judgement:
+        """What critics and weights say of a batch, without learning from it; nothing by default."""
+        return Judgement()
+
     def actor_gradient(
         self, policy: ActorNetwork, critic: PyTree, batch: Batch, key: PRNGKeyArray
     ) -> tuple[ActorNetwork, Metrics]:
@@ -107,7 +124,8 @@ class Algorithm(ABC):
 
     def with_actor_rate(self, update: Int[Array, ""]) -> Self:
         """The same for the actor's steps after so many updates: its rate is then constant."""
-        return replace(self, learning_rate=self.actor_rate(update), actor_decay=0)
+        numbers: dict[str, Any] = {"learning_rate": self.actor_rate(update), "actor_decay": 0}
+        return replace(self, **numbers)
 
     def fix_batch_statistics(self, actor: ActorNetwork, critic: PyTree, batch: Batch) -> Batch:
         """The batch with all statistics over several robots fixed, such as TD3+BC's scale of Q.

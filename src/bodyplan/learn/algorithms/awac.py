@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from bodyplan.envs.walking_task import Observation
 from bodyplan.learn.algorithms.algorithm import (
     Algorithm,
+    Judgement,
     Metrics,
     Reduction,
     log_likelihood_losses,
@@ -85,12 +86,26 @@ class AWAC(Algorithm):
             self.gradient_clip,
         )
         advantages = values.min(axis=0) - own_q
-        weights = jnp.minimum(jnp.exp(advantages / self.temperature), self.weight_clip)
+        weights = self.weights(advantages)
         metrics |= {
             "critic/advantage_std": batch_std(advantages),
             **weight_metrics(weights, self.weight_clip),
         }
         return AWACCritic(q, critic.target, state), weights, metrics
+
+    def judge(
+        self, critic: AWACCritic, actor: ActorNetwork, batch: Batch, key: PRNGKeyArray
+    ) -> Judgement:
+        """Q of the data's actions, and their weights against one action of the policy each."""
+        own_actions = _sampled(actor, batch.observations, batch.bodies, normal(key, batch))
+        own_q = critic.q.over_robots(batch.observations, own_actions, batch.bodies).min(axis=0)
+        values = critic.q.over_robots(batch.observations, batch.actions, batch.bodies)
+        weights = self.weights(values.min(axis=0) - own_q)
+        return Judgement(q=values.mean(axis=0), weight=weights)
+
+    def weights(self, advantages: Float[Array, "..."]) -> Float[Array, "..."]:
+        """exp(A / lambda), clipped (eq. 5)."""
+        return jnp.minimum(jnp.exp(advantages / self.temperature), self.weight_clip)
 
     def actor_losses(
         self, actor: ActorNetwork, critic: AWACCritic, batch: Batch, key: PRNGKeyArray

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from bodyplan.learn.algorithms.algorithm import (
     Algorithm,
+    Judgement,
     Metrics,
     Reduction,
     apply_gradients,
@@ -103,6 +104,16 @@ class IQL(Algorithm):
             **weight_metrics(weights, self.weight_clip),
         }
         return IQLCritic(value, q, critic.target, value_state, q_state), weights, metrics
+
+    def judge(
+        self, critic: IQLCritic, actor: ActorNetwork, batch: Batch, key: PRNGKeyArray
+    ) -> Judgement:
+        """Q and V of the data's actions, and the weights that the actor would have."""
+        samples = batch.observations, batch.actions, batch.bodies
+        target_q = critic.target.over_robots(*samples).min(axis=0)
+        value = critic.value.over_robots(batch.observations, batch.bodies)
+        q = critic.q.over_robots(*samples).mean(axis=0)
+        return Judgement(q, value, self.weights(target_q - value))
 
     def weights(self, advantages: Float[Array, "..."]) -> Float[Array, "..."]:
         """exp(beta A), clipped (eq. 7)."""

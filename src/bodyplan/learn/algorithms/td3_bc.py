@@ -23,6 +23,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from bodyplan.envs.walking_task import Observation
 from bodyplan.learn.algorithms.algorithm import (
     Algorithm,
+    Judgement,
     Metrics,
     over_joints,
     twin_q_step,
@@ -93,6 +94,13 @@ class TD3BC(Algorithm):
             self.gradient_clip,
         )
         return TD3BCCritic(q, critic.target, critic.target_actor, state), (), metrics
+
+    def judge(
+        self, critic: TD3BCCritic, actor: ActorNetwork, batch: Batch, key: PRNGKeyArray
+    ) -> Judgement:
+        """Q of the data's actions."""
+        values = critic.q.over_robots(batch.observations, batch.actions, batch.bodies)
+        return Judgement(q=values.mean(axis=0))
 
     def _smoothed(
         self, action: Float[Array, "r B J"], noise: Float[Array, "r B J"]

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
-from jaxtyping import Int, UInt32
+from jaxtyping import Bool, Int, UInt32
 
 from bodyplan.learn.data.batches import AXIS
 from bodyplan.learn.data.training_data import TrainingData
@@ -90,6 +90,7 @@ class BatchLoader:
         every: int = 1,
         devices: int = 1,
         chunk_bytes: int = CHUNK_BYTES,
+        held_out: Sequence[Bool[np.ndarray, "N"]] | None = None,
     ) -> None:
         """Nothing is read yet.
 
@@ -100,9 +101,11 @@ class BatchLoader:
             every: critic updates in an iteration.
             devices: devices that each batch is split over.
             chunk_bytes: largest size of a chunk with several iterations.
+            held_out: of each robot, the steps that are not sampled; by default none.
         """
         self.source, self.table, self.batch_size, self.every = source, table, batch_size, every
         self._devices, self._bytes = devices, chunk_bytes
+        self._sampled = [np.flatnonzero(~own).astype(np.int32) for own in held_out or ()]
         self._robot_keys = np.asarray(table.robot_keys).tolist()
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._ahead: dict[tuple[bytes, int], Future[tuple[PackedTransitions, ...]]] = {}
@@ -119,7 +122,7 @@ class BatchLoader:
     ) -> "BatchLoader":
         """A loader of a run's data; all robots have one weight where none are given."""
         table = replicate(RobotTable.of(data, weights), devices)
-        return cls(source(data), table, batch_size, every, devices)
+        return cls(source(data), table, batch_size, every, devices, held_out=data.held_out)
 
     def chunks(self, key: Key, update: int, updates: int) -> Iterator[Chunk]:
         """The batches of an interval that begins after `update` updates."""
@@ -141,8 +144,11 @@ class BatchLoader:
         return self._draw(key, range(update, update + 1), TRAINING)[..., 0, :, :]
 
     def _draw(self, key: Key, updates: range, stream: int) -> Int[np.ndarray, "*seeds updates R B"]:
-        sizes = self.source.sizes
-        return draw_steps(key, self._robot_keys, sizes, updates, self.batch_size, stream)
+        sizes = [len(own) for own in self._sampled] or self.source.sizes
+        rows = draw_steps(key, self._robot_keys, sizes, updates, self.batch_size, stream)
+        for robot, own in enumerate(self._sampled):
+            rows[..., robot, :] = own[rows[..., robot, :]]
+        return rows
 
     def _length(self, key: Key) -> int:
         """Iterations of a chunk: a power of two, so that programs are few."""

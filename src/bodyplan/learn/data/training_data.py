@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+from jaxtyping import Bool
 
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.episodes import Episodes
@@ -29,6 +33,8 @@ class TrainingData:
     """Factor on each robot's rewards."""
     observation_scale: ObservationScale | None
     """Scale of all observations; a policy trained on them needs it to act."""
+    held_out: tuple[Bool[np.ndarray, "N"], ...] | None = None
+    """The steps of each robot that training never samples; None where it samples all."""
 
     @classmethod
     def of(
@@ -36,6 +42,7 @@ class TrainingData:
         dataset: Dataset,
         reward_scale: RewardScaling = "none",
         observation_scale: ObservationScaling | ObservationScale | None = "none",
+        held_out: float = 0.0,
     ) -> "TrainingData":
         """Reads a dataset once.
 
@@ -45,10 +52,12 @@ class TrainingData:
             observation_scale: `none` keeps the environment's scaling, as the paper does; `shared`
                 standardises each kind of number over all robots. Or a scale to use, such as the one
                 that a policy was trained with; None for its having none.
+            held_out: share of each robot's episodes that training never samples. Which ones they
+                are follows from the robot's name and the number of its episodes.
 
         Raises:
             BodyplanError: an array holds NaN or infinity, the descriptor sets do not fit the
-                frames, or the returns leave no scale.
+                frames, the returns leave no scale, or a robot has too few episodes to hold out.
         """
         for name in dataset.robots:
             _require_sound(dataset.path / name, dataset.episodes[name])
@@ -67,7 +76,27 @@ class TrainingData:
             observation_scale=(
                 observation_scale if isinstance(observation_scale, ObservationScale) else None
             ),
+            held_out=tuple(
+                _held_out(name, own, held_out)
+                for name, own in zip(dataset.robots, episodes, strict=True)
+            )
+            if held_out
+            else None,
         )
+
+
+def _held_out(robot: str, episodes: Episodes, share: float) -> Bool[np.ndarray, "N"]:
+    """The steps of some whole episodes, one at least."""
+    count = max(1, round(share * len(episodes)))
+    if count >= len(episodes):
+        raise BodyplanError(
+            f"{robot} has {len(episodes)} episodes, which leaves none to train on with held_out "
+            f"{share:g}; give held_out 0 or longer data"
+        )
+    rng = np.random.default_rng(crc32(robot.encode()))
+    chosen = np.zeros(len(episodes), bool)
+    chosen[rng.choice(len(episodes), count, replace=False)] = True
+    return np.repeat(chosen, episodes.lengths)
 
 
 def _described(episodes: Episodes) -> RobotDescriptor:
