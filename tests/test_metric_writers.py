@@ -93,7 +93,9 @@ def test_wandb_gets_the_same_and_goes_on_where_it_was(config, monkeypatch):
     assert begun[1:] == ["finished"]
 
 
-def test_a_missing_wandb_is_named(config, monkeypatch):
+def test_a_missing_wandb_is_named_before_anything_is_written(config, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
+    without = replace(config, out=config.out.parent / "none", wandb="walking")
     with pytest.raises(BodyplanError, match=r"bodyplan\[track\]"):
-        train(replace(config, out=config.out.parent / "none", wandb="walking"))
+        train(without)
+    assert not without.out.exists()

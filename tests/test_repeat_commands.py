@@ -65,7 +65,7 @@ def trained_again(repeat, folder):
         if line.startswith("echo "):
             subprocess.run(line, shell=True, check=True, cwd=folder)
     asked = parse(Train, "bodyplan train", arguments(repeat, "train"))
-    config = asked.config.to_config()
+    config = asked.settings.to_config()
     if isinstance(config.groups, Path):
         config = replace(config, groups=folder / config.groups)
     return config, asked

@@ -52,6 +52,8 @@ def parse(kind: type, prog: str, arguments: Sequence[str]) -> Any:
         raise SystemExit(0)
     _refuse_repeated(arguments)
     _refuse_empty(arguments)
+    if hasattr(kind, "expanded"):  # arguments that come from a file
+        arguments = kind.expanded(arguments)
     box = _text_file()
     parsed: Any
     try:

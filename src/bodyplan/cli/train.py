@@ -1,13 +1,15 @@
 """Pre-train one policy on many robots' data."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from bodyplan.cli.output import comma_list, print_json, print_line
-from bodyplan.cli.train_arguments import train_arguments
+from bodyplan.cli.train_arguments import train_arguments, with_config_file
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.config import TrainConfig
 
@@ -43,12 +45,15 @@ class Hosts:
 
 @dataclass(frozen=True)
 class Train:
-    """Pre-train; the same command continues an interrupted run.
+    """Pre-train; the same command continues an interrupted run, more --updates a finished one.
 
     The run's folder takes config.json, metrics.jsonl, checkpoints and the policy.
     """
 
-    config: Annotated[train_arguments(), tyro.conf.arg(name="")]  # type: ignore[valid-type]
+    settings: Annotated[train_arguments(), tyro.conf.arg(name="")]  # type: ignore[valid-type]
+    config: Path | None = None
+    """The config.json of a run, or its folder: its settings are taken, but for its --out. Options
+    given beside it win."""
     seeds: int = 1
     """Seeds to train side by side, from --seed on, each in its own folder in --out."""
     episodes: int = 8
@@ -57,10 +62,15 @@ class Train:
     json: bool = False
     """Answer in JSON."""
 
+    @classmethod
+    def expanded(cls, arguments: Sequence[str]) -> list[str]:
+        """The arguments with those of `--config` in them."""
+        return with_config_file(arguments)
+
     def run(self) -> int:
         """Train; 1 where it diverged."""
         self.cluster.join()
-        config = self.config.to_config()
+        config = self.settings.to_config()
         names = comma_list(config.robots)
         config = replace(config, robots=() if names == ("all",) else names)
         return train_and_report(config, self.seeds, self.episodes, self.json)

@@ -6,6 +6,7 @@ options and their help like bodyplan's own: `--algorithm mine --mine.alpha 3`.
 
 import ast
 import inspect
+import json
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, asdict, field, fields, make_dataclass
@@ -40,7 +41,59 @@ class TrainArguments:
             name = settings[setting]
             options = getattr(self, name, None)
             settings[setting] = registry.make(name, asdict(options) if options else {})
+        settings["groups"] = _written_groups(settings["groups"])
         return TrainConfig(**settings)
+
+
+def with_config_file(arguments: Sequence[str]) -> list[str]:
+    """The arguments, after them the options of the file that `--config` names.
+
+    Options that are given already are not taken from the file, and neither is `--out`. What is
+    switched on in the file, `no-` before its name switches off, as in `--no-tensorboard`.
+
+    Raises:
+        BodyplanError: the file is missing, damaged or of another version.
+    """
+    given = {_option_name(argument) for argument in arguments if argument.startswith("--")}
+    path = None
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        if argument.startswith("--config="):
+            path = Path(argument.partition("=")[2])
+        elif before == "--config":
+            path = Path(argument)
+    if path is None:
+        return list(arguments)
+    from bodyplan.learn.train_options import config_of_file, train_options
+
+    options = train_options(config_of_file(path))
+    taken = [own for own in options if _option_name(own[0]) not in {*given, "out"}]
+    off = {f"--no-{own[0].removeprefix('--')}" for own in options if len(own) == 1}
+    kept = [argument for argument in arguments if argument.replace("_", "-") not in off]
+    return [*kept, *(text for option in taken for text in option)]
+
+
+def _option_name(argument: str) -> str:
+    """The name of an option however it is spelled: without `no-`, and no alias."""
+    name = argument.partition("=")[0].removeprefix("--").replace("_", "-")
+    for setting, aliases in _ALIASES.items():
+        if f"--{name}" in aliases:
+            return setting.replace("_", "-")
+    *group, own = name.split(".")
+    return ".".join([*group, own.removeprefix("no-")])
+
+
+def _written_groups(groups: Any) -> Any:
+    """Groups that are given as JSON in the place of a file."""
+    text = str(groups).strip()
+    if not isinstance(groups, Path) or not text.startswith("["):
+        return groups
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise BodyplanError(
+            f"--groups {text} is not valid JSON ({error}); write it as "
+            '\'[["unitree_go1", "badger"], ["hexapod"]]\', in quotes'
+        ) from error
 
 
 def train_arguments() -> type[TrainArguments]:

@@ -10,7 +10,7 @@ from bodyplan.learn.compilation import enable_compilation_cache
 from bodyplan.learn.config import TrainConfig
 from bodyplan.learn.run import Run
 from bodyplan.learn.train import OnInterval, OnLog, OnSentence, run_training
-from bodyplan.learn.training_setup import TrainingSetup
+from bodyplan.learn.training_setup import TrainingSetup, draws_groups, seed_configs
 from bodyplan.progress import progress
 
 
@@ -63,11 +63,25 @@ def train_seeds(
     """Train `count` seeds side by side, from `config.seed` on, in `config.out`'s `seed<k>`.
 
     Their numbers differ in rounding from those of seeds trained one by one, and in the order in
-    which groups step, which is the first seed's. Other arguments and errors are those of `train`.
+    which groups step, which is the first seed's. Random groups are drawn for each seed. A program
+    is compiled for given groups, so those seeds are trained one after another, each as `train`
+    trains it. Other arguments and errors are those of `train`.
 
     Raises:
         BodyplanError: also where the seeds cannot share a program.
     """
+    if count > 0 and draws_groups(config):
+        return tuple(
+            train(
+                own,
+                log,
+                on_interval,
+                episodes=episodes,
+                show_progress=show_progress,
+                compile_cache=compile_cache,
+            )
+            for own in seed_configs(config, count)
+        )
     setup = TrainingSetup.of(config)
     on_interval = on_interval or evaluation_callback(config, episodes)
     with _extras(config, log, on_interval, show_progress, compile_cache) as callbacks:

@@ -14,8 +14,13 @@ if TYPE_CHECKING:
 
 PROVENANCE, RESUMED = "provenance", "resumed"
 """In config.json: of the process that began, and of those that continued elsewhere or otherwise."""
+GROUPS_FROM = "groups_from"
+"""In config.json: the number of groups that was asked for, or the file, where groups are from."""
 NOT_IN_IDENTITY = frozenset(
-    {"data", "out", "data_on", "keep_checkpoints", "tensorboard", "wandb", PROVENANCE, RESUMED}
+    {
+        *("data", "out", "data_on", "keep_checkpoints", "tensorboard", "wandb"),
+        *(PROVENANCE, RESUMED, GROUPS_FROM),
+    }
 )
 """What a run's result does not depend on, so that it can be continued under other values."""
 _OLD_NAMES = {"begin_with": "init_from"}

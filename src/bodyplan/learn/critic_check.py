@@ -2,7 +2,7 @@
 
 Values begin near zero and approach their fixed point slowly, because TD targets come from target
 networks that follow at the rate tau. In expectation a target moves by tau (r + gamma v - v) in an
-update, if Q and V follow at once. So after u updates values have covered at most
+update, if Q and V follow at once. So after u updates values have covered
 1 - exp(-tau (1 - gamma) u) of their way: 18 % after 2,000 updates with tau = 0.01, gamma = 0.99
 (the soft target updates of Lillicrap et al. 2015, arXiv 1509.02971, as a differential equation).
 
@@ -41,7 +41,7 @@ ARRIVED = 3.0
 
 
 def covered_share(algorithm: Algorithm, updates: int) -> float | None:
-    """The share of their way that values can have covered; None without target networks."""
+    """The share of their way that values have covered by now; None without target networks."""
     exponent = _exponent(algorithm, updates)
     return None if exponent is None else 1.0 - math.exp(-exponent)
 
@@ -52,9 +52,9 @@ def convergence_warning(algorithm: Algorithm, updates: int) -> str | None:
     if exponent is None or exponent >= ARRIVED:
         return None
     return (
-        f"after {updates:,} updates values will have covered at most "
-        f"{100 * (1 - math.exp(-exponent)):.0f} % of their way, because tau (1 - gamma) updates is "
-        f"{exponent:.2g}; more updates or a larger tau bring it to {ARRIVED:.0f}"
+        f"after {updates:,} updates values will have covered about "
+        f"{100 * (1 - math.exp(-exponent)):.0f} % of their way: tau (1 - gamma) updates is "
+        f"{exponent:.2g}; give more updates or a larger tau, until it is {ARRIVED:.0f}"
     )
 
 

@@ -6,6 +6,7 @@ TensorBoard follows; Weights & Biases keeps what it received first, which is the
 
 import hashlib
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -47,17 +48,9 @@ class WeightsAndBiases:
     """A run of a project; its id follows from the folder, so that a resumed run continues there."""
 
     def __init__(self, project: str, folder: Path, settings: Mapping[str, Any]) -> None:
-        """Start the run there, or resume it.
+        """Start the run there, or resume it."""
+        import wandb
 
-        Raises:
-            BodyplanError: wandb is not installed.
-        """
-        try:
-            import wandb
-        except ImportError as error:
-            raise BodyplanError(
-                "wandb is not installed; `pip install 'bodyplan[track]'` brings it"
-            ) from error
         where = str(folder.resolve())
         self._run = wandb.init(
             project=project,
@@ -75,14 +68,29 @@ class WeightsAndBiases:
         self._run.finish()
 
 
+def require_metric_writers(config: TrainConfig) -> None:
+    """Check that what a configuration asks for is there, before anything is written.
+
+    Raises:
+        BodyplanError: a package is not installed.
+    """
+    asked = {"tensorboardX": config.tensorboard, "wandb": config.wandb}
+    for package, wanted in asked.items():
+        if not wanted:
+            continue
+        try:
+            import_module(package)
+        except ImportError as error:
+            raise BodyplanError(
+                f"{package} is not installed; `pip install 'bodyplan[track]'` brings it, or leave "
+                f"--{'wandb' if package == 'wandb' else 'tensorboard'} out"
+            ) from error
+
+
 def open_metric_writers(
     config: TrainConfig, folder: Path, update: int, settings: Mapping[str, Any]
 ) -> list[MetricWriter]:
-    """The writers that a configuration asks for, as of `update`.
-
-    Raises:
-        BodyplanError: one of them is not installed.
-    """
+    """The writers that a configuration asks for, as of `update`."""
     writers: list[MetricWriter] = []
     if config.tensorboard:
         writers.append(TensorBoard(folder, update))

@@ -1,6 +1,7 @@
 """A run on disk: configuration, metrics, policy and checkpoints in one folder."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
@@ -147,7 +148,7 @@ def runs_in(folder: Path) -> tuple[Run, ...]:
 def claim_folder(
     folder: Path, identity: Mapping[str, Any], provenance: Mapping[str, Any] | None = None
 ) -> None:
-    """Write a run's identity into its folder, or find the same one there.
+    """Write a run's identity into its folder, or find the same one there, or one of fewer updates.
 
     Args:
         folder: the run's.
@@ -168,6 +169,13 @@ def claim_folder(
     for name in sorted(now.keys() | then.keys()):
         if name.split(".")[0] in NOT_IN_IDENTITY or now.get(name) == then.get(name):
             continue
+        if name == "updates" and name in now and name in then:
+            if now[name] > then[name]:
+                continue  # more of the same
+            raise BodyplanError(
+                f"{folder} is trained for {then[name]:,} updates, and {now[name]:,} are asked for; "
+                "give as many or more to continue it, or choose another --out"
+            )
         if name == "dataset_card_sha256":
             raise BodyplanError(
                 f"the data at {now.get('data')} are not those that {folder} is trained on "
@@ -179,19 +187,38 @@ def claim_folder(
         )
 
 
-def note_resumption(folder: Path, provenance: Mapping[str, Any], update: int) -> None:
-    """Add to config.json by which versions and where a run is continued, unless by the same.
+def continue_run(folder: Path, updates: int, provenance: Mapping[str, Any], update: int) -> None:
+    """Bring a claimed folder up to date with how it is trained from now on.
+
+    Where another version or machine continues it, config.json lists that. Where more updates are
+    asked for than before, it says how many, and the policy of the shorter training is removed; the
+    checkpoint that it is from stays.
 
     Args:
         folder: the run's.
+        updates: updates that are asked for.
         provenance: of this process.
         update: updates done before.
+
+    Raises:
+        BodyplanError: an older version began the run and counted something otherwise.
     """
     config = read_json(folder / CONFIG)
     known = [*filter(None, [config.get(PROVENANCE)]), *config.get(RESUMED, [])]
-    if known and all(
-        known[-1].get(name) == provenance[name] for name in provenance.keys() - {"date"}
-    ):
-        return
-    again = [*config.get(RESUMED, []), {"update": update, **provenance, "date": utc_now()}]
-    write_json(folder / CONFIG, {**config, RESUMED: again})
+    if update and not known and config.get(config["algorithm"], {}).get("actor_decay"):
+        raise BodyplanError(
+            f"{folder} was begun by an older version, whose actor_decay counted steps of the actor "
+            "and not updates; train it again with another --out"
+        )
+    facts = provenance.keys() - {"date"}
+    now = dict(config)
+    if not known or any(known[-1].get(name) != provenance[name] for name in facts):
+        entry = {"update": update, **provenance, "date": utc_now()}
+        now[RESUMED] = [*config.get(RESUMED, []), entry]
+    if updates > config["updates"]:
+        now["updates"] = updates
+        # The card goes first, so that at no moment there is half a policy.
+        (folder / POLICY_FOLDER / CARD).unlink(missing_ok=True)
+        shutil.rmtree(folder / POLICY_FOLDER, ignore_errors=True)
+    if now != config:
+        write_json(folder / CONFIG, now)

@@ -2,7 +2,7 @@
 
 A run is a folder. The same configuration again continues it: from its latest checkpoint to the very
 bytes an undisturbed run would have ended with (on CPU), or, where it is finished, at once to its
-result.
+result. More updates continue a finished run likewise.
 
     config.json      settings, robots, groups and the data's checksum: the run's identity; and where
                      and with what it was made
@@ -30,12 +30,13 @@ from bodyplan.learn.critic_check import convergence_warning, covered_share
 from bodyplan.learn.distributed import accelerator, is_first_host, wait_for_hosts
 from bodyplan.learn.gradient_conflict import ConflictMeter
 from bodyplan.learn.learner import IntervalReport, LearnerState, Program
+from bodyplan.learn.metric_writers import require_metric_writers
 from bodyplan.learn.metrics_file import Seconds, name_metrics
 from bodyplan.learn.nan_guard import require_finite, require_finite_state
 from bodyplan.learn.parallel_seeds import seed_part, seed_state
 from bodyplan.learn.policy import Policy
 from bodyplan.learn.policy_files import POLICY_FOLDER
-from bodyplan.learn.run import CHECKPOINTS, Run, claim_folder, note_resumption
+from bodyplan.learn.run import CHECKPOINTS, Run, claim_folder, continue_run
 from bodyplan.learn.run_logger import RunLogger
 from bodyplan.learn.training_setup import SeedSetup, TrainingSetup
 from bodyplan.provenance import provenance
@@ -72,6 +73,8 @@ def run_training(
         TrainingDiverged: a loss or a parameter of a seed is no longer finite.
     """
     config, learner, count = setup.config, setup.learner, len(seeds)
+    if is_first_host():
+        require_metric_writers(config)
     made_by = provenance(accelerator(learner.devices))
     if is_first_host():
         for seed in seeds:
@@ -91,11 +94,12 @@ def run_training(
             tell(sentence)
     writers = [seed for seed in seeds if is_first_host()]
     for seed in writers:
-        note_resumption(seed.folder, made_by, update)
+        continue_run(seed.folder, config.updates, made_by, update)
     loggers = [RunLogger(config, seed.folder, update, seed.identity, made_by) for seed in writers]
     try:
         while update < config.updates:
-            length = min(config.log_every, config.updates - update)
+            # To the next multiple, also where a shorter training had ended in between.
+            length = min(config.log_every - update % config.log_every, config.updates - update)
             start, busy, compiling = time.perf_counter(), time.process_time(), 0.0
             reports: list[tuple[IntervalReport, int]] = []
             for chunk in loader.chunks(key, update, length):

@@ -20,7 +20,7 @@ from bodyplan.grouping.robot_groups import (
 )
 from bodyplan.learn.checkpoint import restore_checkpoint, restore_part
 from bodyplan.learn.checkpoint_files import checkpoints
-from bodyplan.learn.config import TrainConfig, check_config
+from bodyplan.learn.config import GROUPS_FROM, TrainConfig, check_config
 from bodyplan.learn.critic_check import CriticCheck
 from bodyplan.learn.data.batch_loader import BatchLoader
 from bodyplan.learn.data.builds import Stratum, build_order, builds_of, strata_of
@@ -111,14 +111,9 @@ class TrainingSetup:
         """
         if count < 1:
             raise BodyplanError(f"seeds is {count}; give 1 or more")
-        together = [self.config.seed + place for place in range(count)]
-        return [
-            self._seed(
-                replace(self.config, seed=seed, out=Path(self.config.out) / f"seed{seed}"),
-                together=together,
-            )
-            for seed in together
-        ]
+        configs = seed_configs(self.config, count)
+        together = [config.seed for config in configs]
+        return [self._seed(config, together=together) for config in configs]
 
     def together(self, configs: Sequence[TrainConfig]) -> list["SeedSetup"]:
         """Runs that train side by side. They differ in seeds, folders, and hyperparameters that are
@@ -138,6 +133,11 @@ class TrainingSetup:
                         f"runs that train side by side differ in {name} ({value} and "
                         f"{first[name]}); only seed, out and numbers of methods may differ"
                     )
+        if draws_groups(self.config) and len({config.seed for config in configs}) > 1:
+            raise BodyplanError(
+                "random groups follow from the seed, so that runs of several seeds cannot train "
+                "side by side; give groups as lists, or train one run after another"
+            )
         names = [Path(folder).name for folder in folders]
         return [self._seed(config, together=names) for config in configs]
 
@@ -153,6 +153,7 @@ class TrainingSetup:
             "out": str(config.out),
             "robots": list(self.dataset.robots),
             "groups": [list(group) for group in self.groups],
+            GROUPS_FROM: _groups_from(config),
             "dataset_card_sha256": sha256(self.dataset.path / CARD),
             **more,
         }
@@ -264,6 +265,20 @@ class SeedSetup:
         )
 
 
+def seed_configs(config: TrainConfig, count: int) -> list[TrainConfig]:
+    """The configurations of several seeds, from `config.seed` on, in `out`'s `seed<k>`."""
+    return [
+        replace(config, seed=seed, out=Path(config.out) / f"seed{seed}")
+        for seed in range(config.seed, config.seed + count)
+    ]
+
+
+def draws_groups(config: TrainConfig) -> bool:
+    """Whether each seed has groups of its own."""
+    by_number = isinstance(config.groups, int)
+    return config.combiner_name == "grouped" and config.group_by == "random" and by_number
+
+
 def _without_numbers(config: TrainConfig) -> dict[str, Any]:
     """All settings but those in which runs that train side by side may differ."""
     algorithm, combiner = ALGORITHMS.make(config.algorithm), COMBINERS.make(config.combine)
@@ -311,9 +326,17 @@ def _groups(
         return read_groups(config.groups, robots)
     if not isinstance(config.groups, int):
         return listed_groups(config.groups, robots)
-    bodies = [Robot.load(robot, models) for robot in robots]
+    # Sorted, so that random groups do not depend on the order in which robots are given.
+    bodies = [Robot.load(robot, models) for robot in sorted(robots)]
     cache = cache_folder("distances")  # spares the next run the solver's import, too
     return group_robots(bodies, config.groups, config.group_by, seed=config.seed, cache=cache)
+
+
+def _groups_from(config: TrainConfig) -> int | str | None:
+    """How groups were asked for, where not by their names."""
+    if isinstance(config.groups, Path):
+        return str(config.groups)
+    return config.groups if isinstance(config.groups, int | str) else None
 
 
 def _strata(config: TrainConfig, dataset: Dataset, groups: RobotGroups) -> tuple[Stratum, ...]:

@@ -495,8 +495,8 @@ def _end_labels(
 
 def _domain(columns: Sequence[Sequence[float]], zero: bool, log: bool) -> tuple[float, float]:
     """Limits of the vertical scale, with a little room."""
-    values = [value for column in columns for value in column]
-    low, high = (min(values), max(values)) if values else (0.0, 1.0)
+    values = [value for column in columns for value in column if value > 0.0 or not log]
+    low, high = (min(values), max(values)) if values else (float(log), 1.0)
     if log:
         room = (high / low) ** 0.04 if high > low else 2.0
         return low / room, high * room
