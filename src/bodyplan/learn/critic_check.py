@@ -32,9 +32,9 @@ from bodyplan.learn.data.transitions import PackedTransitions, RobotTable
 from bodyplan.learn.learner import LearnerState, numbers_of
 from bodyplan.learn.networks.architectures import ActorNetwork
 
-SAMPLES = 512
+MOST_STEPS = 512
 """Most steps of each robot that values, and weights, are computed of."""
-_ALL_SAMPLES = 16_384
+_ALL_STEPS = 16_384
 """Most steps of all robots together, so that a check takes no more memory than training."""
 ARRIVED = 3.0
 """tau (1 - gamma) updates from which on values count as converged: they have covered 95 %."""
@@ -88,7 +88,7 @@ class CriticCheck:
         """
         self._data, self._loader = data, loader
         self._segments = [entries[name].get("segments", ()) for name in data.robots]
-        self._count = max(16, min(SAMPLES, _ALL_SAMPLES // len(data.robots)))
+        self._count = max(16, min(MOST_STEPS, _ALL_STEPS // len(data.robots)))
         self._chosen: dict[float | None, _Chosen] = {}
         self._returns: dict[float, Float[np.ndarray, "R S"]] = {}
 
