@@ -1,6 +1,6 @@
 """The demo: data, pre-training, evaluation and report of four robots on one small machine.
 
-The four robots differ in their bodies. Their forward datasets, 70 % suboptimal, are recorded from
+The four robots differ in their bodies. Their forward datasets, 30 % suboptimal, are recorded from
 the packaged policy snapshots. One policy is trained by IQL with Embodiment Grouping (two groups).
 It is evaluated over whole episodes in reference physics.
 
@@ -32,7 +32,7 @@ from bodyplan.robots.robot import Robot
 from bodyplan.storage import read_json, write_json
 
 DEMO_ROBOTS = ("unitree_go1", "anymal_c", "badger", "hexapod")
-DEMO_RECIPE = "suboptimal70"
+DEMO_RECIPE = "suboptimal30"
 DEMO_GROUPS = 2
 INTERVAL = 100
 """Updates in one compiled dispatch."""
@@ -87,7 +87,7 @@ def demo_plan(size: Literal["small", "full"], seed: int, speed: float) -> DemoPl
         size=size,
         seed=seed,
         speed=round(speed, 1),
-        data_steps=int(130_000 * factor) // 1000 * 1000,
+        data_steps=int(200_000 * factor) // 1000 * 1000,
         updates=int(11_500 * factor) // INTERVAL * INTERVAL,
         episodes=16,
     )
@@ -166,7 +166,7 @@ def train_config(plan: DemoPlan, out: Path) -> TrainConfig:
         checkpoint_every=5 * INTERVAL,
         seed=plan.seed,
         algorithm=IQL(
-            beta=1.0,
+            beta=0.5,
             weight_clip=10.0,
             tau=0.01,
             learning_rate=4e-3,
