@@ -60,4 +60,4 @@ def test_the_demo_ends_in_a_report_and_continues_from_what_is_there(tmp_path, ca
     policy = (out / "policy" / "policy.safetensors").read_bytes()
     assert main(["demo", "--out", str(out)]) == 0
     assert (out / "policy" / "policy.safetensors").read_bytes() == policy
-    assert "return_mean" in capsys.readouterr().out
+    assert "score" in capsys.readouterr().out
