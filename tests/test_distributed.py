@@ -109,7 +109,7 @@ def test_gradients_are_measured_alike(place):
 def read_lines(folder):
     """What was logged, without the clock."""
     text = (folder / "metrics.jsonl").read_text().splitlines()
-    clock = ("wall_s", "updates_per_s")
+    clock = ("wall_s", "cpu_s", "updates_per_s")
     return [{k: v for k, v in json.loads(line).items() if k not in clock} for line in text]
 
 
