@@ -46,7 +46,7 @@ def test_short_episodes_count_as_whole_ones(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (["cassie", "--commands", "0.1,0.2,0.3"], "none of these robots"),
+        (["cassie", "--commands", "0.1,0.2,0.3"], "no snapshots of these robots"),
         (["--out", "figure.docx"], "figure.docx"),
         (["unitree_go7"], "unitree_go7"),
     ],
@@ -73,10 +73,10 @@ def test_experts_are_filmed_in_columns_and_rows(tmp_path, capsys):
     ("arguments", "word"),
     [
         (["--out", "walk.gif"], ".webp"),
-        (["--snapshot", "16"], "16 snapshots"),
+        (["--snapshot", "16"], "--snapshot 16"),
         (["--seconds", "0"], "--seconds 0"),
         (["--size", "0", "40"], "--size 0 40"),
-        (["--snapshots", "nowhere"], "none of these robots"),
+        (["--snapshots", "nowhere"], "no snapshots of these robots"),
     ],
 )
 def test_films_that_cannot_be_made_are_refused(arguments, word, tmp_path, monkeypatch, capsys):
