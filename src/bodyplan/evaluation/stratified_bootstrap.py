@@ -35,7 +35,7 @@ def interquartile_mean(scores: Float[np.ndarray, "*samples S R"]) -> Float[np.nd
     """
     pooled = np.sort(scores.reshape(*scores.shape[:-2], -1), axis=-1)
     count = pooled.shape[-1]
-    return pooled[..., count // 4 : count - count // 4].mean(axis=-1)
+    return np.asarray(pooled[..., count // 4 : count - count // 4].mean(axis=-1))
 
 
 def interquartile_means_of_robots(
