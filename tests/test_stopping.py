@@ -19,6 +19,35 @@ with quick_stop():
     hashlib.pbkdf2_hmac("sha256", b"", b"", 200_000_000)  # a minute without Python
 """
 
+DROPPED = """
+import gc, sys, time
+from bodyplan.cli.stopping import quick_stop
+def wait(phase, info):  # of what is raised here, Python says that it is ignored
+    gc.callbacks.clear()
+    print("collecting", flush=True)
+    time.sleep(60.0)
+try:
+    with quick_stop():
+        gc.callbacks.append(wait)
+        gc.collect()
+        time.sleep(60.0)
+except KeyboardInterrupt:
+    sys.exit(3)
+"""
+WORKING = """
+import sys, threading, time
+from bodyplan.cli import robots, run_and_exit
+def work():
+    print("working", flush=True)
+    time.sleep(60.0)
+def run(self):
+    threading.Thread(target=work).start()
+    time.sleep(60.0)
+robots.ListRobots.run = run
+sys.argv = ["bodyplan", "robots", "list"]
+run_and_exit()
+"""
+
 
 def started(*command):
     """A process with a group of its own, as a terminal makes it."""
@@ -63,6 +92,24 @@ def test_the_second_signal_stops_a_call_that_python_waits_for():
     _, errors = running.communicate(timeout=30)
     assert running.returncode == 130
     assert errors == "stopped at once\n"
+
+
+def test_an_interrupt_that_python_would_drop_still_stops():
+    running = started("-c", DROPPED)
+    assert running.stdout.readline() == "collecting\n"
+    os.killpg(running.pid, signal.SIGINT)
+    _, errors = running.communicate(timeout=30)
+    assert running.returncode == 3
+    assert "Traceback" not in errors
+
+
+def test_a_thread_that_works_does_not_hold_a_stopped_command():
+    running = started("-c", WORKING)
+    assert running.stdout.readline() == "working\n"
+    os.killpg(running.pid, signal.SIGINT)
+    _, errors = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert errors.splitlines()[-1] == "stopped"
 
 
 @pytest.mark.parametrize("name", ["robots list", "train"])

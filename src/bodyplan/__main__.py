@@ -1,5 +1,5 @@
 """`python -m bodyplan`, the same as `bodyplan`."""
 
-from bodyplan.cli import main
+from bodyplan.cli import run_and_exit
 
-raise SystemExit(main())
+run_and_exit()

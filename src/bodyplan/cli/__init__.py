@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from bodyplan.cli.stopping import INTERRUPTED, TERMINATED, Terminated, quick_stop
 from bodyplan.errors import BodyplanError
@@ -114,6 +114,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 1
         except OSError as error:  # for example a path of the user that no file can have
             return _fail(str(error))
+
+
+def run_and_exit() -> NoReturn:
+    """Run the command of `sys.argv` and end this process: the program `bodyplan`.
+
+    A stopped command ends at once. Python would wait for threads first, for example for one that
+    compiles, and take libraries down below them.
+    """
+    status = main()
+    if status in (INTERRUPTED, TERMINATED):
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def command_class(target: str) -> Any:
