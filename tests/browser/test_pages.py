@@ -189,21 +189,21 @@ def test_the_filter_acts_on_table_charts_and_films(visit, name):
         return {
             "rows": page.locator(f"#returns .sortable tr[data-robot={robot}]:visible").count(),
             "films": page.locator(f"figure.film[data-robot={robot}]:visible").count(),
-            "labels": page.locator("#evaluations-return_mean svg text", has_text=robot).count(),
-            "returns": page.locator("#returns-by-robot svg text", has_text=robot).count(),
+            "labels": page.locator("#evaluations-return_mean .plot svg text", has_text=robot).count(),
+            "returns": page.locator("#returns-by-robot .plot svg text", has_text=robot).count(),
         }
 
     assert counts() == {"rows": 1, "films": 1, "labels": 1, "returns": 1}
     page.click(f".chips [data-robot={robot}]")
     page.wait_for_function(
-        "!document.querySelector('#returns-by-robot svg').textContent.includes('unitree_go1')"
+        "!document.querySelector('#returns-by-robot .plot svg').textContent.includes('unitree_go1')"
     )
     assert counts() == {"rows": 0, "films": 0, "labels": 0, "returns": 0}
     page.click("[data-all=hide]")
     assert page.locator("#returns .sortable tbody tr:visible").count() == 0
     page.click("[data-all=show]")
     page.wait_for_function(
-        f"document.querySelector('#returns-by-robot svg').textContent.includes('{robot}')"
+        f"document.querySelector('#returns-by-robot .plot svg').textContent.includes('{robot}')"
     )
     assert counts() == {"rows": 1, "films": 1, "labels": 1, "returns": 1}
 

@@ -72,7 +72,7 @@
       }
       figure.addEventListener("pointerleave", () => { tip.hidden = true; });
     }
-    get width() { return Math.max(200, Math.floor(this.plot.clientWidth)); }
+    get width() { return Math.max(120, Math.floor(this.plot.getBoundingClientRect().width)); }
     async draw() {
       await this.view.runAsync();
       this.plot.style.minHeight = "";
