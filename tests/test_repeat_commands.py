@@ -3,8 +3,6 @@
 import json
 import random
 import shlex
-import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +19,7 @@ from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.algorithms.td3_bc import TD3BC
 from bodyplan.learn.combiners.cagrad import CAGrad
 from bodyplan.learn.combiners.selective import Selective
-from bodyplan.learn.config import NOT_IN_IDENTITY, TrainConfig
+from bodyplan.learn.config import GROUPS_FROM, NOT_IN_IDENTITY, TrainConfig
 from bodyplan.learn.training_setup import TrainingSetup
 from bodyplan.machine import cache_folder
 from bodyplan.report.repeat_commands import repeat_run
@@ -59,7 +57,7 @@ def arguments(repeat, command):
     return shlex.split(line)[1 + len(command.split()) :]
 
 
-def trained_again(repeat, folder):
+def trained_again(repeat):
     """What the command for training asks for, and its number of seeds."""
     for line in repeat.commands:
         if line.startswith("echo "):
@@ -126,7 +124,7 @@ def test_any_run_is_asked_for_again(data, tmp_path, case):
     config = random_config(data, random.Random(case))
     identity = identity_of(config)
     repeat = repeat_run(record(tmp_path / "run", identity), data.card)
-    again, asked = trained_again(repeat, tmp_path)
+    again, asked = trained_again(repeat)
     assert_same_run(identity, again)
     assert asked.seeds == 1
     assert Path(again.out) == data.path.parent / "first-again"
@@ -139,9 +137,9 @@ def test_a_groups_file_is_told_as_such(data, tmp_path):
     )
     identity = identity_of(config)
     repeat = repeat_run(record(tmp_path / "run", identity), data.card, {2: [["dog", "crab"]]})
-    assert repeat.commands[-4].startswith("echo ")
-    assert "--groups 2" not in " ".join(repeat.commands)
-    assert_same_run(identity, trained_again(repeat, tmp_path)[0])
+    assert json.dumps(LISTED[0]).replace(" ", "") in repeat.commands[-3]
+    assert any("mine.json" in note for note in repeat.notes)
+    assert_same_run(identity, trained_again(repeat)[0])
 
 
 def test_a_number_of_groups_is_given_where_it_makes_the_same_groups(tmp_path):
@@ -149,19 +147,20 @@ def test_a_number_of_groups_is_given_where_it_makes_the_same_groups(tmp_path):
     by_bodies = {2: group_robots(list(BODIES), 2, cache=cache_folder("distances"))}
     config = TrainConfig(data.path, tmp_path / "r", combine="grouped", groups=2, network="tiny")
     identity = identity_of(config)
-    repeat = repeat_run(record(tmp_path / "run", identity), data.card, by_bodies)
-    assert "--groups 2" in " ".join(repeat.commands)
-    assert_same_run(identity, trained_again(repeat, tmp_path)[0])
-    at_random = identity | {"group_by": "random"}
-    told = repeat_run(record(tmp_path / "other", at_random), data.card, by_bodies)
-    assert any(line.startswith("echo ") for line in told.commands)
+    older = {name: value for name, value in identity.items() if name != GROUPS_FROM}
+    for place, (document, known) in enumerate([(identity, {}), (older, by_bodies)]):
+        repeat = repeat_run(record(tmp_path / f"run{place}", document), data.card, known)
+        assert "--groups 2" in " ".join(repeat.commands)
+        assert_same_run(identity, trained_again(repeat)[0])
+    told = repeat_run(record(tmp_path / "other", older | {"group_by": "random"}), data.card)
+    assert "[[" in told.commands[-3]
 
 
 def test_seeds_that_trained_side_by_side_train_so_again(data, tmp_path):
     config = TrainConfig(data.path, tmp_path / "many", network="tiny", seed=3)
     identity = identity_of(config, seeds=3)
     repeat = repeat_run(record(tmp_path / "run", identity), data.card)
-    again, asked = trained_again(repeat, tmp_path)
+    again, asked = trained_again(repeat)
     assert (asked.seeds, again.seed) == (3, 3)
     assert_same_run(identity, again, seeds=3)
     assert repeat.commands[-1] == f"bodyplan report {tmp_path}/many-again/seed5"
@@ -179,14 +178,14 @@ def test_a_fine_tuned_run_starts_from_the_same_networks(data, tmp_path):
     identity = json.loads(json.dumps(config.to_json(), default=str))
     identity |= {"robots": list(ROBOTS), "groups": [list(ROBOTS)]}
     repeat = repeat_run(record(tmp_path / "run", identity), data.card)
-    assert trained_again(repeat, tmp_path)[0].init_from == tmp_path / "first"
+    assert trained_again(repeat)[0].init_from == tmp_path / "first"
 
 
 def test_episodes_of_evaluations_on_the_way_are_told(data, tmp_path):
     config = TrainConfig(data.path, tmp_path / "r", network="tiny", evaluate_every=500)
     line = {"update": 500, "evaluation": {"dog": {"return_mean": 1.0, "returns": [1.0] * 5}}}
     repeat = repeat_run(record(tmp_path / "run", identity_of(config), metrics=[line]), data.card)
-    assert trained_again(repeat, tmp_path)[1].episodes == 5
+    assert trained_again(repeat)[1].episodes == 5
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,9 @@ def test_the_filter_acts_on_table_charts_and_films(visit, name):
         return {
             "rows": page.locator(f"#returns .sortable tr[data-robot={robot}]:visible").count(),
             "films": page.locator(f"figure.film[data-robot={robot}]:visible").count(),
-            "labels": page.locator("#evaluations-return_mean .plot svg text", has_text=robot).count(),
+            "labels": page.locator(
+                "#evaluations-return_mean .plot svg text", has_text=robot
+            ).count(),
             "returns": page.locator("#returns-by-robot .plot svg text", has_text=robot).count(),
         }
 

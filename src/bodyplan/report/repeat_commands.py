@@ -15,7 +15,7 @@ from typing import Any
 from bodyplan.datasets.policy_snapshots import snapshot_path
 from bodyplan.envs.walking_task import command_name, parse_command
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.config import TrainConfig
+from bodyplan.learn.config import GROUPS_FROM, TrainConfig
 from bodyplan.report.run_record import RunRecord, flatten_settings
 from bodyplan.storage import sha256
 
@@ -46,8 +46,8 @@ def repeat_run(
     Args:
         record: the run.
         card: the card of its data; empty if that is not at hand.
-        by_bodies: for a number of groups, the groups of similar bodies. If the run's are those,
-            their number says it; any other groups are written to a file.
+        by_bodies: for a number of groups, the groups of similar bodies. Older runs do not tell
+            what their groups are from; if they are these, their number says it.
     """
     lines: list[str] = []
     notes: list[str] = []
@@ -60,8 +60,8 @@ def repeat_run(
         lines.append(f"bodyplan data build {_flags(_building(record, card, notes))}")
     out = _folder_again(record)
     if record.config.get("data") is not None:
-        settings, before = _training(record, card, by_bodies or {}, notes)
-        lines += [*before, f"bodyplan train {_flags(settings)}"]
+        settings = _training(record, card, by_bodies or {}, notes)
+        lines.append(f"bodyplan train {_flags(settings)}")
     run = shlex.quote(out)
     if isinstance(record.config.get("together"), list):
         run = shlex.quote(f"{out}/seed{record.config.get('seed')}")
@@ -115,8 +115,8 @@ def _training(
     card: Mapping[str, Any],
     by_bodies: Mapping[int, Partition],
     notes: list[str],
-) -> tuple[Iterator[tuple[str, Any]], list[str]]:
-    """Arguments of `bodyplan train`, and the lines that come before it."""
+) -> Iterator[tuple[str, Any]]:
+    """Arguments of `bodyplan train`."""
     config, out = record.config, _folder_again(record)
     settings: dict[str, Any] = {"data": config["data"], "out": out}
     if set(card.get("robots", ())) != set(record.robots):
@@ -128,9 +128,8 @@ def _training(
             settings[field.name] = value
     if weights := config.get("weights"):
         settings["weights"] = [part for pair in weights.items() for part in pair]
-    before: list[str] = []
     if config.get("combine") == "grouped":
-        settings |= _grouping(record, by_bodies, before)
+        settings["groups"] = _grouping(record, by_bodies, notes)
     together = config.get("together")
     if together and all(isinstance(seed, int) for seed in together):
         settings |= {"seed": together[0], "seeds": len(together)}
@@ -143,21 +142,20 @@ def _training(
         settings |= _episodes_on_the_way(record)
     methods = [str(config.get("algorithm")), str(config.get("combine"))]
     chosen = {name: config[name] for name in methods if isinstance(config.get(name), dict)}
-    return iter([*settings.items(), *flatten_settings(chosen)]), before
+    return iter([*settings.items(), *flatten_settings(chosen)])
 
 
-def _grouping(
-    record: RunRecord, by_bodies: Mapping[int, Partition], before: list[str]
-) -> dict[str, Any]:
-    """The option that gives the run's groups, whatever they were made from."""
-    groups = record.groups
-    similar = by_bodies.get(len(groups), ())
-    if record.config.get("group_by", "embodiment") == "embodiment" and _same(groups, similar):
-        return {"groups": len(groups)}
-    path = f"{Path(_folder_again(record)).name}-groups.json"
-    listed = json.dumps([list(group) for group in groups])
-    before.append(f"echo {shlex.quote(listed)} > {shlex.quote(path)}")
-    return {"groups": path, "group_by": None}
+def _grouping(record: RunRecord, by_bodies: Mapping[int, Partition], notes: list[str]) -> int | str:
+    """The number of groups where it gives the run's groups, else the groups themselves."""
+    groups, source = record.groups, record.config.get(GROUPS_FROM)
+    if isinstance(source, int):
+        return source
+    if source is None and record.config.get("group_by", "embodiment") == "embodiment":
+        if _same(groups, by_bodies.get(len(groups), ())):
+            return len(groups)
+    elif source is not None:
+        notes.append(f"The groups are those of the file {source}.")
+    return json.dumps([list(group) for group in groups], separators=(",", ":"))
 
 
 def _same(first: Partition, second: Partition) -> bool:
