@@ -93,7 +93,8 @@ def test_parts_of_batches_teach_what_whole_ones_do(place, algorithm, name):
     whole, parts = (networks(place / f"{algorithm}_{kind}") for kind in ("whole", name))
     assert whole.keys() == parts.keys()
     for tensor, values in whole.items():
-        np.testing.assert_allclose(parts[tensor], values, rtol=1e-3, atol=2e-5, err_msg=tensor)
+        # Adam moves even what has almost no gradient by its rate, so that rounding shows there.
+        np.testing.assert_allclose(parts[tensor], values, rtol=1e-3, atol=1e-4, err_msg=tensor)
     told = [read_lines(place / f"{algorithm}_{kind}") for kind in ("whole", name)]
     for own, other in zip(*told, strict=True):
         assert other == pytest.approx(own, rel=1e-3, abs=1e-5)

@@ -62,7 +62,7 @@ def test_experts_are_filmed_in_columns_and_rows(tmp_path, capsys):
     out = tmp_path / "walk.webp"
     arguments = ["--seconds", "0.1", "--size", "40", "30", "--out", str(out)]
     assert main(["experts", "film", "unitree_go1", "--commands", "forward", *arguments]) == 0
-    assert capsys.readouterr().out.strip() == str(out)
+    assert str(out) in capsys.readouterr().out
     assert main(["experts", "film", "unitree_go1,hexapod", *arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["robots"] == ["unitree_go1", "hexapod"]
     with Image.open(out) as image:

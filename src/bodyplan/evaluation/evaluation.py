@@ -86,7 +86,10 @@ class Evaluation(Mapping[str, Mapping[str, Any]]):
         Raises:
             BodyplanError: the file is missing or damaged.
         """
-        return cls(read_json(Path(path)))
+        document = read_json(Path(path))
+        if not isinstance(document.get("robots"), dict):
+            raise BodyplanError(f"{path} has no robots' scores; run `bodyplan evaluate` again")
+        return cls(document)
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON.
