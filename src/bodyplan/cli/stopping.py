@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -41,9 +41,10 @@ def quick_stop() -> Iterator[None]:
         return
     reader, writer = socket.socketpair()
     writer.setblocking(False)
-    watch = _Watch(reader)
+    hook = sys.unraisablehook
+    watch = _Watch(reader, hook)
     before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-    handler, hook = signal.signal(signal.SIGTERM, _terminate), sys.unraisablehook
+    handler = signal.signal(signal.SIGTERM, _terminate)
     sys.unraisablehook = watch.raise_again
     watch.start()
     try:
@@ -64,9 +65,12 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 class _Watch(threading.Thread):
     """The thread that waits for signals, until the other end of its socket closes."""
 
-    def __init__(self, reader: socket.socket) -> None:
+    def __init__(
+        self, reader: socket.socket, hook: "Callable[[UnraisableHookArgs], object]"
+    ) -> None:
         super().__init__(name="signals", daemon=True)
         self._reader = reader
+        self._hook = hook  # what is told of other exceptions
         self._repeated = 0
 
     def run(self) -> None:
@@ -88,7 +92,7 @@ class _Watch(threading.Thread):
         """Repeat an interrupt that came where Python drops exceptions, as in JAX's callbacks."""
         kind = unraisable.exc_type
         if not issubclass(kind, KeyboardInterrupt):
-            sys.__unraisablehook__(unraisable)
+            self._hook(unraisable)
             return
         self._repeated += 1
         number = signal.SIGTERM if issubclass(kind, Terminated) else signal.SIGINT
