@@ -23,10 +23,14 @@ class RecordingSizes:
     not fall completes an episode."""
     max_envs: int = 256
     """Most environments that are simulated side by side."""
+    restart_steps: int | None = None
+    """Steps after which every second environment starts anew, for data with more starts. A robot
+    that does not fall starts only once in a horizon otherwise, while one that falls starts often.
+    None: environments start anew after the horizon only."""
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if value < 1:
+            if value is not None and value < 1:
                 raise BodyplanError(f"{name} {value} must be at least 1.")
 
     def card(self) -> dict[str, Any]:
@@ -65,6 +69,10 @@ def schedule_rollouts(
     segment_ends = np.cumsum([segment.steps for segment in segments])
     index = np.searchsorted(segment_ends, np.arange(start, stop), side="right")
     cut = np.diff(index, append=index[-1]) != 0
-    cut[np.cumsum(lengths) - 1] = True
+    offsets = np.cumsum(lengths) - lengths
+    cut[offsets + lengths - 1] = True
+    if sizes.restart_steps is not None:
+        for offset, length in zip(offsets[1::2], lengths[1::2], strict=True):
+            cut[offset : offset + length][sizes.restart_steps - 1 :: sizes.restart_steps] = True
     snapshot = np.array([segment.snapshot for segment in segments])[index]
-    return RolloutSchedule(lengths, np.cumsum(lengths) - lengths, snapshot, cut)
+    return RolloutSchedule(lengths, offsets, snapshot, cut)
