@@ -12,6 +12,7 @@ from bodyplan.cli.data import BuildData
 from bodyplan.cli.evaluate import Evaluate
 from bodyplan.cli.parsing import parse
 from bodyplan.cli.train import Train
+from bodyplan.datasets.rollout_schedule import RecordingSizes
 from bodyplan.grouping.robot_groups import group_robots
 from bodyplan.learn.algorithms.awac import AWAC
 from bodyplan.learn.algorithms.bc import BC
@@ -193,7 +194,8 @@ def test_episodes_of_evaluations_on_the_way_are_told(data, tmp_path):
     [
         {"recipe": "suboptimal70", "command": [1.0, 0.0, 0.0], "seed": 3, "steps": 9},
         {"recipe": "expert", "command": [-0.5, 0.1, 0.0], "seed": 0, "steps": 7}
-        | {"initial_state": "nominal", "conditions": {"noise": True, "pushes": 0.002}},
+        | {"initial_state": "nominal", "conditions": {"noise": True, "pushes": 0.002}}
+        | RecordingSizes(restart_steps=250).card(),
     ],
 )
 def test_the_data_are_built_again(data, tmp_path, card):
@@ -206,6 +208,9 @@ def test_the_data_are_built_again(data, tmp_path, card):
     assert (asked.recipe, asked.seed, asked.steps) == (card["recipe"], card["seed"], card["steps"])
     assert asked.command == ("forward" if card["seed"] else "-0.5,0.1,0")
     assert asked.initial_state == card.get("initial_state", "random")
+    assert RecordingSizes(restart_steps=asked.restart_steps).card() == {
+        key: card[key] for key in card if key == "recording_sizes"
+    }
     assert asked.disturbances.card().get("conditions") == card.get("conditions")
 
 

@@ -51,7 +51,18 @@ def test_only_sizes_other_than_the_default_are_in_the_card():
     assert RecordingSizes(part_steps=7).card()["recording_sizes"]["part_steps"] == 7
 
 
-@pytest.mark.parametrize("name", ["part_steps", "rollout_steps", "max_envs"])
+def test_every_second_environment_starts_anew():
+    run = [RecipeSegment(0, 40, "early"), RecipeSegment(1, 60, "late")]
+    sizes = RecordingSizes(rollout_steps=25, restart_steps=10)
+    schedule = schedule_rollouts(run, 0, 100, sizes)
+    assert schedule.offsets.tolist() == [0, 25, 50, 75]
+    assert np.flatnonzero(schedule.cut).tolist() == [24, 34, 39, 44, 49, 74, 84, 94, 99]
+    once = schedule_rollouts(run, 0, 100, RecordingSizes(rollout_steps=25, restart_steps=25))
+    plain = schedule_rollouts(run, 0, 100, RecordingSizes(rollout_steps=25))
+    np.testing.assert_array_equal(once.cut, plain.cut)
+
+
+@pytest.mark.parametrize("name", ["part_steps", "rollout_steps", "max_envs", "restart_steps"])
 def test_sizes_below_one_are_refused(name):
     with pytest.raises(BodyplanError, match=f"{name} 0"):
         RecordingSizes(**{name: 0})

@@ -8,6 +8,7 @@ import tyro
 from bodyplan.cli.data_inspect import print_contents
 from bodyplan.cli.output import comma_list
 from bodyplan.datasets.build import build_dataset
+from bodyplan.datasets.rollout_schedule import RecordingSizes
 from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
 from bodyplan.progress import progress
 
@@ -37,6 +38,9 @@ class BuildData:
     instead of being simulated."""
     threads: int | None = None
     """Threads that record, one for each core by default; they do not change the bytes."""
+    restart_steps: int | None = None
+    """Steps after which every second environment starts anew, for data with more starts. By
+    default a robot that does not fall starts once in 1,000 steps."""
     disturbances: tyro.conf.OmitArgPrefixes[Disturbances] = NO_DISTURBANCES
     """Disturbances of the robots while they are recorded."""
     json: bool = False
@@ -58,5 +62,6 @@ class BuildData:
                 self.threads,
                 self.disturbances,
                 self.replay,
+                RecordingSizes(restart_steps=self.restart_steps),
             )
         print_contents(dataset, self.json)

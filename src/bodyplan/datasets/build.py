@@ -95,10 +95,11 @@ def build_dataset(
     own_models = model_paths(dict(zip(names, asked, strict=True)), models)
     settings = {"recipe": parsed.name, "command": list(velocity), "seed": seed, "steps": steps}
     if replay is not None:
-        if (snapshots, initial_state, disturbances) != (None, "random", NO_DISTURBANCES):
+        asked_too = (snapshots, initial_state, disturbances, sizes)
+        if asked_too != (None, "random", NO_DISTURBANCES, DEFAULT_SIZES):
             raise BodyplanError(
-                "a replay log decides these itself; with --replay give no snapshots, initial state "
-                "or disturbances."
+                "a replay log decides these itself; with --replay give no snapshots, initial "
+                "state, disturbances or sizes such as --restart-steps."
             )
         logs = {name: read_log(name, velocity, replay) for name in names}
         settings |= _log_settings(logs, velocity, replay)

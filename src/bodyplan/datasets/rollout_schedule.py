@@ -35,7 +35,10 @@ class RecordingSizes:
 
     def card(self) -> dict[str, Any]:
         """The card's entry for these sizes; the default sizes have none."""
-        return {} if self == DEFAULT_SIZES else {"recording_sizes": asdict(self)}
+        if self == DEFAULT_SIZES:
+            return {}
+        known = {name: value for name, value in asdict(self).items() if value is not None}
+        return {"recording_sizes": known}
 
 
 DEFAULT_SIZES = RecordingSizes()

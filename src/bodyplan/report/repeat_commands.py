@@ -8,11 +8,12 @@ in capitals and has a note.
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from bodyplan.datasets.policy_snapshots import snapshot_path
+from bodyplan.datasets.rollout_schedule import DEFAULT_SIZES
 from bodyplan.envs.walking_task import command_name, parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.config import GROUPS_FROM, TrainConfig
@@ -93,7 +94,9 @@ def _building(
             f"{_SNAPSHOTS} is the folder of the snapshots that were used for {', '.join(own)}."
         )
     yield from _switched_on(card)
-    if "recording_sizes" in card:
+    sizes = dict(card.get("recording_sizes", {}))
+    yield "restart_steps", sizes.pop("restart_steps", None)
+    if sizes.items() - asdict(DEFAULT_SIZES).items():
         notes.append("The data were built from Python with other sizes of recordings.")
 
 
