@@ -22,6 +22,7 @@ LAYERS = (
         "notebook_html",
         "progress",
         "provenance",
+        "safe_points",
         "storage",
     },
     {"robots"},

@@ -17,6 +17,12 @@ def test_the_cache_is_in_the_users_cache_folder(monkeypatch, tmp_path):
     assert not Path(folder).exists()  # whoever writes there makes it
 
 
+def test_a_user_without_a_home_has_a_temporary_cache(monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as for an unknown user
+    assert cache_folder("distances").is_absolute()
+
+
 def test_a_process_has_at_least_one_core_and_no_more_than_the_machine():
     assert 1 <= available_cores() <= (os.cpu_count() or 1)
 

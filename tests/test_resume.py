@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from synthetic import write_dataset
 
+from bodyplan.cli.stopping import Stopped, quick_stop
 from bodyplan.errors import BodyplanError
 from bodyplan.experiments.pretraining import train, train_seeds, train_together
 from bodyplan.learn.algorithms.bc import BC
@@ -92,6 +93,52 @@ def test_a_killed_run_ends_as_an_undisturbed_one(place, fork, algorithm, combine
     for name in ("policy/policy.safetensors", f"checkpoints/{UPDATES}.safetensors"):
         ended = (continued.path / name).read_bytes()
         assert ended == (undisturbed.path / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_asked_to_stop_saves_itself_first(place, number):
+    """At an update without a regular checkpoint, before its evaluation."""
+    undisturbed = train(small_run(place, "bc", "pooled", "undisturbed"))
+    config = replace(small_run(place, "bc", "pooled", f"stopped_{number}"), evaluate_every=INTERVAL)
+    evaluated = []
+
+    def ask(update, line):
+        if update == INTERVAL:
+            os.kill(os.getpid(), number)
+
+    def evaluate(update, policy):
+        evaluated.append(update)
+        return {"dog": {"return_mean": float(update)}}
+
+    with pytest.raises(Stopped), quick_stop():
+        train(config, log=ask, on_interval=evaluate)
+    (stopped_at,) = [int(path.stem) for path in config.out.glob("checkpoints/*")]
+    assert stopped_at in (INTERVAL, 2 * INTERVAL)
+    continued = train(config, on_interval=evaluate)
+    assert evaluated == list(range(INTERVAL, UPDATES + 1, INTERVAL))
+    for name in ("policy/policy.safetensors", f"checkpoints/{UPDATES}.safetensors"):
+        ended = (continued.path / name).read_bytes()
+        assert ended == (undisturbed.path / name).read_bytes(), name
+
+
+def test_a_run_that_is_stopped_in_an_evaluation_saves_itself_first(place):
+    config = replace(
+        small_run(place, "bc", "pooled", "evaluating"), evaluate_every=INTERVAL, seed=1
+    )
+
+    def evaluate(update, policy):
+        evaluated.append(update)
+        if len(evaluated) == 1:
+            raise KeyboardInterrupt
+        return {"dog": {"return_mean": float(update)}}
+
+    evaluated: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        train(config, on_interval=evaluate)
+    run = train(config, on_interval=evaluate)
+    assert evaluated == [INTERVAL, *range(INTERVAL, UPDATES + 1, INTERVAL)]
+    told = [line["update"] for line in run.metrics if "evaluation" in line]
+    assert told == list(range(INTERVAL, UPDATES + 1, INTERVAL))
 
 
 def longer(config: TrainConfig, updates: int, name: str | None = None) -> TrainConfig:

@@ -10,16 +10,28 @@ from contextlib import contextmanager
 import pytest
 
 from bodyplan.cli import COMMANDS, RESUMABLE, command_class, main
+from bodyplan.cli.stopping import quick_stop
 
-STOPS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+STOPS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 CALL = """
 import signal, time
 from bodyplan.cli.stopping import quick_stop
-with quick_stop():
+with quick_stop("stopped; nothing is lost"):
     # As in a long call into a library, Python raises nothing, whenever the signal comes.
-    signal.signal(signal.SIGINT, lambda number, frame: None)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, frame: None)
     print("calling", flush=True)
     time.sleep(60.0)
+"""
+SLOW_END = """
+import time
+from bodyplan.cli.stopping import quick_stop
+with quick_stop():
+    try:
+        print("working", flush=True)
+        time.sleep(60.0)
+    finally:
+        time.sleep(60.0)
 """
 
 DROPPED = """
@@ -91,15 +103,36 @@ def test_a_stopped_build_says_how_to_continue(tmp_path, number):
         assert not out.exists()
 
 
-def test_the_second_signal_stops_a_call_that_python_waits_for():
+@pytest.mark.parametrize("number", STOPS)
+def test_a_call_that_python_waits_for_is_given_up(number):
     with started("-c", CALL) as running:
         assert running.stdout.readline() == "calling\n"
+        os.killpg(running.pid, number)
+        _, errors = running.communicate(timeout=30)
+        assert running.returncode == STOPS[number]
+        assert errors == "stopped; nothing is lost\n"
+
+
+def test_the_second_signal_stops_what_takes_long_to_end():
+    with started("-c", SLOW_END) as running:
+        assert running.stdout.readline() == "working\n"
         os.killpg(running.pid, signal.SIGINT)
         assert "Ctrl-C again" in running.stderr.readline()
-        os.killpg(running.pid, signal.SIGINT)
+        os.killpg(running.pid, signal.SIGTERM)
         _, errors = running.communicate(timeout=30)
-        assert running.returncode == 130
+        assert running.returncode == 143
         assert errors == "stopped at once\n"
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    """As under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with quick_stop():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_an_interrupt_that_python_would_drop_still_stops():

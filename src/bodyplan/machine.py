@@ -2,14 +2,22 @@
 
 import os
 import platform
+import tempfile
 from pathlib import Path
 
 import platformdirs
 
 
 def cache_folder(name: str) -> Path:
-    """The folder `bodyplan/<name>` in the user's cache folder; `XDG_CACHE_HOME` moves it."""
-    return platformdirs.user_cache_path("bodyplan", appauthor=False) / name
+    """The folder `bodyplan/<name>` in the user's cache folder; `XDG_CACHE_HOME` moves it.
+
+    For a user without a home, as in some containers, it is in the folder of temporary files.
+    """
+    try:
+        folder = platformdirs.user_cache_path("bodyplan", appauthor=False)
+    except RuntimeError:
+        folder = Path(tempfile.gettempdir()) / f"bodyplan-{os.getuid()}"
+    return folder / name
 
 
 def available_cores() -> int:

@@ -6,7 +6,7 @@ docstrings are the help. A command's module is imported when the command is call
 
 Exit status: 0 when done, 1 when the work failed, 2 for wrong use or damaged input. In the last
 case one sentence on standard error says what is wrong and how to fix it. 130 when stopped by
-Ctrl-C, 143 when terminated.
+Ctrl-C, 143 when terminated, 129 when the terminal was closed.
 """
 
 import inspect
@@ -20,7 +20,8 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, NoReturn, TypeVar
 
-from bodyplan.cli.stopping import INTERRUPTED, TERMINATED, Terminated, quick_stop
+from bodyplan.cli.stopping import STOPPED, exit_status, leave_at_once, quick_stop, say
+from bodyplan.cli.streams import lasting_streams
 from bodyplan.errors import BodyplanError
 
 Target = TypeVar("Target")
@@ -96,7 +97,9 @@ RESUMABLE = frozenset({"demo", "data build", "experts train", "train", "finetune
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    with quick_stop():
+    resumable = {" ".join(arguments[:2]), *arguments[:1]} & RESUMABLE
+    sentence = "stopped" + ("; run the same command again to continue" if resumable else "")
+    with quick_stop(sentence):
         try:
             try:
                 return _run(arguments)
@@ -105,10 +108,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         except BodyplanError as error:
             return _fail(str(error))
         except KeyboardInterrupt as stopped:
-            resumable = {" ".join(arguments[:2]), *arguments[:1]} & RESUMABLE
-            again = "; run the same command again to continue" if resumable else ""
-            sys.stderr.write(f"stopped{again}\n")
-            return TERMINATED if isinstance(stopped, Terminated) else INTERRUPTED
+            say(f"{sentence}\n")
+            return exit_status(stopped)
         except BrokenPipeError:  # `bodyplan robots list | head -1`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
@@ -122,8 +123,10 @@ def run_and_exit() -> NoReturn:
     A stopped command ends at once. Python would wait for threads first, for example for one that
     compiles, and take libraries down below them.
     """
+    lasting_streams()
     status = main()
-    if status in (INTERRUPTED, TERMINATED):
+    leave_at_once(status)
+    if status in STOPPED:
         sys.stderr.flush()
         os._exit(status)
     sys.exit(status)
@@ -205,5 +208,5 @@ def _fail(sentence: str) -> int:
         from bodyplan.cli.output import wrapped
 
         text = wrapped(text, shutil.get_terminal_size().columns)
-    sys.stderr.write(f"{text}\n")
+    say(f"{text}\n")
     return 2

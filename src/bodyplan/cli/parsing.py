@@ -32,7 +32,7 @@ _OPTION = re.compile(r"--?[a-zA-Z]")  # and not -1, which is a number
 _RULE = re.compile(r"─+")
 _LIST = re.compile(r"\{?\[(\S.*) \[\1 \.\.\.\]\]\}?")
 _NO_DEFAULT = re.compile(r" ?\(default: (None|True|False)?\)")  # which say nothing
-_INDENT, _MAX_WIDTH = 26, 100
+_INDENT, _MIN_WIDTH, _MAX_WIDTH = 26, 50, 100
 
 
 def parse(kind: type, prog: str, arguments: Sequence[str]) -> Any:
@@ -73,7 +73,8 @@ def parse(kind: type, prog: str, arguments: Sequence[str]) -> Any:
 
 def _print_help(kind: type, prog: str) -> None:
     """What tyro's help says, as text that fits the terminal and breaks between words."""
-    width = min(shutil.get_terminal_size().columns, _MAX_WIDTH) - 1
+    columns = shutil.get_terminal_size().columns
+    width = min(max(columns, _MIN_WIDTH), _MAX_WIDTH) - 1
     for section in _sections(_help(kind, prog)):
         sys.stdout.write("".join(f"{line}\n" for line in section.lines(width)) + "\n")
 

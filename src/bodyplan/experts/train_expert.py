@@ -4,6 +4,7 @@ The snapshots are graded later, in the plain task and reference physics. What he
 learn is in `curriculum.py` and `training_environment.py`.
 """
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from bodyplan.errors import BodyplanError
 from bodyplan.experts.expert_config import ExpertConfig, stored_settings
 from bodyplan.experts.ppo_runner import LogIteration, PPORunner
 from bodyplan.robots.registry import model_paths
+from bodyplan.safe_points import safe_points
 
 
 def train_expert(
@@ -47,13 +49,19 @@ def train_expert(
     if checkpoint.is_file():
         runner.resume(checkpoint)
     iteration = 0
-    while runner.steps < runner.total_steps:
-        metrics = runner.iterate()
-        iteration += 1
-        if log is not None:
-            log(runner.steps, metrics)
-        if iteration % config.checkpoint_every == 0 or runner.steps >= runner.total_steps:
-            runner.save(checkpoint)
+    with safe_points() as stop:
+        while runner.steps < runner.total_steps:
+            # The first iteration compiles, and until it ends there is nothing to save.
+            with stop.at_once() if iteration == 0 else nullcontext():
+                metrics = runner.iterate()
+            iteration += 1
+            if log is not None:
+                log(runner.steps, metrics)
+            stops, ends = stop.requested(), runner.steps >= runner.total_steps
+            if stops or ends or iteration % config.checkpoint_every == 0:
+                runner.save(checkpoint)
+            if stops:
+                stop.now()
     if replay is not None and not replay.is_dir():
         _write_replay(runner, folder, replay)
     return _snapshots(runner)

@@ -37,10 +37,13 @@ class RunLogger:
         if config.conflicts_every:
             rewind_lines(folder / CONFLICTS, update)
         self._spent = rewind_lines(self._path, update)
-        evaluations = [
-            line["evaluation"] for line in read_lines(self._path) if "evaluation" in line
-        ]
-        self._best = max(map(_mean_return, evaluations), default=-np.inf)
+        evaluations = {
+            line["update"]: line["evaluation"]
+            for line in read_lines(self._path)
+            if "evaluation" in line
+        }
+        self._best = max(map(_mean_return, evaluations.values()), default=-np.inf)
+        self._evaluated, self._every = set(evaluations), config.evaluate_every
         self._writers = open_metric_writers(config, folder, update, identity)
 
     @property
@@ -65,6 +68,11 @@ class RunLogger:
         for line in measured.lines():
             append_line(self._folder / CONFLICTS, line)
         return {"actor/conflict": measured.robot_shares, "actor/cosine": measured.robot_cosines}
+
+    def lacks_evaluation(self, update: int) -> bool:
+        """Whether training was stopped when it should have evaluated the policy next."""
+        due = self._every and update and update % self._every == 0
+        return bool(due) and update not in self._evaluated
 
     def evaluation(self, update: int, policy: Policy, outcome: Mapping[str, Any] | None) -> None:
         """Write an evaluation during training; a policy better than all before is kept."""

@@ -14,6 +14,9 @@ result. More updates continue a finished run likewise.
 
 Several seeds have a folder each, in one compiled program. On several hosts all run this same loop
 on parts of each batch; the first host writes.
+
+Where training is asked to stop, by Ctrl-C or a scheduler, it writes a checkpoint first. Updates
+that take long are done a few at a time, so that it need not wait for more than a few seconds.
 """
 
 import time
@@ -27,6 +30,7 @@ from bodyplan.learn.checkpoint import save_checkpoint
 from bodyplan.learn.checkpoint_files import checkpoints
 from bodyplan.learn.compilation import keeps_programs
 from bodyplan.learn.critic_check import convergence_warning, covered_share
+from bodyplan.learn.data.batch_loader import Chunk
 from bodyplan.learn.distributed import accelerator, is_first_host, wait_for_hosts
 from bodyplan.learn.gradient_conflict import ConflictMeter
 from bodyplan.learn.learner import IntervalReport, LearnerState, Program
@@ -40,6 +44,7 @@ from bodyplan.learn.run import CHECKPOINTS, Run, claim_folder, continue_run
 from bodyplan.learn.run_logger import RunLogger
 from bodyplan.learn.training_setup import SeedSetup, TrainingSetup
 from bodyplan.provenance import provenance
+from bodyplan.safe_points import safe_points
 
 OnLog = Callable[[int, Mapping[str, Any]], None]
 """Called after each interval with the updates done and the line of metrics.jsonl (of several seeds,
@@ -50,6 +55,9 @@ mean of the robots' `return_mean` in it decides which policy is kept as the best
 
 OnSentence = Callable[[str], None]
 """Called with a sentence for whoever waits."""
+
+SAFE_WITHIN = 3.0
+"""Seconds of training, about, after which it can be stopped."""
 
 
 def run_training(
@@ -96,61 +104,83 @@ def run_training(
     for seed in writers:
         continue_run(seed.folder, config.updates, made_by, update)
     loggers = [RunLogger(config, seed.folder, update, seed.identity, made_by) for seed in writers]
+
+    def evaluate(only_missing: bool = False) -> None:
+        for place, logger in enumerate(loggers):
+            if on_interval is None or (only_missing and not logger.lacks_evaluation(update)):
+                continue
+            policy = seeds[place].policy(seed_state(state, place, count), logger.provenance)
+            logger.evaluation(update, policy, on_interval(update, policy))
+
+    most = 0  # iterations in one call of the program, where it is slow
     try:
-        while update < config.updates:
-            # To the next multiple, also where a shorter training had ended in between.
-            length = min(config.log_every - update % config.log_every, config.updates - update)
-            start, busy, compiling = time.perf_counter(), time.process_time(), 0.0
-            reports: list[tuple[IntervalReport, int]] = []
-            for chunk in loader.chunks(key, update, length):
-                if program is None:
-                    if tell is not None:
-                        tell(_compiling(setup))
-                    began = time.perf_counter()
-                    program = learner.compile_interval(state, numbers, loader.table, chunk)
-                    compiling += time.perf_counter() - began
-                    if tell is not None:
-                        tell(f"compiled in {compiling:.1f} s")
-                state, report = program(state, numbers, loader.table, chunk)
-                jax.block_until_ready(reports[-1:])  # at most two chunks are on the device
-                reports.append((report, int(chunk.iterations)))
-            report = _joined(jax.device_get(reports))
-            training = time.perf_counter() - start - compiling
-            for place, seed in enumerate(seeds):
-                own_key, own = seed_part((key, report), place, count)
-                require_finite(own, learner, loader, own_key, update, seed.folder)
-            update += length
-            measures = config.conflicts_every and update % config.conflicts_every == 0
-            grams = measure_conflict(state) if measures else None
-            evaluates = bool(config.evaluate_every) and update % config.evaluate_every == 0
-            saves = update % config.checkpoint_every == 0 or update == config.updates
-            spent = Seconds(time.perf_counter() - start, time.process_time() - busy)
-            for place, logger in enumerate(loggers):
-                metrics = seed_part(report, place, count).metrics
-                if grams is not None:
-                    metrics |= logger.conflicts(update, seed_part(grams, place, count))
-                if evaluates or saves:
-                    own_state = seed_state(state, place, count)
-                    metrics |= check_critics(seeds[place].learner.algorithm, own_state)
-                covered = covered_share(seeds[place].learner.algorithm, update)
-                if covered is not None:
-                    metrics |= {"critic/covered": np.float64(covered)}
-                line = logger.interval(
-                    update,
-                    spent,
-                    {"updates_per_s": round(length / training, 3)}
-                    | name_metrics(metrics, setup.data.robots),
-                )
-                if log is not None and place == 0:
-                    log(update, line)
-            if evaluates and on_interval is not None:
+        evaluate(only_missing=True)
+        with safe_points(hold=jax.process_count() == 1) as stop:
+            while update < config.updates:
+                # To the next multiple, also where a shorter training had ended in between.
+                length = min(config.log_every - update % config.log_every, config.updates - update)
+                start, busy, compiling = time.perf_counter(), time.process_time(), 0.0
+                reports: list[tuple[IntervalReport, int]] = []
+                for chunk in _pieces(loader.chunks(key, update, length), most):
+                    if program is None:
+                        with stop.at_once():
+                            if tell is not None:
+                                tell(_compiling(setup))
+                            began = time.perf_counter()
+                            program = learner.compile_interval(state, numbers, loader.table, chunk)
+                            compiling += time.perf_counter() - began
+                            if tell is not None:
+                                tell(f"compiled in {compiling:.1f} s")
+                    state, report = program(state, numbers, loader.table, chunk)
+                    jax.block_until_ready(reports[-1:])  # at most two chunks are on the device
+                    reports.append((report, int(chunk.iterations)))
+                    if stop.requested():
+                        length = loader.every * sum(done for _, done in reports)
+                        break
+                report = _joined(jax.device_get(reports))
+                training = time.perf_counter() - start - compiling
+                most = max(int(SAFE_WITHIN * length / training / loader.every), 1)
+                for place, seed in enumerate(seeds):
+                    own_key, own = seed_part((key, report), place, count)
+                    require_finite(own, learner, loader, own_key, update, seed.folder)
+                update += length
+                measures = config.conflicts_every and update % config.conflicts_every == 0
+                grams = measure_conflict(state) if measures else None
+                stops = stop.requested()
+                evaluates = bool(config.evaluate_every) and update % config.evaluate_every == 0
+                saves = stops or update % config.checkpoint_every == 0 or update == config.updates
+                spent = Seconds(time.perf_counter() - start, time.process_time() - busy)
                 for place, logger in enumerate(loggers):
-                    own_state = seed_state(state, place, count)
-                    policy = seeds[place].policy(own_state, logger.provenance)
-                    logger.evaluation(update, policy, on_interval(update, policy))
-            # Last, so that a run killed at any moment repeats what the checkpoint does not hold.
-            if saves:
-                _save_checkpoints(seeds, state, update)
+                    metrics = seed_part(report, place, count).metrics
+                    if grams is not None:
+                        metrics |= logger.conflicts(update, seed_part(grams, place, count))
+                    if evaluates or saves:
+                        own_state = seed_state(state, place, count)
+                        metrics |= check_critics(seeds[place].learner.algorithm, own_state)
+                    covered = covered_share(seeds[place].learner.algorithm, update)
+                    if covered is not None:
+                        metrics |= {"critic/covered": np.float64(covered)}
+                    line = logger.interval(
+                        update,
+                        spent,
+                        {"updates_per_s": round(length / training, 3)}
+                        | name_metrics(metrics, setup.data.robots),
+                    )
+                    if log is not None and place == 0:
+                        log(update, line)
+                if evaluates and not stops:  # a run that stops evaluates when it goes on
+                    try:
+                        with stop.at_once():
+                            evaluate()
+                    except KeyboardInterrupt:
+                        _save_checkpoints(seeds, state, update)
+                        raise
+                # Last, so that a run killed at any moment repeats what the checkpoint does not
+                # hold.
+                if saves:
+                    _save_checkpoints(seeds, state, update)
+                if stops:
+                    stop.now()
     finally:
         for logger in loggers:
             logger.close()
@@ -160,6 +190,17 @@ def run_training(
         policy.save(seed.folder / POLICY_FOLDER)
     wait_for_hosts("saved")
     return runs
+
+
+def _pieces(chunks: Iterator[Chunk], most: int) -> Iterator[Chunk]:
+    """Chunks of at most so many iterations, if a number is given."""
+    for chunk in chunks:
+        count = int(chunk.iterations)
+        for done in range(0, count, most or count):
+            yield chunk._replace(
+                first=np.int32(chunk.first + done),
+                iterations=np.int32(min(most or count, count - done)),
+            )
 
 
 def _before_training(setup: TrainingSetup, update: int) -> Iterator[str]:
