@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bodyplan.datasets.build import build_dataset
+from bodyplan.datasets.rollout_schedule import RecordingSizes
 from bodyplan.envs.environment import Environment
 from bodyplan.errors import BodyplanError
 from bodyplan.evaluation.evaluate import evaluate_policy
@@ -33,6 +34,9 @@ from bodyplan.storage import read_json, write_json
 
 DEMO_ROBOTS = ("unitree_go1", "anymal_c", "badger", "hexapod")
 DEMO_RECIPE = "suboptimal30"
+DEMO_RESTART_STEPS = 250
+"""Policies that fall start often, and those that walk once in an episode. With the experts' own
+episodes of 250 steps the data have more of their starts."""
 DEMO_GROUPS = 2
 INTERVAL = 100
 """Updates in one compiled dispatch."""
@@ -123,6 +127,7 @@ def run_demo(
         seed,
         progress=report,
         threads=threads,
+        sizes=RecordingSizes(restart_steps=DEMO_RESTART_STEPS),
     )
 
     def log(update: int, metrics: Mapping[str, Any]) -> None:
