@@ -36,7 +36,7 @@ def test_my_robot_is_checked_stepped_and_compared():
 def test_my_robot_reports_a_missing_file(tmp_path):
     ran = run("my_robot.py", tmp_path / "gone.xml")
     assert ran.returncode == 2
-    assert "is no file" in ran.stdout
+    assert "does not exist" in ran.stdout
 
 
 def test_the_starfish_has_no_fault_and_stands():

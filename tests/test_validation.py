@@ -128,26 +128,12 @@ ENDS = {
 }
 WARNINGS = {
     "lopsided": (".xml", MOTOR, MOTOR.replace("-23.7", "-9"), "23.7", "symmetric"),
-    "weak": (
-        ".xml",
-        MOTOR,
-        MOTOR.replace("/>", ' forcerange="-5 5"/>'),
-        "forcerange",
-        'ctrlrange="-5 5"',
-    ),
-    "weak joint": (
-        ".xml",
-        '<joint name="FR_hip_joint"',
-        '<joint name="FR_hip_joint" actuatorfrcrange="-6 6"',
-        "actuatorfrcrange",
-        'ctrlrange="-6 6"',
-    ),
     "tilted": (
         ".xml",
         '<body name="trunk">',
         '<body name="trunk" euler="1 0 0">',
-        "'trunk' is tilted",
-        "z axis",
+        "root body is tilted",
+        "z points up",
     ),
     "ground": (".xml", 'name="floor"', 'name="ground"', "'ground'", 'name="floor"'),
     "sunken": (".xml", FLOOR, FLOOR.replace("/>", ' pos="0 0 -1"/>'), "level", "0 0 0"),
@@ -250,9 +236,23 @@ def test_a_joint_too_light_for_its_gains_gets_an_armature(faulty):
 
 
 @pytest.mark.parametrize(
+    ("old", "limit"),
+    [("/>", ' forcerange="-5 9"/>'), ('<joint name="FR_hip_joint"', ' actuatorfrcrange="-5 9"')],
+)
+def test_the_smaller_torque_limit_is_taken(faulty, old, limit):
+    new = limit if old == "/>" else old + limit
+    place = MOTOR if old == "/>" else old
+    mjcf = faulty(".xml", place, place.replace(old, new))
+    (note,) = matching(check_robot(mjcf).problems, "note", "'FR_hip_joint'", "5 N m")
+    assert "forcerange" in note.problem
+    robot = Robot.load(mjcf)
+    assert robot.torque_limit[robot.joints.index("FR_hip_joint")] == 5.0
+
+
+@pytest.mark.parametrize(
     ("text", "problem", "fix"),
     [
-        ("no XML", "MuJoCo", "well-formed"),
+        ("no XML", "well-formed", "correct"),
         ("<svg/>", "MuJoCo", "correct"),
         ("<mujoco/>", "no body", "<worldbody>"),
         (
@@ -261,7 +261,13 @@ def test_a_joint_too_light_for_its_gains_gets_an_armature(faulty):
             "mass and inertia",
             "mass",
         ),
-        ('<robot name="r"><link name="l"/></robot>', "URDF", "robots adapt"),
+        (
+            '<robot name="r"><link name="l"><collision><geometry><sphere radius="1"/></geometry>'
+            "</collision></link></robot>",
+            "URDF",
+            "robots adapt",
+        ),
+        ('<robot name="r"><link name="l"/></robot>', "<collision>", "<visual>"),
         ('<mujoco><include file="gone.xml"/></mujoco>', "gone.xml", "path"),
     ],
 )

@@ -26,6 +26,8 @@ class CheckRobot:
     """Path of the robot's MJCF, or the name of a robot."""
     write: bool = False
     """Write the inferred TOML beside the MJCF."""
+    allow_path: tuple[Path, ...] = ()
+    """Folders besides the MJCF's own whose files it may name."""
     json: bool = False
     """Answer in JSON: a list of objects with severity, where, problem and fix."""
 
@@ -41,7 +43,7 @@ class CheckRobot:
                 f"{toml} exists and is not overwritten; move it away to infer one, or leave out "
                 "--write to check it"
             )
-        found = check_robot(mjcf)
+        found = check_robot(mjcf, self.allow_path)
         problems = found.problems
         if self.write and found.toml is not None:
             _write(toml, found.toml)
@@ -64,20 +66,24 @@ class AdaptRobot:
 
     Servos become plain motors, a fixed root gets a free joint, and unnamed feet get names. A TOML
     is inferred. The result is then checked as `robots check` does. The model's own files do not
-    change, and meshes stay where they are.
+    change, and meshes from elsewhere are copied beside the new MJCF.
     """
 
     source: tyro.conf.Positional[str]
     """Path of an MJCF or a URDF, or menagerie:<name>, for example menagerie:unitree_go1."""
     out: Path
     """Path of the new MJCF; the TOML goes beside it."""
+    root: str | None = None
+    """Name of the robot's root body, where the model has several; by default that with motors."""
+    allow_path: tuple[Path, ...] = ()
+    """Folders besides the model's own whose files it may name."""
     json: bool = False
-    """Answer in JSON: the changes, the guesses, and the remaining problems."""
+    """Answer in JSON: the notes by kind (changes, guesses, dropped), and the remaining problems."""
 
     def run(self) -> int:
         """Write the two files, and print the changes."""
         from bodyplan.robots.adaptation.convert_model import convert_model
-        from bodyplan.robots.model_files import find_model_file
+        from bodyplan.robots.adaptation.menagerie import find_model_file
         from bodyplan.robots.validation.check_robot import check_robot
 
         for path in (self.out, self.out.with_suffix(".toml")):
@@ -85,21 +91,22 @@ class AdaptRobot:
                 raise BodyplanError(f"{path} exists; give another --out or delete it first")
         if self.out.suffix != ".xml":
             raise BodyplanError(f"--out is {self.out}; give a path that ends in .xml")
-        converted = convert_model(find_model_file(self.source), self.out)
+        source = find_model_file(self.source)
+        converted = convert_model(source, self.out, self.allow_path, self.root)
         problems = check_robot(self.out).problems
         if self.json:
             print_json(
                 {
-                    "changes": converted.changes,
-                    "guesses": converted.guesses,
+                    "changes": [own.text for own in converted.notes if own.kind == "changed"],
+                    "guesses": [own.text for own in converted.notes if own.kind == "guessed"],
+                    "dropped": [own.text for own in converted.notes if own.kind == "dropped"],
                     "problems": [asdict(problem) for problem in problems],
                     "file": self.out,
                 }
             )
         else:
-            for word, lines in (("changed", converted.changes), ("guessed", converted.guesses)):
-                for line in lines:
-                    print_line(f"{word:<8} {line}", hang=9)
+            for note in converted.notes:
+                print_line(f"{note.kind:<8} {note.text}", hang=9)
             _print_problems(problems, False)
             print_line(_verdict(self.out, problems))
         return UNUSABLE if only_errors(problems) else 0

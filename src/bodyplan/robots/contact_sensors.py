@@ -10,6 +10,11 @@ from collections.abc import Sequence
 import mujoco
 
 FLOOR = "floor"
+CONTACT_VALUES = (
+    *("contype", "conaffinity", "condim", "priority", "friction", "solmix", "solref", "solimp"),
+    *("margin", "gap", "group", "rgba", "material", "pos", "quat", "fluid_ellipsoid"),
+)
+"""Attributes of a geom that a model's defaults may set and that the floor has of its own."""
 
 
 def add_contact_sensors(
@@ -25,13 +30,21 @@ def add_contact_sensors(
         contact_geoms: one sensor for each of these geoms, against anything.
     """
     if not any(geom.name == FLOOR for geom in spec.geoms):
-        spec.worldbody.add_geom(
-            name=FLOOR, type=mujoco.mjtGeom.mjGEOM_PLANE, size=[100.0, 100.0, 0.125]
-        )
+        _add_floor(spec)
     for geom in floor_geoms:
         _add(spec, f"floor {geom}", geom, FLOOR)
     for geom in contact_geoms:
         _add(spec, f"any {geom}", geom, "")
+
+
+def _add_floor(spec: mujoco.MjSpec) -> None:
+    """Add a plane with MuJoCo's own values, whatever the model's defaults for geoms are."""
+    floor = spec.worldbody.add_geom(
+        name=FLOOR, type=mujoco.mjtGeom.mjGEOM_PLANE, size=[100.0, 100.0, 0.125]
+    )
+    own = mujoco.MjSpec().default.geom
+    for name in CONTACT_VALUES:
+        setattr(floor, name, getattr(own, name))
 
 
 def _add(spec: mujoco.MjSpec, name: str, geom: str, other: str) -> None:

@@ -31,10 +31,64 @@ def free_bodies(model: mujoco.MjModel) -> list[int]:
     return [int(body) for body in model.jnt_bodyid[free]]
 
 
+def root_bodies(model: mujoco.MjModel) -> list[int]:
+    """Ids of the bodies that have none but the world above them."""
+    return [int(body) for body in np.flatnonzero(model.body_parentid == 0) if body]
+
+
+def robot_root(model: mujoco.MjModel) -> int:
+    """The root body of the robot: of the tree with most motors, then joints, then mass.
+
+    Args:
+        model: a model with bodies.
+    """
+    driven = [joint for i in range(model.nu) for joint in driven_joints(model, i)]
+
+    def weight(root: int) -> tuple[bool, int, int, float]:
+        trees = model.body_rootid[model.jnt_bodyid]
+        motors = sum(int(trees[joint]) == root for joint in driven)
+        real = bool(model.body_mocapid[root] < 0)
+        return real, motors, int((trees == root).sum()), float(model.body_subtreemass[root])
+
+    return max(root_bodies(model), key=weight)
+
+
 def driven_joint(model: mujoco.MjModel, actuator: int) -> int:
     """Id of the joint that an actuator drives; -1 where it drives no single joint."""
     on_joint = model.actuator_trntype[actuator] == mujoco.mjtTrn.mjTRN_JOINT.value
     return int(model.actuator_trnid[actuator, 0]) if on_joint else -1
+
+
+def driven_joints(model: mujoco.MjModel, actuator: int) -> list[int]:
+    """Ids of the joints that an actuator drives, by itself or through a fixed tendon."""
+    kinds = mujoco.mjtTrn
+    kind, target = int(model.actuator_trntype[actuator]), int(model.actuator_trnid[actuator, 0])
+    if kind in (kinds.mjTRN_JOINT.value, kinds.mjTRN_JOINTINPARENT.value):
+        return [target]
+    if kind != kinds.mjTRN_TENDON.value:
+        return []
+    first, count = int(model.tendon_adr[target]), int(model.tendon_num[target])
+    steps = range(first, first + count)
+    joint = mujoco.mjtWrap.mjWRAP_JOINT.value
+    return [int(model.wrap_objid[step]) for step in steps if model.wrap_type[step] == joint]
+
+
+def torque_limit(model: mujoco.MjModel, actuator: int) -> float:
+    """The largest torque in both directions that a motor on a joint can give, N m."""
+    limits = [float(model.actuator_ctrlrange[actuator, 1])]
+    if model.actuator_forcelimited[actuator]:
+        limits.append(float(np.abs(model.actuator_forcerange[actuator]).min()))
+    joint = driven_joint(model, actuator)
+    if joint >= 0 and model.jnt_actfrclimited[joint]:
+        limits.append(float(np.abs(model.jnt_actfrcrange[joint]).min()))
+    return min(limits)
+
+
+def following_joints(model: mujoco.MjModel) -> dict[int, tuple[int, int]]:
+    """Equalities that make a joint follow another (URDF's mimic): by id, the two joints."""
+    coupled = (model.eq_type == mujoco.mjtEq.mjEQ_JOINT.value) & (model.eq_obj2id >= 0)
+    active = np.flatnonzero(coupled & model.eq_active0.astype(bool))
+    return {int(i): (int(model.eq_obj1id[i]), int(model.eq_obj2id[i])) for i in active}
 
 
 def actuated_hinges(model: mujoco.MjModel) -> list[int]:
@@ -81,9 +135,24 @@ def find_limbs(model: mujoco.MjModel, driven: Sequence[int]) -> list[Limb]:
     return [Limb(tuple(ends[end]), tuple(geoms)) for end, geoms in carried.items() if geoms]
 
 
+def is_level_floor(model: mujoco.MjModel, geom: int) -> bool:
+    """Whether a geom of the world is a level plane at height zero."""
+    plane = model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_PLANE.value
+    level = float(np.square(model.geom_quat[geom, 1:3]).sum()) < 1e-9
+    return bool(plane and level and abs(model.geom_pos[geom, 2]) < 1e-6)
+
+
+def find_floor(model: mujoco.MjModel) -> int:
+    """Id of the geom called floor, else of the first level plane; -1 where there is neither."""
+    named = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_GEOM, FLOOR)
+    world = map(int, np.flatnonzero(model.geom_bodyid == 0))
+    level = [geom for geom in world if is_level_floor(model, geom)]
+    return int(named) if named >= 0 else (level or [-1])[0]
+
+
 def can_touch_floor(model: mujoco.MjModel, geom: int) -> bool:
     """Whether a geom collides with the floor, the model's own or the one that will be added."""
-    floor = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_GEOM, FLOOR)
+    floor = find_floor(model)
     kind, affinity = 1, 1
     if floor >= 0:
         kind, affinity = model.geom_contype[floor], model.geom_conaffinity[floor]

@@ -1,5 +1,6 @@
 """Robot loader: the two files of a robot, an MJCF and a TOML of the same name, read and written."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,27 +10,28 @@ from jaxtyping import Float
 
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.contact_sensors import add_contact_sensors
+from bodyplan.robots.reading.read_model import compile_error, read_model
 from bodyplan.robots.task_config import Foot, TaskConfig, ValuePerJoint, task_contact_geoms
 from bodyplan.robots.toml_reader import parse_config, read_toml
 from bodyplan.robots.toml_writer import to_toml
 from bodyplan.robots.validation.model_checks import model_problems
 from bodyplan.robots.validation.name_checks import fit_problems, name_problems
-from bodyplan.robots.validation.problem import Problem, only_errors
+from bodyplan.robots.validation.problem import FaultyFilesError, Problem, only_errors
 from bodyplan.storage import atomic_write
 
 
-def read_robot(mjcf: Path) -> dict[str, Any]:
+def read_robot(mjcf: Path, allow_paths: Sequence[Path] = ()) -> dict[str, Any]:
     """The fields of a `Robot`, from its MJCF and the TOML beside it.
+
+    Args:
+        mjcf: path of the MJCF.
+        allow_paths: folders besides its own whose files the MJCF may name.
 
     Raises:
         BodyplanError: a file is missing or faulty, or the TOML does not fit the model.
     """
     content = read_task_config(mjcf)
-    try:
-        spec = mujoco.MjSpec.from_file(str(mjcf))
-    except ValueError as error:
-        raise compile_error(mjcf, error) from error
-    return robot_fields(mjcf, spec, content)
+    return robot_fields(mjcf, read_model(mjcf, allow_paths).spec, content)
 
 
 def read_task_config(mjcf: Path) -> dict[str, Any]:
@@ -89,17 +91,11 @@ def write_files(mjcf: Path, body: str, toml: str) -> None:
             partial.write_text(text, encoding="utf-8")
 
 
-def compile_error(mjcf: Path, error: ValueError) -> BodyplanError:
-    """What MuJoCo says of a model that it cannot compile, in one line."""
-    return BodyplanError(f"MuJoCo cannot compile {mjcf}: {' '.join(str(error).split())}")
-
-
 def _raise_first(mjcf: Path, problems: list[Problem]) -> None:
-    """Raise the first error, and say how to see the others."""
+    """Raise the errors among problems, where there are any."""
     found = only_errors(problems)
     if found:
-        more = f" ({len(found) - 1} more: bodyplan robots check {mjcf})" if found[1:] else ""
-        raise BodyplanError(f"{found[0]}{more}")
+        raise FaultyFilesError(mjcf, found)
 
 
 def _assemble(mjcf: Path, spec: mujoco.MjSpec, config: TaskConfig) -> dict[str, Any]:

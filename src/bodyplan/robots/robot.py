@@ -5,7 +5,7 @@ with `mine.toml` beside it. Descriptors, body graph and observation size are com
 model, so that a new robot needs no code.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 from bodyplan.notebook_html import html_facts
 from bodyplan.robots import loader, registry
 from bodyplan.robots.descriptors import RobotDescriptor, describe
+from bodyplan.robots.kinematic_tree import torque_limit
 from bodyplan.robots.model_parameters import ModelParameters
 from bodyplan.robots.randomisation_ranges import RandomisationRanges
 from bodyplan.robots.task_config import (
@@ -76,18 +77,24 @@ class Robot:
     expert: ExpertSettings = field(default_factory=ExpertSettings)
 
     @classmethod
-    def load(cls, source: str | Path, models: Mapping[str, str] | None = None) -> "Robot":
+    def load(
+        cls,
+        source: str | Path,
+        models: Mapping[str, str] | None = None,
+        allow_paths: Sequence[Path] = (),
+    ) -> "Robot":
         """Read a robot by name, or your own by the path of its MJCF.
 
         Args:
             source: a name that `list_robots` gives, or the path of an MJCF (.xml).
             models: paths of your own robots by name, as `card["models"]` of a dataset records them.
+            allow_paths: folders besides its own whose files the MJCF may name.
 
         Raises:
             BodyplanError: the name is unknown, a file is missing or faulty, or the TOML does not
                 fit the model.
         """
-        return cls(**loader.read_robot(registry.find_model(source, models)))
+        return cls(**loader.read_robot(registry.find_model(source, models), allow_paths))
 
     @classmethod
     def build(cls, mjcf: Path, spec: mujoco.MjSpec, content: dict[str, Any]) -> "Robot":
@@ -164,8 +171,8 @@ class Robot:
 
     @cached_property
     def torque_limit(self) -> Float[np.ndarray, "J"]:
-        """Torque limits of the actuated joints, N m."""
-        return self.model.actuator_ctrlrange[self.actuator_ids, 1]
+        """Torque limits of the actuated joints, N m: the smallest that a model gives for each."""
+        return np.array([torque_limit(self.model, int(motor)) for motor in self.actuator_ids])
 
     @cached_property
     def joint_range(self) -> Float[np.ndarray, "J 2"]:

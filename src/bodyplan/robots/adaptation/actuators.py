@@ -1,12 +1,19 @@
-"""Actuators: plain motors in place of the servos and geared motors of a model."""
+"""Actuators: plain motors in place of the servos, geared motors and tendons of a model."""
 
 from typing import NamedTuple
 
 import mujoco
 import numpy as np
 
-from bodyplan.robots.kinematic_tree import actuated_hinges, driven_joint, geom_bounds, robot_geoms
-from bodyplan.robots.validation.model_checks import servo_kind
+from bodyplan.robots.kinematic_tree import (
+    driven_joint,
+    driven_joints,
+    following_joints,
+    geom_bounds,
+    robot_geoms,
+)
+from bodyplan.robots.notes import Note, changed, dropped, guessed
+from bodyplan.robots.validation.motor_checks import servo_kind
 from bodyplan.robots.validation.problem import name_list
 
 MAX_TORQUE_RATIO = 3.0
@@ -26,44 +33,67 @@ class TorqueLimit(NamedTuple):
     """What the limit was guessed from; empty where the model contains it."""
 
 
-class ActuatorChanges(NamedTuple):
-    """What was changed of a model's actuators, and which torques are guesses; sentences."""
+def replace_actuators(spec: mujoco.MjSpec, model: mujoco.MjModel) -> list[Note]:
+    """Give each driven hinge one motor of gear 1 with the torque limit it had.
 
-    changes: list[str]
-    guesses: list[str]
-
-
-def replace_actuators(spec: mujoco.MjSpec, model: mujoco.MjModel) -> ActuatorChanges:
-    """Give each actuated hinge one motor of gear 1 with the torque limit it had.
-
-    A model without any actuator gets a motor on every hinge without a spring.
+    A hinge that a fixed tendon drives gets a motor of its own. A hinge that follows another by an
+    equality gets none. A model without any actuator gets a motor on every hinge without a spring.
 
     Args:
         spec: the model, which is changed.
         model: the same model, compiled.
     """
     if model.nu and all(_is_plain(model, actuator) for actuator in range(model.nu)):
-        return ActuatorChanges([], [])
+        return []
     reference = _reference_torque(model)
-    joints = actuated_hinges(model) if model.nu else _unsprung(model)
-    actuators = [
-        [i for i in range(model.nu) if driven_joint(model, i) == joint] for joint in joints
-    ]
-    torques = [
-        _torque_limit(model, joint, own, reference)
-        for joint, own in zip(joints, actuators, strict=True)
-    ]
+    followers = dict(following_joints(model).values())
+    joints = [joint for joint in _driven_hinges(model) if joint not in followers]
+    actuators = {joint: _actuators_of(model, joint) for joint in joints}
+    names = [model.joint(joint).name for joint in joints]
+    torques = [_torque_limit(model, joint, actuators[joint], reference) for joint in joints]
     for actuator in list(spec.actuators):
         spec.delete(actuator)
-    names = [model.joint(joint).name for joint in joints]
     for name, torque in zip(names, torques, strict=True):
         _add(spec, name, torque.limit)
-    used = {actuator for own in actuators for actuator in own}
+    used = {actuator for own in actuators.values() for actuator in own}
     before = _kinds(model, used) if used else "nothing"
-    changes = [f"plain motors on {len(joints)} joints, which had {before}"]
+    notes = [changed(f"plain motors on {len(joints)} joints, which had {before}")]
+    notes += [_following(model, followers)] if followers else []
+    through = [name for name, joint in zip(names, joints, strict=True) if _by_tendon(model, joint)]
+    if through:
+        notes.append(changed(f"motors in place of tendons: {name_list(through)}"))
     lost = [model.actuator(i).name or f"number {i + 1}" for i in range(model.nu) if i not in used]
-    changes += [f"actuators that drive no hinge removed: {name_list(lost)}"] if lost else []
-    return ActuatorChanges(changes, _guesses(names, torques))
+    notes += [dropped(f"actuators that drive no hinge: {name_list(lost)}")] if lost else []
+    return [*notes, *_guesses(names, torques)]
+
+
+def _driven_hinges(model: mujoco.MjModel) -> list[int]:
+    """Ids of the hinges that get a motor."""
+    hinge = model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE.value
+    driven = {joint for i in range(model.nu) for joint in driven_joints(model, i)}
+    chosen = hinge & (model.jnt_stiffness == 0.0)
+    if model.nu:
+        chosen = hinge & np.isin(np.arange(model.njnt), list(driven))
+    return [int(joint) for joint in np.flatnonzero(chosen)]
+
+
+def _actuators_of(model: mujoco.MjModel, joint: int) -> list[int]:
+    """The actuators that drive a joint: its own, else those that drive it through a tendon."""
+    own = [i for i in range(model.nu) if driven_joint(model, i) == joint]
+    return own or [i for i in range(model.nu) if joint in driven_joints(model, i)]
+
+
+def _by_tendon(model: mujoco.MjModel, joint: int) -> bool:
+    """Whether a joint is driven through tendons only."""
+    return bool(model.nu) and all(driven_joint(model, i) != joint for i in range(model.nu))
+
+
+def _following(model: mujoco.MjModel, followers: dict[int, int]) -> Note:
+    pairs = ", ".join(
+        f"'{model.joint(own).name}' follows '{model.joint(other).name}'"
+        for own, other in followers.items()
+    )
+    return changed(f"no motor on joints that follow others (mimic): {pairs}")
 
 
 def _is_plain(model: mujoco.MjModel, actuator: int) -> bool:
@@ -71,7 +101,8 @@ def _is_plain(model: mujoco.MjModel, actuator: int) -> bool:
     gear = model.actuator_gear[actuator, 0] * model.actuator_gainprm[actuator, 0]
     hinge = joint >= 0 and model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_HINGE.value
     limit = model.actuator_ctrlrange[actuator, 1] > 0.0
-    return bool(hinge and limit and gear == 1.0 and not servo_kind(model, actuator))
+    plain = hinge and limit and gear == 1.0 and not servo_kind(model, actuator)
+    return bool(plain and joint not in dict(following_joints(model).values()))
 
 
 def _reference_torque(model: mujoco.MjModel) -> float:
@@ -83,24 +114,20 @@ def _reference_torque(model: mujoco.MjModel) -> float:
     return float(model.body_mass.sum()) * 9.81 * height
 
 
-def _unsprung(model: mujoco.MjModel) -> list[int]:
-    hinges = model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE.value
-    return [int(joint) for joint in np.flatnonzero(hinges & (model.jnt_stiffness == 0.0))]
-
-
 def _torque_limit(
     model: mujoco.MjModel, joint: int, actuators: list[int], reference: float
 ) -> TorqueLimit:
     """The torque limit of a joint: that of its actuator, else of the joint itself, else a guess."""
-    given = [_actuator_limit(model, actuator) for actuator in actuators]
+    given = [_actuator_limit(model, actuator, joint) for actuator in actuators]
     if model.jnt_actfrclimited[joint]:
-        given.append(float(model.jnt_actfrcrange[joint, 1]))
+        given.append(float(np.abs(model.jnt_actfrcrange[joint]).min()))
     limits = [limit for limit in given if 0.0 < limit < MAX_TORQUE_RATIO * reference]
     if limits:
         return TorqueLimit(min(limits), "")
     for actuator in actuators:
         if servo_kind(model, actuator) == "a position servo":
-            stiffness = -model.actuator_biasprm[actuator, 1] * _gear(model, actuator) ** 2
+            gear = _gear(model, actuator, joint)
+            stiffness = -float(model.actuator_biasprm[actuator, 1]) * gear**2
             if 0.0 < SERVO_ANGLE * stiffness < MAX_TORQUE_RATIO * reference:
                 limit = float(f"{SERVO_ANGLE * stiffness:.3g}")
                 return TorqueLimit(limit, f"its kp times {SERVO_ANGLE:g} rad")
@@ -110,9 +137,9 @@ def _torque_limit(
     )
 
 
-def _actuator_limit(model: mujoco.MjModel, actuator: int) -> float:
+def _actuator_limit(model: mujoco.MjModel, actuator: int, joint: int) -> float:
     """The joint torque that an actuator's own limits allow, N m; infinite without limits."""
-    gear, limits = abs(_gear(model, actuator)), [np.inf]
+    gear, limits = abs(_gear(model, actuator, joint)), [np.inf]
     if model.actuator_forcelimited[actuator]:
         limits.append(float(np.abs(model.actuator_forcerange[actuator]).max()) * gear)
     if model.actuator_ctrllimited[actuator] and not servo_kind(model, actuator):
@@ -121,8 +148,17 @@ def _actuator_limit(model: mujoco.MjModel, actuator: int) -> float:
     return min(limits)
 
 
-def _gear(model: mujoco.MjModel, actuator: int) -> float:
-    return float(model.actuator_gear[actuator, 0])
+def _gear(model: mujoco.MjModel, actuator: int, joint: int) -> float:
+    """Joint torque over actuator force: the gear, times the joint's coefficient in a tendon."""
+    gear = float(model.actuator_gear[actuator, 0])
+    if driven_joint(model, actuator) == joint or joint not in driven_joints(model, actuator):
+        return gear
+    tendon = int(model.actuator_trnid[actuator, 0])
+    if model.actuator_trntype[actuator] != mujoco.mjtTrn.mjTRN_TENDON.value:
+        return gear
+    first, count = int(model.tendon_adr[tendon]), int(model.tendon_num[tendon])
+    steps = slice(first, first + count)
+    return gear * float(model.wrap_prm[steps][model.wrap_objid[steps] == joint][0])
 
 
 def _add(spec: mujoco.MjSpec, joint: str, limit: float) -> None:
@@ -142,12 +178,12 @@ def _kinds(model: mujoco.MjModel, actuators: set[int]) -> str:
     return " and ".join(sorted(kinds))
 
 
-def _guesses(names: list[str], torques: list[TorqueLimit]) -> list[str]:
+def _guesses(names: list[str], torques: list[TorqueLimit]) -> list[Note]:
     """One line for each source of a guess."""
-    lines = []
+    notes = []
     for source in dict.fromkeys(torque.guess for torque in torques if torque.guess):
         own = [name for name, torque in zip(names, torques, strict=True) if torque.guess == source]
         sizes = sorted({torque.limit for torque in torques if torque.guess == source})
         size = f"{sizes[0]:g}" if len(sizes) == 1 else f"{sizes[0]:g} to {sizes[-1]:g}"
-        lines.append(f"torque limits of {name_list(own)}: {size} N m, {source}")
-    return lines
+        notes.append(guessed(f"torque limits of {name_list(own)}: {size} N m, {source}"))
+    return notes

@@ -14,8 +14,11 @@ import mujoco
 import numpy as np
 from jaxtyping import Float
 
-from bodyplan.robots.inference.posed_model import MAX_ANGLE, LimbView, PosedModel
+from bodyplan.robots.inference.named_feet import named_feet
+from bodyplan.robots.inference.posed_model import MAX_ANGLE, LimbView, PosedModel, StandingKey
 from bodyplan.robots.kinematic_tree import Limb, can_touch_floor, geom_bounds, robot_geoms
+from bodyplan.robots.notes import Note, dropped
+from bodyplan.robots.validation.part_words import geom_words
 
 SAMPLES = 1000
 """Random poses."""
@@ -32,7 +35,8 @@ SOLE, TOE = 0.04, 0.01
 """Shares of the trunk height: geoms so near the lowest one belong to a flat foot, to another."""
 ANKLE = 0.3
 """Share of the trunk height: a last joint so near the floor is an ankle above a flat foot."""
-FOOT_WORDS = ("foot", "feet", "toe", "sole", "paw", "hoof")
+FOOT = 0.15
+"""Share of the trunk height: what is called a foot, or is like the lowest shape, may be so high."""
 PARALLEL = 0.7
 """Component of a unit vector above which it counts as parallel to that axis."""
 MAX_OVERLAP = 0.002
@@ -52,6 +56,8 @@ class NominalPose(NamedTuple):
     """m: of the trunk over the lowest foot."""
     keyframe: str | None
     """Name of the keyframe that it comes from; None where it was searched for."""
+    notes: tuple[Note, ...] = ()
+    """Keyframes that were not taken, and why."""
 
 
 def find_nominal_pose(
@@ -67,20 +73,40 @@ def find_nominal_pose(
     """
     posed, rng = PosedModel(model, driven, limbs), np.random.default_rng(seed)
     samples = posed.sample_poses(rng, SAMPLES)
-    key = posed.standing_keyframe()
-    posed.set_pose(key[1] if key else posed.neutral)
+    key, notes = _standing_key(posed, samples)
+    posed.set_pose(key.qpos if key else posed.neutral)
     legs = _find_legs([posed.limb_view(limb) for limb in range(len(limbs))], samples)
     if not legs:
         return None
-    key = key if key and _stands(posed, legs, key[1]) else None
     posed.set_pose(posed.neutral)
     goals = [_leg_goal(posed, legs, leg, samples) for leg in legs]
-    qpos = key[1] if key else _move_arms(posed, legs, _search(posed, goals, samples), rng)
+    qpos = key.qpos if key else _move_arms(posed, legs, _search(posed, goals, samples), rng)
+    qpos = posed.with_followers(qpos)
     posed.set_pose(qpos)
     height = float(-min(posed.limb_view(leg).tip[2] for leg in legs))
     feet = tuple(_foot_geoms(posed, goal, height) for goal in goals)
-    name = key[0] if key else None
-    return NominalPose(qpos, tuple(limbs[leg] for leg in legs), feet, height, name)
+    name = key.name if key else None
+    return NominalPose(qpos, tuple(limbs[leg] for leg in legs), feet, height, name, tuple(notes))
+
+
+def _standing_key(
+    posed: PosedModel, samples: Sequence[LimbView]
+) -> tuple[StandingKey | None, list[Note]]:
+    """The first keyframe in which the robot stands, and why others before it are not taken."""
+    notes: list[Note] = []
+    for key in posed.standing_keyframes():
+        posed.set_pose(key.qpos)
+        legs = _find_legs([posed.limb_view(limb) for limb in range(len(posed.limbs))], samples)
+        overlaps = posed.new_collisions(key.qpos, MAX_OVERLAP)
+        if overlaps:
+            first, second = (geom_words(posed.model, geom) for geom in overlaps[0])
+            reason = f"{first} is inside {second}"
+        elif not legs or not _stands(posed, legs, key.qpos):
+            reason = "other parts reach lower than the legs"
+        else:
+            return key, notes
+        notes.append(dropped(f"keyframe '{key.name}' as nominal pose: {reason}"))
+    return None, notes
 
 
 def _find_legs(start: Sequence[LimbView], samples: Sequence[LimbView]) -> list[int]:
@@ -88,7 +114,7 @@ def _find_legs(start: Sequence[LimbView], samples: Sequence[LimbView]) -> list[i
     depths = [
         -now.tip[2] - sampled.tip[:, 2].min() for now, sampled in zip(start, samples, strict=True)
     ]
-    deepest = max(depths)
+    deepest = max(depths, default=0.0)
     return [limb for limb, depth in enumerate(depths) if depth > LEG_DEPTH * deepest > 0.0]
 
 
@@ -103,11 +129,24 @@ def _stands(posed: PosedModel, legs: Sequence[int], qpos: Float[np.ndarray, "nq"
 
 
 def _foot_geoms(posed: PosedModel, goal: "_LegGoal", height: float) -> tuple[int, ...]:
-    """The geoms that a leg stands on; if some of them are named as feet, only those."""
-    low = posed.lowest_geoms(posed.limbs[goal.leg], (SOLE if goal.flat else TOE) * height)
-    names = {geom: posed.model.geom(geom).name.lower() for geom in low}
-    named = tuple(geom for geom in low if any(word in names[geom] for word in FOOT_WORDS))
-    return named or low
+    """The geoms that a leg stands on.
+
+    What the model calls a foot wins, else it is the lowest geom with those as low. Geoms like the
+    lowest belong to it: a tilted sole is whole, though only its edge is lowest.
+    """
+    limb = posed.limbs[goal.leg]
+    named = named_feet(posed.model, limb)
+    feet = limb._replace(geoms=named or limb.geoms)
+    low = posed.lowest_geoms(feet, (SOLE if goal.flat else TOE) * height)
+    near = posed.lowest_geoms(feet, FOOT * height)
+    return tuple(geom for geom in near if any(_alike(posed.model, geom, other) for other in low))
+
+
+def _alike(model: mujoco.MjModel, geom: int, other: int) -> bool:
+    """Whether two geoms are the same shape on the same body, as the parts of a sole are."""
+    fields = (model.geom_bodyid, model.geom_type, model.geom_dataid)
+    same = all(own[geom] == own[other] for own in fields)
+    return geom == other or (same and np.allclose(model.geom_size[geom], model.geom_size[other]))
 
 
 class _LegGoal(NamedTuple):
@@ -173,29 +212,34 @@ def _search(
     One leg is searched, and the others start as its mirror images. Legs that are alike then stand
     alike. A leg for which that costs too much is searched by itself.
     """
-    qpos, first = posed.neutral.copy(), _search_leg(posed, goals[0], samples)
+    qpos = posed.neutral.copy()
+    first = _search_leg(posed, goals[0], qpos, samples)
+    limit = COST_FACTOR * _cost_function(posed, goals[0], qpos)(first) + COST_MARGIN
     qpos[_qpos_index(posed, goals[0])] = first
-    limit = COST_FACTOR * _cost_function(posed, goals[0])(first) + COST_MARGIN
     for goal in goals[1:]:
-        angles = None
+        cost, angles = _cost_function(posed, goal, qpos), None
         if len(goal.own_joints) == len(first):
             # Another leg's angles, with the signs that cost this leg least.
             signs = product((1.0, -1.0), repeat=len(first))
             mirrored = [np.array(own) * first for own in signs]
-            angles = _descend(posed, goal, [min(mirrored, key=_cost_function(posed, goal))])
-        if angles is None or _cost_function(posed, goal)(angles) > limit:
-            angles = _search_leg(posed, goal, samples)
+            angles = _descend(posed, goal, cost, [min(mirrored, key=cost)])
+        if angles is None or cost(angles) > limit:
+            angles = _search_leg(posed, goal, qpos, samples)
         qpos[_qpos_index(posed, goal)] = angles
     return qpos
 
 
 def _search_leg(
-    posed: PosedModel, goal: _LegGoal, samples: Sequence[LimbView]
+    posed: PosedModel,
+    goal: _LegGoal,
+    qpos: Float[np.ndarray, "nq"],
+    samples: Sequence[LimbView],
 ) -> Float[np.ndarray, "K"]:
     sampled = samples[goal.leg]
     best = np.argsort(goal.cost(sampled))[:DESCENTS]
     starts = [sampled.angles[i][goal.own_joints] for i in best]
-    return _descend(posed, goal, [*starts, goal.neutral.angles[goal.own_joints]])
+    cost = _cost_function(posed, goal, qpos)
+    return _descend(posed, goal, cost, [*starts, goal.neutral.angles[goal.own_joints]])
 
 
 def _qpos_index(posed: PosedModel, goal: _LegGoal) -> list[int]:
@@ -203,26 +247,29 @@ def _qpos_index(posed: PosedModel, goal: _LegGoal) -> list[int]:
     return [int(place) for place in posed.model.jnt_qposadr[joints]]
 
 
-def _cost_function(posed: PosedModel, goal: _LegGoal) -> Callable[[Float[np.ndarray, "K"]], float]:
-    """The cost of a leg's angles."""
-    index = _qpos_index(posed, goal)
+def _cost_function(
+    posed: PosedModel, goal: _LegGoal, qpos: Float[np.ndarray, "nq"]
+) -> Callable[[Float[np.ndarray, "K"]], float]:
+    """The cost of a leg's angles, while other joints are as in `qpos`."""
+    index, pose = _qpos_index(posed, goal), qpos.copy()
 
     def cost(angles: np.ndarray) -> float:
-        qpos = posed.neutral.copy()
-        qpos[index] = angles
-        posed.set_pose(qpos)
+        pose[index] = angles
+        posed.set_pose(pose)
         return float(goal.cost(posed.limb_view(goal.leg)))
 
     return cost
 
 
 def _descend(
-    posed: PosedModel, goal: _LegGoal, starts: Sequence[Float[np.ndarray, "K"]]
+    posed: PosedModel,
+    goal: _LegGoal,
+    cost: Callable[[Float[np.ndarray, "K"]], float],
+    starts: Sequence[Float[np.ndarray, "K"]],
 ) -> Float[np.ndarray, "K"]:
     """The angles of least cost that a descent from any of the starts reaches."""
     from scipy.optimize import minimize
 
-    cost = _cost_function(posed, goal)
     joints = [posed.driven.index(posed.limbs[goal.leg].joints[i]) for i in goal.own_joints]
     low, high = np.clip(posed.ranges[joints], -MAX_ANGLE, MAX_ANGLE).T
     limits = list(zip(low, high, strict=True))

@@ -7,7 +7,14 @@ import mujoco
 import numpy as np
 from jaxtyping import Float
 
-from bodyplan.robots.kinematic_tree import Limb, geom_bounds, geom_extent, joint_ranges
+from bodyplan.robots.inference.named_feet import named_feet
+from bodyplan.robots.kinematic_tree import (
+    Limb,
+    following_joints,
+    geom_bounds,
+    geom_extent,
+    joint_ranges,
+)
 
 STANDING_KEYS = ("nominal", "home", "stand", "standing", "init")
 """Usual names of keyframes in which a robot stands; the first that exists is taken."""
@@ -15,6 +22,14 @@ MAX_ANGLE = 2.5
 """rad: poses are sampled up to this angle from zero."""
 READ_FIELDS = ("qpos", "xanchor", "xaxis", "geom_xpos", "geom_xmat", "xmat")
 """Fields of MjData that a `LimbView` is computed from."""
+
+
+class StandingKey(NamedTuple):
+    """A keyframe in which the robot may stand."""
+
+    name: str
+    qpos: Float[np.ndarray, "nq"]
+    """Its root upright at the origin."""
 
 
 class LimbView(NamedTuple):
@@ -27,7 +42,7 @@ class LimbView(NamedTuple):
     axes: Float[np.ndarray, "... K 3"]
     """Of its joints."""
     tip: Float[np.ndarray, "... 3"]
-    """x and y of the centre of its lowest geom, and z of that geom's lowest point, m."""
+    """x and y of the centre of its lowest end, and z of that geom's lowest point, m."""
     rotation: Float[np.ndarray, "... 3 3"]
     """Rotation matrix of the body that carries this geom."""
 
@@ -45,23 +60,37 @@ class PosedModel:
         """
         self.model, self.data = model, mujoco.MjData(model)
         self.driven, self.limbs = list(driven), list(limbs)
+        self.ends = [list(named_feet(model, limb) or limb.geoms) for limb in limbs]
+        """For each limb the geoms of its foot, where the model names one, else all."""
         self.qpos_index = model.jnt_qposadr[self.driven]
         self.ranges = joint_ranges(model, self.driven)
+        self.followers = following_joints(model)
         self.neutral = self._upright(model.qpos0)
         """Joint angles of zero, or the nearest that the ranges allow."""
 
-    def standing_keyframe(self) -> tuple[str, Float[np.ndarray, "nq"]] | None:
-        """Name and pose of the keyframe in which the robot most likely stands."""
+    def standing_keyframes(self) -> list[StandingKey]:
+        """The keyframes, those first in which the robot most likely stands."""
         names = [self.model.key(i).name for i in range(self.model.nkey)]
-        if not names:
-            return None
-        chosen = next((name for name in STANDING_KEYS if name in names), names[0])
-        return chosen, self._upright(self.model.key_qpos[names.index(chosen)])
+        usual = [names.index(name) for name in STANDING_KEYS if name in names]
+        order = dict.fromkeys([*usual, *range(len(names))])
+        return [
+            StandingKey(names[i] or str(i), self._upright(self.model.key_qpos[i])) for i in order
+        ]
 
     def set_pose(self, qpos: Float[np.ndarray, "nq"]) -> None:
         """Move the model into a pose."""
-        self.data.qpos[:] = qpos
+        self.data.qpos[:] = self.with_followers(qpos)
         mujoco.mj_kinematics(self.model, self.data)
+
+    def with_followers(self, qpos: Float[np.ndarray, "nq"]) -> Float[np.ndarray, "nq"]:
+        """A pose in which joints that follow others by an equality (mimic) do so."""
+        own, model = qpos.copy(), self.model
+        for equality, (joint, leader) in self.followers.items():
+            places = model.jnt_qposadr[[joint, leader]]
+            change = own[places[1]] - model.qpos0[places[1]]
+            powers = change ** np.arange(5)
+            own[places[0]] = model.qpos0[places[0]] + model.eq_data[equality, :5] @ powers
+        return own
 
     def limb_view(self, limb: int) -> LimbView:
         """Where a limb is in the current pose."""
@@ -81,7 +110,7 @@ class PosedModel:
         return [self._view(limb, stacked) for limb in range(len(self.limbs))]
 
     def _view(self, limb: int, read: dict[str, np.ndarray]) -> LimbView:
-        model, joints, geoms = self.model, *map(list, self.limbs[limb])
+        model, joints, geoms = self.model, list(self.limbs[limb].joints), self.ends[limb]
         centres, axes = read["geom_xpos"][..., geoms, :], read["geom_xmat"][..., geoms, :]
         low = np.stack(
             [
@@ -115,11 +144,16 @@ class PosedModel:
     def self_collisions(self, qpos: Float[np.ndarray, "nq"], depth: float) -> list[tuple[int, int]]:
         """Pairs of the robot's geoms that are inside each other by more than `depth` (m)."""
         model, data = self.model, self.data
-        data.qpos[:] = qpos
+        data.qpos[:] = self.with_followers(qpos)
         data.qpos[2] = 10.0 * model.stat.extent  # far above any floor
         mujoco.mj_fwdPosition(model, data)
         deep = data.contact.geom[data.contact.dist < -depth]
         return [(int(a), int(b)) for a, b in deep]
+
+    def new_collisions(self, qpos: Float[np.ndarray, "nq"], depth: float) -> list[tuple[int, int]]:
+        """The pairs of `self_collisions` that are not inside each other in the neutral pose too."""
+        usual = set(self.self_collisions(self.neutral, depth))
+        return [pair for pair in self.self_collisions(qpos, depth) if pair not in usual]
 
     def _upright(self, qpos: Float[np.ndarray, "nq"]) -> Float[np.ndarray, "nq"]:
         own = qpos.copy()

@@ -6,15 +6,16 @@ nominal pose in physics. Each stage needs the ones before it.
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import mujoco
 
 from bodyplan.errors import BodyplanError
-from bodyplan.robots import loader, registry
+from bodyplan.robots import registry
 from bodyplan.robots.contact_sensors import FLOOR, add_contact_sensors
 from bodyplan.robots.inference.infer_config import (
     UnnamedGeom,
@@ -22,13 +23,13 @@ from bodyplan.robots.inference.infer_config import (
     infer_config,
     tune_gains,
 )
-from bodyplan.robots.model_files import is_urdf, missing_files, read_model
+from bodyplan.robots.reading.read_model import compile_error, read_model
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.toml_reader import parse_config, read_toml
 from bodyplan.robots.validation.model_checks import model_problems
 from bodyplan.robots.validation.name_checks import fit_problems, name_problems
 from bodyplan.robots.validation.pose_checks import pose_problems
-from bodyplan.robots.validation.problem import Problem, only_errors
+from bodyplan.robots.validation.problem import FaultyFilesError, Problem, as_problem, only_errors
 
 HINTS = {
     "mass and inertia of moving": (
@@ -73,13 +74,14 @@ class RobotCheck(NamedTuple):
         return "\n".join([head, *lines])
 
 
-def check_robot(source: str | Path) -> RobotCheck:
+def check_robot(source: str | Path, allow_paths: Sequence[Path] = ()) -> RobotCheck:
     """Find everything that is wrong with a robot's files, each problem with its fix.
 
     Where no TOML lies beside the MJCF, one is inferred and checked in its place.
 
     Args:
         source: path of an MJCF, or the name of a robot that `list_robots` gives.
+        allow_paths: folders besides its own whose files the MJCF may name.
 
     Raises:
         BodyplanError: a name that no robot has.
@@ -88,28 +90,31 @@ def check_robot(source: str | Path) -> RobotCheck:
     mjcf = mjcf if mjcf.suffix else registry.find_model(source)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        check = _check(mjcf)
+        check = _check(mjcf, allow_paths)
     texts = dict.fromkeys(str(own.message) for own in caught)
     notes = [Problem("note", str(mjcf), f"MuJoCo says: {text}", "see its manual") for text in texts]
     return check._replace(problems=[*check.problems, *notes])
 
 
-def _check(mjcf: Path) -> RobotCheck:
+def _check(mjcf: Path, allow_paths: Sequence[Path]) -> RobotCheck:
     try:
-        spec = read_model(mjcf)
+        read = read_model(mjcf, allow_paths)
+    except FaultyFilesError as error:
+        return RobotCheck(error.problems)
     except BodyplanError as error:
         return RobotCheck([_as_problem(mjcf, error)])
-    if is_urdf(mjcf):
+    notes = [
+        Problem("note", str(mjcf), own.text, "this was changed to read it") for own in read.notes
+    ]
+    if read.is_urdf:
         fix = f"`bodyplan robots adapt {mjcf} --out {mjcf.with_suffix('.xml').name}` makes an MJCF"
-        return RobotCheck([Problem("error", str(mjcf), "this is a URDF", fix)])
-    absent = list(missing_files(mjcf, spec))
-    if absent:
-        return RobotCheck(absent)
+        return RobotCheck([Problem("error", str(mjcf), "this is a URDF", fix), *notes])
     try:
-        model = spec.copy().compile()
+        model = read.spec.copy().compile()
     except ValueError as error:
-        return RobotCheck([_as_problem(mjcf, loader.compile_error(mjcf, error))])
-    return _check_with_config(mjcf, spec, model)
+        return RobotCheck([_as_problem(mjcf, compile_error(mjcf, error)), *notes])
+    check = _check_with_config(mjcf, read.spec, model)
+    return check._replace(problems=[*check.problems, *notes])
 
 
 def _check_with_config(mjcf: Path, spec: mujoco.MjSpec, model: mujoco.MjModel) -> RobotCheck:
@@ -159,6 +164,10 @@ def _check_without_config(mjcf: Path, spec: mujoco.MjSpec, model: mujoco.MjModel
             inferred = tune_gains(inferred, lambda own: Robot.build(mjcf, spec.copy(), own))
         problems = _config_problems(mjcf, spec, model, inferred.content)
     hint = f"`bodyplan robots check {mjcf} --write` writes one that is inferred from the MJCF"
+    problems += [
+        Problem("note", where, f"not taken: {own.text}", "the pose was searched for")
+        for own in inferred.pose.notes
+    ]
     problems.append(Problem("note", toml, "this file does not exist yet", hint))
     return RobotCheck(problems, inferred.to_toml(), hint)
 
@@ -186,8 +195,11 @@ def _with_floor(spec: mujoco.MjSpec, model: mujoco.MjModel) -> mujoco.MjModel:
 
 
 def _as_problem(file: Path, error: BodyplanError) -> Problem:
-    """An error's sentence as a problem and its fix."""
-    text = str(error).removeprefix(f"{file}: ")
-    hint = next((fix for word, fix in HINTS.items() if word in text), None)
-    problem, _, fix = text.partition("; ")
-    return Problem("error", str(file), text if hint else problem, hint or fix or "correct that")
+    """An error's sentence as a problem, with the fix that is known for it."""
+    hint = next((fix for word, fix in HINTS.items() if word in str(error)), None)
+    problem = as_problem(file, error)
+    return (
+        replace(problem, problem=str(error).removeprefix(f"{file}: "), fix=hint)
+        if hint
+        else problem
+    )

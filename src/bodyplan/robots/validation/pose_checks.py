@@ -9,6 +9,7 @@ from bodyplan.robots.nominal_pose import MAX_STANDING_SPEED, check_nominal_pose,
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.task_config import CONTROL_STEP
 from bodyplan.robots.validation.problem import Finding, Problem, name_list, only_errors
+from bodyplan.robots.validation.world_checks import switches_contact_off
 
 RANGE_TOLERANCE = 0.01
 """rad."""
@@ -25,7 +26,7 @@ def pose_problems(toml: str, robot: Robot) -> list[Problem]:
     """
     findings = (*_check_ranges(robot), *_check_contacts(robot))
     found = [Problem(severity, toml, *rest) for severity, *rest in findings]
-    if not only_errors(found):
+    if not only_errors(found) and not switches_contact_off(robot.model):
         found += [Problem(severity, toml, *rest) for severity, *rest in _check_standing(robot)]
     return found
 

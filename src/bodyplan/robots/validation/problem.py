@@ -3,13 +3,19 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Literal
+
+from bodyplan.errors import BodyplanError
 
 Severity = Literal["error", "warning", "note"]
 """Error: the robot cannot be used. Warning: probably a mistake. Note: good to know."""
 
 Finding = tuple[Severity, str, str]
 """What a check yields: the severity, the problem, the fix."""
+
+
+ADAPT = "or let `bodyplan robots adapt` do it"
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,26 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.where}: {self.problem}; {self.fix}"
+
+
+class FaultyFilesError(BodyplanError):
+    """A robot's files cannot be read; the message is the first problem, and counts the others."""
+
+    def __init__(self, file: str | Path, problems: "list[Problem]") -> None:
+        """Args:
+        file: path of the model.
+        problems: at least one.
+        """
+        rest = len(problems) - 1
+        more = f" ({rest} more: bodyplan robots check {file})" if rest else ""
+        super().__init__(f"{problems[0]}{more}")
+        self.problems = problems
+
+
+def as_problem(file: Path, error: BodyplanError) -> Problem:
+    """An error's sentence as a problem and its fix."""
+    problem, _, fix = str(error).removeprefix(f"{file}: ").partition("; ")
+    return Problem("error", str(file), problem, fix or "correct that")
 
 
 def only_errors(problems: Iterable[Problem]) -> list[Problem]:
