@@ -85,12 +85,15 @@ COMMANDS: Mapping[str, CommandEntry] = {
     "compare": CommandEntry(
         "compare runs over their seeds: tables, CSV, LaTeX", "compare:CompareRuns"
     ),
+    "sweep": CommandEntry("train and compare every run of a grid", "sweep:Sweep"),
     "report": CommandEntry("write a run as one self-contained HTML page", "report:WriteReport"),
 }
 
 
 _HELP_WIDTH = 79
-RESUMABLE = frozenset({"demo", "data build", "experts train", "train", "finetune", "transfer"})
+RESUMABLE = frozenset(
+    {"demo", "data build", "experts train", "train", "finetune", "transfer", "sweep"}
+)
 """Commands that go on where they were stopped."""
 
 

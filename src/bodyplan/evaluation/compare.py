@@ -4,7 +4,7 @@ Nothing is averaged that does not belong together. Runs of one arm differ in the
 all runs were evaluated alike.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -37,9 +37,12 @@ from bodyplan.evaluation.stratified_bootstrap import BOOTSTRAP_SAMPLES
 from bodyplan.learn.run import Run, runs_in
 from bodyplan.learn.same_settings import seed_of
 
+Runs = Run | str | Path | Sequence[Run | str | Path]
+"""Runs, or folders that hold the seeds of one."""
+
 
 def compare(
-    runs: Run | str | Path | Sequence[Run | str | Path],
+    runs: Runs | Mapping[str, Runs],
     by: Sequence[str] | None = None,
     *,
     score: Literal["return", "normalised"] = "return",
@@ -51,7 +54,7 @@ def compare(
     """Compare the evaluations of runs that differ in some settings, over their seeds.
 
     Args:
-        runs: runs, or folders that hold the seeds of one.
+        runs: runs, or folders that hold the seeds of one; or the runs of each arm by its name.
         by: names of the settings that tell arms apart, such as `algorithm` or `iql.beta`; by
             default all in which the runs differ. Runs of equal values are the seeds of one arm.
         score: `return`, or `normalised`: 0 for standing still, 1 for the reference (the packaged
@@ -68,10 +71,16 @@ def compare(
         BodyplanError: a run is not evaluated, runs of one arm differ in more than their seeds or
             share a seed, evaluations were not made alike, or no robot is in all of them.
     """
-    evaluated = [EvaluatedRun.read(run, evaluation) for run in _expanded(runs)]
+    named = (
+        [(name, run) for name, own in runs.items() for run in _expanded(own)]
+        if isinstance(runs, Mapping)
+        else [("", run) for run in _expanded(runs)]
+    )
+    evaluated = [EvaluatedRun.read(run, evaluation) for _, run in named]
     question, robots = common_question(evaluated), common_robots(evaluated, score)
     also = ("evaluate_every",) if question["policy"] == "best" else ()  # it decides the best
-    grouping = group_into_arms(evaluated, by, also)
+    given = [name for name, _ in named] if isinstance(runs, Mapping) else None
+    grouping = group_into_arms(evaluated, by, also, given)
     names = list(grouping.arms)
     if baseline is not None and baseline not in names:
         raise BodyplanError(
@@ -129,7 +138,7 @@ def compare(
     )
 
 
-def _expanded(runs: Run | str | Path | Sequence[Run | str | Path]) -> list[Run]:
+def _expanded(runs: Runs) -> list[Run]:
     """The runs, and those in folders of seeds."""
     given = [runs] if isinstance(runs, Run | str | Path) else list(runs)
     found: list[Run] = []

@@ -35,14 +35,18 @@ class Grouping:
 
 
 def group_into_arms(
-    evaluated: Sequence[EvaluatedRun], by: Sequence[str] | None = None, also: Sequence[str] = ()
+    evaluated: Sequence[EvaluatedRun],
+    by: Sequence[str] | None = None,
+    also: Sequence[str] = (),
+    given: Sequence[str] | None = None,
 ) -> Grouping:
-    """Group runs by their settings.
+    """Group runs by their settings, or by the names that they are given.
 
     Args:
         evaluated: the runs.
         by: names of settings; by default all in which the runs differ.
         also: as for `result_settings`.
+        given: the name of each run's arm, where arms are not told apart by `by`.
 
     Raises:
         BodyplanError: `by` names what is no setting, or runs of one arm differ in more than their
@@ -53,7 +57,8 @@ def group_into_arms(
     names = differing if by is None else _checked_names(by, settings)
     members: dict[str, list[int]] = {}
     for place, own in enumerate(settings):
-        members.setdefault(json.dumps([own.get(name) for name in names]), []).append(place)
+        key = given[place] if given else json.dumps([own.get(name) for name in names])
+        members.setdefault(key, []).append(place)
     for places in members.values():
         places.sort(key=lambda place: seed_of(evaluated[place].run))
         inside = [settings[place] for place in places]
@@ -67,7 +72,7 @@ def group_into_arms(
         {name: _shown(evaluated[first], settings[first], name) for name in names}
         for first, *_ in members.values()
     ]
-    titles = [_title(own) or _method(evaluated[0]) for own in shown]
+    titles = list(members) if given else [_title(own) or _method(evaluated[0]) for own in shown]
     # Unlike values can look alike, such as two folders of one name.
     titles = [
         f"{title} ({hashlib.sha256(key.encode()).hexdigest()[:6]})"

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,12 @@ class EvaluationConfig:
         if self.episodes < 1:
             raise BodyplanError(f"episodes = {self.episodes} must be at least 1")
 
+    def question(self) -> dict[str, Any]:
+        """What decides the result, by the names of evaluation.json."""
+        question = asdict(self)
+        del question["threads"]
+        return question | {"conditions": question.pop("disturbances")}
+
 
 @dataclass(frozen=True, repr=False)
 class Evaluation(Mapping[str, Mapping[str, Any]]):
@@ -98,6 +104,18 @@ class Evaluation(Mapping[str, Mapping[str, Any]]):
             BodyplanError: the disk is full, or the place cannot be written to.
         """
         write_json(Path(path), self.document)
+
+    def answers(self, asked: EvaluationConfig, updates: int) -> bool:
+        """Whether it is of a run's last policy, after so many updates, and was made as is asked.
+
+        Older files do not say which policy, or after how many updates; then it is that one.
+        """
+        document = self.document
+        return (
+            all(document.get(name) == value for name, value in asked.question().items())
+            and document.get("policy") in (None, "last")
+            and document.get("updates") in (None, updates)
+        )
 
     @property
     def scores(self) -> dict[str, dict[str, Any]]:

@@ -15,7 +15,7 @@ Interrupted runs continue, and finished runs are used as they are.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -178,13 +178,8 @@ class _Experiment:
         """Whether a file has an evaluation of this robot after these updates, made alike."""
         if not path.is_file():
             return False
-        evaluation, wanted = Evaluation.load(path), asdict(self.config.evaluation)
-        del wanted["threads"]  # results do not depend on them
-        wanted["conditions"] = wanted.pop("disturbances")  # their name in evaluation.json
-        same = all(evaluation.document.get(name) == wanted[name] for name in wanted)
-        after = evaluation.document.get("updates")  # an older file does not say
-        last = evaluation.document.get("policy") in (None, "last")
-        return robot in evaluation and same and last and after in (None, updates)
+        evaluation = Evaluation.load(path)
+        return robot in evaluation and evaluation.answers(self.config.evaluation, updates)
 
     def _load(self, names: Sequence[str]) -> list[Robot]:
         models = models_of(self.data_card, self.config.training.data)

@@ -60,24 +60,33 @@ def config_of_file(path: Path) -> TrainConfig:
     return config
 
 
-def _option(name: str, value: Any, field: Field[Any]) -> Iterator[list[str]]:
-    """The option of one setting, unless it has its default."""
+def option_words(name: str, value: Any) -> list[str]:
+    """The words of a command line that give an option this value; none for None.
+
+    Args:
+        name: of the option, with its method before a dot, such as `iql.beta`.
+        value: a number, text or path, several of them, a mapping, or lists of groups.
+    """
     option = f"--{name.replace('_', '-')}"
-    if value is None or (field.default is not MISSING and value == field.default):
-        return
+    if value is None:
+        return []
     if isinstance(value, bool):
         *group, own = option.removeprefix("--").split(".")
-        yield [option if value else "--" + ".".join([*group, f"no-{own}"])]
-    elif isinstance(value, Mapping):
-        if value:
-            yield [option, *(text for pair in value.items() for text in map(_text, pair))]
-    elif name == "groups" and isinstance(value, Sequence) and not isinstance(value, str):
-        yield [option, json.dumps([list(group) for group in value], separators=(",", ":"))]
-    elif isinstance(value, Sequence) and not isinstance(value, str):
-        if value:
-            yield [option, *map(_text, value)]
-    else:
-        yield [option, _text(value)]
+        return [option if value else "--" + ".".join([*group, f"no-{own}"])]
+    if isinstance(value, Mapping):
+        return [option, *(text for pair in value.items() for text in map(_text, pair))]
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if name == "groups":
+            return [option, json.dumps([list(group) for group in value], separators=(",", ":"))]
+        return [option, *map(_text, value)]
+    return [option, _text(value)]
+
+
+def _option(name: str, value: Any, field: Field[Any]) -> Iterator[list[str]]:
+    """The option of one setting, unless it has its default or nothing."""
+    default = field.default is not MISSING and value == field.default
+    if not default and value not in (None, (), [], {}):
+        yield option_words(name, value)
 
 
 def _text(value: Any) -> str:
