@@ -156,6 +156,7 @@ def test_json_nested_too_deeply_is_refused(dataset, tmp_path):
 
 @pytest.mark.parametrize("name", ["../dog", "..", "a/b", ""])
 def test_a_robot_that_is_no_folder_of_the_set_is_refused(dataset, tmp_path, name):
-    write_json(tmp_path / "card.json", {"format": 1, "robots": {name: {}}})
+    entry = dataset.card["robots"]["dog"]
+    write_json(tmp_path / "card.json", dataset.card | {"robots": {name: entry}})
     with pytest.raises(BodyplanError, match="no names of folders"):
         Dataset.open(tmp_path)

@@ -206,11 +206,6 @@ class TestMappingOfRobots:
         for part in ("<th>return_mean</th>", "<td>crab</td>", "<td>90</td>"):
             assert part in html
 
-    @pytest.mark.parametrize("command", [None, "up", [1.0], {"a": 1}, ["x", "y", "z"]])
-    def test_text_of_a_strange_card(self, dataset, command):
-        write_json(dataset.path / "card.json", dataset.card | {"command": command})
-        assert str(command)[:10] in repr(Dataset.open(dataset.path))
-
     def test_the_data_frame_has_a_row_for_each_robot(self, dataset):
         frame = dataset.to_dataframe()
         assert list(frame.index) == ["dog", "crab"]
@@ -250,8 +245,12 @@ class TestOpen:
         ("change", "message"),
         [
             ({"format": 2}, "format 2"),
-            ({"robots": {}}, "names no robots"),
-            ({"robots": {"dog": {"steps": 90}}}, "incomplete for dog"),
+            ({"robots": {}}, "robots"),
+            ({"robots": {"dog": {"steps": 90}}}, r"robots\.dog\.episodes is missing"),
+            ({"command": None}, "command is null"),
+            ({"command": [1.0]}, "command"),
+            ({"command": ["x", 0, 0]}, r"command\[0\] is text"),
+            ({"conditions": {"wind": 1}}, "conditions"),
         ],
     )
     def test_card_that_says_too_little(self, dataset, change, message):

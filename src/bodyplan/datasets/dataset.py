@@ -15,19 +15,20 @@ from bodyplan.datasets.episodes import Episodes
 from bodyplan.datasets.format import (
     ARRAYS,
     CARD,
-    DATASET_FORMAT,
     DESCRIPTOR_IDS,
     DESCRIPTORS,
     FRAME_ARRAYS,
     REBUILD_HINT,
+    WholeEpisodes,
+    read_card,
 )
-from bodyplan.datasets.whole_episodes import WHOLE, WholeEpisodes, whole_episodes
+from bodyplan.datasets.whole_episodes import WHOLE, whole_episodes
 from bodyplan.envs.walking_task import command_name, parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.notebook_html import html_table
 from bodyplan.robots.registry import models_of
 from bodyplan.robots.validation.problem import did_you_mean
-from bodyplan.storage import read_array, read_json, sha256
+from bodyplan.storage import read_array, sha256
 
 if TYPE_CHECKING:
     import pandas
@@ -80,15 +81,8 @@ class Dataset(Mapping[str, Episodes]):
                 f"{path} is not a dataset, for it has no {CARD}; give a folder that "
                 "`bodyplan data` wrote."
             )
-        card = read_json(path / CARD)
-        if card.get("format") != DATASET_FORMAT:
-            raise BodyplanError(
-                f"{path / CARD} has format {card.get('format')}, this version reads "
-                f"{DATASET_FORMAT}; rebuild it or use the version of bodyplan that wrote it."
-            )
-        entries = card.get("robots")
-        if not isinstance(entries, dict) or not entries:
-            raise BodyplanError(f"{path / CARD} names no robots; {REBUILD_HINT}.")
+        card = read_card(path)
+        entries = card["robots"]
         if invalid := [name for name in entries if Path(name).name != name or name in ("", "..")]:
             raise BodyplanError(
                 f"{path / CARD} has robots {invalid}, which are no names of folders; "
@@ -175,8 +169,7 @@ class Dataset(Mapping[str, Episodes]):
         parts = [f"'{self.path}'", robots, f"{steps:,} steps"]
         if "recipe" in self.card:
             parts.append(f"recipe {self.card['recipe']}")
-        if "command" in self.card:
-            parts.append(f"command {_command_text(self.card['command'])}")
+        parts.append(f"command {command_name(parse_command(self.card['command']))}")
         return ", ".join(parts)
 
     def _rows(self) -> list[dict[str, Any]]:
@@ -203,8 +196,8 @@ def card_with_whole_episodes(folder: Path) -> dict[str, Any]:
     """
     if not (folder / CARD).is_file():
         return {}
-    card = read_json(folder / CARD)
-    entries = card.get("robots", {})
+    card = read_card(folder)
+    entries = card["robots"]
     if any(WHOLE not in own for own in entries.values()):
         dataset = Dataset.open(folder)
         card["robots"] = {
@@ -213,22 +206,15 @@ def card_with_whole_episodes(folder: Path) -> dict[str, Any]:
     return card
 
 
-def _command_text(command: Any) -> str:
-    """The name of a card's command; whatever the card has, where that is no command."""
-    try:
-        return command_name(parse_command(command))
-    except (BodyplanError, TypeError, ValueError):
-        return str(command)[:40]
-
-
-def _open_robot(folder: Path, entry: Any) -> Episodes:
+def _open_robot(folder: Path, entry: Mapping[str, Any]) -> Episodes:
     card = folder.parent / CARD
-    try:
-        names = [*ARRAYS, *([DESCRIPTOR_IDS] if f"{DESCRIPTOR_IDS}.npy" in entry["arrays"] else [])]
-        listed = {name: entry["arrays"][f"{name}.npy"] for name in names}
-        expected = {name: (item["shape"], item["dtype"]) for name, item in listed.items()}
-    except (KeyError, TypeError) as error:
-        raise BodyplanError(f"{card} is incomplete for {folder.name}; {REBUILD_HINT}.") from error
+    listed = entry["arrays"]
+    names = [*ARRAYS, *([DESCRIPTOR_IDS] if f"{DESCRIPTOR_IDS}.npy" in listed else [])]
+    if missing := [
+        file for file in (*(f"{n}.npy" for n in names), DESCRIPTORS) if file not in listed
+    ]:
+        raise BodyplanError(f"{card} lists no {folder.name}/{missing[0]}; {REBUILD_HINT}.")
+    expected = {n: (listed[f"{n}.npy"]["shape"], listed[f"{n}.npy"]["dtype"]) for n in names}
     arrays = {name: read_array(folder / f"{name}.npy") for name in names}
     for name, array in arrays.items():
         found = (list(array.shape), str(array.dtype))

@@ -26,13 +26,16 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import mujoco
 import numpy as np
+from msgspec import Meta
 
 from bodyplan import __version__
+from bodyplan.envs.disturbances import Conditions
 from bodyplan.provenance import PROVENANCE_FILE, provenance
+from bodyplan.records import Count, Size, Triple, read_record
 from bodyplan.robots.registry import recorded_models
 from bodyplan.storage import write_json
 
@@ -47,6 +50,77 @@ ARRAYS = (*FRAME_ARRAYS, *STEP_ARRAYS, "episode_ends")
 
 REBUILD_HINT = "rebuild the dataset or restore the file"
 """The fix that error messages about damaged files give."""
+
+
+class ArrayEntry(TypedDict):
+    """A file of a robot, as the card lists it."""
+
+    shape: list[Count] | dict[str, list[Count]]
+    """Of `DESCRIPTORS`, of each array in it."""
+    dtype: str
+    sha256: str
+
+
+class Segment(TypedDict):
+    """Steps that one policy of an expert's run acted in."""
+
+    steps: Count
+    phase: str
+
+
+class WholeEpisodes(TypedDict):
+    """The whole episodes of one robot, see `whole_episodes`."""
+
+    episodes: Count
+    falls: Count
+    return_mean: float | None
+    """None where there is none, or none in some phase."""
+    best_episodes: Count
+    """Those of the late phase, in which the best policies acted."""
+    best_return_mean: float | None
+    """None where there is none, or where the card does not know phases."""
+
+
+class RobotEntry(TypedDict):
+    """What the card says of a robot."""
+
+    steps: Size
+    episodes: Size
+    return_mean: float
+    length_mean: float
+    arrays: dict[str, ArrayEntry]
+    segments: NotRequired[list[Segment]]
+    whole_episodes: NotRequired[WholeEpisodes]
+    episode_end_steps: NotRequired[list[Count]]
+    """Of a replay log: the training step at which each episode ended."""
+
+
+class DatasetCard(TypedDict):
+    """The card; more may stand in it."""
+
+    robots: Annotated[dict[str, RobotEntry], Meta(min_length=1)]
+    command: Triple
+    recipe: NotRequired[str]
+    steps: NotRequired[int | None]
+    seed: NotRequired[int | None]
+    physics: NotRequired[str]
+    initial_state: NotRequired[str]
+    conditions: NotRequired[Conditions]
+    models: NotRequired[dict[str, str]]
+    versions: NotRequired[dict[str, str]]
+    snapshots: NotRequired[dict[str, str]]
+    replay: NotRequired[dict[str, str]]
+    recording_sizes: NotRequired[dict[str, int]]
+    seal: NotRequired[str]
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """The card of a dataset, a `DatasetCard`.
+
+    Raises:
+        BodyplanError: it is missing or damaged, or of another format.
+    """
+    return read_record(folder / CARD, DatasetCard, REBUILD_HINT, DATASET_FORMAT)
 
 
 def versions() -> dict[str, str]:

@@ -11,13 +11,16 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict
 
+import msgspec
 import numpy as np
 from jaxtyping import Float
+from msgspec import Meta
 
 from bodyplan.envs.walking_task import ACTION_MEAN_LIMIT, Command, Observation, command_name
 from bodyplan.errors import BodyplanError
+from bodyplan.records import Count, Triple, checked_record
 from bodyplan.robots.feature_sizes import POLICY_GENERAL
 from bodyplan.robots.registry import models_of, recorded_models
 from bodyplan.storage import read_tensors, write_tensors
@@ -101,6 +104,26 @@ class SnapshotPolicy:
         )
 
 
+class ExpertScores(TypedDict):
+    """The evaluation of the last snapshot's mean action."""
+
+    return_mean: float
+
+
+class SnapshotCard(TypedDict):
+    """The card of a file of snapshots, see `Snapshots`."""
+
+    robot: str
+    command: Triple
+    steps: Annotated[list[Count], Meta(min_length=1)]
+    return_mean: list[float]
+    length_mean: list[float]
+    expert: ExpertScores
+    curve: list[Triple]
+    settings: dict[str, Any]
+    model: NotRequired[str | None]
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Snapshots:
     """The snapshots of one robot's run for one command, in order of training.
@@ -149,7 +172,9 @@ class Snapshots:
         """
         tensors, metadata = read_tensors(path)
         try:
-            card = _with_model(json.loads(metadata["card"]), Path(path), _absolute)
+            card = msgspec.json.decode(metadata["card"])
+            checked_record(f"the card in {path}", card, SnapshotCard, "train the expert again")
+            card = _with_model(card, Path(path), _absolute)
             snapshots = cls(tensors, card)
             fault = _fault(snapshots)
         except (KeyError, TypeError, ValueError, IndexError) as error:

@@ -46,17 +46,9 @@ _TYPES = {
 
 def card_faults(path: Path, card: Mapping[str, Any]) -> list[str]:
     """Faults in the card. Older cards have no checksum of their own, which is no fault."""
-    found = []
     if "seal" in card and card["seal"] != card_checksum(card):
-        found.append(f"{path / CARD} differs from its checksum (seal); {REBUILD_HINT}.")
-    if not isinstance(card.get("conditions", {}), dict):
-        found.append(f"{path / CARD} gives disturbances {card['conditions']!r}; {REBUILD_HINT}.")
-    command = card.get("command", [0.0, 0.0, 0.0])
-    if not isinstance(command, list) or len(command) != 3 or not all(map(_is_number, command)):
-        found.append(
-            f"{path / CARD} gives the command {command!r}, not three numbers; {REBUILD_HINT}."
-        )
-    return found
+        return [f"{path / CARD} differs from its checksum (seal); {REBUILD_HINT}."]
+    return []
 
 
 def checksum_faults(
@@ -67,7 +59,7 @@ def checksum_faults(
     found = [
         f"{folder / file} differs from its checksum; {REBUILD_HINT}."
         for file, checksum in checksums.items()
-        if not isinstance(arrays.get(file), dict) or arrays[file].get("sha256") != checksum
+        if file not in arrays or arrays[file]["sha256"] != checksum
     ]
     if unknown := sorted(set(arrays) - set(checksums)):
         found.append(
@@ -160,10 +152,10 @@ def _structure_faults(folder: Path, episodes: Episodes) -> list[str]:
 
 def _summary_faults(folder: Path, episodes: Episodes, entry: Mapping[str, Any]) -> list[str]:
     found = [
-        f"{folder.parent / CARD} gives {folder.name} {key} {entry.get(key)}, its arrays "
+        f"{folder.parent / CARD} gives {folder.name} {key} {entry[key]}, its arrays "
         f"{value:g}; {REBUILD_HINT}."
         for key, value in episodes.summary().items()
-        if not _is_number(entry.get(key)) or not np.isclose(entry[key], value, equal_nan=True)
+        if not np.isclose(float(entry[key]), value, equal_nan=True)
     ]
     if WHOLE in entry and not _counts_as(entry[WHOLE], episodes, entry.get("segments", ())):
         found.append(
@@ -175,14 +167,12 @@ def _summary_faults(folder: Path, episodes: Episodes, entry: Mapping[str, Any]) 
 
 def _counts_as(stated: Any, episodes: Episodes, segments: Any) -> bool:
     """Whether a card's whole episodes are those of the arrays."""
-    try:
-        counted: dict[str, Any] = dict(whole_episodes(episodes, segments))
-        return stated.keys() == counted.keys() and all(
-            value is stated[key] is None or np.isclose(stated[key], value)
-            for key, value in counted.items()
-        )
-    except (AttributeError, LookupError, TypeError, ValueError):  # whatever an edited card holds
-        return False
+    counted: dict[str, Any] = dict(whole_episodes(episodes, segments))
+    return all(
+        value is stated[key] is None
+        or (None not in (value, stated[key]) and np.isclose(float(stated[key]), value))
+        for key, value in counted.items()
+    )
 
 
 def _bound_faults(folder: Path, episodes: Episodes, card: Mapping[str, Any]) -> list[str]:
@@ -205,21 +195,12 @@ def _bound_faults(folder: Path, episodes: Episodes, card: Mapping[str, Any]) -> 
     ]
     if disturbances.get("commands"):
         return found  # commands change during episodes
-    command = card.get("command")
-    wanted = (
-        np.asarray(command, np.float32)
-        if command is not None
-        else episodes.general[0, COMMAND_COLUMNS]
-    )
+    wanted = np.asarray(card["command"], np.float32)
     if _any(lambda x: x[:, COMMAND_COLUMNS] != wanted, episodes.general):
         found.append(
             f"{folder / 'general.npy'} holds another command than the card; {REBUILD_HINT}."
         )
     return found
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and abs(value) < 1e30
 
 
 def _not_finite(values: np.ndarray) -> np.ndarray:

@@ -9,31 +9,19 @@ evaluation of the policies that acted would find. A phase without a whole episod
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
 
 from bodyplan.datasets.episodes import Episodes
+from bodyplan.datasets.format import WholeEpisodes
 from bodyplan.envs.walking_task import HORIZON
 
 WHOLE = "whole_episodes"
 """The key of a robot's entry in the card."""
 BEST_PHASES = ("late", "expert")
 """Phases of an expert's run in which the best policies of the data acted."""
-
-
-class WholeEpisodes(TypedDict):
-    """The whole episodes of one robot, as its card has them."""
-
-    episodes: int
-    falls: int
-    return_mean: float | None
-    """None where there is none, or none in some phase."""
-    best_episodes: int
-    """Those of the late phase, in which the best policies acted."""
-    best_return_mean: float | None
-    """None where there is none, or where the card does not know phases."""
 
 
 def whole_episodes(episodes: Episodes, segments: Sequence[Mapping[str, Any]] = ()) -> WholeEpisodes:

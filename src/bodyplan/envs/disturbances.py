@@ -6,7 +6,7 @@ Everything is off by default. The original trains under all of these at once
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -50,6 +50,10 @@ class Disturbances:
         return {"conditions": changed} if changed else {}
 
 
+Conditions = dict[
+    Literal["randomise", "redraw", "pushes", "commands", "noise", "dropout"], bool | float
+]
+"""Disturbances as cards and evaluations have them."""
 NO_DISTURBANCES = Disturbances()
 """One MDP for each robot: the task of datasets, evaluations and published returns."""
 TRAINING_DISTURBANCES = Disturbances(

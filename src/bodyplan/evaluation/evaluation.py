@@ -4,14 +4,15 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
 from bodyplan.dataframes import dataframe
-from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
+from bodyplan.envs.disturbances import NO_DISTURBANCES, Conditions, Disturbances
 from bodyplan.envs.walking_task import Command, command_name, parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.notebook_html import html_table
-from bodyplan.storage import read_json, write_json
+from bodyplan.records import Count, Size, Triple, read_record
+from bodyplan.storage import write_json
 
 if TYPE_CHECKING:
     import pandas
@@ -32,6 +33,42 @@ SCORE_COLUMNS = (
 MEAN_SCORES = (*SCORE_COLUMNS, "ceiling_return", "velocity")
 """The scores that have a mean over robots."""
 _LONGEST_LIST = 80  # characters of robots' names in the name of a file
+
+
+class Scores(TypedDict):
+    """The scores of a robot, see `Evaluation`; older files lack some."""
+
+    return_mean: float
+    return_se: NotRequired[float | None]
+    returns: NotRequired[list[float]]
+    fall_share: NotRequired[float]
+    length_mean: NotRequired[float]
+    velocity: NotRequired[tuple[float, float]]
+    velocity_error: NotRequired[float]
+    normalised_return: NotRequired[float | None]
+    floor_return: NotRequired[float | None]
+    expert_return: NotRequired[float | None]
+    ceiling_return: NotRequired[float | None]
+    reference: NotRequired[str | None]
+    data_return: NotRequired[float | None]
+    data_episodes: NotRequired[Count | None]
+    data_best_return: NotRequired[float | None]
+
+
+class EvaluationRecord(TypedDict):
+    """The content of evaluation.json; older files lack some of it."""
+
+    command: str | Triple
+    episodes: Size
+    robots: dict[str, Scores]
+    mean: NotRequired[dict[str, float | list[float] | None]]
+    seed: NotRequired[int]
+    initial_state: NotRequired[Literal["random", "nominal"]]
+    conditions: NotRequired[Conditions | None]
+    policy: NotRequired[str | None]
+    own_robots: NotRequired[bool]
+    own_command: NotRequired[bool]
+    updates: NotRequired[Count | None]
 
 
 @dataclass(frozen=True)
@@ -92,10 +129,7 @@ class Evaluation(Mapping[str, Mapping[str, Any]]):
         Raises:
             BodyplanError: the file is missing or damaged.
         """
-        document = read_json(Path(path))
-        if not isinstance(document.get("robots"), dict):
-            raise BodyplanError(f"{path} has no robots' scores; run `bodyplan evaluate` again")
-        return cls(document)
+        return cls(read_record(path, EvaluationRecord, "evaluate the run again"))
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON.
@@ -125,7 +159,7 @@ class Evaluation(Mapping[str, Mapping[str, Any]]):
     @property
     def mean(self) -> dict[str, float | None]:
         """Means over robots, each robot counting once; None where a robot lacks that score."""
-        return self.document["mean"]
+        return self.document.get("mean", {})
 
     @property
     def episodes(self) -> int:
@@ -165,10 +199,11 @@ class Evaluation(Mapping[str, Mapping[str, Any]]):
             parts += ["on", _short_list(list(self))]
         if not document.get("own_command", True):
             parts.append(command_name(self.command))
-        if document["initial_state"] != "random":
-            parts.append(document["initial_state"])
+        start = document.get("initial_state", "random")
+        if start != "random":
+            parts.append(start)
         for name, value in (
-            Disturbances(**document["conditions"]).card().get("conditions", {}).items()
+            Disturbances(**(document.get("conditions") or {})).card().get("conditions", {}).items()
         ):
             parts.append(name if value is True else f"{name}{value:g}")
         return "_".join(["evaluation", *parts]) + ".json"

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import equinox as eqx
 import jax
@@ -26,11 +26,26 @@ from bodyplan.experts.expert_observations import mirror_maps
 from bodyplan.experts.snapshot_recorder import SnapshotRecorder
 from bodyplan.experts.training_environment import TrainingEnvironment
 from bodyplan.learn.checkpoint import restore_tree, save_tree
+from bodyplan.records import checked_record
 from bodyplan.robots.robot import Robot
 from bodyplan.storage import read_tensors
 
 LogIteration = Callable[[int, dict[str, float]], None]
 """Takes the training steps so far and the metrics of an iteration."""
+
+
+class _Notes(TypedDict):
+    """What a checkpoint says beside its tensors."""
+
+    config: dict[str, Any]
+    steps: int
+    horizon: int
+    rng: dict[str, Any]
+    recent: list[tuple[float, float]]
+    curve: list[tuple[float, float, float]]
+    taken: list[int]
+    logged: list[int]
+    assistance: dict[str, float | bool | None] | None
 
 
 class PPORunner:
@@ -176,7 +191,11 @@ class PPORunner:
         Raises:
             BodyplanError: the file is damaged or belongs to a run with other settings.
         """
-        notes = json.loads(read_tensors(path)[1].get("notes", "{}"))
+        try:
+            notes = json.loads(read_tensors(path)[1].get("notes", "{}"))
+        except (ValueError, RecursionError) as error:
+            raise BodyplanError(f"the notes of {path} are damaged ({error}); remove it.") from error
+        checked_record(f"the notes of {path}", notes, _Notes, "remove it")
         if notes.get("config") != json.loads(json.dumps(self.settings)):
             raise BodyplanError(
                 f"{path} belongs to a run with other settings or another [expert] table of the "

@@ -8,11 +8,10 @@ of the same sizes are its control. Groups by kind of robot are the obvious heuri
 holds any other groups.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 from jaxtyping import Float
@@ -23,6 +22,7 @@ from bodyplan.grouping.body_graph import body_graph
 from bodyplan.grouping.clustering import check_count, check_names, cluster
 from bodyplan.grouping.embodiment_distances import embodiment_distances, load_robots
 from bodyplan.robots.robot import Robot
+from bodyplan.storage import read_json
 
 if TYPE_CHECKING:
     import pandas
@@ -196,16 +196,8 @@ def read_groups(path: str | Path, names: Sequence[str]) -> RobotGroups:
     Raises:
         BodyplanError: the file is missing or damaged, or does not name every robot exactly once.
     """
-    path = Path(path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BodyplanError(
-            f"cannot read groups from {path} ({error.strerror}); give the path of a JSON file"
-        ) from error
-    except ValueError as error:
-        raise BodyplanError(f"{path} is not valid JSON ({error}); correct it") from error
-    groups: Any = content.get("groups") if isinstance(content, dict) else content
+    content = read_json(path)
+    groups = content.get("groups") if isinstance(content, dict) else content
     return listed_groups(groups, names, str(path))
 
 

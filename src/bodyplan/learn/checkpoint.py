@@ -40,6 +40,8 @@ def named_arrays(tree: object) -> dict[str, np.ndarray]:
 def restore_tree(path: Path, like: StateTree) -> StateTree:
     """Read a pytree with the structure, shapes and types of `like`; NumPy leaves stay NumPy.
 
+    Other leaves of `like` may be arrays or `jax.ShapeDtypeStruct`.
+
     Raises:
         BodyplanError: the file is missing or damaged, or holds another tree.
     """
@@ -55,7 +57,7 @@ def restore_tree(path: Path, like: StateTree) -> StateTree:
         )
     found = {name: _fitting(path, tensors, name, leaf) for name, leaf in expected.items()}
     restored = [
-        _on_device(found[name]) if isinstance(leaf, jax.Array) else found[name]
+        found[name] if isinstance(leaf, np.ndarray) else _on_device(found[name])
         for name, leaf in expected.items()
     ]
     return jax.tree.unflatten(structure, restored)

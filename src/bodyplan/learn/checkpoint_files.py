@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from bodyplan.datasets.format import CARD
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.policy_files import TENSORS
+from bodyplan.learn.policy_files import TENSORS, PolicyCard
+from bodyplan.records import checked_record
 from bodyplan.robots.registry import models_of, recorded_models
 from bodyplan.storage import read_tensors, write_json, write_tensors
 
@@ -39,17 +42,17 @@ def extract_policy(checkpoint: Path, folder: Path) -> None:
     """
     tensors, notes = read_tensors(checkpoint)
     try:
-        card = json.loads(notes[_NOTE])
-        models = models_of(card, checkpoint.parent)
-    except (KeyError, ValueError, AttributeError) as error:
+        card = msgspec.json.decode(notes[_NOTE])
+    except (KeyError, ValueError, RecursionError) as error:
         raise BodyplanError(
             f"{checkpoint} does not say how its policy acts, because an older version of bodyplan "
             "wrote it; continue the run with `bodyplan train`, whose next checkpoints do"
         ) from error
+    checked_record(f"the policy's card in {checkpoint}", card, PolicyCard)
     own = {
         name.removeprefix(_POLICY): tensor
         for name, tensor in tensors.items()
         if name.startswith(_POLICY)
     }
     write_tensors(folder / TENSORS, own, {})
-    write_json(folder / CARD, {**card, "models": models})
+    write_json(folder / CARD, {**card, "models": models_of(card, checkpoint.parent)})

@@ -3,12 +3,16 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
+import msgspec
 import numpy as np
 
 from bodyplan.errors import BodyplanError
+from bodyplan.records import Count, checked_record
 from bodyplan.storage import atomic_write
+
+_FIX = "restore the file, or delete that line"
 
 
 class Seconds(NamedTuple):
@@ -27,6 +31,18 @@ class Seconds(NamedTuple):
         return {"wall_s": round(self.wall, 3), "cpu_s": round(self.cpu, 3)}
 
 
+class MetricsLine(TypedDict):
+    """A line of metrics.jsonl, which also has the metrics by their names, or of conflicts.jsonl."""
+
+    update: Count
+    wall_s: NotRequired[float]
+    cpu_s: NotRequired[float]
+    evaluation: NotRequired[dict[str, dict[str, Any]]]
+    """Scores of each robot."""
+    norms: NotRequired[list[float]]
+    cosines: NotRequired[list[float]]
+
+
 def name_metrics(metrics: Mapping[str, np.ndarray], robots: Sequence[str]) -> dict[str, float]:
     """Numbers under their names; one number a robot becomes their mean and `<name>/<robot>`.
 
@@ -42,17 +58,23 @@ def name_metrics(metrics: Mapping[str, np.ndarray], robots: Sequence[str]) -> di
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """All whole lines; the last may have been cut short by a kill."""
+    """All whole lines, each a `MetricsLine`; the last may have been cut short by a kill.
+
+    Raises:
+        BodyplanError: another line is damaged.
+    """
     if not path.is_file():
         return []
-    lines = []
-    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    lines, texts = [], path.read_bytes().splitlines()
+    for number, text in enumerate(texts, 1):
+        place = f"line {number} of {path}"
         try:
-            line = json.loads(text)
-        except ValueError:
-            continue
-        if isinstance(line, dict) and isinstance(line.get("update"), int):
-            lines.append(line)
+            line = msgspec.json.decode(text)
+        except (ValueError, RecursionError) as error:
+            if number == len(texts):
+                break
+            raise BodyplanError(f"{place} is not readable as JSON ({error}); {_FIX}.") from error
+        lines.append(checked_record(place, line, MetricsLine, _FIX))
     return lines
 
 

@@ -18,9 +18,19 @@ from bodyplan.datasets.format import CARD
 from bodyplan.envs.walking_task import ACTION_MEAN_LIMIT, Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.data.normalisation import ObservationScale
-from bodyplan.learn.policy_files import TENSORS, policy_folder, read_policy_card
+from bodyplan.learn.policy_files import TENSORS, policy_folder, read_policy_card, require_numbers
 from bodyplan.robots.descriptors import RobotDescriptor
-from bodyplan.robots.feature_sizes import CONTEXT_SIZE, POLICY_GENERAL, POLICY_GENERAL_SIZE
+from bodyplan.robots.feature_sizes import (
+    CONTEXT_SIZE,
+    FOOT_DESCRIPTOR_SIZE,
+    FOOT_OBSERVATION_SIZE,
+    GENERAL_OBSERVATION_SIZE,
+    JOINT_DESCRIPTOR_SIZE,
+    JOINT_OBSERVATION_SIZE,
+    POLICY_GENERAL,
+    POLICY_GENERAL_SIZE,
+    policy_observation_size,
+)
 from bodyplan.storage import read_tensors
 
 ACTION_LIMITS: Mapping[str, str | None] = {
@@ -63,7 +73,7 @@ class NumPyPolicy:
         self._max_action = max_action
         tensors = {name: np.asarray(tensor, np.float32) for name, tensor in tensors.items()}
         flat = card["network"].get("family") == "flat"
-        self._network: _Network = _Flat(tensors, card["network"]) if flat else _URMA(tensors)
+        self._network: _Network = (_Flat if flat else _URMA)(tensors, card["network"])
 
     @classmethod
     def load(cls, path: str | Path) -> "NumPyPolicy | None":
@@ -82,7 +92,10 @@ class NumPyPolicy:
                 raise BodyplanError(f"{folder / TENSORS} has another number of parameters")
             limit = ACTION_LIMITS[card["algorithm"]]
             max_action = float(card["hyperparameters"][limit]) if limit else None
-            return cls(tensors, card, max_action)
+            require_numbers(folder / TENSORS, tensors.values())
+            policy = cls(tensors, card, max_action)
+            policy.act(*_nothing(card["network"]))  # where layers do not fit, this tells
+            return policy
         except (KeyError, TypeError, ValueError, BodyplanError) as error:
             raise BodyplanError(
                 f"{folder / CARD} and {folder / TENSORS} do not belong together or are of another "
@@ -111,6 +124,24 @@ class NumPyPolicy:
         return means
 
 
+def _require_sizes(sizes: Mapping[str, Any], **found: Any) -> None:
+    """Refuses a card whose sizes are not those of the tensors."""
+    for name, size in found.items():
+        if name in sizes and list(np.ravel(sizes[name])) != list(np.ravel(size)):
+            raise ValueError(f"{name} is {sizes[name]} on the card, and {size} in the tensors")
+
+
+def _nothing(sizes: Mapping[str, Any]) -> tuple[Observation, RobotDescriptor]:
+    """Zeros, as seen by a robot with a joint and a foot, or by a flat network's own robot."""
+    joints, feet = (int(sizes.get(name, 1)) for name in ("joints", "feet"))
+    seen = ((joints, JOINT_OBSERVATION_SIZE), (feet, FOOT_OBSERVATION_SIZE))
+    body = ((joints, JOINT_DESCRIPTOR_SIZE), (feet, FOOT_DESCRIPTOR_SIZE), (CONTEXT_SIZE,))
+    return (
+        Observation._make(np.zeros((1, *own)) for own in (*seen, (GENERAL_OBSERVATION_SIZE,))),
+        RobotDescriptor._make(map(np.zeros, body)),
+    )
+
+
 class _Network(Protocol):
     def means(
         self, observation: Observation, descriptor: RobotDescriptor
@@ -137,7 +168,19 @@ class _Body(NamedTuple):
 class _URMA:
     """URMA's policy."""
 
-    def __init__(self, tensors: Tensors) -> None:
+    def __init__(self, tensors: Tensors, sizes: Mapping[str, Any]) -> None:
+        layers = ("first", "second", "third")
+        _require_sizes(
+            sizes,
+            joint_channels=len(tensors["torso.joints.choose.bias"]),
+            joint_width=len(tensors["torso.joints.encode.bias"]),
+            foot_channels=len(tensors["torso.feet.choose.bias"]),
+            foot_width=len(tensors["torso.feet.encode.bias"]),
+            core=[len(tensors[f"torso.{layer}.bias"]) for layer in layers],
+            description=len(tensors["description.bias"]),
+            decoder=len(tensors["decoder.bias"]),
+            readout="readout.weight" in tensors,
+        )
         self._tensors = tensors
         self._bodies: dict[tuple[tuple[int, ...], bytes], _Body] = {}
         self._encode_joints = self._layer("torso.joints.encode")
@@ -249,8 +292,13 @@ class _Flat:
             for index in range(count)
         ]
         self._activation = _ACTIVATIONS[sizes.get("activation", "relu")]
-        self._squash = sizes.get("squash")
-        self._build = sizes["joints"], sizes["feet"]
+        squash = sizes.get("squash")
+        self._squash = None if squash is None else float(squash)
+        joints = len(self._layers[-1][1])
+        states = len(self._layers[0][0]) - policy_observation_size(joints, 0)
+        feet, hidden = states // FOOT_OBSERVATION_SIZE, [len(bias) for _, bias in self._layers[:-1]]
+        _require_sizes(sizes, joints=joints, feet=feet, hidden=hidden)
+        self._build = joints, feet
 
     def means(
         self, observation: Observation, descriptor: RobotDescriptor

@@ -25,13 +25,21 @@ from bodyplan.learn.networks.architectures import (
     ActorNetwork,
     Sizes,
     architecture_of,
+    require_possible,
     sizes_from_json,
     sizes_to_json,
 )
+from bodyplan.learn.networks.layers import ShapesOnly
 from bodyplan.learn.networks.mlp import FlatPolicy
 from bodyplan.learn.networks.urma_heads import URMAPolicy
 from bodyplan.learn.numpy_policy import ACTION_LIMITS, NumPyPolicy
-from bodyplan.learn.policy_files import POLICY_FORMAT, TENSORS, policy_folder, read_policy_card
+from bodyplan.learn.policy_files import (
+    POLICY_FORMAT,
+    TENSORS,
+    policy_folder,
+    read_policy_card,
+    require_numbers,
+)
 from bodyplan.learn.registry import ALGORITHMS
 from bodyplan.notebook_html import html_facts
 from bodyplan.robots.descriptors import RobotDescriptor
@@ -87,12 +95,15 @@ class Policy:
             sizes = sizes_from_json(card["network"])
             scale = card["observation_scale"]
             scale = ObservationScale.from_json(scale) if scale else None
-        except (KeyError, TypeError, BodyplanError) as error:
+            require_possible(sizes, card["parameters"])
+            like = architecture_of(sizes).policy(ShapesOnly(np.random.PCG64()), sizes)
+        except (KeyError, TypeError, ValueError, BodyplanError) as error:
             raise BodyplanError(
                 f"{folder / CARD} is incomplete or of another version ({error}); restore it."
             ) from error
-        like = architecture_of(sizes).policy(np.random.default_rng(0), sizes)
-        return cls(restore_tree(folder / TENSORS, like), algorithm, card, scale)
+        network = restore_tree(folder / TENSORS, like)
+        require_numbers(folder / TENSORS, jax.tree.leaves(network))
+        return cls(network, algorithm, card, scale)
 
     def save(self, folder: str | Path) -> None:
         """Write the tensors, then the card: a folder with a card is whole.

@@ -11,11 +11,14 @@ A class that was only defined or imported, in a notebook say, goes by its own na
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from msgspec import ValidationError, convert
 
 from bodyplan.errors import BodyplanError
 
@@ -80,14 +83,17 @@ class Registry(Generic[Method]):
         """A method given by name and hyperparameters; one that is made already is kept.
 
         Raises:
-            BodyplanError: there is none of that name, or it has no such hyperparameter.
+            BodyplanError: there is none of that name, or it has no such hyperparameter or value.
         """
         if not isinstance(method, str):
             return method
-        kind = self.find(method)
+        kind, settings = self.find(method), settings or {}
         try:
-            return kind(**(settings or {}))
-        except TypeError as error:
+            made = kind(**settings)
+            with suppress(TypeError, NameError):  # annotations that only their package knows
+                convert(settings, kind)
+            return made
+        except (TypeError, ValidationError) as error:
             raise BodyplanError(
                 f"the {self.kind} '{method}' does not take these settings ({error}); "
                 "use the version of bodyplan, or of its package, that they were written with"

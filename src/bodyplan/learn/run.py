@@ -4,14 +4,17 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import or_
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import UnionType
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, get_args, get_type_hints
 
 from bodyplan.dataframes import dataframe
 from bodyplan.datasets.format import CARD
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.config import (
+    GROUPS_FROM,
     NOT_IN_IDENTITY,
     PROVENANCE,
     RESUMED,
@@ -22,9 +25,10 @@ from bodyplan.learn.config import (
 from bodyplan.learn.metrics_file import read_lines
 from bodyplan.learn.policy_files import POLICY_FOLDER
 from bodyplan.notebook_html import html_facts
-from bodyplan.provenance import utc_now
+from bodyplan.provenance import Origin, utc_now
+from bodyplan.records import read_record
 from bodyplan.robots.registry import models_of
-from bodyplan.storage import read_json, write_json
+from bodyplan.storage import write_json
 
 if TYPE_CHECKING:
     import pandas
@@ -33,7 +37,37 @@ if TYPE_CHECKING:
 
 CONFIG, METRICS, CHECKPOINTS, BEST = "config.json", "metrics.jsonl", "checkpoints", "best"
 CONFLICTS = "conflicts.jsonl"
+_FIX = "restore it, or train again"
+
+
+def _in_json(kind: Any) -> Any:
+    """The type of a setting's value in JSON, where paths are texts."""
+    if isinstance(kind, UnionType):
+        return reduce(or_, map(_in_json, get_args(kind)))
+    return str if kind is Path else kind
+
+
+_SETTINGS = get_type_hints(TrainConfig, localns={"Algorithm": str, "Combiner": str})
+RunConfig = TypedDict(
+    "RunConfig",
+    {
+        **{name: NotRequired[_in_json(kind)] for name, kind in _SETTINGS.items()},  # type: ignore[misc]
+        "data": str,
+        "robots": list[str],
+        "groups": NotRequired[int | str | list[list[str]]],
+        "together": NotRequired[list[int | str]],
+        GROUPS_FROM: NotRequired[int | str | None],
+        "dataset_card_sha256": NotRequired[str],
+        PROVENANCE: NotRequired[Origin | None],
+        RESUMED: NotRequired[list[dict[str, int | str | None]]],
+    },
+)
+"""The content of config.json, which also has the hyperparameters of its methods, by their names."""
 _DEFAULTS = {one.name: one.default for one in fields(TrainConfig) if one.default is not MISSING}
+
+
+class _WithModels(TypedDict):
+    models: NotRequired[dict[str, str]]
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,7 +81,7 @@ class Run:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The content of config.json: settings, robots, groups, checksum of the data's card.
+        """The content of config.json, a `RunConfig`: settings, robots, groups, the data's checksum.
 
         Raises:
             BodyplanError: the folder is no run's, or the file is damaged.
@@ -57,7 +91,10 @@ class Run:
                 f"{self.path} is not a run, for it has no {CONFIG}; give the folder of a run that "
                 "`bodyplan train` wrote"
             )
-        return read_json(self.path / CONFIG)
+        config = read_record(self.path / CONFIG, RunConfig, _FIX)
+        for name in ("algorithm", "combine", "updates"):
+            config.setdefault(name, _DEFAULTS[name])
+        return config
 
     @property
     def train_config(self) -> TrainConfig:
@@ -100,7 +137,7 @@ class Run:
         """Absolute paths of the user's own robots by name; also of an unfinished run."""
         for card in (self.path / POLICY_FOLDER / CARD, Path(self.config["data"]) / CARD):
             if card.is_file():
-                return models_of(read_json(card), card.parent)
+                return models_of(read_record(card, _WithModels), card.parent)
         return {}
 
     @cached_property
@@ -165,7 +202,7 @@ def claim_folder(
     # Through JSON, so that tuples and paths compare with what was written. What a run of an older
     # version does not name had the value that is the default now.
     now = flat_settings(json.loads(json.dumps(identity, default=str)))
-    then = flat_settings({**_DEFAULTS, **renamed(read_json(path))})
+    then = flat_settings({**_DEFAULTS, **renamed(read_record(path, RunConfig, _FIX))})
     for name in sorted(now.keys() | then.keys()):
         if name.split(".")[0] in NOT_IN_IDENTITY or now.get(name) == then.get(name):
             continue
@@ -203,7 +240,7 @@ def continue_run(folder: Path, updates: int, provenance: Mapping[str, Any], upda
     Raises:
         BodyplanError: an older version began the run and counted something otherwise.
     """
-    config = read_json(folder / CONFIG)
+    config = Run(folder).config
     known = [*filter(None, [config.get(PROVENANCE)]), *config.get(RESUMED, [])]
     if update and not known and config.get(config["algorithm"], {}).get("actor_decay"):
         raise BodyplanError(

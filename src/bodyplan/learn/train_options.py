@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.config import GROUPS_FROM, TrainConfig
 from bodyplan.learn.registry import ALGORITHMS, COMBINERS
-from bodyplan.storage import read_json
+from bodyplan.learn.run import RunConfig
+from bodyplan.records import checked_record, read_record
 
 if TYPE_CHECKING:
     from bodyplan.learn.algorithms.algorithm import Algorithm
@@ -45,7 +46,9 @@ def config_of_file(path: Path) -> TrainConfig:
         BodyplanError: there is none, it is damaged, or its methods are not installed.
     """
     path = path / "config.json" if path.is_dir() else path
-    document = read_json(path)
+    fix = "give the config.json of a run"
+    document = read_record(path, dict, fix)
+    checked_record(str(path), {"robots": [], **document}, RunConfig, fix)
     given = document.get(GROUPS_FROM)
     try:
         config = TrainConfig.from_json(
@@ -54,8 +57,7 @@ def config_of_file(path: Path) -> TrainConfig:
         train_options(config)
     except (KeyError, TypeError, ValueError, AttributeError, BodyplanError) as error:
         raise BodyplanError(
-            f"{path} is no configuration that this version can take ({error}); give the "
-            "config.json of a run"
+            f"{path} is no configuration that this version can take ({error}); {fix}"
         ) from error
     return config
 

@@ -10,12 +10,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from bodyplan.datasets.format import CARD
-from bodyplan.errors import BodyplanError
+from bodyplan.evaluation.evaluation import Evaluation
 from bodyplan.learn.metrics_file import read_lines
-from bodyplan.learn.policy_files import POLICY_FOLDER
-from bodyplan.learn.run import CONFIG, CONFLICTS, METRICS, Run
+from bodyplan.learn.policy_files import POLICY_FOLDER, read_policy_card
+from bodyplan.learn.run import CONFLICTS, METRICS, Run
 from bodyplan.report.charts import Curve
-from bodyplan.storage import read_json
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,17 +67,12 @@ class RunRecord:
             BodyplanError: the folder holds no run, or a file in it is damaged.
         """
         path = Path(path)
-        if not (path / CONFIG).is_file():
-            raise BodyplanError(
-                f"{path} is not a run, for it has no config.json; give the folder of a run that "
-                "`bodyplan train` wrote"
-            )
         evaluation = path / "evaluation.json"
         return cls(
             path=path,
-            config=read_json(path / CONFIG),
+            config=Run(path).config,
             metrics=tuple(sorted(read_lines(path / METRICS), key=lambda line: line["update"])),
-            evaluation=read_json(evaluation) if evaluation.is_file() else {},
+            evaluation=Evaluation.load(evaluation).document if evaluation.is_file() else {},
         )
 
     @property
@@ -100,7 +94,7 @@ class RunRecord:
     def policy_card(self) -> dict[str, Any]:
         """The card of the trained policy; empty while there is none."""
         card = self.path / POLICY_FOLDER / CARD
-        return read_json(card) if card.is_file() else {}
+        return read_policy_card(card.parent) if card.is_file() else {}
 
     @property
     def groups(self) -> tuple[tuple[str, ...], ...]:

@@ -4,25 +4,44 @@ It is a TOML file with one table `[[robots]]` for each robot. docs/interchange.m
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict
+
+from msgspec import Meta
 
 from bodyplan.datasets.io.quantities import (
     QUANTITIES,
     QuantitySource,
     read_quantity,
     require_known_keys,
-    require_type,
 )
 from bodyplan.envs.walking_task import Command, parse_command
 from bodyplan.errors import BodyplanError
+from bodyplan.records import Count, Triple, checked_record
 from bodyplan.robots.task_config import CONTROL_STEP
 
 _RATE_HZ = round(1.0 / CONTROL_STEP)
-_OTHER_KEYS = ("robot", "files", "rate", "joint_order", "foot_order")
-_TOP_KEYS = ("recipe", "seed", "command", "robots")
+
+
+class _Robot(TypedDict):
+    """A table [[robots]], which also has the quantities."""
+
+    robot: str
+    files: str | Annotated[list[str], Meta(min_length=1)]
+    rate: NotRequired[float]
+    joint_order: NotRequired[list[str]]
+    foot_order: NotRequired[list[str]]
+
+
+class _Mapping(TypedDict):
+    """The whole file."""
+
+    recipe: NotRequired[str]
+    seed: NotRequired[Count]
+    command: NotRequired[str | Triple]
+    robots: list[_Robot]
 
 
 @dataclass(frozen=True)
@@ -58,17 +77,17 @@ def read_mapping(path: Path) -> LogMapping:
             names files that do not exist.
     """
     content = _content(path)
-    require_known_keys(str(path), content, _TOP_KEYS)
-    tables = content.get("robots")
-    if not isinstance(tables, list) or not tables:
+    require_known_keys(str(path), content, _Mapping.__annotations__)
+    if not content.get("robots"):
         raise BodyplanError(f"{path} names no robot; add a table [[robots]].")
-    command = content.get("command")
+    checked_record(str(path), content, _Mapping, "correct it")
+    robots = enumerate(content["robots"], 1)
     return LogMapping(
         path=path,
-        robots=tuple(_robot(path, number, table) for number, table in enumerate(tables, 1)),
-        recipe=require_type(str(path), "recipe", content.get("recipe", "logs"), str),
-        seed=require_type(str(path), "seed", content.get("seed", 0), int),
-        command=None if command is None else parse_command(command),
+        robots=tuple(_robot(path, f"{path}: robots table {at}", table) for at, table in robots),
+        recipe=content.get("recipe", "logs"),
+        seed=content.get("seed", 0),
+        command=parse_command(content["command"]) if "command" in content else None,
     )
 
 
@@ -86,21 +105,15 @@ def _content(path: Path) -> dict[str, Any]:
         raise BodyplanError(f"{path} is not valid TOML: {error}; correct it there.") from error
 
 
-def _robot(path: Path, number: int, table: Any) -> RobotLogs:
-    place = f"{path}: robots table {number}"
-    if not isinstance(table, dict):
-        raise BodyplanError(f"{place} is not a table; begin it with [[robots]].")
-    require_known_keys(place, table, (*_OTHER_KEYS, *QUANTITIES))
-    for key in ("robot", "files"):
-        if key not in table:
-            raise BodyplanError(f"{place} has no '{key}'; add it.")
+def _robot(path: Path, place: str, table: Mapping[str, Any]) -> RobotLogs:
+    require_known_keys(place, table, (*_Robot.__annotations__, *QUANTITIES))
     rate = table.get("rate", _RATE_HZ)
     if rate != _RATE_HZ:
         raise BodyplanError(
             f"{place} has rate = {rate!r}, but the task has {_RATE_HZ} control steps a second; "
             "resample the logs to that rate."
         )
-    robot = require_type(place, "robot", table["robot"], str)
+    robot = table["robot"]
     return RobotLogs(
         robot=str(path.parent / robot) if robot.endswith(".xml") else robot,
         files=_files(path, place, table["files"]),
@@ -109,17 +122,14 @@ def _robot(path: Path, number: int, table: Any) -> RobotLogs:
             for name in QUANTITIES
             if name in table
         },
-        joint_order=_names(place, table, "joint_order"),
-        foot_order=_names(place, table, "foot_order"),
+        joint_order=tuple(table["joint_order"]) if "joint_order" in table else None,
+        foot_order=tuple(table["foot_order"]) if "foot_order" in table else None,
     )
 
 
-def _files(path: Path, place: str, patterns: Any) -> tuple[Path, ...]:
+def _files(path: Path, place: str, patterns: str | Sequence[str]) -> tuple[Path, ...]:
     found: list[Path] = []
-    for pattern in (
-        [patterns] if isinstance(patterns, str) else require_type(place, "files", patterns, list)
-    ):
-        require_type(place, "files", pattern, str)
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
         if Path(pattern).is_absolute():
             raise BodyplanError(
                 f"{place}: files has the absolute path '{pattern}'; give it relative to the "
@@ -133,10 +143,3 @@ def _files(path: Path, place: str, patterns: Any) -> tuple[Path, ...]:
             )
         found += [file for file in matching if file not in found]
     return tuple(found)
-
-
-def _names(place: str, table: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
-    if key not in table:
-        return None
-    names = require_type(place, key, table[key], list)
-    return tuple(require_type(place, key, name, str) for name in names)

@@ -22,6 +22,7 @@ from bodyplan.datasets.io.minari_metadata import (
     MINARI_STEP_ARRAYS,
     RECORD_FORMAT,
     RECORD_KEY,
+    MinariRecord,
     merged_card,
     minari_root,
     record_checksum,
@@ -29,7 +30,8 @@ from bodyplan.datasets.io.minari_metadata import (
 from bodyplan.envs.gymnasium_spaces import unflatten_observation
 from bodyplan.errors import BodyplanError
 from bodyplan.progress import OnProgress
-from bodyplan.storage import read_json, sha256, write_array, write_json
+from bodyplan.records import checked_record, read_record, require_format
+from bodyplan.storage import sha256, write_array, write_json
 
 _DAMAGED_HDF5_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError)
 """What h5py raises for a damaged file."""
@@ -98,34 +100,31 @@ class _MinariRobot:
                 f"there is no Minari dataset '{name}' in {home}; check the id, or give another "
                 "folder of Minari's datasets (--minari-root)."
             )
-        found = read_json(path)
+        found = read_record(path, dict, _HINT)
         if RECORD_KEY not in found:
             raise BodyplanError(
                 f"{path} was not written by bodyplan; describe its arrays in a mapping file and "
                 "use `bodyplan data import`."
             )
-        try:
-            record = dict(found[RECORD_KEY])
-            checksum = record.pop("sha256")
-            arrays = dict(record["card"]["robots"][record["robot"]]["arrays"])
-            sets = arrays.pop(DESCRIPTORS)["sha256"]
-            shapes = {name: tuple(entry["shape"]) for name, entry in arrays.items()}
-            checksums = {name: entry["sha256"] for name, entry in arrays.items()}
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise BodyplanError(f"{path} is incomplete ({error!r}); {_HINT}.") from error
+        place = f"{path}: {RECORD_KEY}"
+        record = checked_record(place, found[RECORD_KEY], MinariRecord, _HINT)
+        checksum = record.pop("sha256")
         if checksum != record_checksum(record):
             raise BodyplanError(f"{path} differs from its checksum; {_HINT}.")
-        if record.get("format") != RECORD_FORMAT:
-            raise BodyplanError(
-                f"{path} has format {record.get('format')}, this version reads {RECORD_FORMAT}; "
-                "use the version of bodyplan that wrote it."
-            )
-        robot = str(record["robot"])
+        require_format(place, record, RECORD_FORMAT, _HINT)
+        robot = record["robot"]
+        arrays = record["card"]["robots"].get(robot, {"arrays": {}})["arrays"]
+        if DESCRIPTORS not in arrays:
+            raise BodyplanError(f"{path} lists no {DESCRIPTORS} of {robot}; {_HINT}.")
+        shapes = {
+            name: tuple(entry["shape"]) for name, entry in arrays.items() if name != DESCRIPTORS
+        }
+        checksums = {name: entry["sha256"] for name, entry in arrays.items()}
         if Path(robot).name != robot or robot in ("", ".."):
             raise BodyplanError(
                 f"{path} has the robot '{robot}', which is no name of a folder; {_HINT}."
             )
-        return cls(folder, record, robot, shapes, {**checksums, DESCRIPTORS: sets})
+        return cls(folder, record, robot, shapes, checksums)
 
     def check_files(self) -> None:
         """Compares the files with their checksums."""

@@ -18,15 +18,17 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from importlib.metadata import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from bodyplan import __version__
 from bodyplan.datasets.episodes import Episodes
+from bodyplan.datasets.format import DatasetCard
 from bodyplan.datasets.score_scale import score_scale
 from bodyplan.envs import gymnasium_registration
 from bodyplan.envs.environment import RANDOM_COMMAND
 from bodyplan.envs.walking_task import Command, command_name, parse_command
 from bodyplan.errors import BodyplanError
+from bodyplan.records import read_record
 from bodyplan.robots.feature_sizes import (
     COMMAND_COLUMNS,
     JOINT_OBSERVATION_SIZE,
@@ -34,7 +36,6 @@ from bodyplan.robots.feature_sizes import (
     local_observation_size,
 )
 from bodyplan.robots.robot import Robot
-from bodyplan.storage import read_json
 
 if TYPE_CHECKING:
     from gymnasium.envs.registration import EnvSpec
@@ -56,6 +57,15 @@ _OPTIONAL_ROBOT_KEYS = ("models",)
 """Keys of a card with an entry for some of the robots."""
 _ROBOT_KEYS = ("robots", "snapshots", "replay", *_OPTIONAL_ROBOT_KEYS)
 """Keys of a card that may have an entry for each robot."""
+
+
+class MinariRecord(TypedDict):
+    """Our record in Minari's metadata."""
+
+    sha256: str
+    format: int
+    robot: str
+    card: DatasetCard
 
 
 def minari_record(robot: str, card: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,7 +128,7 @@ def require_free_id(folder: Path, minari_id: str, record: Mapping[str, Any]) -> 
     if not folder.exists():
         return
     path = folder / "data" / METADATA_FILE
-    found = read_json(path).get(RECORD_KEY) if path.is_file() else None
+    found = read_record(path, dict).get(RECORD_KEY) if path.is_file() else None
     if not isinstance(found, dict) or any(found.get(key) != record[key] for key in record):
         raise BodyplanError(
             f"{folder} contains other data; remove it (`minari delete {minari_id}`) or give "

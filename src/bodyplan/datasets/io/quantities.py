@@ -4,13 +4,15 @@ A quantity is given by the name of an array, by constant numbers, by the word `u
 table. The table names the array and its columns, unit, scale and so on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import numpy as np
+from msgspec import Meta
 
 from bodyplan.errors import BodyplanError
+from bodyplan.records import Count, checked_record
 from bodyplan.robots.feature_sizes import GENERAL_OBSERVATION_SIZE
 from bodyplan.robots.validation.problem import did_you_mean
 
@@ -60,11 +62,29 @@ QUANTITIES: Mapping[str, QuantityKind] = {
     "episodes": QuantityKind("1", keys=_STEP_KEYS),
     "episode_ends": QuantityKind("1", keys=_STEP_KEYS),
 }
+
+
 _CHOICES = {
     "order": ("wxyz", "xyzw"),
     "frame": ("trunk", "world"),
     "kind": ("offset", "target"),
 }
+
+
+class _Table(TypedDict):
+    """A quantity's table."""
+
+    array: str
+    columns: NotRequired[Annotated[list[Count], Meta(min_length=1)]]
+    unit: NotRequired[str]
+    scale: NotRequired[float]
+    offset: NotRequired[float]
+    next: NotRequired[str]
+    order: NotRequired[str]
+    threshold: NotRequired[float]
+    least: NotRequired[float]
+    frame: NotRequired[str]
+    kind: NotRequired[str]
 
 
 @dataclass(frozen=True)
@@ -114,27 +134,28 @@ def read_quantity(place: str, name: str, given: Any) -> QuantitySource:
         return QuantitySource(array=given, order=_quaternion_order(place, name, None))
     if isinstance(given, int | float | list):
         numbers = given if isinstance(given, list) else [given]
-        return QuantitySource(constant=tuple(float(_number(place, number)) for number in numbers))
-    table = require_type(place, "value", given, dict)
-    require_known_keys(place, table, (*kind.keys, *(["unit"] if kind.units else [])))
-    if "array" not in table:
-        raise BodyplanError(f'{place} names no array; add array = "...".')
+        checked_record(place, numbers, list[bool | float], "correct it")
+        return QuantitySource(constant=tuple(_number(place, number) for number in numbers))
+    if isinstance(given, dict):
+        require_known_keys(place, given, (*kind.keys, *(["unit"] if kind.units else [])))
+    table = checked_record(place, given, _Table, "correct it")
+    columns, least = table.get("columns"), table.get("least")
     return QuantitySource(
-        array=require_type(place, "array", table["array"], str),
-        columns=_columns(place, table.get("columns")),
+        array=table["array"],
+        columns=None if columns is None else tuple(columns),
         unit=table.get("unit"),
         scale=_number(place, table.get("scale", 1.0)) * _factor(place, kind, table.get("unit")),
         offset=_number(place, table.get("offset", 0.0)),
-        next=require_type(place, "next", table["next"], str) if "next" in table else None,
+        next=table.get("next"),
         order=_quaternion_order(place, name, table.get("order")),
         threshold=_number(place, table.get("threshold", 0.5)),
-        least=_number(place, table["least"]) if "least" in table else None,
+        least=None if least is None else _number(place, least),
         frame=_chosen(place, "frame", table.get("frame", "trunk")),
         kind=_chosen(place, "kind", table.get("kind", "offset")),
     )
 
 
-def _quaternion_order(place: str, name: str, order: Any) -> str | None:
+def _quaternion_order(place: str, name: str, order: str | None) -> str | None:
     """The order of a quaternion's numbers, which must be given because both orders are common."""
     if name != "orientation":
         return None
@@ -145,13 +166,13 @@ def _quaternion_order(place: str, name: str, order: Any) -> str | None:
     return _chosen(place, "order", order)
 
 
-def _chosen(place: str, key: str, value: Any) -> str:
+def _chosen(place: str, key: str, value: str) -> str:
     if value not in _CHOICES[key]:
         raise BodyplanError(f"{place} has {key} = {value!r}; choose one of {_CHOICES[key]}.")
     return value
 
 
-def _factor(place: str, kind: QuantityKind, unit: Any) -> float:
+def _factor(place: str, kind: QuantityKind, unit: str | None) -> float:
     if unit is None:
         return 1.0
     if unit not in kind.units:
@@ -161,38 +182,14 @@ def _factor(place: str, kind: QuantityKind, unit: Any) -> float:
     return kind.units[unit]
 
 
-def _columns(place: str, columns: Any) -> tuple[int, ...] | None:
-    if columns is None:
-        return None
-    numbers = require_type(place, "columns", columns, list)
-    if not numbers or not all(type(number) is int and number >= 0 for number in numbers):
-        raise BodyplanError(f"{place} has columns = {columns!r}; give numbers from 0 on.")
-    return tuple(numbers)
-
-
-def _number(place: str, value: Any) -> float:
-    if not isinstance(value, int | float) or not np.isfinite(value):
+def _number(place: str, value: float) -> float:
+    """A number of TOML, which has infinity and NaN, too."""
+    if not np.isfinite(value):
         raise BodyplanError(f"{place} has {value!r}, which is not a number; correct it.")
     return float(value)
 
 
-def require_type(place: str, key: str, value: Any, kind: type) -> Any:
-    """Returns `value` after checking its type.
-
-    Raises:
-        BodyplanError: it has another type.
-    """
-    if not isinstance(value, kind):
-        raise BodyplanError(
-            f"{place}: {key} is {value!r}, which is not a {_TYPE_NAMES[kind]}; correct it."
-        )
-    return value
-
-
-_TYPE_NAMES = {str: "text", int: "whole number", list: "list", dict: "table, array name or number"}
-
-
-def require_known_keys(place: str, table: Mapping[str, Any], keys: tuple[str, ...]) -> None:
+def require_known_keys(place: str, table: Mapping[str, Any], keys: Iterable[str]) -> None:
     """Checks that a table has no keys but these.
 
     Raises:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Array, Float
+from msgspec import convert
 
 from bodyplan.envs.walking_task import Observation
 from bodyplan.errors import BodyplanError
@@ -132,15 +133,24 @@ def sizes_from_json(card: Mapping[str, Any]) -> Sizes:
     Raises:
         KeyError: there is no such family.
         TypeError: a size is unknown to it.
+        ValueError: a size is of another type.
     """
     kind, _ = _FAMILIES[card.get("family", "urma")]
-    card = {_OLD_SIZES.get(name, name): value for name, value in card.items()}
-    fields: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in card.items()
-        if name != "family"
-    }
-    return kind(**fields)
+    sizes = {_OLD_SIZES.get(name, name): card[name] for name in card if name != "family"}
+    kind(**sizes)  # which refuses names that it does not know
+    return convert(sizes, kind)
+
+
+def require_possible(sizes: Sizes, parameters: int) -> None:
+    """Refuses sizes before anything is built: no layer is wider than a network has parameters.
+
+    Raises:
+        ValueError: a size is above the number of parameters.
+    """
+    for name, value in asdict(sizes).items():
+        for width in value if isinstance(value, tuple) else (value,):
+            if type(width) is int and width > parameters:
+                raise ValueError(f"{name} is {value}, and there are {parameters:,} parameters")
 
 
 def _family_name(sizes: Sizes) -> str:

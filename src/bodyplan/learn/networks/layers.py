@@ -6,6 +6,7 @@ training run.
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -52,6 +53,10 @@ def orthogonal(gain: float) -> Initialiser:
     return draw
 
 
+class ShapesOnly(np.random.Generator):
+    """In place of a generator: layers then have shapes and types, and no numbers."""
+
+
 class Dense(eqx.Module):
     """`x @ weight + bias` on the last axis; the bias starts at zero."""
 
@@ -65,6 +70,11 @@ class Dense(eqx.Module):
         outputs: int,
         weight: Initialiser = lecun_normal,
     ) -> None:
+        if isinstance(rng, ShapesOnly):
+            shapes = ((inputs, outputs), (outputs,))
+            of_shape: Any = partial(jax.ShapeDtypeStruct, dtype=np.float32)
+            self.weight, self.bias = map(of_shape, shapes)
+            return
         self.weight = jax.device_put(weight(rng, inputs, outputs).astype(np.float32))
         self.bias = jax.device_put(np.zeros(outputs, np.float32))
 

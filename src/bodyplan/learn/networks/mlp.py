@@ -8,7 +8,7 @@ heads answer as URMA's do; of the bodies they make nothing.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
 import equinox as eqx
 import jax
@@ -16,12 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
+from msgspec import Meta
 
 from bodyplan.envs.walking_task import ACTION_MEAN_LIMIT, Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.data.batches import Bodies
 from bodyplan.learn.networks.layers import Dense, elu, orthogonal
 from bodyplan.learn.networks.urma_heads import STD_RANGE
+from bodyplan.records import Size
 from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.robots.feature_sizes import (
     GENERAL_OBSERVATION_SIZE,
@@ -41,17 +43,17 @@ _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 class FlatSizes:
     """One robot's build, and the layers for it."""
 
-    joints: int
+    joints: Size
     """The robot's."""
-    feet: int
+    feet: Size
     """The robot's."""
-    hidden: tuple[int, ...] = (256, 256)
+    hidden: tuple[Size, ...] = (256, 256)
     """Widths of the hidden layers of policy, V and Q alike."""
     activation: Literal["relu", "elu", "tanh"] = "relu"
     """After each hidden layer."""
-    squash: float | None = None
+    squash: Annotated[float, Meta(gt=0.0)] | None = None
     """Means are this times a tanh, as in TD3; where not given only `ACTION_MEAN_LIMIT` binds."""
-    initial_std: float = 1.0
+    initial_std: Annotated[float, Meta(gt=0.0)] = 1.0
     """Standard deviation of actions before training."""
 
     @property

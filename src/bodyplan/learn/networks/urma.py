@@ -14,17 +14,19 @@ several times smaller than the latent's own. A padded joint or foot has no atten
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from msgspec import Meta
 
 from bodyplan.envs.walking_task import Observation
 from bodyplan.learn.data.batches import Bodies
 from bodyplan.learn.networks.layers import Dense, LayerNorm, elu, orthogonal, product, split
+from bodyplan.records import Size
 from bodyplan.robots.feature_sizes import (
     ACTION_SLOTS,
     CONTEXT_SIZE,
@@ -41,32 +43,32 @@ _TEMPERATURE_FLOOR = 0.015
 class NetworkSizes:
     """Widths of the networks; the defaults are URMA's own, which we take for the paper's."""
 
-    joint_channels: int = 64
+    joint_channels: Size = 64
     """Latent channels that a joint's description chooses from."""
-    joint_width: int = 4
+    joint_width: Size = 4
     """Numbers a joint's state is encoded into."""
-    foot_channels: int = 32
+    foot_channels: Size = 32
     """Latent channels that a foot's description chooses from."""
-    foot_width: int = 4
+    foot_width: Size = 4
     """Numbers a foot's state is encoded into."""
-    core: tuple[int, int, int] = (512, 256, 128)
+    core: tuple[Size, Size, Size] = (512, 256, 128)
     """The policy's layers between the latent and its decoder."""
-    critic_core: tuple[int, int, int] = (512, 256, 128)
+    critic_core: tuple[Size, Size, Size] = (512, 256, 128)
     """The layers of V and Q between the latent and their answer."""
-    description: int = 128
+    description: Size = 128
     """Width of the decoder's encoding of a joint's description."""
-    decoder: int = 128
+    decoder: Size = 128
     """Hidden width of the decoder, which runs once per joint."""
     readout: bool = False
     """Add to each mean a linear readout of the core that the joint's description chooses (ours)."""
-    temperature: float = 1.0
+    temperature: Annotated[float, Meta(gt=_TEMPERATURE_FLOOR)] = 1.0
     """Of the softmax over channels, before training; lower tells elements apart from the start."""
     actions: Literal["slots", "joints"] = "slots"
     """How Q reads actions: as one vector with a slot for each joint, or (ours) each beside its
     joint's state, so that neither the joints' order nor a largest number of them matters."""
-    action: int = 64
+    action: Size = 64
     """Width of Q's encoding of the slots (our choice: the paper gives none)."""
-    action_slots: int = ACTION_SLOTS
+    action_slots: Size = ACTION_SLOTS
     """Joints of the largest robot; Q reads actions zero-padded to this."""
 
 
