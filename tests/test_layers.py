@@ -17,6 +17,7 @@ LAYERS = (
     {
         "errors",
         "machine",
+        "memory",
         "dataframes",
         "locking",
         "notebook_html",

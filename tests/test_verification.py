@@ -11,7 +11,7 @@ from bodyplan.datasets.verification import (
     card_faults,
     checksum_faults,
     episode_faults,
-    non_finite,
+    non_finite_faults,
 )
 
 EPISODES = synthetic_episodes("dog", 4, 2, steps=90, length=30, bodies=3)
@@ -22,7 +22,7 @@ FOLDER = Path("data/dog")
 def test_sound_episodes_have_no_fault():
     assert episode_faults(FOLDER, EPISODES, CARD) == []
     assert card_faults(FOLDER, CARD) == []
-    assert non_finite(EPISODES) == []
+    assert non_finite_faults(FOLDER, EPISODES) == []
 
 
 def test_a_card_that_differs_from_its_seal():
@@ -37,7 +37,7 @@ def test_a_card_that_differs_from_its_seal():
         ({"rewards": EPISODES.rewards.astype(np.float64)}, "rewards.npy holds float64"),
         ({"joints": EPISODES.joints[..., 0]}, "joints.npy holds float32"),
         ({"feet": EPISODES.feet[:0]}, "feet.npy holds float32"),
-        ({"general": EPISODES.general[:, 1:]}, "general.npy has not 13 columns"),
+        ({"general": EPISODES.general[:, 1:]}, "general.npy has rows of [12]"),
         ({"descriptor_ids": EPISODES.descriptor_ids[1:]}, "descriptor_ids.npy has 92 rows, not 93"),
         ({"actions": EPISODES.actions[1:]}, "actions.npy has 89 rows, not 90"),
     ],
@@ -61,4 +61,5 @@ def test_files_without_a_checksum_and_checksums_without_a_file():
 def test_a_value_that_is_not_finite_names_its_array(name, value):
     array = getattr(EPISODES, name).copy()
     array[-1] = value
-    assert non_finite(replace(EPISODES, **{name: array})) == [name]
+    (fault,) = non_finite_faults(FOLDER, replace(EPISODES, **{name: array}))
+    assert fault.startswith(f"data/dog/{name}.npy")

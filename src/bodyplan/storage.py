@@ -8,20 +8,24 @@ There are three formats: JSON for cards, `.npy` for arrays that are mapped into 
 safetensors for parameters. Reading them never runs code.
 """
 
+import ctypes
 import errno
 import hashlib
 import io
 import json
 import math
+import mmap
 import os
 import shutil
+import sys
 import warnings
+import weakref
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tokenize import TokenError
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -33,19 +37,35 @@ from bodyplan.errors import BodyplanError
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _BLOCKED = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY, errno.ENAMETOOLONG}
+_SCARCE = {
+    errno.EMFILE: "this process has too many files open; raise the limit (ulimit -n 65536)",
+    errno.ENFILE: "this machine has too many files open; close other programs",
+    errno.ENOMEM: "there is not enough memory; free some, or use fewer robots",
+}
+"""What says nothing about a file, and what to do about it."""
 _DAMAGED_ARRAY_ERRORS = (
     *(ValueError, TypeError, OverflowError, EOFError, SyntaxError, TokenError, Warning),
-    *(MemoryError, RecursionError, RuntimeError, OSError),
+    *(RecursionError, RuntimeError, OSError),
 )
 """What NumPy and zipfile raise for damaged bytes, depending on where the damage is."""
 
 
+class ArrayHeader(NamedTuple):
+    """What the header of an `.npy` file says."""
+
+    shape: tuple[int, ...]
+    fortran_order: bool
+    dtype: np.dtype
+    offset: int
+    """Bytes before the numbers."""
+
+
 @contextmanager
 def explain_errors(path: str | Path) -> Iterator[None]:
-    """Turns the operating system's errors in a block that writes to `path` into `BodyplanError`.
+    """Turns the operating system's errors in a block that uses `path` into `BodyplanError`.
 
     Raises:
-        BodyplanError: the disk is full, or the place cannot be written to.
+        BodyplanError: the disk is full, the place cannot be written to, or handles or memory lack.
     """
     try:
         yield
@@ -123,7 +143,8 @@ def read_json(path: str | Path) -> Any:
     """
     path = _existing(path)
     try:
-        return msgspec.json.decode(path.read_bytes())
+        with explain_errors(path):
+            return msgspec.json.decode(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise BodyplanError(f"{path} is not readable as JSON ({error}); restore it.") from error
 
@@ -145,22 +166,57 @@ def write_array(path: str | Path, array: np.ndarray) -> None:
         file.write(array.data)
 
 
-def read_array(path: str | Path, mmap: bool = True) -> np.ndarray:
-    """Reads an `.npy` array, by default as a read-only memory map.
+def read_header(path: str | Path) -> ArrayHeader:
+    """Reads the header of an `.npy` array, whose shape is that of the numbers behind it.
 
     Raises:
         BodyplanError: the file is missing, truncated, too long, or no plain `.npy` array.
     """
     path = _existing(path)
-    try:
-        with path.open("rb") as file:
-            _check_header(file, path.stat().st_size)
-        array = np.lib.format.open_memmap(path, mode="r")
-    except _DAMAGED_ARRAY_ERRORS as error:
-        raise BodyplanError(
-            f"{path} is truncated or not an .npy array ({error}); restore or rebuild it."
-        ) from error
-    return array if mmap else np.array(array)
+    with _damage_explained(path, "truncated or not an .npy array"), path.open("rb") as file:
+        return _header(file, path.stat().st_size)
+
+
+def read_array(path: str | Path, mapped: bool = True) -> np.ndarray:
+    """Reads an `.npy` array, by default mapped into memory, read-only, without an open file.
+
+    Raises:
+        BodyplanError: as `read_header`, or memory does not suffice.
+    """
+    header = read_header(path)
+    with explain_errors(path), Path(path).open("rb") as file:
+        content = memoryview(map_file(file)).toreadonly()
+    flat = np.frombuffer(content, header.dtype, math.prod(header.shape), header.offset)
+    array = flat.reshape(header.shape, order="F" if header.fortran_order else "C")
+    return array if mapped else np.array(array)
+
+
+def map_file(file: IO[bytes]) -> Any:
+    """An open file's bytes in memory, which outlive the file and keep no handle of it.
+
+    Python's own maps keep one each until version 3.13, and a process may have 1,024.
+
+    Raises:
+        OSError: memory does not suffice.
+    """
+    size = os.fstat(file.fileno()).st_size
+    if sys.version_info >= (3, 13):
+        return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ, trackfd=False)
+    if os.name != "posix":
+        return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = (
+        *(ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int),
+        *(ctypes.c_int, ctypes.c_int, ctypes.c_long),
+    )
+    libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+    address = libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, file.fileno(), 0)
+    if address == ctypes.c_void_p(-1).value:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    content = (ctypes.c_ubyte * size).from_address(address)
+    weakref.finalize(content, libc.munmap, address, size).atexit = False
+    return content
 
 
 def read_archive(path: str | Path, names: Iterable[str]) -> dict[str, np.ndarray]:
@@ -170,13 +226,11 @@ def read_archive(path: str | Path, names: Iterable[str]) -> dict[str, np.ndarray
         BodyplanError: the file is missing or damaged, is compressed, or lacks a name.
     """
     path = _existing(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return {name: _member(archive, f"{name}.npy", path.stat().st_size) for name in names}
-    except (*_DAMAGED_ARRAY_ERRORS, KeyError, NotImplementedError, zipfile.BadZipFile) as error:
-        raise BodyplanError(
-            f"{path} is damaged or not an .npz archive ({error}); restore or rebuild it."
-        ) from error
+    with (
+        _damage_explained(path, "damaged or not an .npz archive"),
+        zipfile.ZipFile(path) as archive,
+    ):
+        return {name: _member(archive, f"{name}.npy", path.stat().st_size) for name in names}
 
 
 def write_tensors(
@@ -203,7 +257,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str
     """
     path = _existing(path)
     try:
-        with safe_open(path, framework="np") as file:
+        with explain_errors(path), safe_open(path, framework="np") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return tensors, dict(file.metadata() or {})
     except (SafetensorError, ValueError) as error:
@@ -218,7 +272,7 @@ def sha256(path: str | Path) -> str:
     Raises:
         BodyplanError: the file is missing.
     """
-    with _existing(path).open("rb") as file:
+    with explain_errors(path), _existing(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -232,19 +286,34 @@ def _existing(path: str | Path) -> Path:
     return path
 
 
-def _check_header(file: IO[bytes], size: int) -> None:
-    """Checks that the shape in a header fits the file's size, before memory is allocated."""
+@contextmanager
+def _damage_explained(path: Path, fault: str) -> Iterator[None]:
+    """Errors of a damaged file as a sentence; those of a lack of memory or handles as theirs."""
+    try:
+        yield
+    except (*_DAMAGED_ARRAY_ERRORS, KeyError, NotImplementedError, zipfile.BadZipFile) as error:
+        if isinstance(error, OSError) and error.errno in _SCARCE:
+            raise _explain(error, path) from error
+        raise BodyplanError(f"{path} is {fault} ({error}); restore or rebuild it.") from error
+
+
+def _header(file: IO[bytes], size: int) -> ArrayHeader:
+    """Reads a header, whose shape must fit the file's size, before memory is allocated."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # damage may look like an old version's header
         version = np.lib.format.read_magic(file)
         if version != (1, 0):
             raise ValueError(f"version {version} of the .npy format is not supported")
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        try:
+            shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+        except MemoryError as error:  # of Python's parser, whatever memory there is
+            raise ValueError("its header is nested too deeply") from error
     if dtype.hasobject or dtype.itemsize == 0 or any(length < 0 for length in shape):
         raise ValueError(f"its header says {dtype} {list(shape)}")
     expected, found = math.prod(shape) * dtype.itemsize, size - file.tell()
     if expected != found:
         raise ValueError(f"its header says {expected:,} bytes of data, {found:,} follow")
+    return ArrayHeader(shape, fortran_order, dtype, file.tell())
 
 
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> np.ndarray:
@@ -253,7 +322,7 @@ def _member(archive: zipfile.ZipFile, name: str, limit: int) -> np.ndarray:
     if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > limit:
         raise ValueError(f"{name} is compressed or larger than the archive")
     content = io.BytesIO(archive.read(entry))
-    _check_header(content, entry.file_size)
+    _header(content, entry.file_size)
     content.seek(0)
     return np.lib.format.read_array(content, allow_pickle=False)
 
@@ -277,6 +346,8 @@ def _discard(temporary: Path) -> None:
 
 def _explain(error: OSError, path: Path) -> Exception:
     """A `BodyplanError` for reasons that a user can fix, otherwise the error itself."""
+    if error.errno in _SCARCE:
+        return BodyplanError(f"{path} cannot be opened, for {_SCARCE[error.errno]}.")
     if error.errno in _FULL:
         return BodyplanError(
             f"there is no space left on the disk of {path.parent} to write {path.name}; "

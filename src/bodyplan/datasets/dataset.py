@@ -1,6 +1,7 @@
 """A dataset on disk: the episodes of many robots, and one card that says how they were made."""
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from bodyplan.datasets.format import (
 from bodyplan.datasets.whole_episodes import WHOLE, whole_episodes
 from bodyplan.envs.walking_task import command_name, parse_command
 from bodyplan.errors import BodyplanError
+from bodyplan.machine import available_cores
 from bodyplan.notebook_html import html_table
 from bodyplan.robots.registry import models_of
 from bodyplan.robots.validation.problem import did_you_mean
@@ -60,7 +62,7 @@ class Dataset(Mapping[str, Episodes]):
 
     @classmethod
     def open(cls, path: str | Path) -> "Dataset":
-        """Opens a dataset and compares the shapes of its arrays with the card.
+        """Opens a dataset, whose arrays have the shapes of the card and make whole episodes.
 
         Raises:
             BodyplanError: the folder, the card or an array is missing, damaged, or of another
@@ -142,13 +144,12 @@ class Dataset(Mapping[str, Episodes]):
         """
         if faults := verification.card_faults(self.path, self.card):
             return faults
+        found = self._checksums()
         owners: dict[tuple[str, str], str] = {}
         for name in self.robots:
-            folder, episodes = self.path / name, self.episodes[name]
-            files = (*(f"{array}.npy" for array in episodes.arrays()), DESCRIPTORS)
-            checksums = {file: sha256(folder / file) for file in files}
+            folder, checksums = self.path / name, found[name]
             faults += verification.checksum_faults(folder, checksums, self.card["robots"][name])
-            faults += verification.episode_faults(folder, episodes, self.card)
+            faults += verification.episode_faults(folder, self.episodes[name], self.card)
             # Flags and episode ends may well be equal; observations and actions may not.
             for file in (f"{part}.npy" for part in (*FRAME_ARRAYS, "actions")):
                 owner = owners.setdefault((file, checksums[file]), name)
@@ -157,6 +158,29 @@ class Dataset(Mapping[str, Episodes]):
                         f"{folder / file} is the same as that of {owner}; rebuild one of them."
                     )
         return faults or duplicate_steps(self.folders())  # which takes arrays that fit together
+
+    def checksum_faults(self) -> list[str]:
+        """Reads everything and returns the files that differ from their checksums in the card."""
+        return [
+            fault
+            for name, checksums in self._checksums().items()
+            for fault in verification.checksum_faults(
+                self.path / name, checksums, self.card["robots"][name]
+            )
+        ]
+
+    def _checksums(self) -> dict[str, dict[str, str]]:
+        """SHA-256 of each robot's files, on all cores."""
+        files = {
+            name: (*(f"{array}.npy" for array in self.episodes[name].arrays()), DESCRIPTORS)
+            for name in self.robots
+        }
+        with ThreadPoolExecutor(available_cores()) as pool:
+            found = {
+                name: pool.map(sha256, [self.path / name / file for file in own])
+                for name, own in files.items()
+            }
+            return {name: dict(zip(own, found[name], strict=True)) for name, own in files.items()}
 
     def folders(self) -> dict[Path, Episodes]:
         """Each robot's episodes, by the folder that contains them."""
@@ -230,4 +254,13 @@ def _open_robot(folder: Path, entry: Mapping[str, Any]) -> Episodes:
             f"lists {'an' if DESCRIPTOR_IDS in arrays else 'no'} {DESCRIPTOR_IDS}.npy; "
             f"{REBUILD_HINT}."
         )
+    faults = verification.structure_faults(folder, episodes)
+    for name, count in (("steps", episodes.num_steps), ("episodes", episodes.num_episodes)):
+        if entry[name] != count:
+            faults.append(
+                f"{card} gives {folder.name} {entry[name]:,} {name}, its arrays {count:,}; "
+                f"{REBUILD_HINT}."
+            )
+    if faults:
+        raise BodyplanError(faults[0])
     return episodes

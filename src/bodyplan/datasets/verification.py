@@ -1,6 +1,6 @@
 """Verification of recorded data: each fault found is a sentence that names the file and the fix."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,17 @@ from bodyplan.robots.feature_sizes import (
     COMMAND_COLUMNS,
     CONTEXT_SIZE,
     FOOT_DESCRIPTOR_SIZE,
+    FOOT_OBSERVATION_SIZE,
     GENERAL_OBSERVATION_SIZE,
     GRAVITY_COLUMNS,
     JOINT_DESCRIPTOR_SIZE,
+    JOINT_OBSERVATION_SIZE,
 )
 
 GRAVITY_LIMIT = 1.5
 """Largest component of the gravity direction, a unit vector, with sensor noise."""
 _ROWS_AT_ONCE = 65_536
+_NUMBERS = (*FRAME_ARRAYS, "actions", "rewards")
 _TYPES = {
     "joints": ("float32", 3),
     "feet": ("float32", 3),
@@ -69,23 +72,41 @@ def checksum_faults(
 
 
 def episode_faults(folder: Path, episodes: Episodes, card: Mapping[str, Any]) -> list[str]:
-    """Faults in a robot's arrays: NaN, structure, descriptor sets, bounds, the card's summary."""
-    if misshapen := _layout_faults(folder, episodes):
-        return misshapen  # the other checks need the right shapes
-    found = [
-        f"{folder / name}.npy holds NaN or infinity; {REBUILD_HINT}."
-        for name in non_finite(episodes)
-    ]
-    found += _structure_faults(folder, episodes) or _summary_faults(
-        folder, episodes, card["robots"][folder.name]
+    """All faults in a robot's arrays: structure, NaN, the card's summary, bounds."""
+    if unsound := structure_faults(folder, episodes):
+        return unsound  # the other checks need the right shapes
+    found = non_finite_faults(folder, episodes)
+    found += _summary_faults(folder, episodes, card["robots"][folder.name])
+    return found + _bound_faults(folder, episodes, card)
+
+
+def structure_faults(folder: Path, episodes: Episodes) -> list[str]:
+    """Faults that would pass unseen or stop a reader: found without reading the large arrays.
+
+    Types and shapes are the format's and fit together, episodes end where flags say so, every frame
+    has a descriptor set, and rewards are numbers.
+    """
+    return (
+        _layout_faults(folder, episodes)
+        or _row_faults(folder, episodes)
+        or descriptor_faults(folder, episodes)
+        or non_finite_faults(folder, episodes, ("rewards",))
     )
-    return found + descriptor_faults(folder, episodes) + _bound_faults(folder, episodes, card)
 
 
-def non_finite(episodes: Episodes) -> list[str]:
+def non_finite(episodes: Episodes, names: Sequence[str] = _NUMBERS) -> list[str]:
     """Names of the arrays that contain NaN or infinity."""
-    names = (*FRAME_ARRAYS, "actions", "rewards")
     return [name for name in names if _any(_not_finite, getattr(episodes, name))]
+
+
+def non_finite_faults(
+    folder: Path, episodes: Episodes, names: Sequence[str] = _NUMBERS
+) -> list[str]:
+    """Faults in arrays that contain NaN or infinity."""
+    return [
+        f"{folder / name}.npy holds NaN or infinity; {REBUILD_HINT}."
+        for name in non_finite(episodes, names)
+    ]
 
 
 def descriptor_faults(folder: Path, episodes: Episodes) -> list[str]:
@@ -122,14 +143,24 @@ def _layout_faults(folder: Path, episodes: Episodes) -> list[str]:
                 f"{folder / name}.npy holds {array.dtype} {list(array.shape)}, not {dtype} of "
                 f"{dimensions} dimensions; {REBUILD_HINT}."
             )
-    if not found and episodes.general.shape[1] != GENERAL_OBSERVATION_SIZE:
-        found.append(
-            f"{folder / 'general.npy'} has not {GENERAL_OBSERVATION_SIZE} columns; {REBUILD_HINT}."
-        )
-    return found
+    if found:
+        return found
+    joints, feet = episodes.joints.shape[1], episodes.feet.shape[1]
+    rows = {
+        "joints": (joints, JOINT_OBSERVATION_SIZE),
+        "feet": (feet, FOOT_OBSERVATION_SIZE),
+        "general": (GENERAL_OBSERVATION_SIZE,),
+        "actions": (joints,),
+    }
+    return [
+        f"{folder / name}.npy has rows of {list(getattr(episodes, name).shape[1:])}, not "
+        f"{list(row)}; {REBUILD_HINT}."
+        for name, row in rows.items()
+        if getattr(episodes, name).shape[1:] != row
+    ]
 
 
-def _structure_faults(folder: Path, episodes: Episodes) -> list[str]:
+def _row_faults(folder: Path, episodes: Episodes) -> list[str]:
     ends, steps = episodes.episode_ends, episodes.num_steps
     if not len(ends) or ends[-1] != steps or (episodes.lengths < 1).any():
         return [f"{folder / 'episode_ends.npy'} does not rise to the last step; {REBUILD_HINT}."]

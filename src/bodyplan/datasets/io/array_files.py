@@ -20,7 +20,7 @@ import numpy as np
 
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.validation.problem import did_you_mean, name_list
-from bodyplan.storage import read_array
+from bodyplan.storage import read_header
 
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
 _NUMBER_KINDS = "biuf"  # of NumPy's data types: boolean, integers, float
@@ -144,11 +144,10 @@ class _NpyFolder:
         file = self.path / f"{name}.npy"
         if name not in self.names():
             return None
-        header = read_array(file)  # mapped only to compare the file's size with the shape
-        _require_numbers(str(file), header.dtype, header.shape)
-        if not header.flags.c_contiguous:
+        shape, fortran_order, dtype, offset = read_header(file)
+        _require_numbers(str(file), dtype, shape)
+        if fortran_order:
             raise BodyplanError(f"{file} is in Fortran order; save it with order='C'.")
-        offset, dtype, shape = int(getattr(header, "offset", 0)), header.dtype, header.shape
         width = int(np.prod(shape[1:]))
 
         def fetch(start: int, stop: int) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Logged data made ready for learning: found sound, with the scales that are to be applied."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from zlib import crc32
 
 import numpy as np
@@ -9,8 +8,7 @@ from jaxtyping import Bool
 
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.episodes import Episodes
-from bodyplan.datasets.format import REBUILD_HINT
-from bodyplan.datasets.verification import descriptor_faults, non_finite
+from bodyplan.datasets.verification import non_finite_faults
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.data.normalisation import (
     ObservationScale,
@@ -56,11 +54,12 @@ class TrainingData:
                 are follows from the robot's name and the number of its episodes.
 
         Raises:
-            BodyplanError: an array holds NaN or infinity, the descriptor sets do not fit the
-                frames, the returns leave no scale, or a robot has too few episodes to hold out.
+            BodyplanError: an array holds NaN or infinity, the returns leave no scale, or a robot
+                has too few episodes to hold out.
         """
         for name in dataset.robots:
-            _require_sound(dataset.path / name, dataset.episodes[name])
+            for fault in non_finite_faults(dataset.path / name, dataset.episodes[name]):
+                raise BodyplanError(fault)
         episodes = tuple(dataset.episodes[name] for name in dataset.robots)
         factors = [
             reward_factor(name, own, reward_scale)
@@ -101,11 +100,3 @@ def _held_out(robot: str, episodes: Episodes, share: float) -> Bool[np.ndarray, 
 
 def _described(episodes: Episodes) -> RobotDescriptor:
     return episodes.descriptors if episodes.num_descriptors > 1 else episodes.descriptor
-
-
-def _require_sound(folder: Path, episodes: Episodes) -> None:
-    """Refuses what would pass unseen: sampling checks neither numbers nor places."""
-    for name in non_finite(episodes):
-        raise BodyplanError(f"{folder / name}.npy holds NaN or infinity; {REBUILD_HINT}.")
-    for fault in descriptor_faults(folder, episodes):
-        raise BodyplanError(fault)
