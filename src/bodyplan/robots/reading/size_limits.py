@@ -13,7 +13,7 @@ from bodyplan.robots.reading.xml_elements import MAX_ELEMENTS, Element
 
 MOST = {"geom": 2_000, "body": 1_000, "joint": 1_000, "link": 1_000, "collision": 2_000}
 """Elements of a kind, replicated ones included."""
-LARGEST = {
+LARGEST_OF_KEYS = {
     "count": 10_000,
     "cellcount": 10_000,
     "nrow": 2_000,
@@ -93,7 +93,7 @@ def _count(element: Element, copies: int, counts: Counter[str]) -> None:
 
 def _require_numbers(element: Element) -> None:
     for key, value in element.attributes.items():
-        most = LARGEST.get(key)
+        most = LARGEST_OF_KEYS.get(key)
         if key.startswith("nuser_") or (element.tag, key) == ("numeric", "size"):
             most = USER_ARRAY
         if element.tag == "size" and key == "memory":
