@@ -15,6 +15,7 @@ from synthetic import synthetic_snapshots, write_dataset
 from synthetic_run import write_run
 from terminal import seen_on_terminal
 
+import bodyplan
 from bodyplan.cli import COMMANDS, main
 from bodyplan.evaluation.evaluation import Evaluation
 from bodyplan.learn.gradient_conflict import Conflicts
@@ -214,6 +215,17 @@ def compare(folder, monkeypatch):
     return "iql bc td3_bc"
 
 
+def sweep(folder, monkeypatch):
+    small_dataset(folder)
+    (folder / "grid.toml").write_text("settings.data = 'set'\n[arms.'EG of two groups']\n")
+    arms = compare(folder, monkeypatch).split()
+    row = {"arm": "EG of two groups", "seed": 1, "state": "finished", "return_mean": -1234.5678}
+    comparison = bodyplan.compare({f"an arm of {arm}": arm for arm in arms})
+    answer = SimpleNamespace(rows=lambda: [row] * 6, failed=(), comparison=comparison)
+    instead(monkeypatch, "bodyplan.experiments.sweep.run_sweep", answer)
+    return "grid.toml --out out"
+
+
 def groups(folder, monkeypatch):
     points = np.random.default_rng(0).uniform(0.0, 0.9, (16, 2))
     distances = np.linalg.norm(points[:, None] - points, axis=-1)
@@ -262,6 +274,7 @@ CASES = {
     "finetune": finetune,
     "conflicts": conflicts,
     "compare": compare,
+    "sweep": sweep,
     "transfer": transfer,
     "evaluate": evaluate,
     "report": report,

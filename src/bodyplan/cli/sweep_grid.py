@@ -36,7 +36,7 @@ from bodyplan.learn.train_options import option_words
 from bodyplan.robots.toml_reader import read_toml
 
 TABLES = ("settings", "arms", "grid", "evaluation")
-LARGEST = 10_000
+MOST_RUNS = 10_000
 """Runs of a sweep; more are a mistake in the grid."""
 _PLACE = {"out": "."}  # the sweep decides the folders
 
@@ -116,8 +116,10 @@ def _grid(path: Path, lists: Mapping[str, Any]) -> list[dict[str, Any]]:
     count = 1
     for name in names:
         count *= len(lists[name])
-    if count > LARGEST:
-        raise BodyplanError(f"{path}: [grid] has {count:,} combinations; give {LARGEST:,} or fewer")
+    if count > MOST_RUNS:
+        raise BodyplanError(
+            f"{path}: [grid] has {count:,} combinations; give {MOST_RUNS:,} or fewer"
+        )
     return [
         dict(zip(names, values, strict=True))
         for values in itertools.product(*(lists[name] for name in names))
@@ -126,15 +128,14 @@ def _grid(path: Path, lists: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _words(values: Mapping[str, Any], grid: Sequence[Mapping[str, Any]]) -> list[str]:
     """What tells a combination apart, without its seed."""
-    return [
-        str(value)
-        if name in ("algorithm", "combine", "network")
-        else f"{Path(str(value)).name}"
-        if name == "data"
-        else f"{name.rpartition('.')[2]}={value}"
-        for name, value in values.items()
-        if name != "seed" and any(other[name] != value for other in grid)
-    ]
+    told = []
+    for name, value in values.items():
+        if name == "seed" or all(other[name] == value for other in grid):
+            continue
+        bare = name in ("algorithm", "combine", "network", "data")
+        label = "" if bare else name.rpartition(".")[2].replace("-", "_") + "="
+        told.append(label + (Path(value).name if name == "data" else str(value)))
+    return told
 
 
 def _config(path: Path, place: str, settings: Mapping[str, Any]) -> TrainConfig:
