@@ -18,6 +18,7 @@ KIND_BY_LEGS = {1: "monopod", 2: "biped", 3: "triped", 4: "quadruped", 5: "penta
 KIND_BY_LEGS |= {6: "hexapod", 7: "heptapod", 8: "octopod"}
 
 Positive = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
 PositiveInteger = Annotated[int, Meta(gt=0)]
 Names = tuple[str, ...]
 Point = tuple[float, float, float]
@@ -33,7 +34,7 @@ class ControlConfig:
 
     kp: Positive
     """N m / rad."""
-    kd: float
+    kd: NotNegative
     """N m s / rad."""
     action_scale: Positive
     """rad."""
@@ -75,20 +76,20 @@ class Foot:
 class RewardCoefficients:
     """Coefficients of the walking reward, before it is multiplied by the control step."""
 
-    tracking_xy: float
-    tracking_yaw: float
-    roll_pitch_velocity: float = 0.05
-    nominal_pose: float = 0.0
-    acceleration: float = 2.5e-7
-    torque: float = 2e-4
-    action_rate: float = 0.01
-    z_velocity: float = 2.0
-    roll_pitch: float = 0.2
-    joint_limit: float = 10.0
-    collision: float = 1.0
-    height: float = 30.0
-    air_time: float = 0.1
-    symmetry: float = 0.5
+    tracking_xy: NotNegative
+    tracking_yaw: NotNegative
+    roll_pitch_velocity: NotNegative = 0.05
+    nominal_pose: NotNegative = 0.0
+    acceleration: NotNegative = 2.5e-7
+    torque: NotNegative = 2e-4
+    action_rate: NotNegative = 0.01
+    z_velocity: NotNegative = 2.0
+    roll_pitch: NotNegative = 0.2
+    joint_limit: NotNegative = 10.0
+    collision: NotNegative = 1.0
+    height: NotNegative = 30.0
+    air_time: NotNegative = 0.1
+    symmetry: NotNegative = 0.5
     collision_geoms: tuple[str, ...] = ()
     """Each of these geoms costs the collision penalty while it touches anything."""
     trunk_geoms: tuple[str, ...] = ()
@@ -112,15 +113,15 @@ class Termination:
 class InitialState:
     """Ranges of the random reset (reference task, section 1)."""
 
-    roll_pitch: float = 0.0
+    roll_pitch: NotNegative = 0.0
     """Range of roll and pitch, times pi rad."""
-    joint_position: float = 0.0
+    joint_position: NotNegative = 0.0
     """a: each joint starts at nominal times a factor from (a, 1 + a), as the original draws it."""
-    joint_velocity: float = 0.0
+    joint_velocity: NotNegative = 0.0
     """Range of joint velocities, times the velocity limit; one draw for all joints."""
-    linear_velocity: float = 0.0
+    linear_velocity: NotNegative = 0.0
     """Range of the trunk's linear velocity, m/s."""
-    angular_velocity: float = 0.0
+    angular_velocity: NotNegative = 0.0
     """Range of the trunk's angular velocity, rad/s."""
 
 

@@ -9,7 +9,6 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import reduce
-from math import isfinite
 from operator import or_
 from pathlib import Path
 from types import NoneType, UnionType
@@ -19,10 +18,12 @@ import msgspec
 
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.randomisation_ranges import JointRandomisation
+from bodyplan.robots.reading.robot_folder import require_file
 from bodyplan.robots.task_config import (
     RETIRED_REWARD_KEYS,
     FootConfig,
     Names,
+    NotNegative,
     Point,
     Positive,
     PositiveInteger,
@@ -41,6 +42,7 @@ WORDS: dict[Any, str] = {
     float: "a number",
     bool: "true or false",
     Positive: "a positive number",
+    NotNegative: "a number that is not negative",
     Point: "three numbers",
     PositivePoint: "three positive numbers",
     ValuePerJoint: "a number, or a list with one for each joint",
@@ -52,6 +54,9 @@ WORDS: dict[Any, str] = {
     FootConfig: '{ geoms = ["geom"] }',
 }
 """What a value of each type is, in the words of a message."""
+MAX_TOML_BYTES = 1_000_000
+MAX_VALUE = 1e9
+"""Of a number's magnitude, whatever its unit; NaN is not below it."""
 RETIRED_KEYS: dict[type, tuple[str, ...]] = {RewardCoefficients: RETIRED_REWARD_KEYS}
 
 
@@ -59,13 +64,17 @@ def read_toml(path: Path) -> dict[str, Any]:
     """The content of a TOML file.
 
     Raises:
-        BodyplanError: the file is not valid TOML.
+        BodyplanError: the file is no regular file, is too large, or is not valid TOML.
     """
+    content = require_file(path, MAX_TOML_BYTES).read_bytes()
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(content.decode("utf-8"))
+    except RecursionError as error:
+        raise BodyplanError(f"{path}: its lists are nested too deeply; write fewer [") from error
+    except ValueError as error:  # of TOML, of UTF-8, or of a number with thousands of digits
+        reason = " ".join(str(error).split())[:120]
         raise BodyplanError(
-            f"{path}: this is not valid TOML ({error}); correct that place"
+            f"{path}: this is not valid TOML ({reason}); correct that place"
         ) from error
 
 
@@ -123,7 +132,7 @@ class _Parser:
         if is_dataclass(kind) and isinstance(value, Mapping):
             return self.record(f"{path}.", kind, value)  # type: ignore[arg-type]
         try:
-            if not is_dataclass(kind) and all(map(isfinite, _numbers(value))):
+            if not is_dataclass(kind) and all(abs(own) <= MAX_VALUE for own in _numbers(value)):
                 return msgspec.convert(value, kind)
         except msgspec.ValidationError:
             pass
@@ -190,7 +199,7 @@ def _word(kind: Any) -> str:
 
 def _numbers(value: Any) -> Iterator[float]:
     """All numbers in a value."""
-    if isinstance(value, float):
+    if isinstance(value, int | float):
         yield value
     elif isinstance(value, Iterable) and not isinstance(value, str):
         for item in value:

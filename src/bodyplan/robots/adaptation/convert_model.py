@@ -103,12 +103,13 @@ def convert_spec(
     notes += add_ranges(spec, model())
     notes += add_armature(spec, model())
     notes += _reset_solver(spec)
-    notes += name_geoms(spec, model(), _nominal_pose(source, model()))
-    inferred = infer_config(name, model(), read.velocity_limits)
+    pose = _nominal_pose(source, model())
+    notes += [*pose.notes, *name_geoms(spec, model(), pose)]
+    inferred = infer_config(name, model(), read.velocity_limits, pose)
     if isinstance(inferred, list):
         raise _no_legs(source)
     inferred.content["provenance"] = f"adapted from {source.name}"
-    notes += [*inferred.pose.notes, *_replace_keyframes(spec, model(), inferred.pose)]
+    notes += _replace_keyframes(spec, model(), pose)
     return ConvertedModel(spec, inferred, notes)
 
 

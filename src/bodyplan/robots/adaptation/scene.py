@@ -12,7 +12,7 @@ from bodyplan.robots.kinematic_tree import is_level_floor, robot_root, root_bodi
 from bodyplan.robots.notes import Note, changed, dropped
 from bodyplan.robots.validation.part_words import body_name
 from bodyplan.robots.validation.problem import name_list
-from bodyplan.robots.validation.world_checks import world_shape
+from bodyplan.robots.validation.world_checks import shape_words
 
 PLANE = mujoco.mjtGeom.mjGEOM_PLANE
 
@@ -62,7 +62,7 @@ def keep_floor(spec: mujoco.MjSpec, model: mujoco.MjModel) -> list[Note]:
     others = [geom for geom in world if geom != floor]
     notes = []
     if others:
-        notes.append(dropped(f"shapes of the world: {_shapes(model, others)}"))
+        notes.append(dropped(f"shapes of the world: {shape_words(model, others)}"))
     lost = {elements[geom].name for geom in others if elements[geom].name}
     grounds = [own for own in spec.pairs if {own.geomname1, own.geomname2} & lost]
     for pair in grounds:
@@ -79,7 +79,3 @@ def keep_floor(spec: mujoco.MjSpec, model: mujoco.MjModel) -> list[Note]:
             pair.geomname1 = FLOOR if before and pair.geomname1 == before else pair.geomname1
             pair.geomname2 = FLOOR if before and pair.geomname2 == before else pair.geomname2
     return notes
-
-
-def _shapes(model: mujoco.MjModel, geoms: list[int]) -> str:
-    return ", ".join(dict.fromkeys(world_shape(model, geom) for geom in geoms))

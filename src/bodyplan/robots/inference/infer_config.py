@@ -88,7 +88,10 @@ def can_infer(model: mujoco.MjModel) -> bool:
 
 
 def infer_config(
-    name: str, model: mujoco.MjModel, velocity_limits: Mapping[str, float] | None = None
+    name: str,
+    model: mujoco.MjModel,
+    velocity_limits: Mapping[str, float] | None = None,
+    pose: NominalPose | None = None,
 ) -> InferredConfig | list[UnnamedGeom]:
     """The task config of a model, or the geoms of feet that need names first.
 
@@ -96,12 +99,14 @@ def infer_config(
         name: of the robot.
         model: the compiled model, its first joint free, with an actuator on every driven joint.
         velocity_limits: of joints where they are known, rad/s.
+        pose: its nominal pose, where it was found already.
 
     Returns:
         An empty list where the model has no legs.
     """
     driven = actuated_hinges(model)
-    pose = find_nominal_pose(model, driven, find_limbs(model, driven)) if driven else None
+    if pose is None and driven:
+        pose = find_nominal_pose(model, driven, find_limbs(model, driven))
     if pose is None:
         return []
     unnamed = unnamed_foot_geoms(model, pose)

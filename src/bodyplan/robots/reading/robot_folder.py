@@ -52,8 +52,8 @@ class RobotFolder:
         """
         if not self.contains(path):
             raise BodyplanError(
-                f"{user} names {path}, outside of its folder; move that file into the folder, or "
-                f"allow it with --allow-path {path.resolve().parent}"
+                f"{user}: it names {path.resolve()}, outside of its folder; move that file into "
+                f"the folder, or allow it with --allow-path {path.resolve().parent}"
             )
         return require_file(path, limit)
 

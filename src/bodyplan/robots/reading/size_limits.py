@@ -77,8 +77,8 @@ def require_limits(path: Path, root: Element) -> None:
         if found > most:
             words = f"<{tag}> elements" if tag else "elements"
             raise BodyplanError(
-                f"{path} has {found:,} {words} with its replicated ones; the most is {most:,}, so "
-                "simplify the model"
+                f"{path}: there are {found:,} {words} with replicated ones, and the most is "
+                f"{most:,}; simplify the model"
             )
 
 
@@ -103,12 +103,12 @@ def _require_numbers(element: Element) -> None:
     for keys, most in LARGEST_PRODUCT.items():
         values = " ".join(element.attributes.get(key, "") for key in keys)
         if abs(prod(_numbers(values))) > most:
-            _refuse(element, " times ".join(keys), most)
+            _refuse(element, f"{abs(prod(_numbers(values))):,.0f} {' times '.join(keys)}", most)
 
 
 def _refuse(element: Element, what: str, most: int) -> None:
     raise BodyplanError(
-        f"{element.place}: <{element.tag}> has {what}; the most is {most:,}, so reduce it"
+        f"{element.place}: <{element.tag}> has {what}, and the most is {most:,}; reduce it"
     )
 
 

@@ -136,7 +136,7 @@ class _Builder:
         self.count += 1
         if self.count > MAX_ELEMENTS:
             raise BodyplanError(
-                f"{self.path} has more than {MAX_ELEMENTS:,} elements; simplify the model"
+                f"{self.path}: more than {MAX_ELEMENTS:,} elements are too many; simplify the model"
             )
         if len(self.stack) > MAX_NESTING:
             raise BodyplanError(
@@ -150,8 +150,7 @@ class _Builder:
 
     def _refuse_entities(self, *declaration: object) -> None:
         raise BodyplanError(
-            f"{self.path} has a DOCTYPE, which may define entities; remove it, for no model needs "
-            "one"
+            f"{self.path}: a DOCTYPE may define entities; remove it, for no model needs one"
         )
 
 

@@ -1,6 +1,7 @@
 """Pose checks: is the nominal pose within its ranges, free of collisions, on the floor, stable?"""
 
 from collections.abc import Iterator
+from itertools import combinations
 
 import mujoco
 import numpy as np
@@ -11,6 +12,10 @@ from bodyplan.robots.task_config import CONTROL_STEP
 from bodyplan.robots.validation.problem import Finding, Problem, name_list, only_errors
 from bodyplan.robots.validation.world_checks import switches_contact_off
 
+MIN_FRICTION = 0.05
+"""Coefficient of sliding friction."""
+LOOP_DISTANCE = 0.1
+"""Share of the drop height: feet nearer to each other than this may be one."""
 RANGE_TOLERANCE = 0.01
 """rad."""
 MAX_CLEARANCE, MAX_DEPTH = 0.05, 0.02
@@ -24,7 +29,8 @@ def pose_problems(toml: str, robot: Robot) -> list[Problem]:
         toml: path of the TOML, which the problems name.
         robot: the robot.
     """
-    findings = (*_check_ranges(robot), *_check_contacts(robot))
+    checks = (_check_ranges, _check_contacts, _check_friction, _check_loops)
+    findings = [finding for check in checks for finding in check(robot)]
     found = [Problem(severity, toml, *rest) for severity, *rest in findings]
     if not only_errors(found) and not switches_contact_off(robot.model):
         found += [Problem(severity, toml, *rest) for severity, *rest in _check_standing(robot)]
@@ -74,6 +80,50 @@ def _check_contacts(robot: Robot) -> Iterator[Finding]:
             "error",
             f"every episode ends at its start: min_height {least:g} is not below drop_height",
             f"write min_height = {0.55 * height:.2g}",
+        )
+
+
+def _check_friction(robot: Robot) -> Iterator[Finding]:
+    """Feet without friction of their own: what holds them is the floor's."""
+    model = robot.model
+    geoms = {name: model.geom(name).id for foot in robot.feet for name in foot.geoms}
+    slippery = [
+        name
+        for name, geom in geoms.items()
+        if model.geom_condim[geom] == 1 or model.geom_friction[geom, 0] < MIN_FRICTION
+    ]
+    if slippery:
+        yield (
+            "warning",
+            f"feet {name_list(slippery)} have no friction of their own (condim or friction), so "
+            "that only the floor's holds them",
+            'write condim="3" friction="1" for them, or leave both out',
+        )
+
+
+def _check_loops(robot: Robot) -> Iterator[Finding]:
+    """Feet of different limbs at one place: a closed loop, which a URDF cannot express."""
+    model, data = robot.model, mujoco.MjData(robot.model)
+    if (model.eq_type == mujoco.mjtEq.mjEQ_CONNECT.value).any():
+        return
+    data.qpos[:] = robot.nominal_qpos
+    mujoco.mj_kinematics(model, data)
+    places = {
+        foot.name: np.mean([data.geom(name).xpos for name in foot.geoms], axis=0)
+        for foot in robot.feet
+    }
+    near = LOOP_DISTANCE * robot.drop_height
+    pairs = [
+        f"'{one}' and '{other}'"
+        for one, other in combinations(places, 2)
+        if np.linalg.norm(places[one] - places[other]) < near
+    ]
+    if pairs:
+        yield (
+            "warning",
+            f"feet {', '.join(pairs)} are at the same place: these legs seem to be one closed loop",
+            "a URDF cannot express it: close it in the MJCF with <equality><connect>, and drive "
+            "only the joints that have motors",
         )
 
 

@@ -48,7 +48,8 @@ class FaultyFilesError(BodyplanError):
 
 def as_problem(file: Path, error: BodyplanError) -> Problem:
     """An error's sentence as a problem and its fix."""
-    problem, _, fix = str(error).removeprefix(f"{file}: ").partition("; ")
+    text = str(error).removeprefix(str(file)).lstrip(":, ")
+    problem, _, fix = text.partition("; ")
     return Problem("error", str(file), problem, fix or "correct that")
 
 

@@ -1,6 +1,7 @@
 """World checks: the floor and what stands on it, and options that switch physics off."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import mujoco
 import numpy as np
@@ -32,12 +33,17 @@ PHYSICS_FLAGS = {
 TYPE_WORDS = ("plane", "height field", "sphere", "capsule", "ellipsoid", "cylinder", "box", "mesh")
 
 
-def world_shape(model: mujoco.MjModel, geom: int) -> str:
-    """A geom of the world in words."""
-    kind = int(model.geom_type[geom])
-    word = TYPE_WORDS[kind] if kind < len(TYPE_WORDS) else "shape"
-    name = model.geom(geom).name
-    return f"{word} '{name}'" if name else f"a {word}"
+def shape_words(model: mujoco.MjModel, geoms: Sequence[int]) -> str:
+    """Geoms in words: those with a name, and how many of each type have none."""
+    kinds = [int(model.geom_type[geom]) for geom in geoms]
+    words = [TYPE_WORDS[kind] if kind < len(TYPE_WORDS) else "shape" for kind in kinds]
+    names = [model.geom(geom).name for geom in geoms]
+    said = [f"{word} '{name}'" for word, name in zip(words, names, strict=True) if name]
+    counts = Counter(word for word, name in zip(words, names, strict=True) if not name)
+    for word, count in counts.items():
+        plural = "boxes" if word == "box" else "meshes" if word == "mesh" else f"{word}s"
+        said.append(f"{count} {plural}" if count > 1 else f"a {word}")
+    return ", ".join(said)
 
 
 def check_world(model: mujoco.MjModel) -> Iterator[Finding]:
@@ -50,7 +56,7 @@ def check_world(model: mujoco.MjModel) -> Iterator[Finding]:
         and (model.geom_contype[geom] or model.geom_conaffinity[geom])
     ]
     if others:
-        words = ", ".join(dict.fromkeys(world_shape(model, geom) for geom in others))
+        words = shape_words(model, others)
         yield (
             "warning",
             f"shapes of the world that the robot may touch: {words}",
