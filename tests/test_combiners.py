@@ -40,11 +40,12 @@ def run(combiner, key, groups=GROUPS, steps=3):
     return actor, metrics
 
 
-def by_hand(partitions):
+def by_hand(partitions, weight=lambda robots: 1.0):
     """Clipped Adam in NumPy, one step on each of the given sets of robots."""
     w, first, second = np.zeros(3), np.zeros(3), np.zeros(3)
     for count, robots in enumerate(partitions, 1):
         gradient = 2.0 * (w - GOALS[list(robots)].astype(np.float64)).mean(axis=0)
+        gradient *= weight(robots)
         gradient *= min(1.0, 0.5 / np.linalg.norm(gradient))
         first = 0.9 * first + 0.1 * gradient
         second = 0.999 * second + 0.001 * gradient**2
@@ -75,6 +76,14 @@ def test_grouped_steps_once_a_group_in_the_drawn_order(seed):
     np.testing.assert_allclose(actor.policy["w"], by_hand(steps), rtol=1e-4)
     backwards = by_hand(steps[::-1])
     assert not np.allclose(actor.policy["w"], backwards, rtol=1e-3)
+
+
+def test_groups_can_weigh_by_their_robots():
+    key = jax.random.PRNGKey(0)
+    actor, _ = run(Grouped(equal="robots"), key)
+    steps = [GROUPS[group] for order in drawn_orders(key) for group in order]
+    expected = by_hand(steps, lambda robots: len(robots) * len(GROUPS) / ROBOTS)
+    np.testing.assert_allclose(actor.policy["w"], expected, rtol=1e-4)
 
 
 def test_orders_are_drawn_anew():

@@ -95,6 +95,19 @@ def test_losses_and_weights_of_an_update(update):
     assert 0 < sum(clipped) < len(clipped)  # both sides of the clip were compared
 
 
+def test_advantages_can_be_of_q_itself(update):
+    actor, critic, robots, _ = update
+    online = IQL(weight_clip=0.1, advantages="online")
+    batch = Batch(literal.in_builds(robots, "padded"), jnp.ones(2), jnp.arange(2, dtype="uint32"))
+    _, weights, _ = jax.jit(online.critic_update)(critic, actor, batch, KEY)
+    judged = jax.jit(online.judge)(critic, actor, batch, KEY)
+    for robot, own in enumerate(robots):
+        value, _, q, _ = literal_numbers(critic, own)
+        expected = np.minimum(np.exp(3.0 * (q.min(axis=1) - value)), 0.1)
+        np.testing.assert_allclose(weights[robot], expected, rtol=2e-4)
+        np.testing.assert_allclose(judged.weight[robot], expected, rtol=2e-4)
+
+
 def test_an_update_steps_value_and_q_and_leaves_targets(update):
     actor, critic, _, run = update
     new, *_ = run(actor, critic)

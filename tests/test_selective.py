@@ -74,7 +74,8 @@ class ByHand:
 def literal_observe(affinity, before, after, group, rate):
     """The definition, entry by entry."""
     affinity = np.array(affinity, np.float64)
-    change = (before - after) / (np.abs(before) + 1e-8) / len(group)
+    size = np.abs(before)
+    change = (before - after) / np.maximum(size, size.mean()) / len(group)
     for s in group:
         for t in range(len(before)):
             if t not in group:

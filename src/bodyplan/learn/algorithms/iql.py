@@ -8,6 +8,7 @@ a time limit.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import equinox as eqx
 import jax
@@ -61,6 +62,9 @@ class IQL(Algorithm):
     """Discount."""
     tau: float = 0.005
     """Share of Q that its target network takes over in each update."""
+    advantages: Literal["target", "online"] = "target"
+    """The lower of both Q that V is taken from: the target network's (the authors'), or Q's own,
+    before its step, as where an update goes V, actor, Q."""
     log_probability: Reduction = "mean"
     """Over a robot's joints; the sum gives robots with many joints more weight."""
 
@@ -96,6 +100,9 @@ class IQL(Algorithm):
         q, q_state, _, metrics = twin_q_step(
             critic.q, critic.q_optimiser, optimiser, batch, td_targets, self.gradient_clip
         )
+        if self.advantages == "online":
+            own_q = critic.q.over_robots(batch.observations, batch.actions, batch.bodies)
+            advantages = advantages - target_q + own_q.min(axis=0)
         weights = self.weights(advantages)
         metrics |= {
             "critic/v_loss": losses,
@@ -110,10 +117,11 @@ class IQL(Algorithm):
     ) -> Judgement:
         """Q and V of the data's actions, and the weights that the actor would have."""
         samples = batch.observations, batch.actions, batch.bodies
-        target_q = critic.target.over_robots(*samples).min(axis=0)
+        judges = critic.q if self.advantages == "online" else critic.target
+        lower_q = judges.over_robots(*samples).min(axis=0)
         value = critic.value.over_robots(batch.observations, batch.bodies)
         q = critic.q.over_robots(*samples).mean(axis=0)
-        return Judgement(q, value, self.weights(target_q - value))
+        return Judgement(q, value, self.weights(lower_q - value))
 
     def weights(self, advantages: Float[Array, "..."]) -> Float[Array, "..."]:
         """exp(beta A), clipped (eq. 7)."""

@@ -63,6 +63,8 @@ class TD3BC(Algorithm):
     """Standard deviation of the noise on the target actor's actions."""
     noise_clip: float = 0.5
     """Largest such noise."""
+    noise_unit: Literal["action", "max_action"] = "action"
+    """Unit of both: that of actions, or `max_action`, as in the authors' code."""
     gamma: float = 0.99
     """Discount."""
     tau: float = 0.005
@@ -106,7 +108,9 @@ class TD3BC(Algorithm):
         self, action: Float[Array, "r B J"], noise: Float[Array, "r B J"]
     ) -> Float[Array, "r B J"]:
         """Target policy smoothing: the action with clipped noise (TD3, section 5.3)."""
-        noise = jnp.clip(self.target_noise * noise, -self.noise_clip, self.noise_clip)
+        unit = self.max_action if self.noise_unit == "max_action" else 1.0
+        most = unit * self.noise_clip
+        noise = jnp.clip(unit * self.target_noise * noise, -most, most)
         return jnp.clip(action + noise, -self.max_action, self.max_action)
 
     def actor_losses(

@@ -8,6 +8,7 @@ for each update. The batch is split, not repeated: M steps cost about as much as
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +22,12 @@ from bodyplan.learn.networks.architectures import ActorNetwork
 
 @dataclass(frozen=True, kw_only=True)
 class Grouped(Combiner):
-    """Embodiment grouping has no hyperparameters beyond the groups."""
+    """The hyperparameter beside the groups."""
+
+    equal: Literal["groups", "robots"] = "groups"
+    """What weighs alike in the steps: groups (the paper's), whose loss is the mean over their
+    robots, or robots: that loss times the group's share of the robots. Small groups have much to
+    say in the first case."""
 
     def step(
         self,
@@ -38,6 +44,9 @@ class Grouped(Combiner):
         def gradient_of(robots: Sequence[int], policy: ActorNetwork) -> tuple[PyTree, Metrics]:
             group = batch.select(robots)
             gradient, metrics = algorithm.actor_gradient(policy, critic, group, loss_key)
+            if self.equal == "robots":
+                share = len(robots) * len(groups) / batch.num_robots
+                gradient = jax.tree.map(lambda own: share * own, gradient)
             return gradient, scatter_to_robots(metrics, robots, batch.num_robots)
 
         # A switch inside a scan: every group's gradient is compiled once, whatever the order.

@@ -5,9 +5,11 @@ the groups step the actor one after another on the same batch. B[s, t] is a runn
 steps of groups with robot s did to the loss of robot t; affinity propagation makes groups of it.
 
 Three things differ from the authors' code. Losses may be negative here, so a change counts relative
-to the loss's size. A change is credited to the group whose step made it, as in the paper (section
-4); their loop credits the next one. And robots that have not yet helped themselves do not blow up
-what is divided by their own affinity.
+to the loss's size, or to the robots' mean size where that is larger: a log likelihood crosses zero,
+and a change divided by almost nothing would leave its trace for thousands of updates. A change is
+credited to the group whose step made it, as in the paper (section 4); their loop credits the next
+one. And robots that have not yet helped themselves do not blow up what is divided by their own
+affinity.
 """
 
 from dataclasses import dataclass
@@ -28,7 +30,6 @@ from bodyplan.learn.combiners.combiner import Combiner, GroupIndices
 from bodyplan.learn.data.batches import Batch
 from bodyplan.learn.networks.architectures import ActorNetwork
 
-_LEAST_LOSS = 1e-8
 _LEAST_SELF = 0.01
 """Of the mean affinity of robots to themselves."""
 
@@ -156,7 +157,9 @@ def update_affinity(
     Within a group disagreement counts against both: what helps one and harms the other enters as
     minus the help. A robot's affinity to itself never falls by harm.
     """
-    change = (before - after) / (jnp.abs(before) + _LEAST_LOSS) / members.sum()
+    sizes = jnp.abs(before)
+    least = jnp.maximum(sizes.mean(), jnp.finfo(sizes.dtype).tiny)
+    change = (before - after) / jnp.maximum(sizes, least) / members.sum()
     own, other = change[:, None], change[None, :]
     agree = jnp.where(own * other >= 0.0, other, -jnp.maximum(own, other))
     value = jnp.where(members[None, :], agree, other)
