@@ -86,13 +86,14 @@ COMMANDS: Mapping[str, CommandEntry] = {
         "compare runs over their seeds: tables, CSV, LaTeX", "compare:CompareRuns"
     ),
     "sweep": CommandEntry("train and compare every run of a grid", "sweep:Sweep"),
+    "reproduce": CommandEntry("a table of the paper, from data to page", "reproduce:Reproduce"),
     "report": CommandEntry("write a run as one self-contained HTML page", "report:WriteReport"),
 }
 
 
 _HELP_WIDTH = 79
 RESUMABLE = frozenset(
-    {"demo", "data build", "experts train", "train", "finetune", "transfer", "sweep"}
+    {"demo", "data build", "experts train", "train", "finetune", "transfer", "sweep", "reproduce"}
 )
 """Commands that go on where they were stopped."""
 

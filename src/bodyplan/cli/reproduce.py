@@ -1,0 +1,91 @@
+"""`bodyplan reproduce`: a table of the paper, from its data to a page."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from bodyplan.cli.output import Column, print_json, print_line, print_table
+from bodyplan.cli.worker_options import WorkerOptions
+from bodyplan.errors import BodyplanError
+from bodyplan.experiments.paper_tables import TABLES
+from bodyplan.experiments.scales import SCALES, ScaleName
+from bodyplan.progress import progress
+
+if TYPE_CHECKING:
+    from bodyplan.experiments.reproduce import Reproduction
+
+
+@dataclass(frozen=True)
+class Reproduce:
+    """Build the data of a table of the paper, train and evaluate its methods, and write a page.
+
+    The same command continues an interrupted reproduction. Tables share data and runs.
+    """
+
+    name: tyro.conf.Positional[str] = ""
+    """The table, such as table3; `all` for each in turn."""
+    scale: ScaleName = "small"
+    """smoke: three robots, in minutes. small: all robots, in hours. paper: the paper's sizes."""
+    out: Path = Path("reproduction")
+    """Folder for data, runs and pages; each scale has a folder of its own in it."""
+    options: tyro.conf.OmitArgPrefixes[WorkerOptions] = field(default_factory=WorkerOptions)
+    list: bool = False
+    """Say which tables there are, and what each answers."""
+    json: bool = False
+    """Print JSON."""
+
+    def run(self) -> int:
+        """Reproduce; 1 where a run failed."""
+        if self.list:
+            self._show_tables()
+            return 0
+        if not self.name:
+            raise BodyplanError("name a table, such as `bodyplan reproduce table3`, or see --list")
+        from bodyplan.experiments.reproduce import find_table, reproduce
+
+        names = list(TABLES) if self.name == "all" else [self.name]
+        tables = [find_table(name, TABLES) for name in names]
+        workers, found = self.options.make(), []
+        for table in tables:
+            with progress() as display:
+                out = self.out / self.scale
+                found.append(reproduce(table, SCALES[self.scale], out, workers, display))
+        if self.json:
+            print_json({own.table.name: _document(own) for own in found})
+        else:
+            for own in found:
+                _show(own)
+        return 1 if any(own.failed for own in found) else 0
+
+    def _show_tables(self) -> None:
+        rows = [{"name": own.name, "question": own.question} for own in TABLES.values()]
+        if self.json:
+            print_json({"tables": rows})
+            return
+        columns = [Column("name", whole=True), Column("question")]
+        print_table("The paper's tables (arXiv 2602.18025)", rows, columns)
+
+
+def _show(found: "Reproduction") -> None:
+    table = found.table
+    print_line(f"{table.name}: {table.title}")
+    for sentence in table.sentences if found.page else ():
+        print_line(sentence)
+    for own in found.failed:
+        print_line(f"failed: {own.run.label}: {own.problem}")
+    if found.page:
+        print_line(f"written to {found.page}, and beside it .csv and .tex")
+    else:
+        print_line("the same command tries the failed runs again")
+
+
+def _document(found: "Reproduction") -> dict[str, object]:
+    return {
+        "sentences": list(found.table.sentences) if found.page else [],
+        "sets": {name: own.to_json() for name, own in found.table.comparisons.items()},
+        "reported": found.table.reported,
+        "failed": [{"run": own.run.label, "problem": own.problem} for own in found.failed],
+        "page": None if found.page is None else str(found.page),
+    }

@@ -1,0 +1,107 @@
+"""Scales of a reproduction: the paper's own, one for a workstation, and one to try it out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from bodyplan.experiments.paper_tables import GROUPS, PaperArm
+from bodyplan.learn.config import TrainConfig
+from bodyplan.learn.registry import ALGORITHMS
+
+ScaleName = Literal["smoke", "small", "paper"]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Sizes of a reproduction."""
+
+    name: ScaleName
+    robots: tuple[str, ...]
+    """Names; empty for all."""
+    steps: int
+    """Control steps of each robot in each set."""
+    seeds: int
+    groups: int
+    """Groups of robots, where a method has groups."""
+    episodes: int
+    """Of each robot in an evaluation."""
+    training: Mapping[str, Any]
+    """Settings of `TrainConfig`."""
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    """Of the algorithms that have them."""
+    decays: bool = True
+    """Whether the actor's rate falls to zero over the run."""
+
+    def config(self, arm: PaperArm, data: Path, seed: int) -> TrainConfig:
+        """The training of an arm; its folder is decided later.
+
+        Args:
+            arm: the method.
+            data: folder of the dataset.
+            seed: of the run.
+        """
+        sized = {
+            name: self.groups if value == GROUPS else value for name, value in arm.settings.items()
+        }
+        method = ALGORITHMS.find(arm.algorithm)
+        known = method.__dataclass_fields__
+        chosen = {name: own for name, own in self.hyperparameters.items() if name in known}
+        if self.decays:
+            chosen["actor_decay"] = self.training["updates"]
+        return TrainConfig(
+            data=data,
+            out=data,
+            algorithm=method(**chosen),
+            combine=arm.combine,
+            seed=seed,
+            **{**self.training, **sized},
+        )
+
+
+SCALES: Mapping[ScaleName, Scale] = {
+    "smoke": Scale(
+        name="smoke",
+        robots=("unitree_a1", "unitree_h1", "hexapod"),
+        steps=4_000,
+        seeds=2,
+        groups=2,
+        episodes=2,
+        training={
+            "network": "tiny",
+            "batch_size": 32,
+            "updates": 300,
+            "log_every": 100,
+            "checkpoint_every": 300,
+            "observation_scale": "shared",
+        },
+        hyperparameters={"learning_rate": 2e-3, "tau": 0.01},
+    ),
+    "small": Scale(
+        name="small",
+        robots=(),
+        steps=100_000,
+        seeds=3,
+        groups=4,
+        episodes=16,
+        training={
+            "network": "small",
+            "batch_size": 64,
+            "updates": 20_000,
+            "log_every": 100,
+            "checkpoint_every": 1_000,
+            "observation_scale": "shared",
+        },
+        hyperparameters={"learning_rate": 1e-3, "tau": 0.01},
+    ),
+    "paper": Scale(
+        name="paper",
+        robots=(),
+        steps=1_000_000,
+        seeds=5,
+        groups=4,
+        episodes=50,
+        training={"network": "paper", "batch_size": 1024, "updates": 100_000},
+        decays=False,
+    ),
+}
