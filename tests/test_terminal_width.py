@@ -275,6 +275,7 @@ CASES = {
     "conflicts": conflicts,
     "compare": compare,
     "sweep": sweep,
+    "reproduce": only("--list"),
     "transfer": transfer,
     "evaluate": evaluate,
     "report": report,

@@ -22,6 +22,10 @@ from bodyplan.evaluation.video import encode_webp  # noqa: E402
 from bodyplan.machine import cache_folder  # noqa: E402
 from bodyplan.report.comparison_page import write_comparison  # noqa: E402
 from bodyplan.report.page import write_report  # noqa: E402
+from bodyplan.report.reproduction_page import (  # noqa: E402
+    ReproducedTable,
+    write_reproduction,
+)
 from bodyplan.robots.registry import list_robots  # noqa: E402
 from bodyplan.storage import write_json  # noqa: E402
 
@@ -29,7 +33,7 @@ CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
 MILLISECONDS = 180_000  # for machines that are busy
-PAGES = ("four", "sixteen", "started", "older", "comparison")
+PAGES = ("four", "sixteen", "started", "older", "comparison", "reproduction")
 VIEWS = {"wide": (1400, "light"), "phone": (390, "light"), "dark": (1400, "dark")}
 TOO_SMALL = """
 () => {
@@ -90,7 +94,9 @@ def pages(tmp_path_factory):
             del own[key]
     (old / "evaluation.json").write_text(json.dumps(evaluation))
     found["older"] = write_report(old, cache=cache)
-    found["comparison"] = write_comparison(compare(arms(folder / "arms")), folder / "arms.html")
+    compared = compare(arms(folder / "arms"))
+    found["comparison"] = write_comparison(compared, folder / "arms.html")
+    found["reproduction"] = write_reproduction(reproduced(compared), folder / "table.html")
     return found
 
 
@@ -126,6 +132,21 @@ def arms(folder):
             question = {"command": [1.0, 0.0, 0.0], "episodes": 8}
             write_json(path / "evaluation.json", question | {"robots": scores})
     return sorted(str(path) for path in folder.iterdir())
+
+
+def reproduced(compared):
+    """A table of two sets, of which the paper has numbers of one."""
+    names = tuple(arm.name for arm in compared.arms)
+    return ReproducedTable(
+        name="table1",
+        title="Three methods on two sets",
+        question="Which one earns most?",
+        scale={"Scale": "small", "Robots": "all sixteen", "Seeds": "3"},
+        arms=names,
+        baseline=compared.baseline,
+        comparisons={"suboptimal70-forward": compared, "expert-backward": compared},
+        reported={"expert-backward": {name: (60.0 + rank, 0.5) for rank, name in enumerate(names)}},
+    )
 
 
 @pytest.fixture
