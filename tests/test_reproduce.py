@@ -7,12 +7,12 @@ import pytest
 
 from bodyplan.cli import main
 from bodyplan.evaluation.compare import compare
-from bodyplan.experiments.paper_tables import BC, IQL, IQL_EG, MORE_STEPS, TABLES, PaperTable
-from bodyplan.experiments.scales import SCALES, Scale
+from bodyplan.experiments.paper_tables import ARMS, PAPER_TABLES, PaperTable
+from bodyplan.experiments.scales import SCALES, ReproductionScale
 from bodyplan.report.reproduction_page import ReproducedTable, reproduction_latex
 from bodyplan.storage import write_json
 
-ARMS = {"IQL": 40.0, "IQL+EG": 50.0, "BC": 39.9}
+LEVELS = {"IQL": 40.0, "IQL+EG": 50.0, "BC": 39.9}
 
 
 def evaluated(folder, level, seed):
@@ -45,11 +45,11 @@ def table(tmp_path):
         title="Methods on two sets",
         question="Does EG pay?",
         scale={"Scale": "smoke", "Robots": "ant"},
-        arms=tuple(ARMS),
+        arms=tuple(LEVELS),
         baseline="IQL",
         comparisons={
-            "sub-forward": on("up", ARMS),
-            "sub-backward": on("down", ARMS | {"IQL": 60.0}),
+            "sub-forward": on("up", LEVELS),
+            "sub-backward": on("down", LEVELS | {"IQL": 60.0}),
         },
         reported={
             "sub-forward": {"IQL": (36.0, 1.0), "IQL+EG": (51.0, 1.0)},
@@ -84,11 +84,11 @@ def test_both_numbers_are_in_the_latex_table(table):
 
 
 def test_the_papers_numbers_are_those_of_its_main_table():
-    reported = TABLES["table3"].reported
+    reported = PAPER_TABLES["table3"].reported
     means = [sum(row[arm][0] for row in reported.values()) / 6 for arm in ("BC", "IQL", "IQL+EG")]
     assert means == pytest.approx([49.17, 52.05, 57.29], abs=0.01)  # its row of means
-    assert set(reported) == set(TABLES["table3"].sets)
-    for table in TABLES.values():
+    assert set(reported) == set(PAPER_TABLES["table3"].sets)
+    for table in PAPER_TABLES.values():
         assert {table.baseline} <= {arm.name for arm in table.arms}
         assert all(
             set(row) - {arm.name for arm in table.arms} == set()
@@ -103,7 +103,8 @@ def test_the_papers_numbers_are_those_of_its_main_table():
 def test_a_scale_gives_every_arm_the_same_budget(name, tmp_path):
     scale = SCALES[name]
     configs = {
-        arm.name: scale.config(arm, tmp_path, seed=3) for arm in (BC, IQL, IQL_EG, MORE_STEPS)
+        name: scale.config(ARMS[name], tmp_path, seed=3)
+        for name in ("BC", "IQL", "IQL+EG", "IQL, as many actor steps")
     }
     assert {own.updates for own in configs.values()} == {scale.training["updates"]}
     assert {own.batch_size for own in configs.values()} == {scale.training["batch_size"]}
@@ -116,7 +117,7 @@ def test_a_scale_gives_every_arm_the_same_budget(name, tmp_path):
 
 
 def test_from_data_to_page_and_from_there_on(tmp_path, monkeypatch, capsys):
-    tiny = Scale(
+    tiny = ReproductionScale(
         name="smoke",
         robots=("cassie", "talos"),  # fall soon, so that evaluations are short
         steps=600,
@@ -131,9 +132,9 @@ def test_from_data_to_page_and_from_there_on(tmp_path, monkeypatch, capsys):
             "checkpoint_every": 4,
         },
     )
-    table = PaperTable("table5", "Two", "Which?", ("expert-forward",), (BC, IQL_EG), "BC")
+    table = PaperTable("table5", "Two", "Which?", ("expert-forward",), ("BC", "IQL+EG"), "BC")
     monkeypatch.setitem(SCALES, "smoke", tiny)
-    monkeypatch.setitem(TABLES, "table5", table)
+    monkeypatch.setitem(PAPER_TABLES, "table5", table)
     command = ["reproduce", "table5", "--scale", "smoke", "--out", str(tmp_path), "--json"]
     assert main(command) == 0
     answer = json.loads(capsys.readouterr().out)["table5"]
@@ -155,7 +156,7 @@ def test_from_data_to_page_and_from_there_on(tmp_path, monkeypatch, capsys):
 def test_tables_are_listed_and_others_refused(capsys, tmp_path):
     assert main(["reproduce", "--list"]) == 0
     told = capsys.readouterr().out
-    assert all(name in told for name in TABLES)
+    assert all(name in told for name in PAPER_TABLES)
     assert main(["reproduce", "table99", "--out", str(tmp_path)]) == 2
     assert "table3" in capsys.readouterr().err
     assert main(["reproduce"]) == 2

@@ -9,7 +9,7 @@ import tyro
 from bodyplan.cli.output import Column, print_json, print_line, print_table
 from bodyplan.cli.worker_options import WorkerOptions
 from bodyplan.errors import BodyplanError
-from bodyplan.experiments.paper_tables import TABLES
+from bodyplan.experiments.paper_tables import PAPER_TABLES
 from bodyplan.experiments.scales import SCALES, ScaleName
 from bodyplan.progress import progress
 
@@ -45,8 +45,8 @@ class Reproduce:
             raise BodyplanError("name a table, such as `bodyplan reproduce table3`, or see --list")
         from bodyplan.experiments.reproduce import find_table, reproduce
 
-        names = list(TABLES) if self.name == "all" else [self.name]
-        tables = [find_table(name, TABLES) for name in names]
+        names = list(PAPER_TABLES) if self.name == "all" else [self.name]
+        tables = [find_table(name, PAPER_TABLES) for name in names]
         workers, found = self.options.make(), []
         for table in tables:
             with progress() as display:
@@ -60,7 +60,7 @@ class Reproduce:
         return 1 if any(own.failed for own in found) else 0
 
     def _show_tables(self) -> None:
-        rows = [{"name": own.name, "question": own.question} for own in TABLES.values()]
+        rows = [{"name": own.name, "question": own.question} for own in PAPER_TABLES.values()]
         if self.json:
             print_json({"tables": rows})
             return

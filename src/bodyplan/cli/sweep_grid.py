@@ -35,7 +35,7 @@ from bodyplan.learn.config import TrainConfig, flat_settings
 from bodyplan.learn.train_options import option_words
 from bodyplan.robots.toml_reader import read_toml
 
-TABLES = ("settings", "arms", "grid", "evaluation")
+GRID_TABLES = ("settings", "arms", "grid", "evaluation")
 MOST_RUNS = 10_000
 """Runs of a sweep; more are a mistake in the grid."""
 _PLACE = {"out": "."}  # the sweep decides the folders
@@ -75,9 +75,11 @@ def read_sweep_grid(path: Path) -> SweepGrid:
             option is unknown, a value is out of its range, or a list of the grid is empty.
     """
     tables = read_toml(path)
-    unknown = sorted(tables.keys() - set(TABLES))
+    unknown = sorted(tables.keys() - set(GRID_TABLES))
     if unknown:
-        raise BodyplanError(f"{path} has a table [{unknown[0]}]; it may have {', '.join(TABLES)}")
+        raise BodyplanError(
+            f"{path} has a table [{unknown[0]}]; it may have {', '.join(GRID_TABLES)}"
+        )
     for name in tables:
         if not isinstance(tables[name], Mapping):
             raise BodyplanError(f"{path}: {name} must be a table; write [{name}]")

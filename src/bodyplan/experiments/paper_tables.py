@@ -38,9 +38,14 @@ class PaperTable:
     """What the table answers; the page tells what is found."""
     sets: tuple[str, ...]
     """Recipe and command, as in `suboptimal70-forward`."""
-    arms: tuple[PaperArm, ...]
+    arm_names: tuple[str, ...]
     baseline: str
     """The arm that the others are compared with."""
+
+    @property
+    def arms(self) -> tuple[PaperArm, ...]:
+        """The methods."""
+        return tuple(ARMS[name] for name in self.arm_names)
 
     @property
     def reported(self) -> Reported:
@@ -50,23 +55,26 @@ class PaperTable:
 
 
 GROUPS = "groups"
-BC = PaperArm("BC", "bc")
-TD3BC = PaperArm("TD3+BC", "td3_bc")
-IQL = PaperArm("IQL", "iql")
-SEL = PaperArm("IQL+SEL", "iql", "selective")
-PCGRAD = PaperArm("IQL+PCGrad", "iql", "pcgrad")
-BC_EG = PaperArm("BC+EG", "bc", "grouped", {GROUPS: GROUPS})
-TD3BC_EG = PaperArm("TD3+BC+EG", "td3_bc", "grouped", {GROUPS: GROUPS})
-IQL_EG = PaperArm("IQL+EG", "iql", "grouped", {GROUPS: GROUPS})
-RANDOM = PaperArm("IQL+random groups", "iql", "grouped", {GROUPS: GROUPS, "group_by": "random"})
-HEURISTIC = PaperArm("IQL+heuristic groups", "iql", "grouped", {"group_by": "heuristic"})
-MORE_STEPS = PaperArm(
-    "IQL, as many actor steps", "iql", "pooled", {"actor_steps_per_iteration": GROUPS}
-)
-ACTOR_CRITIC = PaperArm(
-    "IQL+EG-Actor+Critic", "iql", "grouped", {GROUPS: GROUPS} | {"group_critic": True}
-)
-
+ARMS = {
+    arm.name: arm
+    for arm in (
+        PaperArm("BC", "bc"),
+        PaperArm("TD3+BC", "td3_bc"),
+        PaperArm("IQL", "iql"),
+        PaperArm("IQL+SEL", "iql", "selective"),
+        PaperArm("IQL+PCGrad", "iql", "pcgrad"),
+        PaperArm("BC+EG", "bc", "grouped", {GROUPS: GROUPS}),
+        PaperArm("TD3+BC+EG", "td3_bc", "grouped", {GROUPS: GROUPS}),
+        PaperArm("IQL+EG", "iql", "grouped", {GROUPS: GROUPS}),
+        PaperArm("IQL+random groups", "iql", "grouped", {GROUPS: GROUPS, "group_by": "random"}),
+        PaperArm("IQL+heuristic groups", "iql", "grouped", {"group_by": "heuristic"}),
+        PaperArm(
+            "IQL, as many actor steps", "iql", "pooled", {"actor_steps_per_iteration": GROUPS}
+        ),
+        PaperArm("IQL+EG-Actor+Critic", "iql", "grouped", {GROUPS: GROUPS, "group_critic": True}),
+    )
+}
+"""By name."""
 SETS = (
     *("expert-forward", "expert-backward", "expert_replay-forward", "expert_replay-backward"),
     *("suboptimal70-forward", "suboptimal70-backward"),
@@ -84,7 +92,7 @@ def _reported(table: str) -> Reported:
     return found
 
 
-TABLES = {
+PAPER_TABLES = {
     table.name: table
     for table in (
         PaperTable(
@@ -92,7 +100,7 @@ TABLES = {
             "Behaviour cloning and IQL on six sets",
             "Does offline RL pay on suboptimal data of many robots?",
             SETS,
-            (BC, IQL),
+            ("BC", "IQL"),
             "BC",
         ),
         PaperTable(
@@ -100,7 +108,7 @@ TABLES = {
             "All methods on six sets",
             "Which method earns most, and where does embodiment grouping (EG) pay?",
             SETS,
-            (BC, TD3BC, IQL, SEL, PCGRAD, BC_EG, TD3BC_EG, IQL_EG),
+            ("BC", "TD3+BC", "IQL", "IQL+SEL", "IQL+PCGrad", "BC+EG", "TD3+BC+EG", "IQL+EG"),
             "IQL",
         ),
         PaperTable(
@@ -108,7 +116,7 @@ TABLES = {
             "Groups of other kinds on the 70 % suboptimal set",
             "Do bodies matter, or would any partition of the robots do?",
             ("suboptimal70-forward",),
-            (IQL, RANDOM, HEURISTIC, IQL_EG),
+            ("IQL", "IQL+random groups", "IQL+heuristic groups", "IQL+EG"),
             "IQL+EG",
         ),
         PaperTable(
@@ -116,7 +124,7 @@ TABLES = {
             "As many actor steps without groups, on the 70 % suboptimal set",
             "Is it the groups, or only that the actor steps more often?",
             ("suboptimal70-forward",),
-            (IQL, MORE_STEPS, IQL_EG),
+            ("IQL", "IQL, as many actor steps", "IQL+EG"),
             "IQL+EG",
         ),
         PaperTable(
@@ -124,7 +132,7 @@ TABLES = {
             "Critics that step group by group too, on the 70 % suboptimal set",
             "Should critics be grouped as well?",
             ("suboptimal70-forward",),
-            (IQL_EG, ACTOR_CRITIC),
+            ("IQL+EG", "IQL+EG-Actor+Critic"),
             "IQL+EG",
         ),
     )

@@ -22,7 +22,7 @@ from bodyplan.evaluation.evaluation import EvaluationConfig
 from bodyplan.experiments.experiment_run import ExperimentRun
 from bodyplan.experiments.paper_tables import PaperTable
 from bodyplan.experiments.run_queue import RunOutcome, Workers, execute_all
-from bodyplan.experiments.scales import Scale
+from bodyplan.experiments.scales import ReproductionScale
 from bodyplan.experiments.sweep import RUNS
 from bodyplan.locking import writer_lock
 from bodyplan.progress import ProgressDisplay
@@ -33,7 +33,7 @@ from bodyplan.report.reproduction_page import (
 )
 from bodyplan.storage import atomic_write
 
-DATA = "data"
+DATASETS = "data"
 EVALUATION_SEED = 1
 
 
@@ -52,7 +52,9 @@ class Reproduction:
         return tuple(own for own in self.outcomes if own.state == "failed")
 
 
-def planned_runs(table: PaperTable, scale: Scale, out: Path) -> dict[str, list[ExperimentRun]]:
+def planned_runs(
+    table: PaperTable, scale: ReproductionScale, out: Path
+) -> dict[str, list[ExperimentRun]]:
     """The runs of a table, by set. Their data must exist.
 
     Raises:
@@ -62,7 +64,7 @@ def planned_runs(table: PaperTable, scale: Scale, out: Path) -> dict[str, list[E
     return {
         name: [
             ExperimentRun.of(
-                arm.name, scale.config(arm, out / DATA / name, seed), evaluation, out / RUNS
+                arm.name, scale.config(arm, out / DATASETS / name, seed), evaluation, out / RUNS
             )
             for arm in table.arms
             for seed in range(scale.seeds)
@@ -73,7 +75,7 @@ def planned_runs(table: PaperTable, scale: Scale, out: Path) -> dict[str, list[E
 
 def reproduce(
     table: PaperTable,
-    scale: Scale,
+    scale: ReproductionScale,
     out: str | Path,
     workers: Workers,
     display: ProgressDisplay | None = None,
@@ -95,7 +97,7 @@ def reproduce(
         for name in table.sets:
             recipe, _, command = name.rpartition("-")
             build_dataset(
-                out / DATA / name,
+                out / DATASETS / name,
                 scale.robots or "all",
                 recipe,
                 command,
@@ -136,7 +138,7 @@ def _compared(runs: list[ExperimentRun], baseline: str) -> Comparison:
     return compare(arms, baseline=baseline)
 
 
-def _in_words(scale: Scale) -> Mapping[str, str]:
+def _in_words(scale: ReproductionScale) -> Mapping[str, str]:
     """The sizes for a reader."""
     training = scale.training
     return {

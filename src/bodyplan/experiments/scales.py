@@ -13,7 +13,7 @@ ScaleName = Literal["smoke", "small", "paper"]
 
 
 @dataclass(frozen=True)
-class Scale:
+class ReproductionScale:
     """Sizes of a reproduction."""
 
     name: ScaleName
@@ -59,8 +59,8 @@ class Scale:
         )
 
 
-SCALES: Mapping[ScaleName, Scale] = {
-    "smoke": Scale(
+SCALES: Mapping[ScaleName, ReproductionScale] = {
+    "smoke": ReproductionScale(
         name="smoke",
         robots=("unitree_a1", "unitree_h1", "hexapod"),
         steps=4_000,
@@ -77,7 +77,7 @@ SCALES: Mapping[ScaleName, Scale] = {
         },
         hyperparameters={"learning_rate": 2e-3, "tau": 0.01},
     ),
-    "small": Scale(
+    "small": ReproductionScale(
         name="small",
         robots=(),
         steps=100_000,
@@ -94,7 +94,7 @@ SCALES: Mapping[ScaleName, Scale] = {
         },
         hyperparameters={"learning_rate": 1e-3, "tau": 0.01},
     ),
-    "paper": Scale(
+    "paper": ReproductionScale(
         name="paper",
         robots=(),
         steps=1_000_000,
