@@ -228,22 +228,33 @@ def verdict(command: Sequence[str]) -> Verdict:
             return Verdict(None, traceback.format_exc())
 
 
-def try_mutation(kind: Kind, seed: int) -> tuple[str, list[Verdict]]:
+@dataclass(frozen=True)
+class Trial:
+    """What became of one damaged file."""
+
+    file: str
+    before: bytes
+    after: bytes
+    verdicts: tuple[Verdict, ...]
+    """Of each command."""
+
+
+def try_mutation(kind: Kind, seed: int) -> Trial:
     """Damages one file as the seed says, runs the commands, and restores the file."""
     rng = np.random.default_rng(seed)
     name = kind.files[rng.integers(len(kind.files))]
     path = kind.folder / name
     content = path.read_bytes()
-    before = {own for own in kind.folder.rglob("*") if own.is_file()}
-    path.write_bytes(mutated(path, content, rng))
+    before = set(kind.folder.rglob("*"))
+    damaged = mutated(path, content, rng)
+    path.write_bytes(damaged)
     try:
         with contextlib.chdir(kind.folder):
-            return name, [verdict(command) for command in kind.commands]
+            return Trial(name, content, damaged, tuple(map(verdict, kind.commands)))
     finally:
         path.write_bytes(content)
-        for own in set(kind.folder.rglob("*")) - before:
-            if own.is_file():
-                own.unlink()
+        for own in sorted(set(kind.folder.rglob("*")) - before, reverse=True):
+            own.rmdir() if own.is_dir() else own.unlink()
 
 
 def recorded(robot: str, steps: int) -> Episodes:
@@ -470,7 +481,8 @@ def measure(name: str, kind: Kind, seeds: Sequence[int]) -> None:
     start, memory = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     refused = tracebacks = commands = 0
     for seed in seeds:
-        file, verdicts = try_mutation(kind, seed)
+        trial = try_mutation(kind, seed)
+        file, verdicts = trial.file, trial.verdicts
         commands += len(verdicts)
         refused += sum(own.status == 2 for own in verdicts)
         for command, own in zip(kind.commands, verdicts, strict=True):

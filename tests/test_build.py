@@ -374,6 +374,13 @@ def test_two_builds_of_one_folder_are_kept_apart(make, tmp_path):
     assert not list(tmp_path.glob(".*"))
 
 
+def test_a_build_that_was_killed_in_its_first_write_goes_on(make, tmp_path):
+    (tmp_path / "data.partial").mkdir()
+    (tmp_path / "data.partial" / ".station-7-0.settings.partial.json").write_text('{"rec')
+    assert make(tmp_path / "data", steps=60).verify() == []
+    assert not list((tmp_path / "data").glob(".*"))
+
+
 def test_a_partial_folder_of_unknown_origin_is_not_gone_on_with(make, tmp_path):
     (tmp_path / "data.partial" / "hexapod").mkdir(parents=True)
     with pytest.raises(BodyplanError, match="settings.json"):

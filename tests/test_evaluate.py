@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from file_faults import failing
 
 import bodyplan
 from bodyplan.cli import main
@@ -218,3 +219,14 @@ def test_the_seed_and_the_number_of_episodes_decide_the_returns(load):
     assert few[0]["returns"] != few[2]["returns"]
     assert len(few[0]["returns"]) == 2
     assert EvaluationConfig().episodes == 32
+
+
+def test_what_was_computed_is_shown_also_where_it_cannot_be_written(tmp_path, capsys):
+    run = save_run(tmp_path, robots=["unitree_h1"], command=[1.0, 0.0, 0.0])
+    full = OSError(28, "No space left on device")
+    with failing("open", ".evaluation.partial.json", full):
+        assert main(["evaluate", str(run), "--episodes", "1"]) == 2
+    said = capsys.readouterr()
+    assert "unitree_h1" in said.out
+    assert "written" not in said.out
+    assert "no space left" in said.err

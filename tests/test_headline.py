@@ -208,3 +208,12 @@ def test_no_outcome_is_overstated(figures):
 def test_only_a_robot_that_should_move_stands_still(command, still):
     title = said(alike(4.1, 4, 4, 3.9, vx=0.0), command=command).title
     assert ("still" in title) == still
+
+
+def test_what_is_said_of_some_robots_is_not_said_of_all():
+    scores = alike(45, 44, 43, 42)
+    some = {name: scores[name] for name in list(scores)[:2]}
+    assert said(some).title == (
+        "One policy for four robots, evaluated on two robots, is better than its data on all of "
+        "them."
+    )

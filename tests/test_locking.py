@@ -52,6 +52,33 @@ def test_another_process_is_named_and_its_death_releases_the_lock(tmp_path):
         pass
 
 
+CONTEND = """
+import os, sys, time
+from bodyplan.errors import BodyplanError
+from bodyplan.locking import writer_lock
+held, marker, until = 0, sys.argv[1] + ".marker", time.monotonic() + 3.0
+while time.monotonic() < until:
+    try:
+        with writer_lock(sys.argv[1]):
+            os.close(os.open(marker, os.O_CREAT | os.O_EXCL))  # fails where two hold the lock
+            held += 1
+            os.unlink(marker)
+    except BodyplanError:
+        pass
+print(held)
+"""
+
+
+def test_there_are_never_two_holders(tmp_path):
+    arguments = [sys.executable, "-c", CONTEND, str(tmp_path / "data")]
+    processes = [subprocess.Popen(arguments, stdout=subprocess.PIPE) for _ in range(4)]
+    held = [int(process.communicate()[0]) for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4
+    assert sum(count > 0 for count in held) > 1
+    assert sum(held) > 100
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_impossible_place_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(BodyplanError, match="file.data cannot be written"):

@@ -388,6 +388,15 @@ class TestInterrupted:
         back = import_minari(IDS, tmp_path / "back", tmp_path)
         assert files(back.path) == files(dataset.path)
 
+    def test_an_export_that_was_killed_last_of_all_is_completed(self, dataset, tmp_path):
+        export_minari(dataset, tmp_path)
+        marks = list(tmp_path.rglob("namespace_metadata.json"))
+        for mark in marks:
+            mark.unlink()
+        assert export_minari(dataset, tmp_path) == IDS
+        assert marks
+        assert sorted(tmp_path.rglob("namespace_metadata.json")) == sorted(marks)
+
     def test_a_fault_leaves_nothing(self, dataset, exported, tmp_path):
         def fail(*_):
             raise KeyboardInterrupt
@@ -535,7 +544,7 @@ class TestImportIsRefused:
         ("change", "message"),
         [
             (lambda record: record.update(format=2), "format 2"),
-            (lambda record: record.update(robot="../dog"), "lists no descriptors.npz"),
+            (lambda record: record.update(robot="../dog"), "lists no joints.npy"),
             (lambda record: record.pop("card"), "card is missing"),
             (lambda record: record.update(card=[]), "card is a list"),
             (lambda record: record.pop("files"), "main_data.hdf5 .*checksum"),

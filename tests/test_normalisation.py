@@ -1,6 +1,7 @@
 """Scales: standardised over all robots alike, written down exactly, and never the robot's own."""
 
 import json
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from synthetic import synthetic_episodes, write_dataset
 
 from bodyplan.envs.walking_task import Observation
-from bodyplan.learn.data.normalisation import ObservationScale
+from bodyplan.errors import BodyplanError
+from bodyplan.learn.data.normalisation import ObservationScale, reward_factor
 from bodyplan.learn.data.training_data import TrainingData
 from bodyplan.learn.data.transitions import MemoryData, RobotTable
 
@@ -68,6 +70,18 @@ def test_batches_hold_scaled_observations_and_the_run_their_scale(tmp_path):
                 np.testing.assert_allclose(found, own, rtol=1e-5, atol=1e-5)
         np.testing.assert_array_equal(other.action, one.action)
         np.testing.assert_array_equal(other.reward, one.reward)
+
+
+@pytest.mark.parametrize("rewards", [np.full(4, 0.5), 0.5 + 1e-7 * np.arange(4), np.zeros(4)])
+def test_returns_that_are_nearly_equal_give_no_scale(rewards):
+    ends = np.arange(1, 5)
+    episodes = replace(
+        synthetic_episodes("dog", 4, 2, steps=4, length=1),
+        rewards=rewards.astype(np.float32),
+        episode_ends=ends,
+    )
+    with pytest.raises(BodyplanError, match="nearly the same return"):
+        reward_factor("dog", episodes, "per_robot")
 
 
 def test_scales_of_older_cards_are_read(tmp_path):

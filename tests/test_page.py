@@ -181,6 +181,14 @@ def test_damaged_lines_unknown_bodies_and_odd_numbers_do_not_stop_a_page(tmp_pat
     assert not re.search(r"\bNone\b", page.text["returns"])
 
 
+def test_an_evaluation_of_other_robots_is_not_that_of_the_run(tmp_path, cache):
+    run = write_run(tmp_path / "run", updates=50)
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    evaluation["robots"]["cassie"] = evaluation["robots"].pop("badger")
+    (run / "evaluation.json").write_text(json.dumps(evaluation))
+    assert "is not evaluated yet" in Page(write_report(run, cache=cache)).text[None]
+
+
 def test_older_evaluations_have_no_scores(tmp_path, cache):
     run = write_run(tmp_path / "run", updates=50)
     evaluation = json.loads((run / "evaluation.json").read_text())

@@ -1,6 +1,7 @@
 """The released policy: it acts after the disk as before, on bodies it has never seen."""
 
 import json
+import re
 
 import literal_urma as literal
 import numpy as np
@@ -12,7 +13,9 @@ from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.data.normalisation import ObservationScale
 from bodyplan.learn.networks.urma import PRESETS
 from bodyplan.learn.networks.urma_heads import URMAPolicy
+from bodyplan.learn.numpy_policy import NumPyPolicy
 from bodyplan.learn.policy import Policy
+from bodyplan.storage import read_json, read_tensors, write_json, write_tensors
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +120,40 @@ def test_damaged_tensors_are_named(folder):
     with pytest.raises(BodyplanError) as error:
         Policy.load(folder)
     assert str(tensors) in str(error.value)
+
+
+@pytest.mark.parametrize("reader", [Policy, NumPyPolicy])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("joint_channels", 10**12),
+        ("core", [16, 16, 10**9]),
+        ("description", -1),
+        ("decoder", "16"),
+        ("readout", True),
+        ("family", "transformer"),
+    ],
+)
+def test_sizes_that_are_not_the_tensors_are_refused_before_they_are_built(
+    tmp_path, reader, name, value
+):
+    sizes = PRESETS["tiny"]
+    network = URMAPolicy(np.random.default_rng(0), sizes)
+    Policy.of(network, IQL(), sizes).save(tmp_path)
+    card = read_json(tmp_path / "card.json")
+    write_json(tmp_path / "card.json", card | {"network": card["network"] | {name: value}})
+    with pytest.raises(BodyplanError, match=re.escape(str(tmp_path))):
+        reader.load(tmp_path)
+
+
+@pytest.mark.parametrize("reader", [Policy, NumPyPolicy])
+def test_parameters_that_are_no_numbers_are_refused(tmp_path, reader):
+    sizes = PRESETS["tiny"]
+    Policy.of(URMAPolicy(np.random.default_rng(0), sizes), IQL(), sizes).save(tmp_path)
+    tensors, _ = read_tensors(tmp_path / "policy.safetensors")
+    name = min(tensors)
+    write_tensors(
+        tmp_path / "policy.safetensors", tensors | {name: np.full_like(tensors[name], np.nan)}, {}
+    )
+    with pytest.raises(BodyplanError, match="NaN"):
+        reader.load(tmp_path)

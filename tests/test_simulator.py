@@ -1,5 +1,9 @@
 """Batched physics: against recorded steps of the original, and independent of other robots."""
 
+import subprocess
+import sys
+import threading
+
 import numpy as np
 import pytest
 
@@ -232,3 +236,51 @@ def test_fast_physics_does_not_change_the_robots_model(load):
 def test_unknown_physics_are_refused(load):
     with pytest.raises(BodyplanError, match="slow"):
         Simulator(load("unitree_go1"), 1, "slow")
+
+
+def test_a_second_thread_is_told_so(load):
+    simulator = Simulator(load("unitree_go1"), 512, threads=2)
+    action = np.zeros((512, 12))
+    told = []
+
+    def use():
+        try:
+            for _ in range(20):
+                simulator.step(action)
+        except BodyplanError as error:
+            told.append(str(error))
+
+    threads = [threading.Thread(target=use) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert told
+    assert all("another thread" in error for error in told)
+    simulator.step(action)
+
+
+FORKED = """
+import os
+import numpy as np
+from bodyplan.envs.simulator import Simulator
+from bodyplan.errors import BodyplanError
+from bodyplan.robots.robot import Robot
+for threads in (1, 2):
+    simulator = Simulator(Robot.load("unitree_go1"), 4, threads=threads)
+    if os.fork():
+        print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
+        continue
+    try:
+        simulator.step(np.zeros((4, 12)))
+    except BodyplanError:
+        os._exit(7)
+    os._exit(0)
+"""
+
+
+def test_a_forked_process_has_no_threads_of_its_parent_and_is_told_so():
+    told = subprocess.run(
+        [sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60
+    )
+    assert told.stdout.split() == ["0", "7"]

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -182,7 +183,9 @@ def test_killed_writer_leaves_the_old_file_and_the_next_one_cleans_up(tmp_path):
 def _link_temporary_to_a_full_device(path):
     with pytest.raises(BaseException, match="learn the name"), atomic_write(path) as temporary:
         raise BaseException("learn the name")
-    temporary.symlink_to("/dev/full")
+    beginning, number, end = re.fullmatch(r"(.*-)(\d+)(\..*\.partial.*)", temporary.name).groups()
+    following = f"{beginning}{int(number) + 1}{end}"  # names of one process count up
+    temporary.with_name(following).symlink_to("/dev/full")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the full device of Linux")
@@ -261,3 +264,21 @@ def test_pickled_array_is_refused(tmp_path):
     np.save(path, np.array([{"a": 1}]), allow_pickle=True)
     with pytest.raises(BodyplanError, match="not an .npy array"):
         read_array(path)
+
+
+def test_two_writers_do_not_mix_and_what_a_killed_one_left_is_removed(tmp_path):
+    path = tmp_path / "a.txt"
+    with atomic_write(path) as first, atomic_write(path) as second:
+        assert first != second
+        second.write_text("second")
+        first.write_text("first")
+    assert path.read_text() == "first"
+    program = (
+        "import os, sys; from bodyplan.storage import atomic_write\n"
+        "with atomic_write(sys.argv[1]) as file: file.write_text('half'); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(path)])
+    assert len(folder_content(tmp_path)) == 2
+    with atomic_write(path) as third:
+        third.write_text("third")
+    assert folder_content(tmp_path) == ["a.txt"]

@@ -1,6 +1,7 @@
 """The training loop as a user meets it: it learns, resumes bit for bit, and says what is wrong."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +19,17 @@ from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.config import TrainConfig
 from bodyplan.learn.nan_guard import TrainingDiverged
 from bodyplan.learn.policy import Policy
+from bodyplan.learn.run import Run
 from bodyplan.learn.training_setup import TrainingSetup
-from bodyplan.storage import read_array, read_json, read_tensors, write_array, write_json
+from bodyplan.locking import writer_lock
+from bodyplan.storage import (
+    read_array,
+    read_json,
+    read_tensors,
+    sha256,
+    write_array,
+    write_json,
+)
 
 ROBOTS = {"dog": (3, 2), "crab": (4, 2)}
 
@@ -209,6 +219,51 @@ def test_other_settings_in_the_same_folder_are_refused(config, run, change, word
     assert "--out" in str(error.value)
 
 
+def copied_run(config, name):
+    """The undisturbed run in another folder, and its settings there."""
+    own = replace(config, out=config.out.parent / name)
+    shutil.copytree(config.out, own.out)
+    return own
+
+
+def test_two_cannot_train_in_one_folder(config, run):
+    own = copied_run(config, "shared")
+    with writer_lock(own.out), pytest.raises(BodyplanError, match=f"process {os.getpid()} on"):
+        train(replace(own, updates=400))
+    assert Run(own.out).metrics == run[0].metrics
+
+
+@pytest.mark.parametrize("name", ["card.json", "policy.safetensors"])
+def test_a_finished_run_that_lost_its_policy_saves_it_again(config, run, name):
+    own = copied_run(config, f"without_{name}")
+    (own.out / "policy" / name).unlink()
+    assert not Run(own.out).has_policy
+    train(own, log=lambda *_: pytest.fail("trained again"))
+    kept = config.out / "policy" / "policy.safetensors"
+    assert (own.out / "policy" / "policy.safetensors").read_bytes() == kept.read_bytes()
+    assert Run(own.out).policy.card["update"] == own.updates
+
+
+def test_checkpoints_of_nobody_knows_what_are_not_gone_on_with(config, run):
+    own = copied_run(config, "nameless")
+    (own.out / "config.json").unlink()
+    with pytest.raises(BodyplanError, match="no config.json"):
+        train(replace(own, batch_size=32))
+    assert not (own.out / "config.json").exists()
+
+
+def test_an_attempt_that_failed_at_once_does_not_block_its_folder(config, tmp_path):
+    data, own = tmp_path / "data", replace(config, out=tmp_path / "run", data=tmp_path / "data")
+    write_dataset(data, ROBOTS, steps=200)
+    content = bytearray((data / "dog" / "joints.npy").read_bytes())
+    content[-3] ^= 1
+    (data / "dog" / "joints.npy").write_bytes(content)
+    with pytest.raises(BodyplanError, match=r"joints.npy differs from its checksum"):
+        train(own)
+    short = {"updates": 2, "log_every": 2, "checkpoint_every": 2, "evaluate_every": 0}
+    assert train(replace(own, verify=False, batch_size=4, **short)).has_policy
+
+
 def test_other_data_in_the_same_folder_are_refused(config, run):
     write_dataset(config.data.parent / "other", ROBOTS, steps=2000, seed=5)
     with pytest.raises(BodyplanError, match="data"):
@@ -247,6 +302,7 @@ def test_settings_that_cannot_be_are_refused_before_anything_is_written(config, 
 def test_damaged_checkpoint_is_named(config, run):
     out = config.out.parent / "damaged"
     (out / "checkpoints").mkdir(parents=True)
+    shutil.copy(config.out / "config.json", out)
     latest = out / "checkpoints" / "100.safetensors"
     latest.write_bytes((config.out / "checkpoints" / "200.safetensors").read_bytes()[:-64])
     with pytest.raises(BodyplanError, match="100.safetensors"):
@@ -262,6 +318,11 @@ def test_divergence_names_robot_and_update_and_keeps_the_checkpoint(config, run)
     (out / "checkpoints").mkdir(parents=True)
     good = (config.out / "checkpoints" / "200.safetensors").read_bytes()
     (out / "checkpoints" / "200.safetensors").write_bytes(good)
+    settings = read_json(config.out / "config.json")
+    write_json(out / "config.json", settings | {"dataset_card_sha256": sha256(data / "card.json")})
+    with pytest.raises(BodyplanError, match=r"rewards.npy differs from its checksum"):
+        train(replace(config, data=data, out=out))
+    config = replace(config, verify=False)
     with pytest.raises(TrainingDiverged, match="crab .* update 201"):
         train(replace(config, data=data, out=out))
     assert [path.name for path in (out / "checkpoints").iterdir()] == ["200.safetensors"]

@@ -16,13 +16,16 @@ import json
 import math
 import mmap
 import os
+import re
 import shutil
+import socket
 import sys
 import warnings
 import weakref
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO, Any, NamedTuple
@@ -34,6 +37,7 @@ from safetensors.numpy import save as encode_tensors
 
 from bodyplan.errors import BodyplanError
 
+_COUNTER = count()  # of temporary names
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _BLOCKED = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY, errno.ENAMETOOLONG}
@@ -78,16 +82,18 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     """Yields a temporary path that replaces `path` when the block has succeeded.
 
     Missing parent folders are created. The temporary file keeps the suffix of `path`, because NumPy
-    and Matplotlib read it. Its name is always the same, so the next attempt overwrites what a
-    killed process has left.
+    and Matplotlib read it. Its name is this process's own, so that two writers do not mix. The next
+    attempt removes what a killed process has left.
 
     Raises:
         BodyplanError: the disk is full, or the place cannot be written to.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+    temporary = _temporary(path.with_name(f"{path.stem}.partial{path.suffix}"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        for left in _left_behind(path.with_name(f"{path.stem}.partial{path.suffix}")):
+            _discard(left)
         yield temporary
         _flush(temporary)
         os.replace(temporary, path)
@@ -107,10 +113,11 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         BodyplanError: as `atomic_write`, or `path` exists and is not an empty folder.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.partial")
+    temporary = _temporary(path.with_name(f"{path.name}.partial"))
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
+        for left in _left_behind(path.with_name(f"{path.name}.partial")):
+            shutil.rmtree(left, ignore_errors=True)
         yield temporary
         for written in (*temporary.rglob("*"), temporary):
             _flush(written)
@@ -325,6 +332,30 @@ def _member(archive: zipfile.ZipFile, name: str, limit: int) -> np.ndarray:
     _header(content, entry.file_size)
     content.seek(0)
     return np.lib.format.read_array(content, allow_pickle=False)
+
+
+def _temporary(path: Path) -> Path:
+    """A name of this process's own, whatever its threads and other processes write there."""
+    return path.with_name(f".{socket.gethostname()}-{os.getpid()}-{next(_COUNTER)}.{path.name}")
+
+
+def _left_behind(path: Path) -> Iterator[Path]:
+    """Temporary names like `_temporary(path)`, of processes of this machine that have ended."""
+    own = re.compile(rf"\.{re.escape(socket.gethostname())}-(\d+)-\d+\.{re.escape(path.name)}")
+    for other in path.parent.iterdir():
+        found = own.fullmatch(other.name)
+        if found and not _is_running(int(found[1])):
+            yield other
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of another user
+        return True
+    return True
 
 
 def _flush(path: Path) -> None:

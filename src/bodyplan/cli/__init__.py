@@ -117,6 +117,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         except BrokenPipeError:  # `bodyplan robots list | head -1`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
+        except MemoryError as error:
+            return _fail(f"memory does not suffice ({error}); use fewer robots or less data")
         except OSError as error:  # for example a path of the user that no file can have
             return _fail(str(error))
 

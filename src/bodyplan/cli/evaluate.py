@@ -21,6 +21,7 @@ from bodyplan.evaluation.evaluation import EvaluationConfig
 from bodyplan.progress import OnProgress, progress
 
 if TYPE_CHECKING:
+    from bodyplan.errors import BodyplanError
     from bodyplan.evaluation.evaluation import Evaluation
     from bodyplan.learn.run import Run
 
@@ -58,14 +59,20 @@ class Evaluate:
             raise BodyplanError("there is no run to evaluate; give the folder of one or more")
         by_folder = {folder: runs_in(folder) for folder in dict.fromkeys(self.runs)}
         runs = [run for own in by_folder.values() for run in own]
+        failed: list[BodyplanError] = []  # to write; what was computed is shown all the same
         with progress() as report:
-            found = {run.path: self._evaluate(run, report) for run in runs}
+            found = {run.path: self._evaluate(run, report, failed) for run in runs}
         if len(runs) == 1:
-            self._show_one(*found.popitem())
+            self._show_one(*found.popitem(), written=not failed)
         else:
-            self._show_several(by_folder, found)
+            self._show_several(by_folder, found, written=not failed)
+        if failed:
+            raise failed[0]
 
-    def _evaluate(self, run: "Run", report: OnProgress) -> "Evaluation":
+    def _evaluate(
+        self, run: "Run", report: OnProgress, failed: "list[BodyplanError]"
+    ) -> "Evaluation":
+        from bodyplan.errors import BodyplanError
         from bodyplan.evaluation.evaluate import evaluate
 
         require_writable(run.path / "evaluation.json")
@@ -83,20 +90,27 @@ class Evaluate:
             at=self.at,
             progress=report,
         )
-        evaluation.save(run.path / evaluation.file_name)
+        try:
+            evaluation.save(run.path / evaluation.file_name)
+        except BodyplanError as error:
+            failed.append(error)
         return evaluation
 
-    def _show_one(self, folder: Path, evaluation: "Evaluation") -> None:
+    def _show_one(self, folder: Path, evaluation: "Evaluation", written: bool) -> None:
         if self.json:
             print_json(evaluation.document)
             return
         print_evaluation(evaluation, self.wide)
         print_line(_note([evaluation]))
         self._say_unfinished(folder, evaluation)
-        print_line(f"written to {folder / evaluation.file_name}")
+        if written:
+            print_line(f"written to {folder / evaluation.file_name}")
 
     def _show_several(
-        self, by_folder: "dict[Path, tuple[Run, ...]]", found: "dict[Path, Evaluation]"
+        self,
+        by_folder: "dict[Path, tuple[Run, ...]]",
+        found: "dict[Path, Evaluation]",
+        written: bool,
     ) -> None:
         """One row for each run, with its means over robots; and one for the seeds of a folder."""
         from bodyplan.evaluation.seed_means import seed_means
@@ -122,7 +136,8 @@ class Evaluate:
         for folder, evaluation in found.items():
             self._say_unfinished(folder, evaluation)
         names = dict.fromkeys(each.file_name for each in found.values())
-        print_line(f"written to {', '.join(names)} in each run")
+        if written:
+            print_line(f"written to {', '.join(names)} in each run")
 
     def _say_unfinished(self, folder: Path, evaluation: "Evaluation") -> None:
         if self.at is None and (evaluation.policy or "").startswith("at "):

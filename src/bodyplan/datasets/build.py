@@ -194,7 +194,7 @@ def _complete(
                 read_record(begun, _Settings, f"delete {folder}"),
                 folder,
             )
-        elif folder.is_dir() and any(folder.iterdir()):
+        elif folder.is_dir() and any(not own.name.startswith(".") for own in folder.iterdir()):
             raise BodyplanError(f"{folder} has no {_SETTINGS} of a build; delete the folder.")
         write_json(begun, {**settings, "versions": versions()})
         fill(folder, [name for name in names if not (folder / name / CARD).is_file()])
@@ -261,7 +261,7 @@ def _finish_robot(task: RecordingTask, parts: list[RecordingPart]) -> None:
 
 def _remove_parts(folder: Path) -> None:
     """Removes a finished robot's parts and the temporary files of killed attempts."""
-    for path in (*folder.glob("part-*.npz"), *folder.glob(".part-*.npz")):
+    for path in (*folder.glob("part-*.npz"), *folder.glob(".*.part-*.npz")):
         path.unlink()
 
 

@@ -7,7 +7,10 @@ saved and continued exactly. Results do not depend on the number of threads.
 """
 
 import copy
-from collections.abc import Iterable
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -120,10 +123,30 @@ class Simulator:
         # A single thread is the caller's own, which spares handing over the work.
         self._rollout = Rollout(nthread=self.threads if self.threads > 1 else 0)
         self._data = [mujoco.MjData(self._model) for _ in range(self.threads)]
+        self._process, self._busy = os.getpid(), threading.Lock()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keeps other threads, and processes without the native ones, from what would end both.
+
+        Raises:
+            BodyplanError: another thread simulates, or the process was forked.
+        """
+        if self.threads > 1 and os.getpid() != self._process:
+            raise BodyplanError(
+                "a forked process lacks the threads of this simulator; make it in the process that "
+                "uses it, give threads 1, or start processes by spawn"
+            )
+        if not self._busy.acquire(blocking=False):
+            raise BodyplanError("another thread uses this simulator; make one for each thread")
+        try:
+            yield
+        finally:
+            self._busy.release()
 
     def __getstate__(self) -> dict[str, Any]:
         # Native threads and their scratch memory cannot be copied; no result depends on them.
-        native = ("_rollout", "_data")
+        native = ("_rollout", "_data", "_process", "_busy")
         return {name: value for name, value in vars(self).items() if name not in native}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -201,18 +224,19 @@ class Simulator:
         held[..., self._motor_columns] = self.torques[:, None]
         if self.wrench is not None:
             held[..., motors : motors + 6] = self.wrench[:, None]
-        self._rollout.rollout(
-            self._models,
-            self._data,
-            self.states,
-            held,
-            control_spec=_CONTROL if free else _WITH_WRENCH,
-            skip_checks=True,
-            nstep=self._substeps,
-            initial_warmstart=self.warmstarts,
-            state=self._trajectory,
-            sensordata=self._sensors,
-        )
+        with self._alone():
+            self._rollout.rollout(
+                self._models,
+                self._data,
+                self.states,
+                held,
+                control_spec=_CONTROL if free else _WITH_WRENCH,
+                skip_checks=True,
+                nstep=self._substeps,
+                initial_warmstart=self.warmstarts,
+                state=self._trajectory,
+                sensordata=self._sensors,
+            )
         self._store_last_state()
 
     def robot_state(self) -> RobotState:
@@ -261,13 +285,14 @@ class Simulator:
     def _roll_out(
         self, rows: np.ndarray, control: Float[np.ndarray, "M T nu"]
     ) -> tuple[np.ndarray, np.ndarray]:
-        return self._rollout.rollout(
-            [self._models[index] for index in rows],
-            self._data,
-            self.states[rows],
-            control,
-            initial_warmstart=self.warmstarts[rows],
-        )
+        with self._alone():
+            return self._rollout.rollout(
+                [self._models[index] for index in rows],
+                self._data,
+                self.states[rows],
+                control,
+                initial_warmstart=self.warmstarts[rows],
+            )
 
 
 def _stable(physics: PhysicsSettings, robot: Robot) -> PhysicsSettings:

@@ -29,6 +29,7 @@ from bodyplan.experiments.pretraining import train_seeds
 from bodyplan.learn.config import TrainConfig
 from bodyplan.learn.finetune import finetune_config, with_updates
 from bodyplan.learn.run import Run
+from bodyplan.locking import writer_lock
 from bodyplan.progress import OnProgress, no_progress
 from bodyplan.robots.registry import models_of
 from bodyplan.robots.robot import Robot
@@ -71,6 +72,12 @@ def measure_transfer(config: TransferConfig, progress: OnProgress | None = None)
             a setting of the training is wrong.
         TrainingDiverged: a loss or a parameter of a run is not finite.
     """
+    with writer_lock(Path(config.training.out) / "transfer.json"):
+        return _transfer(config, progress)
+
+
+def _transfer(config: TransferConfig, progress: OnProgress | None) -> dict[str, Any]:
+    """`transfer`, which alone writes into the folder."""
     training = config.training
     dataset = Dataset.open(training.data)
     robots = training.robots or dataset.robots

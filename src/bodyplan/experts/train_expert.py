@@ -15,6 +15,7 @@ from bodyplan.envs.walking_task import parse_command
 from bodyplan.errors import BodyplanError
 from bodyplan.experts.expert_config import ExpertConfig, stored_settings
 from bodyplan.experts.ppo_runner import LogIteration, PPORunner
+from bodyplan.locking import writer_lock
 from bodyplan.robots.registry import model_paths
 from bodyplan.safe_points import safe_points
 
@@ -38,12 +39,19 @@ def train_expert(
         The run's snapshots, not graded yet: their returns are those seen in training.
 
     Raises:
-        BodyplanError: a setting is unknown or out of range, or the folder holds a run with
-            other settings.
+        BodyplanError: a setting is unknown or out of range, the folder holds a run with other
+            settings, or another process writes to it.
     """
     if config.snapshots < 1 or (config.steps is not None and config.steps < 1):
         raise BodyplanError("--steps and --snapshots must be at least 1")
-    runner = PPORunner(config)
+    with writer_lock(folder):
+        return _train(PPORunner(config), folder, log, replay)
+
+
+def _train(
+    runner: PPORunner, folder: Path, log: LogIteration | None, replay: Path | None
+) -> Snapshots:
+    """`train_expert`, which alone writes into the folder."""
     _check_log_replay(runner)
     checkpoint = folder / "checkpoint.safetensors"
     if checkpoint.is_file():
@@ -58,7 +66,7 @@ def train_expert(
             if log is not None:
                 log(runner.steps, metrics)
             stops, ends = stop.requested(), runner.steps >= runner.total_steps
-            if stops or ends or iteration % config.checkpoint_every == 0:
+            if stops or ends or iteration % runner.config.checkpoint_every == 0:
                 runner.save(checkpoint)
             if stops:
                 stop.now()

@@ -18,7 +18,7 @@ GROUPS_FROM = "groups_from"
 """In config.json: the number of groups that was asked for, or the file, where groups are from."""
 NOT_IN_IDENTITY = frozenset(
     {
-        *("data", "out", "data_on", "keep_checkpoints", "tensorboard", "wandb"),
+        *("data", "out", "data_on", "verify", "keep_checkpoints", "tensorboard", "wandb"),
         *(PROVENANCE, RESUMED, GROUPS_FROM),
     }
 )
@@ -74,6 +74,8 @@ class TrainConfig:
     """A run whose networks to start from, and whose scale of observations to keep."""
     data_on: Literal["device", "host"] = "device"
     """`host` reads batches from disk as they are needed, for data the device cannot hold."""
+    verify: bool = True
+    """Compare the data with their checksums first, at 1 GB a second or more on each core."""
     devices: int | None = None
     """Devices that each batch is split over; all there are where not given."""
     seed: int = 0

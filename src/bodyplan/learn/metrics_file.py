@@ -46,15 +46,15 @@ class MetricsLine(TypedDict):
 def name_metrics(metrics: Mapping[str, np.ndarray], robots: Sequence[str]) -> dict[str, float]:
     """Numbers under their names; one number a robot becomes their mean and `<name>/<robot>`.
 
-    Robots without a number, NaN, are left out.
+    What is NaN or infinite is left out, as robots without a number are.
     """
     line: dict[str, float] = {}
     for name, values in metrics.items():
         line[name] = float(np.nanmean(values))
         if np.ndim(values):
             each = zip(robots, values, strict=True)
-            line |= {f"{name}/{robot}": float(v) for robot, v in each if not np.isnan(v)}
-    return line
+            line |= {f"{name}/{robot}": float(value) for robot, value in each}
+    return {name: value for name, value in line.items() if np.isfinite(value)}
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ POLICY_FOLDER = "policy"
 TENSORS = "policy.safetensors"
 
 
-_FIX = "restore it, or train again"
+_FIX = "restore it, or delete the policy's folder and run the same `bodyplan train` again"
 
 
 class ScaledParts(TypedDict):
@@ -96,8 +96,8 @@ def policy_folder(path: str | Path) -> Path:
         if (folder / CARD).is_file() and (folder / TENSORS).is_file():
             return folder
     raise BodyplanError(
-        f"there is no policy in {path}; give the folder of a finished run or of its policy, or "
-        "run the same `bodyplan train` again to finish it."
+        f"there is no policy in {path}, which has a {CARD} and {TENSORS}; give the folder of a "
+        "finished run or of its policy, or run the same `bodyplan train` again to finish it."
     )
 
 

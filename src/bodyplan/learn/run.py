@@ -23,7 +23,7 @@ from bodyplan.learn.config import (
     renamed,
 )
 from bodyplan.learn.metrics_file import read_lines
-from bodyplan.learn.policy_files import POLICY_FOLDER
+from bodyplan.learn.policy_files import POLICY_FOLDER, TENSORS
 from bodyplan.notebook_html import html_facts
 from bodyplan.provenance import Origin, utc_now
 from bodyplan.records import read_record
@@ -54,7 +54,7 @@ RunConfig = TypedDict(
         **{name: NotRequired[_in_json(kind)] for name, kind in _SETTINGS.items()},  # type: ignore[misc]
         "data": str,
         "robots": list[str],
-        "groups": NotRequired[int | str | list[list[str]]],
+        "groups": NotRequired[list[list[str]]],
         "together": NotRequired[list[int | str]],
         GROUPS_FROM: NotRequired[int | str | None],
         "dataset_card_sha256": NotRequired[str],
@@ -119,7 +119,7 @@ class Run:
     @property
     def has_policy(self) -> bool:
         """Whether training has ended and left its policy."""
-        return (self.path / POLICY_FOLDER / CARD).is_file()
+        return all((self.path / POLICY_FOLDER / name).is_file() for name in (CARD, TENSORS))
 
     @cached_property
     def policy(self) -> "Policy":
@@ -196,7 +196,13 @@ def claim_folder(
         BodyplanError: the folder holds a run of other settings or other data.
     """
     path = folder / CONFIG
-    if not path.is_file():
+    begun = any((folder / CHECKPOINTS).glob("*.safetensors")) or bool(read_lines(folder / METRICS))
+    if begun and not path.is_file():
+        raise BodyplanError(
+            f"{folder} has checkpoints or metrics of a run but no {CONFIG}, which says of which; "
+            "restore that file, or choose another --out"
+        )
+    if not begun:  # also where an attempt failed before its first update
         write_json(path, {**identity, PROVENANCE: provenance} if provenance else dict(identity))
         return
     # Through JSON, so that tuples and paths compare with what was written. What a run of an older

@@ -21,6 +21,7 @@ that take long are done a few at a time, so that it need not wait for more than 
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import jax
@@ -31,6 +32,7 @@ from bodyplan.learn.checkpoint_files import checkpoints
 from bodyplan.learn.compilation import keeps_programs
 from bodyplan.learn.critic_check import convergence_warning, covered_share
 from bodyplan.learn.data.batch_loader import Chunk
+from bodyplan.learn.device_memory import enough_memory
 from bodyplan.learn.distributed import accelerator, is_first_host, wait_for_hosts
 from bodyplan.learn.gradient_conflict import ConflictMeter
 from bodyplan.learn.learner import IntervalReport, LearnerState, Program
@@ -43,6 +45,7 @@ from bodyplan.learn.policy_files import POLICY_FOLDER
 from bodyplan.learn.run import CHECKPOINTS, Run, claim_folder, continue_run
 from bodyplan.learn.run_logger import RunLogger
 from bodyplan.learn.training_setup import SeedSetup, TrainingSetup
+from bodyplan.locking import writer_lock
 from bodyplan.provenance import provenance
 from bodyplan.safe_points import safe_points
 
@@ -77,9 +80,25 @@ def run_training(
         tell: called with sentences for whoever waits, such as that compilation begins.
 
     Raises:
-        BodyplanError: the data or a run's folder do not fit or are damaged.
+        BodyplanError: the data or a run's folder do not fit or are damaged, another process writes
+            to a folder, or memory does not suffice.
         TrainingDiverged: a loss or a parameter of a seed is no longer finite.
     """
+    with ExitStack() as locks:
+        for seed in seeds if is_first_host() else ():
+            locks.enter_context(writer_lock(seed.folder))
+        locks.enter_context(enough_memory())
+        return _run_training(setup, seeds, log, on_interval, tell)
+
+
+def _run_training(
+    setup: TrainingSetup,
+    seeds: Sequence[SeedSetup],
+    log: OnLog | None,
+    on_interval: OnInterval | None,
+    tell: OnSentence | None,
+) -> list[Run]:
+    """`run_training`, which alone writes into the folders."""
     config, learner, count = setup.config, setup.learner, len(seeds)
     if is_first_host():
         require_metric_writers(config)

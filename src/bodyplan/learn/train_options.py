@@ -48,7 +48,8 @@ def config_of_file(path: Path) -> TrainConfig:
     path = path / "config.json" if path.is_dir() else path
     fix = "give the config.json of a run"
     document = read_record(path, dict, fix)
-    checked_record(str(path), {"robots": [], **document}, RunConfig, fix)
+    settings = {name: value for name, value in document.items() if name != "groups"}
+    checked_record(str(path), {"robots": [], **settings}, RunConfig, fix)
     given = document.get(GROUPS_FROM)
     try:
         config = TrainConfig.from_json(

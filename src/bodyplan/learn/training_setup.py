@@ -27,6 +27,7 @@ from bodyplan.learn.data.builds import Stratum, build_order, builds_of, strata_o
 from bodyplan.learn.data.normalisation import ObservationScale, ObservationScaling
 from bodyplan.learn.data.training_data import TrainingData
 from bodyplan.learn.data.transitions import FileData, MemoryData, body_size
+from bodyplan.learn.device_memory import require_room
 from bodyplan.learn.distributed import replicate
 from bodyplan.learn.learner import Learner, LearnerState, Numbers, numbers_of
 from bodyplan.learn.networks.architectures import Sizes, sizes_of
@@ -170,11 +171,15 @@ class TrainingSetup:
         if self.config.init_from is not None:
             scale = Run(self.config.init_from).policy.observation_scale
         config = self.config
+        if config.verify and (faults := self.dataset.checksum_faults()):
+            raise BodyplanError(faults[0])
         return TrainingData.of(self.dataset, config.reward_scale, scale, config.held_out)
 
     def loader(self) -> BatchLoader:
         """Reads batches from memory, or from disk as they are needed."""
         learner = self.learner
+        if self.config.data_on == "device":
+            require_room(self.data)
         return BatchLoader.of(
             self.data,
             learner.batch_size,

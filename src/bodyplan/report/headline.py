@@ -49,6 +49,8 @@ def headline(evaluation: Mapping[str, Any], robots: Sequence[str]) -> Headline:
         if _number(own.get("return_mean")) is not None
     }
     subject = _subject(robots or list(scores))
+    if 0 < len(scores) < len(robots):  # what follows is said of those
+        subject += f", evaluated on {spelled(len(scores), 'robot')},"
     if not scores:
         return Headline(f"{subject} is not evaluated yet.", ())
     names = list(scores)

@@ -1,7 +1,7 @@
 """The record of a run for its report: config, metrics and evaluation, as far as they exist."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,12 +67,12 @@ class RunRecord:
             BodyplanError: the folder holds no run, or a file in it is damaged.
         """
         path = Path(path)
-        evaluation = path / "evaluation.json"
+        evaluation, config = path / "evaluation.json", Run(path).config
         return cls(
             path=path,
-            config=Run(path).config,
+            config=config,
             metrics=tuple(sorted(read_lines(path / METRICS), key=lambda line: line["update"])),
-            evaluation=Evaluation.load(evaluation).document if evaluation.is_file() else {},
+            evaluation=_of_robots(evaluation, config["robots"]) if evaluation.is_file() else {},
         )
 
     @property
@@ -150,6 +150,15 @@ class RunRecord:
             for robot in self.robots
         }
         return {robot: curve for robot, curve in found.items() if curve[0]}
+
+
+def _of_robots(path: Path, robots: Sequence[str]) -> dict[str, Any]:
+    """The content of evaluation.json, if it is about the run's robots; empty if not.
+
+    Older versions wrote there whichever robots were asked about.
+    """
+    document = Evaluation.load(path).document
+    return document if set(document["robots"]) <= set(robots) else {}
 
 
 def number(value: Any) -> float | None:

@@ -26,6 +26,7 @@ from bodyplan.datasets.io.minari_metadata import (
 )
 from bodyplan.envs.gymnasium_spaces import action_space, flat_observation_space, flatten_observation
 from bodyplan.errors import BodyplanError
+from bodyplan.locking import writer_lock
 from bodyplan.progress import OnProgress
 from bodyplan.storage import atomic_folder, sha256, write_json
 
@@ -81,18 +82,22 @@ def export_minari(
     home = minari_root(root)
     for name, own_id in zip(names, ids, strict=True):
         require_free_id(home / own_id, own_id, minari_record(name, dataset.card))
+    made_by = origin(dataset.card, author, code_permalink)
     for name, own_id in zip(names, ids, strict=True):
-        if not (home / own_id).exists():
-            made_by = origin(dataset.card, author, code_permalink)
-            _export_robot(dataset, name, own_id, home, made_by, progress)
+        with writer_lock(home / own_id):
+            if not (home / own_id).exists():
+                _export_robot(dataset, name, home / own_id, own_id, made_by, progress)
+            for namespace in (home / own_id).parents[:2]:  # also where a kill prevented it
+                if not (namespace / _NAMESPACE).is_file():
+                    write_json(namespace / _NAMESPACE, {})
     return ids
 
 
 def _export_robot(
     dataset: Dataset,
     robot: str,
+    folder: Path,
     own_id: str,
-    home: Path,
     made_by: Mapping[str, Any],
     progress: OnProgress | None,
 ) -> None:
@@ -101,8 +106,8 @@ def _export_robot(
 
     episodes = dataset.episodes[robot]
     joints, feet = episodes.joints.shape[1], episodes.feet.shape[1]
-    with atomic_folder(home / own_id) as folder:
-        data = folder / "data"
+    with atomic_folder(folder) as partial:
+        data = partial / "data"
         storage = MinariStorage.new(
             data,
             observation_space=flat_observation_space(joints, feet),
@@ -123,9 +128,6 @@ def _export_robot(
                 RECORD_KEY: {**record, "sha256": record_checksum(record)},
             }
         )
-    for namespace in (home / own_id).parents[:2]:
-        if not (namespace / _NAMESPACE).is_file():
-            write_json(namespace / _NAMESPACE, {})
 
 
 def _buffers(

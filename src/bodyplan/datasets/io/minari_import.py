@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from bodyplan.datasets.dataset import Dataset
-from bodyplan.datasets.format import CARD, DESCRIPTOR_IDS, DESCRIPTORS, card_checksum
+from bodyplan.datasets.format import ARRAYS, CARD, DESCRIPTOR_IDS, DESCRIPTORS, card_checksum
 from bodyplan.datasets.io.dataset_writer import new_dataset_folder
 from bodyplan.datasets.io.minari_metadata import (
     EPISODES_FILE,
@@ -114,8 +114,9 @@ class _MinariRobot:
         require_format(place, record, RECORD_FORMAT, _HINT)
         robot = record["robot"]
         arrays = record["card"]["robots"].get(robot, {"arrays": {}})["arrays"]
-        if DESCRIPTORS not in arrays:
-            raise BodyplanError(f"{path} lists no {DESCRIPTORS} of {robot}; {_HINT}.")
+        for file in (*(f"{array}.npy" for array in ARRAYS), DESCRIPTORS):
+            if file not in arrays:
+                raise BodyplanError(f"{path} lists no {file} of {robot}; {_HINT}.")
         shapes = {
             name: tuple(entry["shape"]) for name, entry in arrays.items() if name != DESCRIPTORS
         }
@@ -129,7 +130,7 @@ class _MinariRobot:
     def check_files(self) -> None:
         """Compares the files with their checksums."""
         for name in (EPISODES_FILE, DESCRIPTORS):
-            if sha256(self.folder / name) != self.record.get("files", {}).get(name):
+            if sha256(self.folder / name) != self.record["files"].get(name):
                 raise BodyplanError(
                     f"{self.folder / name} differs from its checksum: it was damaged, or changed "
                     f"after the export; {_HINT}."

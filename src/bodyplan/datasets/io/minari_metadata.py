@@ -66,6 +66,8 @@ class MinariRecord(TypedDict):
     format: int
     robot: str
     card: DatasetCard
+    files: dict[str, str]
+    """SHA-256 of each file."""
 
 
 def minari_record(robot: str, card: Mapping[str, Any]) -> dict[str, Any]:

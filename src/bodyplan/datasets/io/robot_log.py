@@ -1,5 +1,6 @@
 """Reads one log file of a robot as quantities in the task's units and order of joints."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from bodyplan.datasets.io.episode_boundaries import EpisodeEnds, FinalFrameSourc
 from bodyplan.datasets.io.mapping_file import RobotLogs
 from bodyplan.datasets.io.quantities import QUANTITIES, QuantitySource
 from bodyplan.errors import BodyplanError
+from bodyplan.memory import require_memory
 from bodyplan.robots.feature_sizes import (
     FOOT_OBSERVATION_SIZE,
     JOINT_OBSERVATION_SIZE,
@@ -132,13 +134,13 @@ class RobotLog:
             if count is None:
                 raise BodyplanError(f"the mapping must give an array for {name}; name one.")
             return self._constant(name, count)
-        values = self._values(name, source.array)
-        if count is not None and len(values) != count:
+        rows = require_array(self._container, source.array).shape[0]
+        if count is not None and rows != count:
             raise BodyplanError(
-                f"{self.path}: '{source.array}' ({name}) has {len(values)} rows, but there are "
+                f"{self.path}: '{source.array}' ({name}) has {rows} rows, but there are "
                 f"{count} actions; give one row a step."
             )
-        return values
+        return self._values(name, source.array)
 
     def flags(self, name: str, count: int) -> Bool[np.ndarray, "rows"]:
         """A quantity that is 0 or 1 at each step, as booleans.
@@ -164,16 +166,18 @@ class RobotLog:
         source = self.source(name)
         if source.array is None:
             return self._constant(name, len(frames.rows))
-        values = self._values(name, source.array)
         if source.next is not None:
-            next_values = self._values(name, source.next)
-            if len(next_values) != len(values):
+            after, rows = (
+                require_array(self._container, array).shape[0]
+                for array in (source.next, source.array)
+            )
+            if after != rows:
                 raise BodyplanError(
-                    f"{self.path}: '{source.next}' has {len(next_values)} rows and "
-                    f"'{source.array}' {len(values)}; give one row a step in both."
+                    f"{self.path}: '{source.next}' has {after} rows and "
+                    f"'{source.array}' {rows}; give one row a step in both."
                 )
-            values = np.concatenate([values, next_values])
-        return values[frames.rows]
+        arrays = [source.array, *([source.next] if source.next is not None else [])]
+        return np.concatenate([self._values(name, array) for array in arrays])[frames.rows]
 
     def _stops(self, count: int) -> Int[np.ndarray, "E"]:
         stops = self.steps("episode_ends", None)[:, 0]
@@ -196,20 +200,25 @@ class RobotLog:
 
     def _values(self, name: str, array: str) -> Float[np.ndarray, "rows _"]:
         source, stored = self.source(name), require_array(self._container, array)
-        values = stored.rows().astype(np.float64)
-        values = values.reshape(len(values), -1)
-        if source.columns is not None:
-            if max(source.columns) >= values.shape[1]:
-                raise BodyplanError(
-                    f"{stored.place} has {values.shape[1]} columns, so there is no column "
-                    f"{max(source.columns)}; correct columns of {name}."
-                )
-            values = values[:, source.columns]
-        if values.shape[1] != self._width(name):
+        width = math.prod(stored.shape[1:])
+        if source.columns is not None and max(source.columns) >= width:
             raise BodyplanError(
-                f"{stored.place} has {values.shape[1]} columns, but {name} of {self.robot.name} "
+                f"{stored.place} has {width} columns, so there is no column "
+                f"{max(source.columns)}; correct columns of {name}."
+            )
+        chosen = width if source.columns is None else len(source.columns)
+        if chosen != self._width(name):
+            raise BodyplanError(
+                f"{stored.place} has {chosen} columns, but {name} of {self.robot.name} "
                 f"has {self._width(name)}; choose them with columns = [...]."
             )
+        # Before anything is read: a small compressed file may stand for more than memory holds.
+        needed = stored.shape[0] * (width + chosen) * np.dtype(np.float64).itemsize
+        require_memory(needed, stored.place, "import fewer rows at a time")
+        values = stored.rows().reshape(-1, width)
+        if source.columns is not None:
+            values = values[:, source.columns]
+        values = values.astype(np.float64)
         if not np.isfinite(values).all():
             row, column = np.argwhere(~np.isfinite(values))[0].tolist()
             raise BodyplanError(

@@ -19,6 +19,8 @@ from bodyplan.errors import BodyplanError
 RewardScaling = Literal["none", "per_robot"]
 ObservationScaling = Literal["none", "shared"]
 RETURN_RANGE = 1000.0
+LEAST_RANGE = 1e-3
+"""Of the largest return; what differs by less is rounding or chance, not a scale."""
 _LEAST_STD = 1e-3
 """Added to every standard deviation, so that numbers that hardly vary do not become large."""
 
@@ -79,17 +81,18 @@ def reward_factor(robot: str, episodes: Episodes, scaling: RewardScaling) -> flo
             arXiv 2110.06169, appendix).
 
     Raises:
-        BodyplanError: all episodes have the same return, which leaves no range.
+        BodyplanError: all episodes have nearly the same return, which leaves no range.
     """
     if scaling == "none":
         return 1.0
-    returns = float(np.ptp(episodes.returns))
-    if returns <= 0.0:
+    returns = episodes.returns
+    spread = float(np.ptp(returns))
+    if spread <= LEAST_RANGE * float(np.abs(returns).max()):
         raise BodyplanError(
-            f"all episodes of {robot} have the same return, so reward_scale per_robot has no "
-            "scale; use reward_scale none."
+            f"all episodes of {robot} have nearly the same return ({returns.min():.6g} to "
+            f"{returns.max():.6g}), so reward_scale per_robot has no scale; use reward_scale none."
         )
-    return RETURN_RANGE / returns
+    return RETURN_RANGE / spread
 
 
 def _observation_from_json(parts: dict[str, list[float]]) -> Observation:
