@@ -206,7 +206,8 @@ def _complete(
     for name in names:
         _remove_parts(folder / name)
         (folder / name / CARD).unlink(missing_ok=True)
-    begun.unlink(missing_ok=True)
+    for path in (begun, *folder.glob(".*.partial.json")):  # also of killed attempts elsewhere
+        path.unlink(missing_ok=True)
     folder.rename(out)
 
 
