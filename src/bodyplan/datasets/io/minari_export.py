@@ -84,12 +84,13 @@ def export_minari(
         require_free_id(home / own_id, own_id, minari_record(name, dataset.card))
     made_by = origin(dataset.card, author, code_permalink)
     for name, own_id in zip(names, ids, strict=True):
-        with writer_lock(home / own_id):
-            if not (home / own_id).exists():
-                _export_robot(dataset, name, home / own_id, own_id, made_by, progress)
-            for namespace in (home / own_id).parents[:2]:  # also where a kill prevented it
-                if not (namespace / _NAMESPACE).is_file():
-                    write_json(namespace / _NAMESPACE, {})
+        folder = home / own_id
+        if not folder.exists():
+            with writer_lock(folder):
+                _export_robot(dataset, name, folder, own_id, made_by, progress)
+        for namespace in folder.parents[:2]:  # also where a kill prevented it
+            if not (namespace / _NAMESPACE).is_file():
+                write_json(namespace / _NAMESPACE, {})
     return ids
 
 
