@@ -405,6 +405,7 @@ def test_several_robots(walked, bring, load, tmp_path):
         ({"foot_order": ["FR_foot", "FL_foot", "RR_foot", "RL_foot", "RL_foot"]}, "twice"),
         ({"foot_order": ["FR_foot", "FL_foot", "RR_foot", "RL_fot"]}, "did you mean 'RL_foot'"),
         ({"rate": 200}, "rate = 200"),
+        ({"files": ""}, "no pattern"),
         ({"files": "*.h5"}, "'.*h5'"),
         ({"files": "/logs/*.npz"}, "absolute path '/logs/"),
         ({"files": 3}, "files is a whole number"),

@@ -36,7 +36,9 @@ def test_a_snapshot_is_actor_and_prior(trained, tmp_path):
     mean = state.actor(state.actor_normaliser(observations))
     expected = runner.environment.action_prior.add_to(np.asarray(mean), observations)
     assert np.abs(expected).max() > 0.5
-    card = {"steps": [ITERATION], "return_mean": [0.0], "length_mean": [0.0]}
+    card = {"steps": [ITERATION], "return_mean": [0.0], "length_mean": [0.0], "curve": []}
+    card |= {"robot": "unitree_h1", "command": [1.0, 0.0, 0.0], "settings": {}}
+    card |= {"expert": {"return_mean": 0.0}}
     snapshots = runner.recorder.snapshots(runner.environment.action_prior, card)
     policy = snapshots.policy(0)
     np.testing.assert_allclose(policy.mean(observation), expected, atol=5e-3)

@@ -33,6 +33,7 @@ def test_a_sound_document_is_given_back_as_it_is():
     [
         ({"name": 3}, "name is a whole number where text belongs"),
         ({"legs": {}}, "legs is wrong"),
+        ({"legs": {"a": {"joints": [10**30]}}}, "more than 63 bits"),
         ({"legs": []}, "legs is a list where an object with fields belongs"),
         ({"legs": {"a": {}}}, "legs.a.joints is missing"),
         ({"legs": {**BODY["legs"], "b.c": {"joints": [1, 2.5]}}}, "legs.b.c.joints[1] is a number"),

@@ -5,7 +5,7 @@ returns holds the fields with their types, and whatever else the file holds.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -60,8 +60,10 @@ def checked_record(place: str, content: Any, kind: Any, fix: str = "restore it")
         fix: what to do about a wrong field; the end of a sentence.
 
     Raises:
-        BodyplanError: a field is missing or of another type.
+        BodyplanError: a field is missing or of another type, or no machine has such a number.
     """
+    if any(abs(number) >= 2**63 for number in _integers(content)):
+        raise BodyplanError(f"{place}: it holds a whole number of more than 63 bits; {fix}.")
     try:
         msgspec.convert(content, kind)
     except msgspec.ValidationError as error:
@@ -87,6 +89,17 @@ def require_format(place: str, content: Any, newest: int, fix: str = "restore it
         raise BodyplanError(
             f"{place} has format {found!r}, and this version of bodyplan reads {newest}; {fix}."
         )
+
+
+def _integers(content: Any) -> Iterator[int]:
+    """All whole numbers in a document, which NumPy takes up to 63 bits."""
+    left = [content]
+    while left:
+        value = left.pop()
+        if isinstance(value, int):
+            yield value
+        elif isinstance(value, dict | list):
+            left.extend(value.values() if isinstance(value, dict) else value)
 
 
 def _fits(content: Any, kind: Any) -> bool:

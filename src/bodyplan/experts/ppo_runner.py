@@ -40,7 +40,6 @@ class _Notes(TypedDict):
     config: dict[str, Any]
     steps: int
     horizon: int
-    rng: dict[str, Any]
     recent: list[tuple[float, float]]
     curve: list[tuple[float, float, float]]
     taken: list[int]
@@ -192,8 +191,9 @@ class PPORunner:
             BodyplanError: the file is damaged or belongs to a run with other settings.
         """
         try:
-            notes = json.loads(read_tensors(path)[1].get("notes", "{}"))
-        except (ValueError, RecursionError) as error:
+            notes = json.loads(read_tensors(path)[1]["notes"])
+            rng = dict(notes.pop("rng"))  # its whole numbers have 128 bits
+        except (*(AttributeError, KeyError, TypeError, ValueError), RecursionError) as error:
             raise BodyplanError(f"the notes of {path} are damaged ({error}); remove it.") from error
         checked_record(f"the notes of {path}", notes, _Notes, "remove it")
         if notes.get("config") != json.loads(json.dumps(self.settings)):
@@ -205,7 +205,7 @@ class PPORunner:
         self.state = eqx.combine(tree["learner"], self.state)
         task, assistance = self.environment.task, self.environment.assistance
         task.load_state_dict(tree["environment"])
-        task.rng.bit_generator.state = notes["rng"]
+        task.rng.bit_generator.state = rng
         task.horizon = notes["horizon"]
         if assistance is not None:
             assistance.resume(notes["assistance"], tree["assistance"])

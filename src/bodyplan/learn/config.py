@@ -75,7 +75,8 @@ class TrainConfig:
     data_on: Literal["device", "host"] = "device"
     """`host` reads batches from disk as they are needed, for data the device cannot hold."""
     verify: bool = True
-    """Compare the data with their checksums first, at 1 GB a second or more on each core."""
+    """Compare the data with their checksums first, which takes a second a GB and core; with
+    --no-verify not."""
     devices: int | None = None
     """Devices that each batch is split over; all there are where not given."""
     seed: int = 0

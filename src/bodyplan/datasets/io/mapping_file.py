@@ -135,7 +135,10 @@ def _files(path: Path, place: str, patterns: str | Sequence[str]) -> tuple[Path,
                 f"{place}: files has the absolute path '{pattern}'; give it relative to the "
                 f"mapping file, in {path.parent.resolve()}."
             )
-        matching = sorted(path.parent.glob(pattern))
+        try:
+            matching = sorted(path.parent.glob(pattern))
+        except ValueError as error:  # such as an empty one
+            raise BodyplanError(f"{place}: files has '{pattern}', which is no pattern.") from error
         if not matching:
             raise BodyplanError(
                 f"{place}: no file matches '{pattern}' in {path.parent}; give a path or a pattern "
