@@ -12,10 +12,11 @@ transitions, batches of 256, rates, discounts and target rates. Actions are divi
 in the data before either library sees them, so that both Q read the same numbers, and means go
 through a tanh. That shrinks the squared distance to the data's actions by the square of the largest
 one, 64 times on the go1, while Q is divided by its mean size; so TD3+BC's alpha is divided by as
-much, and means what it means in the robot's units. Observations are standardised unless told otherwise, rewards are not; gradients are
-not clipped, spreads begin alike, actors see no linear velocity and no height. What is left to the
-libraries: initial values, the spread's parameter, the data's order; IQL's weights after the
-critics' step (d3rlpy) or before; and cloning by squares (d3rlpy) or by a Gaussian's likelihood.
+much, and means what it means in the robot's units. Observations are standardised unless told
+otherwise, rewards are not; gradients are not clipped, spreads begin alike, actors see no linear
+velocity and no height. What is left to the libraries: initial values, the spread's parameter, the
+data's order; IQL's weights after the critics' step (d3rlpy) or before; and cloning by squares
+(d3rlpy) or by a Gaussian's likelihood.
 
 Each run's policy walks 16 episodes from the same random states in the reference physics, with mean
 actions. One JSON object a line:
