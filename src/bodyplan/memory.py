@@ -1,7 +1,6 @@
 """Memory: how much is free, compared with what is about to be needed."""
 
 import os
-import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from bodyplan.errors import BodyplanError
 
 def available_memory() -> int:
     """Bytes that this process may still take: what the machine, its container and limits leave."""
-    return max(0, min(_limits()))
+    return max(0, min(_limits(), default=2**63))
 
 
 def require_memory(needed: int, what: str, fix: str) -> None:
@@ -33,6 +32,10 @@ def require_memory(needed: int, what: str, fix: str) -> None:
 
 
 def _limits() -> Iterator[int]:
+    if os.name != "posix":  # whose memory only other packages know
+        return
+    import resource
+
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     yield pages
     meminfo = _text("/proc/meminfo")  # Linux, as is all below
