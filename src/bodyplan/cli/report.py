@@ -50,14 +50,13 @@ class WriteReport:
         from bodyplan.envs.walking_task import parse_command
         from bodyplan.evaluation.trained_policy import load_policy
         from bodyplan.evaluation.video import robot_videos
-        from bodyplan.learn.policy_files import POLICY_FOLDER
+        from bodyplan.learn.run import Run
         from bodyplan.report.page import write_report
         from bodyplan.report.run_record import RunRecord
         from bodyplan.robots.robot import Robot
 
         record = RunRecord.read(folder)
-        has_policy = (folder / POLICY_FOLDER).is_dir()
-        policy = load_policy(folder) if has_policy else None
+        policy = load_policy(folder) if Run(folder).has_policy else None
         data = Path(record.config["data"])
         dataset = Dataset.open(data) if data.is_dir() else None
         videos: dict[str, bytes] = {}
