@@ -9,8 +9,8 @@ what `bodyplan robots adapt` does, in a process of its own. One JSON object a li
 with its outcome, then the shares of all.
 
 - `at once`: it becomes a robot that `bodyplan robots check` finds usable;
-- `after a fix`: it does so after the one fix that the message names and that can be done without an
-  editor: `--allow-path DIR`;
+- `after a fix`: it does so after the fix that the message names: an option, or an edit that
+  robot_files.txt has beside the file;
 - `not`: the message is the reason.
 """
 
@@ -32,7 +32,7 @@ import outcome
 from bodyplan.cli import main as bodyplan
 
 LIST = Path(__file__).with_suffix(".txt")
-ALLOW = re.compile(r"--allow-path (\S+)")
+OPTION = re.compile(r"--allow-path \S+|--lock-wheels|--visual-collisions")
 
 
 def main() -> None:
@@ -47,23 +47,40 @@ def main() -> None:
     names = list(_all(arguments.folder) if arguments.all else _listed())
     with ProcessPoolExecutor(arguments.workers) as pool:
         results = list(pool.map(partial(adapt, arguments.folder), names))
-    for name, (result, reason) in zip(names, results, strict=True):
-        line = {"benchmark": "robot_files", "case": name, "outcome": result, "reason": reason}
-        sys.stdout.write(json.dumps(line) + "\n")
+    for line, (result, reason) in zip(names, results, strict=True):
+        name = line.partition("\t")[0]
+        told = {"benchmark": "robot_files", "case": name, "outcome": result, "reason": reason}
+        sys.stdout.write(json.dumps(told) + "\n")
     shares = Counter(result for result, _ in results)
     for result in ("at once", "after a fix", "not"):
         share = shares[result] / max(len(results), 1)
         outcome.say("robot_files", f"{len(results)} files", result, share, "share")
 
 
-def adapt(folder: Path, name: str) -> tuple[str, str]:
+def adapt(folder: Path, line: str) -> tuple[str, str]:
     """What comes of a file, and why not more.
 
     Args:
         folder: where the packages are.
-        name: path of the file from there.
+        line: path of the file from there, and an edit that a message asks for: old and new text.
     """
-    allowed: list[str] = []
+    name, *edit = line.split("\t")
+    outcome_, text = _adapt(folder / name)
+    if outcome_ != "not" or not edit:
+        return outcome_, text
+    source = folder / name
+    fixed = source.with_name(f"fixed_{source.name}")
+    fixed.write_text(source.read_text(encoding="utf-8").replace(*edit), encoding="utf-8")
+    try:
+        outcome_, rest = _adapt(fixed)
+    finally:
+        fixed.unlink()
+    return ("not", f"{text}, then: {rest}") if outcome_ == "not" else ("after a fix", text)
+
+
+def _adapt(source: Path) -> tuple[str, str]:
+    """Adapt a file, with every option that a message names."""
+    options: list[str] = []
     while True:
         with (
             TemporaryDirectory() as out,
@@ -71,17 +88,14 @@ def adapt(folder: Path, name: str) -> tuple[str, str]:
             redirect_stderr(said),
         ):
             target = str(Path(out) / "robot.xml")
-            options = [word for own in allowed for word in ("--allow-path", own)]
-            status = bodyplan(["robots", "adapt", str(folder / name), "--out", target, *options])
+            status = bodyplan(["robots", "adapt", str(source), "--out", target, *options])
         text = " ".join(said.getvalue().split())
         if status == 0:
-            return (
-                ("after a fix", f"--allow-path {' '.join(allowed)}") if allowed else ("at once", "")
-            )
-        more = ALLOW.search(text)
-        if more is None or more[1] in allowed:
+            return ("after a fix", " ".join(options)) if options else ("at once", "")
+        more = OPTION.search(text)
+        if more is None or more[0] in " ".join(options):
             return "not", text
-        allowed.append(more[1])
+        options += more[0].split()
 
 
 def _listed() -> Iterator[str]:

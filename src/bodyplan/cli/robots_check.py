@@ -75,6 +75,10 @@ class AdaptRobot:
     """Path of the new MJCF; the TOML goes beside it."""
     root: str | None = None
     """Name of the robot's root body, where the model has several; by default that with motors."""
+    lock_wheels: bool = False
+    """Fix wheels, so that the robot walks on them."""
+    visual_collisions: bool = False
+    """Let visual shapes touch things on a URDF's links that have no collision shape."""
     allow_path: tuple[Path, ...] = ()
     """Folders besides the model's own whose files it may name."""
     json: bool = False
@@ -82,6 +86,7 @@ class AdaptRobot:
 
     def run(self) -> int:
         """Write the two files, and print the changes."""
+        from bodyplan.robots.adaptation.choices import Choices
         from bodyplan.robots.adaptation.convert_model import convert_model
         from bodyplan.robots.adaptation.menagerie import find_model_file
         from bodyplan.robots.validation.check_robot import check_robot
@@ -92,7 +97,8 @@ class AdaptRobot:
         if self.out.suffix != ".xml":
             raise BodyplanError(f"--out is {self.out}; give a path that ends in .xml")
         source = find_model_file(self.source)
-        converted = convert_model(source, self.out, self.allow_path, self.root)
+        choices = Choices(self.root, self.lock_wheels, self.visual_collisions, self.allow_path)
+        converted = convert_model(source, self.out, choices)
         problems = check_robot(self.out).problems
         if self.json:
             print_json(

@@ -6,7 +6,6 @@ dropped. The model's own files stay as they are.
 """
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,11 +13,12 @@ import mujoco
 
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.adaptation.actuators import replace_actuators
+from bodyplan.robots.adaptation.choices import Choices
 from bodyplan.robots.adaptation.joints import (
     add_armature,
     add_ranges,
     lock_sliding_joints,
-    refuse_wheels,
+    lock_wheels,
 )
 from bodyplan.robots.adaptation.part_names import name_bodies, name_geoms
 from bodyplan.robots.adaptation.robot_files import write_robot_files
@@ -37,6 +37,8 @@ from bodyplan.robots.reading.read_model import ModelSource, compile_error, read_
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.validation.world_checks import MIN_ITERATIONS
 
+DEFAULT_CHOICES = Choices()
+
 
 class ConvertedModel(NamedTuple):
     """A model in the form that the task needs."""
@@ -47,24 +49,21 @@ class ConvertedModel(NamedTuple):
     """What was changed, guessed and dropped, in the order of the steps."""
 
 
-def convert_model(
-    source: Path, out: Path, allow_paths: Sequence[Path] = (), root: str | None = None
-) -> ConvertedModel:
+def convert_model(source: Path, out: Path, choices: Choices = DEFAULT_CHOICES) -> ConvertedModel:
     """Convert a model and write the two files of a robot.
 
     Args:
         source: path of an MJCF or a URDF.
         out: path of the MJCF to write; the TOML goes beside it.
-        allow_paths: folders besides its own whose files the model may name.
-        root: name of the robot's root body, where there are several.
+        choices: the user's.
 
     Raises:
         BodyplanError: the model cannot be read, does not compile, or has no legs.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # MuJoCo's, about the source
-        read = read_model(source, allow_paths)
-        converted = convert_spec(source, read, out.stem, root)
+        read = read_model(source, choices.allow_paths, choices.visual_collisions)
+        converted = convert_spec(source, read, out.stem, choices)
         inferred = tune_gains(
             converted.inferred, lambda own: Robot.build(out, converted.spec.copy(), own)
         )
@@ -73,7 +72,7 @@ def convert_model(
 
 
 def convert_spec(
-    source: Path, read: ModelSource, name: str, root: str | None = None
+    source: Path, read: ModelSource, name: str, choices: Choices = DEFAULT_CHOICES
 ) -> ConvertedModel:
     """Convert a model in memory, and infer its task config.
 
@@ -81,7 +80,7 @@ def convert_spec(
         source: path of the model, which messages name.
         read: the model; its spec is changed.
         name: of the robot.
-        root: name of the robot's root body, where there are several.
+        choices: the user's.
 
     Raises:
         BodyplanError: the model does not compile, stands on wheels, or no legs are found.
@@ -92,14 +91,14 @@ def convert_spec(
         return _compiled(source, spec)
 
     notes += _remove_sensors(spec)
-    notes += keep_robot(source, spec, model(), root)
+    notes += keep_robot(source, spec, model(), choices.root)
     notes += keep_floor(spec, model())
     notes += free_root(spec, model())
     notes += name_bodies(spec)
     notes += turn_upright(spec, model())
     notes += lock_sliding_joints(spec, model(), read.is_urdf)
     notes += replace_actuators(spec, model())
-    refuse_wheels(source, model())
+    notes += lock_wheels(source, spec, model(), choices.lock_wheels)
     notes += add_ranges(spec, model())
     notes += add_armature(spec, model())
     notes += _reset_solver(spec)

@@ -10,6 +10,7 @@ from bodyplan.errors import BodyplanError
 from bodyplan.robots.adaptation.removal import remove_joints
 from bodyplan.robots.inference.gains import usual_kp
 from bodyplan.robots.kinematic_tree import (
+    Limb,
     actuated_hinges,
     driven_joints,
     find_limbs,
@@ -46,26 +47,40 @@ def lock_sliding_joints(spec: mujoco.MjSpec, model: mujoco.MjModel, is_urdf: boo
     return [changed(text), *lost]
 
 
-def refuse_wheels(source: Path, model: mujoco.MjModel) -> None:
-    """Refuse wheels: the task drives joints to angles, so they would stop after half a turn.
+def lock_wheels(
+    source: Path, spec: mujoco.MjSpec, model: mujoco.MjModel, wanted: bool
+) -> list[Note]:
+    """Fix wheels where that is wanted: the task drives joints to angles, and wheels would stop.
+
+    Args:
+        source: path of the model, which messages name.
+        spec: the model, which is changed.
+        model: the same model, compiled.
+        wanted: whether wheels may be fixed.
 
     Raises:
-        BodyplanError: a joint without limits spins what touches the floor about its own middle.
+        BodyplanError: there are wheels, joints without limits that spin what touches the floor
+            about its own middle, and they may not be fixed.
     """
-    driven = actuated_hinges(model)
-    limbs = find_limbs(model, driven)
     wheels = [
-        limb.joints[-1]
-        for limb in limbs
-        if not model.jnt_limited[limb.joints[-1]]
-        and _spins_in_place(model, limb.joints[-1], limb.geoms)
+        joint
+        for joint, geoms in ((limb.joints[-1], limb.geoms) for limb in _limbs(model))
+        if not model.jnt_limited[joint] and _spins_in_place(model, joint, geoms)
     ]
-    if wheels:
-        names = name_list((model.joint(joint).name for joint in wheels), most=len(wheels))
+    if not wheels:
+        return []
+    names = name_list((model.joint(joint).name for joint in wheels), most=len(wheels))
+    if not wanted:
         raise BodyplanError(
             f"{source} stands on wheels ({names}), and the task drives joints to angles; to walk "
-            'on locked wheels, make these joints type="fixed" in a URDF, or remove them in an MJCF'
+            "on locked wheels, give --lock-wheels"
         )
+    lost = remove_joints(spec, model, wheels)
+    return [changed(f"wheels are fixed at zero: {names}"), *lost]
+
+
+def _limbs(model: mujoco.MjModel) -> list[Limb]:
+    return find_limbs(model, actuated_hinges(model))
 
 
 def add_ranges(spec: mujoco.MjSpec, model: mujoco.MjModel) -> list[Note]:

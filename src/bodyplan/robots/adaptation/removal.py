@@ -9,6 +9,7 @@ from bodyplan.robots.notes import Note, dropped
 from bodyplan.robots.validation.problem import name_list
 
 KINDS = {"actuators": "actuator", "equalities": "equality", "tendons": "tendon", "pairs": "pair"}
+KINDS |= {"cameras": "camera", "lights": "light"}
 """Elements that may refer to joints and bodies, and what one of them is called."""
 COORDINATES = {
     mujoco.mjtJoint.mjJNT_FREE.value: 7,
@@ -63,6 +64,10 @@ def remove_bodies(spec: mujoco.MjSpec, model: mujoco.MjModel, bodies: Sequence[i
     """
     before, elements = _elements(spec), list(spec.bodies)
     inside = [body for body in range(model.nbody) if set(_ancestors(model, body)) & set(bodies)]
+    names = {elements[body].name for body in inside}
+    for watcher in (*spec.cameras, *spec.lights):
+        if watcher.targetbody in names - {""} and watcher.parent.name not in names:
+            spec.delete(watcher)
     for body in bodies:
         spec.delete(elements[body])
     remove_coordinates(spec, model, np.flatnonzero(np.isin(model.jnt_bodyid, inside)).tolist())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.notes import Note, changed
-from bodyplan.robots.reading.asset_formats import FORMATS, converted_asset
+from bodyplan.robots.reading.asset_formats import FORMATS, UnreadableAssetError, converted_asset
 from bodyplan.robots.reading.robot_folder import PACKAGE_DEPTH, RobotFolder
 from bodyplan.robots.reading.xml_elements import Element
 from bodyplan.robots.validation.problem import Problem, as_problem, name_list
@@ -76,11 +76,15 @@ def find_assets(model: Path, references: Sequence[Reference], folder: RobotFolde
         try:
             real = folder.require(path, MAX_ASSET_BYTES, own.element.file)
             content = converted_asset(kind, real)
+        except UnreadableAssetError:
+            unreadable.append(own)
+            continue
         except BodyplanError as error:
             assets.problems.append(as_problem(model, error))
             continue
         if content:
             converted.append(own.name)
+            real = real.with_suffix(".stl")
             assets.contents[str(real)] = content
         if path != own.places[0]:
             moved.append(f"{own.name} from {path}")
@@ -88,7 +92,7 @@ def find_assets(model: Path, references: Sequence[Reference], folder: RobotFolde
     assets.problems += [*_missing(model, missing), *_unreadable(model, unreadable)]
     if converted:
         names = name_list(dict.fromkeys(converted))
-        assets.notes.append(changed(f"ASCII STL files are read as binary ones: {names}"))
+        assets.notes.append(changed(f"meshes are converted to binary STL: {names}"))
     if moved:
         assets.notes.append(changed(f"files read elsewhere: {name_list(dict.fromkeys(moved))}"))
     return assets
@@ -167,6 +171,7 @@ def _unreadable(model: Path, references: Sequence[Reference]) -> Iterator[Proble
     """One problem for each kind of asset, with all its files."""
     for kind in dict.fromkeys(own.element.tag for own in references):
         names = dict.fromkeys(own.name for own in references if own.element.tag == kind)
-        problem = f"MuJoCo reads {', '.join(filter(None, FORMATS[kind]))}, not {name_list(names)}"
+        listed = name_list(names, most=len(names))
+        problem = f"{KIND_WORDS.get(kind, kind)} files that cannot be read: {listed}"
         fix = f"convert {'it' if len(names) == 1 else 'them'} to {FORMATS[kind][0]}"
         yield Problem("error", str(model), problem, f"{fix}, or use a box, sphere or cylinder")

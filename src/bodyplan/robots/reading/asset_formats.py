@@ -1,4 +1,4 @@
-"""Formats of asset files: their sizes are checked, and an ASCII STL becomes a binary one.
+"""Formats of asset files: sizes are checked; ASCII STL and Collada become binary STL.
 
 The decoders are MuJoCo's. They trust what a file says of its own size.
 """
@@ -8,12 +8,14 @@ import struct
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from bodyplan.errors import BodyplanError
+from bodyplan.robots.reading.collada import collada_triangles
 
 MESHES = (".obj", ".stl", ".msh")
 FORMATS = {
-    "mesh": MESHES,
+    "mesh": (*MESHES, ".dae"),
     "hfield": (".png", ".hf", ".bin", ""),
     "texture": (".png", ".ktx", ""),
     "skin": (".skn",),
@@ -27,6 +29,10 @@ STL_HEADER = 84
 """Bytes."""
 STL_FACE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 _VERTEX = re.compile(rb"vertex\s+(\S{1,40})\s+(\S{1,40})\s+(\S{1,40})")
+
+
+class UnreadableAssetError(BodyplanError):
+    """A file of a kind that neither MuJoCo nor this library can read."""
 
 
 def converted_asset(kind: str, path: Path) -> bytes:
@@ -45,6 +51,8 @@ def converted_asset(kind: str, path: Path) -> bytes:
         if len(content) != STL_HEADER + STL_FACE.itemsize * faces:
             return _binary_stl(path, content)
         _require_faces(path, faces)
+    elif path.suffix.lower() == ".dae":
+        return _stl_of_collada(path)
     elif path.suffix.lower() == ".png":
         _require_pixels(path)
     return b""
@@ -60,9 +68,27 @@ def _binary_stl(path: Path, content: bytes) -> bytes:
         corners = np.zeros((0, 3, 3), "<f4")
     if 3 * len(corners) != count or not np.isfinite(corners).all():
         raise BodyplanError(f"{path} is damaged: neither a binary nor an ASCII STL; restore it")
+    return _stl(corners)
+
+
+def _stl(corners: Float[np.ndarray, "F 3 3"]) -> bytes:
+    """A binary STL of triangles."""
     faces = np.zeros(len(corners), STL_FACE)
     faces["corners"] = corners
     return bytes(80) + struct.pack("<I", len(faces)) + faces.tobytes()
+
+
+def _stl_of_collada(path: Path) -> bytes:
+    try:
+        corners = collada_triangles(path, path.read_bytes())
+    except (ValueError, IndexError, KeyError, StopIteration) as error:
+        raise UnreadableAssetError(
+            f"{path} is a Collada file that does not fit together"
+        ) from error
+    if not len(corners):
+        raise UnreadableAssetError(f"{path} is a Collada file without triangles")
+    _require_faces(path, len(corners))
+    return _stl(corners)
 
 
 def _require_faces(path: Path, faces: int) -> None:

@@ -13,12 +13,14 @@ import mujoco
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.notes import Note
 from bodyplan.robots.reading.asset_files import find_assets, mjcf_references
+from bodyplan.robots.reading.decoration import drop_decoration
 from bodyplan.robots.reading.figure_checks import require_figures
 from bodyplan.robots.reading.included_files import read_model_elements
 from bodyplan.robots.reading.robot_folder import RobotFolder
 from bodyplan.robots.reading.size_limits import require_limits
 from bodyplan.robots.reading.trial_compile import is_risky, try_compile
 from bodyplan.robots.reading.urdf_elements import (
+    copy_visuals,
     is_urdf,
     prepare_urdf,
     refuse_xacro,
@@ -47,12 +49,16 @@ class ModelSource(NamedTuple):
     """What was changed to read it."""
 
 
-def read_model(path: Path, allow_paths: Sequence[Path] = ()) -> ModelSource:
+def read_model(
+    path: Path, allow_paths: Sequence[Path] = (), visual_collisions: bool = False
+) -> ModelSource:
     """A model, before it is compiled.
 
     Args:
         path: of an MJCF or a URDF.
         allow_paths: folders besides its own whose files it may name.
+        visual_collisions: whether visual shapes touch things on a URDF's links that have no
+            collision shape.
 
     Raises:
         BodyplanError: the file does not exist, is neither MJCF nor URDF, or is unsafe to read;
@@ -75,8 +81,10 @@ def read_model(path: Path, allow_paths: Sequence[Path] = ()) -> ModelSource:
         _refuse_code(root)
     limits = velocity_limits(root)
     if urdf:
+        notes = copy_visuals(root) if visual_collisions else []
         assets = prepare_urdf(path, root, folder)
     else:
+        notes = drop_decoration(root)
         assets = find_assets(path, mjcf_references(root, folder), folder)
     if only_errors(assets.problems):
         raise FaultyFilesError(path, assets.problems)
@@ -88,7 +96,7 @@ def read_model(path: Path, allow_paths: Sequence[Path] = ()) -> ModelSource:
     except (ValueError, UnicodeError) as error:
         raise compile_error(path, error) from error
     _require_pairs(path, spec)
-    return ModelSource(spec, urdf, limits, assets.notes)
+    return ModelSource(spec, urdf, limits, [*notes, *assets.notes])
 
 
 def compile_error(path: Path, error: Exception) -> BodyplanError:

@@ -1,10 +1,12 @@
 """URDF elements: what MuJoCo needs to read a URDF as ROS would."""
 
 import re
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 from bodyplan.errors import BodyplanError
-from bodyplan.robots.notes import Note, dropped
+from bodyplan.robots.notes import Note, changed, dropped
 from bodyplan.robots.reading.asset_files import Assets, find_assets, urdf_references
 from bodyplan.robots.reading.robot_folder import RobotFolder
 from bodyplan.robots.reading.urdf_inertias import mend_inertias
@@ -52,7 +54,7 @@ def prepare_urdf(path: Path, root: Element, folder: RobotFolder) -> Assets:
     if not any(own.first("collision") for own in links):
         raise BodyplanError(
             f"{path}: no link has a <collision>, so that the robot cannot touch the floor; copy "
-            "<visual> to <collision>, at least in the feet"
+            "<visual> to <collision>, at least in the feet, or give --visual-collisions to adapt"
         )
     settings = _settings(root)
     meshdir = settings.pop("meshdir", "")
@@ -65,6 +67,18 @@ def prepare_urdf(path: Path, root: Element, folder: RobotFolder) -> Assets:
     extension.children.insert(0, Element("compiler", settings))
     root.children = [extension, *(own for own in root.children if own.tag != "mujoco")]
     return assets
+
+
+def copy_visuals(root: Element) -> list[Note]:
+    """Let visual shapes touch things on links that have no collision shape."""
+    copied = []
+    for link in [own for own in root.children if own.tag == "link"]:
+        visuals = _visuals([link])
+        if visuals and link.first("collision") is None:
+            link.children += [replace(deepcopy(own), tag="collision") for own in visuals]
+            copied.append(link.attributes.get("name", ""))
+    text = f"visual shapes are collision shapes too: {name_list(copied)}"
+    return [changed(text)] if copied else []
 
 
 def velocity_limits(root: Element) -> dict[str, float]:
@@ -99,7 +113,7 @@ def _drop_visuals(
     lost = []
     for link in links:
         for visual in _visuals([link]):
-            references = urdf_references([visual], meshdir, folder)
+            references = urdf_references([deepcopy(visual)], meshdir, folder)
             found = find_assets(Path(), references, folder) if keep else None
             if found is None or found.problems:
                 link.children.remove(visual)

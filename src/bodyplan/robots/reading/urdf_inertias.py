@@ -59,10 +59,11 @@ def mend_inertias(root: Element) -> list[Note]:
             balanced.append(link)
             _set_tensor(inertial, mended)
     notes = list(_notes(light, zero, balanced))
-    shaped = [own for own in links if not _mass(own) and own.first("collision")]
+    massless = [own for own in links if not _mass(own)]
+    for link in massless:  # else MuJoCo would read the zeros
+        link.children = [own for own in link.children if own.tag != "inertial"]
+    shaped = [own for own in massless if own.first("collision")]
     if shaped:
-        for link in shaped:  # else MuJoCo would read the zeros
-            link.children = [own for own in link.children if own.tag != "inertial"]
         text = f"masses of {_links(shaped)}: {DENSITY:g} kg/m^3 times the volume of their shapes"
         notes.append(guessed(text))
     return notes

@@ -32,6 +32,8 @@ class Element:
     file: Path = Path()
     line: int = 0
     """In the file, from one."""
+    text: str = ""
+    """Where it was kept."""
 
     @property
     def place(self) -> str:
@@ -53,19 +55,20 @@ class Element:
         return next((child for child in self.children if child.tag == tag), None)
 
 
-def read_elements(path: Path, content: bytes) -> Element:
+def read_elements(path: Path, content: bytes, keep_text: bool = False) -> Element:
     """The root element of a file.
 
     Args:
         path: of the file, for messages.
         content: its bytes.
+        keep_text: whether to keep text between tags.
 
     Raises:
         BodyplanError: the text is in no known encoding or not well-formed, declares entities, or
             has too many or too deeply nested elements.
     """
-    text = _without_comments(_decode(path, content)).lstrip("\ufeff \t\r\n")
-    builder = _Builder(path, content.count(b"\n") - text.count("\n"))
+    text = _without_comments(_decode(path, content)).lstrip("\ufeff \t\r\n").rstrip("\0")
+    builder = _Builder(path, content.count(b"\n") - text.count("\n"), keep_text)
     try:
         return builder.build(text)
     except expat.ExpatError as error:
@@ -116,13 +119,15 @@ def _without_comments(text: str) -> str:
 class _Builder:
     """Makes elements of what expat finds."""
 
-    def __init__(self, path: Path, lines_above: int) -> None:
+    def __init__(self, path: Path, lines_above: int, keep_text: bool) -> None:
         self.path, self.lines_above = path, lines_above
         self.stack = [Element("", {})]
         self.count = 0
         self.parser = expat.ParserCreate()
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
+        self.parser.buffer_text = True
+        self.parser.CharacterDataHandler = self._text if keep_text else None
         self.parser.StartDoctypeDeclHandler = self._refuse_entities
 
     def build(self, text: str) -> Element:
@@ -144,6 +149,10 @@ class _Builder:
             )
         self.stack[-1].children.append(element)
         self.stack.append(element)
+
+    def _text(self, text: str) -> None:
+        if not self.stack[-1].children:
+            self.stack[-1].text += text
 
     def _end(self, tag: str) -> None:
         self.stack.pop()
