@@ -6,13 +6,15 @@ the robot stands, else from the rotation of its root body, else from where legs 
 hinges turn.
 """
 
+import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import mujoco
 import numpy as np
 from jaxtyping import Float
 
-from bodyplan.robots.kinematic_tree import find_limbs, free_bodies, geom_bounds
+from bodyplan.robots.kinematic_tree import Limb, find_limbs, free_bodies, geom_bounds
 
 MIN_UPRIGHT = 0.98
 """Vertical component of the trunk's z axis."""
@@ -20,8 +22,13 @@ LEG_SHARE = 0.5
 """Share of the limbs' lengths that must point along an axis for it to be down."""
 UPRIGHT_SHARE = 0.7
 """The same for the axis of the hinges to say which way is forward: sprawled legs do not tell."""
+FEW = 0.1
+"""Share of the hinges that may turn about an axis about which none should."""
 HINGE_RATIO = 1.5
 """How many times more hinges must turn about one axis than about the others."""
+FRONT = re.compile(r"(^|[^a-z])(f[lr]|[lr]f|front|fore)([^a-z]|$)", re.IGNORECASE)
+REAR = re.compile(r"(^|[^a-z])([rh][lr]|[lr]h|rear|hind|back)([^a-z]|$)", re.IGNORECASE)
+"""Usual names of front and rear legs."""
 AXIS_NAMES = "xyz"
 
 
@@ -73,28 +80,53 @@ def _from_legs(model: mujoco.MjModel) -> Turn | None:
     length = np.linalg.norm(vectors, axis=1).sum()
     shares = vectors.sum(axis=0) / max(length, 1e-9)
     joints = sorted({joint for limb in limbs for joint in limb.joints})
-    lateral = _lateral(np.abs(data.xaxis[joints]).sum(axis=0))
+    turning = np.abs(data.xaxis[joints]).sum(axis=0) / len(joints)
+    lateral = _lateral(turning)
     down = int(np.abs(shares).argmax())
     up = -np.sign(shares[down]) * np.eye(3)[down]
-    # Limbs of an upright robot may all be stretched forwards where angles are zero.
-    doubtful = down == 0 or (down == 1 and lateral in (None, down))
-    if abs(shares[down]) < LEG_SHARE or doubtful:
+    # Limbs of an upright robot may be stretched forwards where angles are zero; its hips then turn
+    # about x. They may be stretched upwards where nothing limits them.
+    doubtful = (
+        turning[0] > FEW or turning[2] < FEW or abs(shares[0]) < UPRIGHT_SHARE,
+        lateral in (None, 1),
+        up[2] < 0.0 and not model.jnt_limited[joints].all(),
+    )
+    if abs(shares[down]) < LEG_SHARE or doubtful[down]:
         down, up = 2, np.eye(3)[2]
     sideways = 1 if down != 1 else 2
     if abs(shares[down]) > UPRIGHT_SHARE and lateral not in (None, down):
         sideways = int(lateral or 0)
     forward = np.eye(3)[3 - down - sideways]
+    if _faces_back(model, limbs, data.xpos @ forward):
+        forward = -forward
     if up[2] == 1.0 and forward[0] == 1.0:
         return None
     turn = np.array([forward, np.cross(up, forward), up])
     quat = np.zeros(4)
     mujoco.mju_mat2Quat(quat, turn.ravel())
-    sign = "" if up.sum() > 0 else "-"
-    facing = AXIS_NAMES[3 - down - sideways]
-    return Turn(
-        quat,
-        f"its legs point away from {sign}{AXIS_NAMES[down]}, and it faces {facing}",
-    )
+    return Turn(quat, f"its legs point away from {_axis(up)}, and it faces {_axis(forward)}")
+
+
+def _axis(direction: Float[np.ndarray, "3"]) -> str:
+    """The name of an axis, with its sign."""
+    axis = int(np.abs(direction).argmax())
+    return ("-" if direction[axis] < 0.0 else "") + AXIS_NAMES[axis]
+
+
+def _faces_back(
+    model: mujoco.MjModel, limbs: Sequence[Limb], places: Float[np.ndarray, "B"]
+) -> bool:
+    """Whether limbs that are called front ones are all behind those that are called rear ones.
+
+    Args:
+        model: the compiled model.
+        limbs: its limbs.
+        places: of all bodies along the forward axis, m.
+    """
+    bodies = [int(model.jnt_bodyid[limb.joints[0]]) for limb in limbs]
+    front = [places[body] for body in bodies if FRONT.search(model.body(body).name)]
+    rear = [places[body] for body in bodies if REAR.search(model.body(body).name)]
+    return bool(front and rear and max(front) < min(rear))
 
 
 def _lateral(turning: Float[np.ndarray, "3"]) -> int | None:
