@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import tyro
@@ -77,12 +78,14 @@ class ShowRobot:
 
     robot: tyro.conf.Positional[str]
     """Name of a robot, or path of an MJCF with a TOML beside it."""
+    allow_path: tuple[Path, ...] = ()
+    """Folders besides the MJCF's own whose files it may name."""
     json: bool = False
     """Answer in JSON."""
 
     def run(self) -> None:
         """Print the parameters that the task uses."""
-        robot = Robot.load(self.robot)
+        robot = Robot.load(self.robot, allow_paths=self.allow_path)
         joints = [
             {
                 "joint": name,
