@@ -63,39 +63,61 @@ def find_assets(model: Path, references: Sequence[Reference], folder: RobotFolde
     Returns:
         What was found, with all problems.
     """
-    assets = Assets()
-    missing, unreadable, converted, moved = [], [], [], []
-    for own in references:
-        path, kind = own.find(folder), own.element.tag
+    search = _Search(model, folder)
+    for reference in references:
+        search.find(reference)
+    return search.result()
+
+
+@dataclass
+class _Search:
+    """Finds the files of a model one by one, and tells at the end what became of all."""
+
+    model: Path
+    folder: RobotFolder
+    assets: Assets = field(default_factory=Assets)
+    missing: list[Reference] = field(default_factory=list)
+    unreadable: list[Reference] = field(default_factory=list)
+    converted: list[str] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
+
+    def find(self, own: Reference) -> None:
+        """Write the real path of a file into the model, or collect why there is none."""
+        path, kind = own.find(self.folder), own.element.tag
         if path is None:
-            missing.append(own)
-            continue
-        if path.suffix.lower() not in FORMATS[kind]:
-            unreadable.append(own)
-            continue
-        try:
-            real = folder.require(path, MAX_ASSET_BYTES, own.element.file)
-            content = converted_asset(kind, real)
-        except UnreadableAssetError:
-            unreadable.append(own)
-            continue
-        except BodyplanError as error:
-            assets.problems.append(as_problem(model, error))
-            continue
+            self.missing.append(own)
+        elif path.suffix.lower() not in FORMATS[kind]:
+            self.unreadable.append(own)
+        else:
+            try:
+                real = self.folder.require(path, MAX_ASSET_BYTES, own.element.file)
+                self._take(own, path, real, converted_asset(kind, real))
+            except UnreadableAssetError:
+                self.unreadable.append(own)
+            except BodyplanError as error:
+                self.assets.problems.append(as_problem(self.model, error))
+
+    def _take(self, own: Reference, path: Path, real: Path, content: bytes) -> None:
         if content:
-            converted.append(own.name)
+            self.converted.append(own.name)
             real = real.with_suffix(".stl")
-            assets.contents[str(real)] = content
+            self.assets.contents[str(real)] = content
         if path != own.places[0]:
-            moved.append(f"{own.name} from {path}")
+            self.moved.append(f"{own.name} from {path}")
         own.element.attributes[own.key] = str(real)
-    assets.problems += [*_missing(model, missing), *_unreadable(model, unreadable)]
-    if converted:
-        names = name_list(dict.fromkeys(converted))
-        assets.notes.append(changed(f"meshes are converted to binary STL: {names}"))
-    if moved:
-        assets.notes.append(changed(f"files read elsewhere: {name_list(dict.fromkeys(moved))}"))
-    return assets
+
+    def result(self) -> Assets:
+        """The files, with a problem for each kind of fault and a note on each kind of change."""
+        assets = self.assets
+        assets.problems += [*_missing(self.model, self.missing)]
+        assets.problems += [*_unreadable(self.model, self.unreadable)]
+        for words, names in (
+            ("meshes are converted to binary STL", self.converted),
+            ("files read elsewhere", self.moved),
+        ):
+            if names:
+                assets.notes.append(changed(f"{words}: {name_list(dict.fromkeys(names))}"))
+        return assets
 
 
 def mjcf_references(root: Element, folder: RobotFolder) -> list[Reference]:

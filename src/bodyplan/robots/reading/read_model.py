@@ -22,6 +22,7 @@ from bodyplan.robots.reading.trial_compile import is_risky, try_compile
 from bodyplan.robots.reading.urdf_elements import (
     copy_visuals,
     is_urdf,
+    keep_body,
     prepare_urdf,
     refuse_xacro,
     velocity_limits,
@@ -64,23 +65,10 @@ def read_model(
         BodyplanError: the file does not exist, is neither MJCF nor URDF, or is unsafe to read;
             `FaultyFilesError` where there may be several problems.
     """
-    if not path.exists():
-        raise BodyplanError(f"{path} does not exist; correct the path")
-    if not path.is_file():
-        raise BodyplanError(f"{path} is no file; give the path of an MJCF (.xml) or a URDF")
-    if path.suffix.lower() not in SUFFIXES:
-        raise BodyplanError(f"{path} must end in .xml, .mjcf or .urdf, an MJCF or a URDF")
     folder = RobotFolder.around(path, allow_paths)
-    root = read_model_elements(path, folder)
-    urdf = is_urdf(root)
-    if urdf:
-        refuse_xacro(path, root)
-    require_figures(root)
-    require_limits(path, root)
-    if not urdf:
-        _refuse_code(root)
+    root = _checked_elements(path, folder)
     limits = velocity_limits(root)
-    if urdf:
+    if is_urdf(root):
         notes = copy_visuals(root) if visual_collisions else []
         assets = prepare_urdf(path, root, folder)
     else:
@@ -88,15 +76,40 @@ def read_model(
         assets = find_assets(path, mjcf_references(root, folder), folder)
     if only_errors(assets.problems):
         raise FaultyFilesError(path, assets.problems)
+    spec = _parse(path, root, assets.contents)
+    return ModelSource(spec, is_urdf(root), limits, [*notes, *assets.notes])
+
+
+def _checked_elements(path: Path, folder: RobotFolder) -> Element:
+    """The elements of a model, which ask for nothing that is refused."""
+    if not path.exists():
+        raise BodyplanError(f"{path} does not exist; correct the path")
+    if not path.is_file():
+        raise BodyplanError(f"{path} is no file; give the path of an MJCF (.xml) or a URDF")
+    if path.suffix.lower() not in SUFFIXES:
+        raise BodyplanError(f"{path} must end in .xml, .mjcf or .urdf, an MJCF or a URDF")
+    root = read_model_elements(path, folder)
+    if is_urdf(root):
+        refuse_xacro(path, root)
+        keep_body(root)
+    for element in root.all(*REFUSED):
+        raise BodyplanError(f"{element.place}: the model uses {REFUSED[element.tag]}")
+    require_figures(root)
+    require_limits(path, root)
+    return root
+
+
+def _parse(path: Path, root: Element, assets: dict[str, bytes]) -> mujoco.MjSpec:
+    """What MuJoCo makes of elements that were checked."""
     text = to_text(root)
     if is_risky(root):
-        try_compile(path, text, assets.contents)
+        try_compile(path, text, assets)
     try:
-        spec = mujoco.MjSpec.from_string(text, assets=assets.contents)
+        spec = mujoco.MjSpec.from_string(text, assets=assets)
     except (ValueError, UnicodeError) as error:
         raise compile_error(path, error) from error
     _require_pairs(path, spec)
-    return ModelSource(spec, urdf, limits, [*notes, *assets.notes])
+    return spec
 
 
 def compile_error(path: Path, error: Exception) -> BodyplanError:
@@ -114,8 +127,3 @@ def _require_pairs(path: Path, spec: mujoco.MjSpec) -> None:
             f"{path}: contact pairs name {name_list(absent)}, which this file does not contain; "
             "give the scene file that includes both, or remove these pairs"
         )
-
-
-def _refuse_code(root: Element) -> None:
-    for element in root.all(*REFUSED):
-        raise BodyplanError(f"{element.place}: the model uses {REFUSED[element.tag]}")

@@ -64,7 +64,7 @@ def try_compile(path: Path, text: str, assets: dict[str, bytes]) -> None:
         raise BodyplanError(f"{path} {reason}; simplify its meshes, or leave them out")
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=4)
 def _trial(text: str, assets: tuple[tuple[str, bytes], ...]) -> str:
     """What went wrong, empty where nothing did."""
     with TemporaryDirectory() as folder:
@@ -73,7 +73,8 @@ def _trial(text: str, assets: tuple[tuple[str, bytes], ...]) -> str:
             file = Path(folder) / str(number)
             file.write_bytes(content)
             names.append([name, str(file)])
-        command = [sys.executable, "-c", CHILD.format(memory=MEMORY, seconds=SECONDS)]
+        # -P: the current folder may be the robot's, and its Python files are not ours.
+        command = [sys.executable, "-P", "-c", CHILD.format(memory=MEMORY, seconds=SECONDS)]
         try:
             child = subprocess.run(
                 command,

@@ -38,6 +38,11 @@ def refuse_xacro(path: Path, root: Element) -> None:
             )
 
 
+def keep_body(root: Element) -> None:
+    """Remove from a URDF what says nothing of the body: elements of Gazebo and of ROS."""
+    root.children = [own for own in root.children if own.tag in BODY_TAGS]
+
+
 def prepare_urdf(path: Path, root: Element, folder: RobotFolder) -> Assets:
     """Give a URDF what MuJoCo needs: possible inertias, the real paths of meshes, its settings.
 
@@ -49,7 +54,6 @@ def prepare_urdf(path: Path, root: Element, folder: RobotFolder) -> Assets:
     Raises:
         BodyplanError: no link can touch anything, or inertias are negative.
     """
-    root.children = [own for own in root.children if own.tag in BODY_TAGS]
     links = [own for own in root.children if own.tag == "link"]
     if not any(own.first("collision") for own in links):
         raise BodyplanError(
@@ -86,9 +90,8 @@ def velocity_limits(root: Element) -> dict[str, float]:
     limits = {}
     for joint in root.children if is_urdf(root) else ():
         limit = joint.first("limit") if joint.tag == "joint" else None
-        if limit and float(limit.attributes.get("velocity", 0.0)) > 0.0:
-            name = joint.attributes.get("name", "")
-            limits[name] = float(limit.attributes["velocity"])
+        if limit and limit.number("velocity") > 0.0:
+            limits[joint.attributes.get("name", "")] = limit.number("velocity")
     return limits
 
 

@@ -129,12 +129,13 @@ def _is_heavy(link: Element, carried: dict[str, list[str]], links: dict[str, Ele
 def _mass(link: Element) -> float:
     inertial = link.first("inertial")
     mass = inertial.first("mass") if inertial else None
-    return _number(mass, "value")
+    return mass.number("value") if mass else 0.0
 
 
 def _tensor(inertial: Element) -> Float[np.ndarray, "3 3"]:
     own = inertial.first("inertia")
-    xx, yy, zz, xy, xz, yz = (_number(own, key) for key in (*MOMENTS, "ixy", "ixz", "iyz"))
+    keys = (*MOMENTS, "ixy", "ixz", "iyz")
+    xx, yy, zz, xy, xz, yz = (own.number(key) if own else 0.0 for key in keys)
     return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
 
 
@@ -174,9 +175,12 @@ def _set_solid(link: Element, inertial: Element) -> None:
 def _moments(shape: Element, mass: float) -> list[float] | None:
     """Moments of inertia of a solid shape about its own axes; None for a mesh."""
     if shape.tag == "box":
-        x, y, z = (float(word) ** 2 for word in shape.attributes["size"].split())
+        try:
+            x, y, z = (float(word) ** 2 for word in shape.attributes["size"].split())
+        except (KeyError, ValueError):  # MuJoCo names that fault
+            return None
         return [mass * (y + z) / 12.0, mass * (x + z) / 12.0, mass * (x + y) / 12.0]
-    radius, length = _number(shape, "radius"), _number(shape, "length")
+    radius, length = shape.number("radius"), shape.number("length")
     if shape.tag == "sphere":
         return [0.4 * mass * radius**2] * 3
     if shape.tag in ("cylinder", "capsule"):
@@ -199,14 +203,6 @@ def _set_tensor(inertial: Element, tensor: Float[np.ndarray, "3 3"]) -> None:
 def _attributes(tensor: Float[np.ndarray, "3 3"]) -> dict[str, str]:
     places = {"ixx": (0, 0), "iyy": (1, 1), "izz": (2, 2), "ixy": (0, 1), "ixz": (0, 2)}
     return {key: f"{tensor[place]:.9g}" for key, place in (places | {"iyz": (1, 2)}).items()}
-
-
-def _number(element: Element | None, key: str) -> float:
-    """A number of an attribute, 0 where there is none."""
-    try:
-        return float(element.attributes.get(key, 0.0)) if element else 0.0
-    except ValueError:
-        return 0.0
 
 
 def _links(links: list[Element]) -> str:

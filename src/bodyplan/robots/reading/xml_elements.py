@@ -40,6 +40,13 @@ class Element:
         """File and line, for messages."""
         return f"{self.file}, line {self.line}"
 
+    def number(self, key: str) -> float:
+        """The number in an attribute; 0 where there is none."""
+        try:
+            return float(self.attributes.get(key, 0.0))
+        except ValueError:
+            return 0.0
+
     def walk(self) -> "Iterator[Element]":
         """The element and all below it, in the file's order."""
         yield self
