@@ -6,6 +6,7 @@ from itertools import combinations
 import mujoco
 import numpy as np
 
+from bodyplan.robots.contact_sensors import FLOOR
 from bodyplan.robots.nominal_pose import MAX_STANDING_SPEED, check_nominal_pose, simulate_standing
 from bodyplan.robots.robot import Robot
 from bodyplan.robots.task_config import CONTROL_STEP
@@ -84,19 +85,23 @@ def _check_contacts(robot: Robot) -> Iterator[Finding]:
 
 
 def _check_friction(robot: Robot) -> Iterator[Finding]:
-    """Feet without friction of their own: what holds them is the floor's."""
+    """Feet without friction: their own, and what the floor gives them.
+
+    MuJoCo takes the larger condim and the larger friction of two geoms.
+    """
     model = robot.model
     geoms = {name: model.geom(name).id for foot in robot.feet for name in foot.geoms}
-    slippery = [
-        name
-        for name, geom in geoms.items()
-        if model.geom_condim[geom] == 1 or model.geom_friction[geom, 0] < MIN_FRICTION
-    ]
+
+    def slips(geom: int) -> bool:
+        return bool(model.geom_condim[geom] == 1 or model.geom_friction[geom, 0] < MIN_FRICTION)
+
+    slippery = [name for name, geom in geoms.items() if slips(geom)]
     if slippery:
+        alone = slips(model.geom(FLOOR).id)
         yield (
-            "warning",
-            f"feet {name_list(slippery)} have no friction of their own (condim or friction), so "
-            "that only the floor's holds them",
+            "warning" if alone else "note",
+            f"feet {name_list(slippery)} have no friction of their own (condim or friction), "
+            + ("and nor has the floor" if alone else "so that only the floor's holds them"),
             'write condim="3" friction="1" for them, or leave both out',
         )
 

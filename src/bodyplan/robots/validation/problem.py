@@ -48,7 +48,7 @@ class FaultyFilesError(BodyplanError):
 
 def as_problem(file: Path, error: BodyplanError) -> Problem:
     """An error's sentence as a problem and its fix."""
-    text = str(error).removeprefix(str(file)).lstrip(":, ")
+    text = str(error).removeprefix(f"{file}: ").removeprefix(f"{file}, ")
     problem, _, fix = text.partition("; ")
     return Problem("error", str(file), problem, fix or "correct that")
 
