@@ -10,12 +10,12 @@ from contextlib import contextmanager
 import pytest
 
 from bodyplan.cli import COMMANDS, RESUMABLE, command_class, main
-from bodyplan.cli.stopping import quick_stop
+from bodyplan.cli.stopping import Stopped, quick_stop
 
 STOPS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 CALL = """
 import signal, time
-from bodyplan.cli.stopping import quick_stop
+from bodyplan.cli.stopping import Stopped, quick_stop
 with quick_stop("stopped; nothing is lost"):
     # As in a long call into a library, Python raises nothing, whenever the signal comes.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -25,7 +25,7 @@ with quick_stop("stopped; nothing is lost"):
 """
 SLOW_END = """
 import time
-from bodyplan.cli.stopping import quick_stop
+from bodyplan.cli.stopping import Stopped, quick_stop
 with quick_stop():
     try:
         print("working", flush=True)
@@ -36,7 +36,7 @@ with quick_stop():
 
 DROPPED = """
 import gc, sys, time
-from bodyplan.cli.stopping import quick_stop
+from bodyplan.cli.stopping import Stopped, quick_stop
 def wait(phase, info):  # of what is raised here, Python says that it is ignored
     gc.callbacks.clear()
     print("collecting", flush=True)
@@ -122,6 +122,16 @@ def test_the_second_signal_stops_what_takes_long_to_end():
         _, errors = running.communicate(timeout=30)
         assert running.returncode == 143
         assert errors == "stopped at once\n"
+
+
+def test_an_interrupt_that_a_library_makes_an_error_of_still_stops():
+    """As in an import of compiled code."""
+    with pytest.raises(Stopped), quick_stop():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.pause()
+        except KeyboardInterrupt as interrupt:
+            raise ImportError("cannot be initialised") from interrupt
 
 
 def test_a_signal_that_is_ignored_stays_ignored():

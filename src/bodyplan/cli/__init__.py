@@ -103,24 +103,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     resumable = {" ".join(arguments[:2]), *arguments[:1]} & RESUMABLE
     sentence = "stopped" + ("; run the same command again to continue" if resumable else "")
-    with quick_stop(sentence):
-        try:
+    try:
+        with quick_stop(sentence):
             try:
                 return _run(arguments)
             finally:
                 sys.stdout.flush()  # here, where a closed pipe is expected
-        except BodyplanError as error:
-            return _fail(str(error))
-        except KeyboardInterrupt as stopped:
-            say(f"{sentence}\n")
-            return exit_status(stopped)
-        except BrokenPipeError:  # `bodyplan robots list | head -1`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
-        except MemoryError as error:
-            return _fail(f"memory does not suffice ({error}); use fewer robots or less data")
-        except OSError as error:  # for example a path of the user that no file can have
-            return _fail(str(error))
+    except BodyplanError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt as stopped:
+        say(f"{sentence}\n")
+        return exit_status(stopped)
+    except BrokenPipeError:  # `bodyplan robots list | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except MemoryError as error:
+        return _fail(f"memory does not suffice ({error}); use fewer robots or less data")
+    except OSError as error:  # for example a path of the user that no file can have
+        return _fail(str(error))
 
 
 def run_and_exit() -> NoReturn:

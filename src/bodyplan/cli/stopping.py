@@ -71,6 +71,11 @@ def quick_stop(sentence: str = "stopped") -> Iterator[None]:
     watch.start()
     try:
         yield
+    except Exception:
+        # Some libraries make errors of their own of an interrupt, as where they are imported.
+        if watch.raised:
+            raise Stopped(watch.raised) from None
+        raise
     finally:
         sys.unraisablehook = hook
         for number, handler in before.items():
@@ -111,11 +116,11 @@ class _Watch(threading.Thread):
         self._hook = hook  # what is told of other exceptions
         self._sentence = sentence
         self._repeated = 0
-        self._raised = False
+        self.raised = 0  # the signal that Python has raised an exception for
 
     def stop(self, number: int, frame: FrameType | None) -> None:
         """Python's handler of the signals."""
-        self._raised = True
+        self.raised = number
         raise Stopped(number)
 
     def run(self) -> None:
@@ -136,7 +141,7 @@ class _Watch(threading.Thread):
         """Whether the command does not get to an end by itself after so many seconds."""
         if holds_signals():
             return seconds >= GRACE and not is_saving()
-        return not self._raised
+        return not self.raised
 
     def raise_again(self, unraisable: "UnraisableHookArgs") -> None:
         """Repeat an interrupt that came where Python drops exceptions, as in JAX's callbacks."""
@@ -145,7 +150,7 @@ class _Watch(threading.Thread):
             self._hook(unraisable)
             return
         self._repeated += 1
-        self._raised = False
+        self.raised = 0
         number = value.number if isinstance(value, Stopped) else signal.SIGINT
         # Later and from another thread: raised here, it would be dropped as well.
         timer = threading.Timer(_SOON, os.kill, [os.getpid(), number])
