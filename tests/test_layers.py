@@ -15,6 +15,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = (
     {
+        "bounds",
         "errors",
         "machine",
         "memory",

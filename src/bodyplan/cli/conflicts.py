@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import tyro
 
+from bodyplan.bounds import CountFromOne, Seed
 from bodyplan.cli.output import print_json, print_line, print_table, require_figure_path
 from bodyplan.records import read_record
 from bodyplan.storage import atomic_write
@@ -30,11 +31,11 @@ class ShowConflicts:
     data: Path | None = None
     """Dataset on which to measure the gradients of the trained policy; by default the measurements
     of the training are shown."""
-    batch_size: int | None = None
+    batch_size: CountFromOne | None = None
     """With --data: transitions of each robot in a batch; by default as in training."""
-    batches: int = 16
+    batches: CountFromOne = 16
     """With --data: number of measurements, each on another batch."""
-    seed: int = 0
+    seed: Seed = 0
     """With --data: seed of the batches."""
     transfer: Path | None = None
     """A transfer.json of `bodyplan transfer`, to correlate cosines with the gains of robots."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import tyro
 
+from bodyplan.bounds import CountFromOne, NewPath, Seed, Threads
 from bodyplan.cli.data_inspect import print_contents
 from bodyplan.cli.output import comma_list
 from bodyplan.datasets.build import build_dataset
@@ -17,7 +18,7 @@ from bodyplan.progress import progress
 class BuildData:
     """Build a dataset from PPO runs; the same command continues an interrupted build."""
 
-    out: Path
+    out: NewPath
     """Folder of the dataset."""
     robots: tuple[str, ...] = ("all",)
     """Names, or paths of MJCF files; `all` is every robot that has snapshots for the command."""
@@ -25,9 +26,9 @@ class BuildData:
     """expert, expert_replay, or suboptimal<k>: k percent of the steps from the early phase."""
     command: str = "forward"
     """forward, backward or vx,vy,wz."""
-    steps: int = 1_000_000
+    steps: CountFromOne = 1_000_000
     """Control steps of each robot."""
-    seed: int = 0
+    seed: Seed = 0
     """Decides every random number; equal seeds give equal bytes."""
     initial_state: str = "random"
     """random or nominal."""
@@ -36,9 +37,9 @@ class BuildData:
     replay: Path | None = None
     """Folder of logs from `experts train --log-replay`. Episodes are then selected from these logs
     instead of being simulated."""
-    threads: int | None = None
+    threads: Threads | None = None
     """Threads that record, one for each core by default; they do not change the bytes."""
-    restart_steps: int | None = None
+    restart_steps: CountFromOne | None = None
     """Steps after which every second environment starts anew, for data with more starts. By
     default a robot that does not fall starts once in 1,000 steps."""
     disturbances: tyro.conf.OmitArgPrefixes[Disturbances] = NO_DISTURBANCES

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import tyro
 
+from bodyplan.bounds import NewPath, Seed
 from bodyplan.cli.data_inspect import print_contents
 from bodyplan.cli.output import comma_list, print_line
 from bodyplan.datasets.dataset import Dataset
@@ -20,7 +21,7 @@ class ImportArrays:
 
     mapping: tyro.conf.Positional[Path]
     """TOML file that says what each array is; docs/interchange.md is its reference."""
-    out: Path
+    out: NewPath
     """Folder of the dataset."""
     json: bool = False
     """Answer in JSON."""
@@ -40,7 +41,7 @@ class ImportRelease:
 
     path: tyro.conf.Positional[Path]
     """Folder of .npy arrays, or one HDF5 file."""
-    out: Path
+    out: NewPath
     """Folder of the dataset."""
     robots: tuple[str, ...] = ("all",)
     """Robots to import; `all` is every robot."""
@@ -48,7 +49,7 @@ class ImportRelease:
     """Recipe for the card: expert, expert_replay, suboptimal70."""
     command: str | None = None
     """Command for the card: forward, backward or vx,vy,wz; by default the data's most common."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed for the card."""
     slots: tuple[str, ...] = RELEASE_ROBOTS
     """Robots, or paths of MJCF files, in the order of the arrays' second axis."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import tyro
 
+from bodyplan.bounds import CountFromZero, NewPath
 from bodyplan.cli.data_inspect import print_contents
 from bodyplan.cli.output import Column, comma_list, print_json, print_table
 from bodyplan.datasets.dataset import Dataset
@@ -28,7 +29,7 @@ class ExportData:
     """Minari's folder of datasets; by default the one that Minari itself uses."""
     robots: tuple[str, ...] = ("all",)
     """Names; `all` is every robot of the dataset."""
-    version: int = 0
+    version: CountFromZero = 0
     """The number at the end of the ids."""
     author: tuple[str, ...] = ()
     """Who made the data, for Minari's metadata; bodyplan by default, if it built them."""
@@ -70,7 +71,7 @@ class ImportMinari:
 
     ids: tyro.conf.Positional[tuple[str, ...]]
     """Ids of Minari datasets, one for each robot."""
-    out: Path
+    out: NewPath
     """Folder of the new dataset."""
     minari_root: Path | None = None
     """Minari's folder of datasets; by default the one that Minari itself uses."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from bodyplan.bounds import NewPath, Seed, Threads
 from bodyplan.cli.output import print_evaluation, print_json, print_line
 from bodyplan.progress import progress
 
@@ -17,11 +18,11 @@ class RunDemo:
 
     size: Literal["small", "full"] = "small"
     """small takes about five minutes on two cores, full four times as long."""
-    out: Path | None = None
+    out: NewPath | None = None
     """Folder of the run; by default runs/demo, or runs/demo-full for --size full."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of data, training and evaluation."""
-    threads: int | None = None
+    threads: Threads | None = None
     """Threads of the simulation; by default all cores."""
     json: bool = False
     """Print JSON."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
+from bodyplan.bounds import CountFromZero
 from bodyplan.cli.output import (
     EVALUATION_COLUMNS,
     Column,
@@ -42,7 +43,7 @@ class Evaluate:
     """forward, backward or vx,vy,wz (m/s, m/s, rad/s); by default that of the run's data."""
     best: bool = False
     """Evaluate the best policy of the training, not the last (see `train --evaluate-every`)."""
-    at: int | None = None
+    at: CountFromZero | None = None
     """Evaluate the checkpoint after this many updates; by default the finished policy."""
     trial: tyro.conf.OmitArgPrefixes[EvaluationConfig] = field(default_factory=EvaluationConfig)
     json: bool = False

@@ -7,6 +7,15 @@ from typing import Literal
 
 import tyro
 
+from bodyplan.bounds import (
+    AboveZero,
+    AnyInteger,
+    CountFromOne,
+    CountFromZero,
+    NewPath,
+    Seed,
+    Threads,
+)
 from bodyplan.cli.output import (
     Column,
     comma_list,
@@ -57,24 +66,24 @@ class TrainExpert:
     """Packaged name, or path of an MJCF with a TOML beside it."""
     command: str = "forward"
     """forward, backward, vx,vy,wz, or both: one policy for forward and backward."""
-    steps: int | None = None
+    steps: CountFromOne | None = None
     """Training steps: control steps of all simulated robots together; by default the robot's."""
-    episode_steps: int | None = None
+    episode_steps: CountFromOne | None = None
     """Control steps after which a training episode ends; by default the robot's."""
-    snapshots: int = 16
+    snapshots: CountFromOne = 16
     """Policy snapshots to keep, at equal distances of training steps."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of everything random."""
-    threads: int | None = None
+    threads: Threads | None = None
     """Threads of the physics; by default all cores."""
-    out: Path = Path("runs/experts")
+    out: NewPath = Path("runs/experts")
     """Folder for <robot>/<command>.safetensors, and for checkpoints during training."""
-    episodes: int = 32
+    episodes: CountFromOne = 32
     """Episodes to grade each snapshot with, in reference physics."""
     physics: Literal["fast", "reference"] = "fast"
     """Physics of training. Grading, and the last part of a training with assistance, use the
     reference physics."""
-    log_replay: int = 0
+    log_replay: CountFromZero = 0
     """Number of the 256 simulated robots whose every step is logged for `data build --replay`. In a
     run of 5 million steps 52 robots give a million logged steps."""
     disturbances: tyro.conf.OmitArgPrefixes[Disturbances] = NO_DISTURBANCES
@@ -214,13 +223,13 @@ class FilmExperts:
     """forward, backward or vx,vy,wz."""
     snapshots: Path | None = None
     """Folder of your own snapshots; by default the packaged ones."""
-    snapshot: int = -1
+    snapshot: AnyInteger = -1
     """Number of the snapshot, from 0; -1 is the last."""
-    seconds: float = 4.0
+    seconds: AboveZero = 4.0
     """Length of the film; at most an episode, 20 s."""
-    size: tuple[int, int] = (200, 200)
+    size: tuple[CountFromOne, CountFromOne] = (200, 200)
     """Width and height of each robot's picture in pixels."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the random initial states."""
     out: Path | None = None
     """The film (.webp), which is replaced. By default experts.webp, in the folder of --snapshots

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import tyro
 
+from bodyplan.bounds import CountFromOne, CountFromZero, LearningRate, NewPath, Seed
 from bodyplan.cli.output import comma_list
 
 
@@ -22,25 +23,25 @@ class Finetune:
     """Robots of the dataset to train on; `all` for all of them."""
     data: Path
     """Folder of the dataset."""
-    out: Path
+    out: NewPath
     """Folder of the new run; an interrupted one of the same settings there is continued."""
-    updates: int = 10_000
+    updates: CountFromOne = 10_000
     """Updates of the critics."""
     from_scratch: bool = False
     """Start with fresh networks, for comparison."""
-    batch_size: int | None = None
+    batch_size: CountFromOne | None = None
     """Transitions of each robot in one update; as the run had where not given."""
-    learning_rate: float | None = None
+    learning_rate: LearningRate | None = None
     """Adam's; as the run had where not given."""
-    log_every: int = 100
+    log_every: CountFromOne = 100
     """Updates in one interval."""
-    checkpoint_every: int = 1000
+    checkpoint_every: CountFromOne = 1000
     """Updates between checkpoints; a multiple of log_every."""
-    evaluate_every: int = 0
+    evaluate_every: CountFromZero = 0
     """Updates between evaluations during training, a multiple of log_every; 0 for none."""
-    episodes: int = 8
+    episodes: CountFromOne = 8
     """Episodes of each robot in an evaluation during training."""
-    seed: int = 0
+    seed: Seed = 0
     """Decides initial weights and batches."""
     json: bool = False
     """Answer in JSON."""

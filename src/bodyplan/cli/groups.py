@@ -9,6 +9,7 @@ import numpy as np
 import tyro
 from jaxtyping import Float
 
+from bodyplan.bounds import CountFromOne
 from bodyplan.cli.output import (
     Column,
     comma_list,
@@ -45,7 +46,7 @@ class ShowGroups:
     printed too.
     """
 
-    count: int | None = None
+    count: CountFromOne | None = None
     """Number of groups, M in the paper; by default, the number that silhouettes suggest."""
     robots: tuple[str, ...] = ("all",)
     """Names or paths of MJCFs; `all` is every packaged robot."""
@@ -53,7 +54,7 @@ class ShowGroups:
     """How clusters are merged."""
     metric: tyro.conf.OmitArgPrefixes[BodyMetric] = DEFAULT_METRIC
     """What the paper leaves open about the distance."""
-    landmarks: int | None = None
+    landmarks: CountFromOne | None = None
     """For thousands of robots: number of robots to which distances are exact, for example 64. The
     other distances are estimated. By default, all are exact."""
     cache: bool = True

@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal, NamedTuple, Union
 
 import tyro
 
+from bodyplan import bounds
+
 _TYPES: dict[str, type] = {"bool": bool, "float": float, "int": int, "str": str}
 
 
@@ -114,6 +116,8 @@ def _alias(module: str, name: str) -> Any:
     home = _home(tree, name)
     if home is None:
         raise ValueError(f"the type {name} is not plain")
+    if home == bounds.__name__:
+        return getattr(bounds, name)
     return _alias(home, name)
 
 

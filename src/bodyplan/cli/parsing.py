@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import tyro
 
+from bodyplan.bounds import OutOfBoundsError, all_fields, allowed_text, faults
 from bodyplan.errors import BodyplanError
 
 _CONFIG = (
@@ -59,12 +60,19 @@ def parse(kind: type, prog: str, arguments: Sequence[str]) -> Any:
     try:
         with redirect_stdout(_text_file()), redirect_stderr(box):
             parsed = tyro.cli(kind, prog=prog, args=list(arguments), config=_CONFIG)
+    except OutOfBoundsError as error:
+        field = error.fault.path[-1].replace("_", "-")
+        given = (_name(argument) for argument in arguments)
+        names = [name for name in given if name.lstrip("-").rpartition(".")[2] == field]
+        raise BodyplanError(error.fault.sentence(*names[:1] or [field])) from None
     except SystemExit as stopped:
         if not stopped.code:
             raise
         sentence = _unknown(kind, prog, arguments) or _sentence(_unboxed(_content(box)), prog)
         raise BodyplanError(sentence) from None
     sys.stderr.write(_content(box))  # warnings
+    for fault in faults(parsed):
+        raise BodyplanError(fault.sentence(_option_named(fault.path, kind, prog)))
     for name in _without_values(parsed):
         if any(_name(argument) == name for argument in arguments):
             raise BodyplanError(f"{name} needs a value; leave it out for its default")
@@ -75,8 +83,11 @@ def _print_help(kind: type, prog: str) -> None:
     """What tyro's help says, as text that fits the terminal and breaks between words."""
     columns = shutil.get_terminal_size().columns
     width = min(max(columns, _MIN_WIDTH), _MAX_WIDTH) - 1
+    limits = [(path, text) for path, hint in all_fields(kind) if (text := allowed_text(hint))]
     for section in _sections(_help(kind, prog)):
-        sys.stdout.write("".join(f"{line}\n" for line in section.lines(width)) + "\n")
+        options = [option.limited(limits) for option in section.options]
+        lines = section._replace(options=options).lines(width)
+        sys.stdout.write("".join(f"{line}\n" for line in lines) + "\n")
 
 
 def _help(kind: type, prog: str) -> str:
@@ -117,6 +128,16 @@ class _Option(NamedTuple):
     @property
     def names(self) -> list[str]:
         return re.findall(r"(?<![\w-])--?[a-zA-Z][\w.-]*", self.usage)
+
+    def limited(self, limits: Sequence[tuple[Sequence[str], str]]) -> "_Option":
+        """The option with what it can be, of all fields that are bounded."""
+        for path, limit in limits:
+            if any(_likeness(path, name) == name.count(".") + 1 for name in self.names):
+                text, default, rest = self.text.partition(" (default: ")
+                if default and rest != "None)":
+                    return self._replace(text=f"{text} ({limit}; default: {rest}")
+                return self._replace(text=f"{text} ({limit})")
+        return self
 
 
 class _Section(NamedTuple):
@@ -174,6 +195,19 @@ def _options(kind: type, prog: str) -> Iterator[_Option]:
     """The options that `--help` lists."""
     for section in _sections(_help(kind, prog)):
         yield from section.options
+
+
+def _option_named(path: Sequence[str], kind: type, prog: str) -> str:
+    """The option of a field."""
+    found = [name for option in _options(kind, prog) for name in option.names]
+    return max(found, key=lambda name: _likeness(path, name))
+
+
+def _likeness(path: Sequence[str], option: str) -> int:
+    """How many of the names that lead to a field are in an option's name, if that is its option."""
+    parts = [name.replace("_", "-") for name in path]
+    *groups, own = option.removeprefix("--").split(".")
+    return 1 + len(groups) if own == parts[-1] and set(groups) <= set(parts) else 0
 
 
 def _name(argument: str) -> str:

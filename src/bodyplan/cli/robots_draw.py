@@ -6,6 +6,7 @@ from typing import Literal
 
 import tyro
 
+from bodyplan.bounds import CountFromOne
 from bodyplan.cli.output import comma_list, figure_place, print_json, print_line, require_image_size
 from bodyplan.errors import BodyplanError
 
@@ -21,7 +22,7 @@ class DrawRobots:
     out: Path | None = None
     """The picture (.png, .webp, .jpg), which is replaced. By default <robot>.png: beside the MJCF
     that you named, or here. For several robots robots.png, here."""
-    size: tuple[int, int] | None = None
+    size: tuple[CountFromOne, CountFromOne] | None = None
     """Width and height in pixels; by default 640 480 for one robot, 1800 1160 for several."""
     renderer: Literal["drawn", "mujoco", "auto"] = "drawn"
     """drawn: without graphics libraries, the same on every machine. mujoco: by MuJoCo. auto: by

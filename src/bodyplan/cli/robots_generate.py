@@ -1,8 +1,8 @@
 """The command `robots generate`: new robots by seed, as files that every command takes."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
+from bodyplan.bounds import CountFromOne, NewPath, Seed
 from bodyplan.cli.output import Column, print_json, print_table
 from bodyplan.errors import BodyplanError
 from bodyplan.robots.procedural import design_robot
@@ -20,11 +20,11 @@ _COLUMNS = (
 class GenerateRobots:
     """Generate robots: variations of the packaged ones, and new body plans."""
 
-    out: Path
+    out: NewPath
     """Folder for the robots, two files each."""
-    count: int = 8
+    count: CountFromOne = 8
     """Number of robots; every second one is a new body plan."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the robots; a larger count starts with the same robots."""
     json: bool = False
     """Answer in JSON."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from bodyplan.bounds import CountFromOne, CountFromZero
 from bodyplan.cli.output import comma_list, print_json, print_line
 from bodyplan.cli.train_arguments import train_arguments, with_config_file
 from bodyplan.errors import BodyplanError
@@ -23,9 +24,9 @@ class Hosts:
 
     coordinator: str | None = None
     """Address and port of the first host, such as 10.0.0.1:8476."""
-    hosts: int = 1
+    hosts: CountFromOne = 1
     """How many there are."""
-    host: int = 0
+    host: CountFromZero = 0
     """Which of them this one is, from 0 on; the first one writes."""
 
     def join(self) -> None:
@@ -54,9 +55,9 @@ class Train:
     config: Path | None = None
     """The config.json of a run, or its folder: its settings are taken, but for its --out. Options
     given beside it win."""
-    seeds: int = 1
+    seeds: CountFromOne = 1
     """Seeds to train side by side, from --seed on, each in its own folder in --out."""
-    episodes: int = 8
+    episodes: CountFromOne = 8
     """Episodes of each robot in an evaluation during training (see --evaluate-every)."""
     cluster: tyro.conf.OmitArgPrefixes[Hosts] = field(default_factory=Hosts)
     json: bool = False

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from bodyplan.bounds import CountFromOne
 from bodyplan.cli.output import comma_list, print_json, print_line, print_table, require_figure_path
 from bodyplan.cli.train_arguments import train_arguments
 from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
@@ -34,11 +35,11 @@ class Transfer:
     """
 
     config: Annotated[train_arguments(), tyro.conf.arg(name="")]  # type: ignore[valid-type]
-    seeds: int = 3
+    seeds: CountFromOne = 3
     """Seeds of every run, from --seed on."""
     leave_out: tuple[str, ...] = ()
     """Robots to fine-tune on after a pre-training without them; `all` for each in turn."""
-    finetune_updates: int = 2000
+    finetune_updates: CountFromOne = 2000
     """Updates of fine-tuning, and of the run from scratch that it is compared with."""
     trial: TransferEvaluation = field(default_factory=TransferEvaluation)
     """How every policy is evaluated."""

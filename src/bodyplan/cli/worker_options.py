@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bodyplan.bounds import CountFromOne, FromZero
+
 if TYPE_CHECKING:
     from bodyplan.experiments.run_queue import Workers
 
@@ -11,15 +13,15 @@ if TYPE_CHECKING:
 class WorkerOptions:
     """Who executes the runs."""
 
-    workers: int = 1
+    workers: CountFromOne = 1
     """Runs at a time on this machine, each on its share of the cores; with one GPU, leave it 1."""
     cluster: str | None = None
     """Address of a Ray cluster that executes the runs instead; `auto` is the one that this machine
     is part of, `local` a new one here. It needs the extra `cluster`, and folders that all of its
     machines share."""
-    cores_per_run: int = 1
+    cores_per_run: CountFromOne = 1
     """Cores that Ray gives each run."""
-    gpus_per_run: float = 0.0
+    gpus_per_run: FromZero = 0.0
     """GPUs that Ray gives each run; 0.5 lets two runs share one."""
 
     def make(self) -> "Workers":

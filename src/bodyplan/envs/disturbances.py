@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
+from bodyplan.bounds import Share, require_bounds
 from bodyplan.envs.walking_task import ANGULAR_VELOCITY_SCALE, VELOCITY_SCALE, Observation
-from bodyplan.errors import BodyplanError
 from bodyplan.robots.descriptors import ANGLE_SCALE
 from bodyplan.robots.feature_sizes import ANGULAR_VELOCITY_COLUMNS, GRAVITY_COLUMNS
 from bodyplan.robots.randomisation_ranges import RandomisationRanges
@@ -26,11 +26,11 @@ class Disturbances:
 
     randomise: bool = False
     """Randomise bodies, motors, ground and gravity at each reset."""
-    redraw: float = 0.0
+    redraw: Share = 0.0
     """Probability per control step of randomising them within an episode as well."""
-    pushes: float = 0.0
+    pushes: Share = 0.0
     """Probability per control step of a push that changes the trunk's velocity."""
-    commands: float = 0.0
+    commands: Share = 0.0
     """Probability per control step of a new random command."""
     noise: bool = False
     """Uniform noise on observed joint positions and velocities, angular velocity and gravity."""
@@ -38,11 +38,7 @@ class Disturbances:
     """Joints and feet that are missing from some observations."""
 
     def __post_init__(self) -> None:
-        for name in ("redraw", "pushes", "commands"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise BodyplanError(
-                    f"{name} = {getattr(self, name)} is no probability; give one from 0 to 1"
-                )
+        require_bounds(self)
 
     def card(self) -> dict[str, Any]:
         """The entry `conditions` of a dataset's card: the ones that are on; empty without any."""

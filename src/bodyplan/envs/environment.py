@@ -13,6 +13,7 @@ import wadler_lindig
 from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 
+from bodyplan.bounds import AnySeed, CountFromOne, FromZero, Threads, require_arguments
 from bodyplan.envs import walking_task
 from bodyplan.envs.components import join_components, set_to_zero, split_components
 from bodyplan.envs.disturbances import (
@@ -68,13 +69,13 @@ class Environment:
         self,
         robot: Robot | str | Path,
         command: str | Command = "forward",
-        num_envs: int = 1,
+        num_envs: CountFromOne = 1,
         physics: str = "reference",
         initial_state: str = "nominal",
-        seed: int = 0,
-        threads: int | None = None,
-        horizon: int = walking_task.HORIZON,
-        penalty_scale: float = 1.0,
+        seed: AnySeed = 0,
+        threads: Threads | None = None,
+        horizon: CountFromOne = walking_task.HORIZON,
+        penalty_scale: FromZero = 1.0,
         disturbances: Disturbances = NO_DISTURBANCES,
     ) -> None:
         """Create the robots and reset them.
@@ -96,6 +97,7 @@ class Environment:
         Raises:
             BodyplanError: an argument has an unknown or impossible value.
         """
+        require_arguments(Environment.__init__.__annotations__, locals())
         if initial_state not in INITIAL_STATES:
             raise BodyplanError(
                 f"initial_state '{initial_state}' is unknown; choose one of {INITIAL_STATES}"

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
+from bodyplan.bounds import CountFromOne, Seed, Threads, require_bounds
 from bodyplan.dataframes import dataframe
 from bodyplan.envs.disturbances import NO_DISTURBANCES, Conditions, Disturbances
 from bodyplan.envs.walking_task import Command, command_name, parse_command
-from bodyplan.errors import BodyplanError
 from bodyplan.notebook_html import html_table
 from bodyplan.records import Count, Size, Triple, read_record
 from bodyplan.storage import write_json
@@ -75,20 +75,19 @@ class EvaluationRecord(TypedDict):
 class EvaluationConfig:
     """How a policy is evaluated."""
 
-    episodes: int = 32
+    episodes: CountFromOne = 32
     """Episodes of each robot."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the initial states and disturbances."""
     initial_state: str = "random"
     """State in which episodes start: random or nominal."""
-    threads: int | None = None
+    threads: Threads | None = None
     """Threads of the simulation, all cores by default; results do not depend on it."""
     disturbances: Disturbances = NO_DISTURBANCES
     """What disturbs the robots."""
 
     def __post_init__(self) -> None:
-        if self.episodes < 1:
-            raise BodyplanError(f"episodes = {self.episodes} must be at least 1")
+        require_bounds(self)
 
     def question(self) -> dict[str, Any]:
         """What decides the result, by the names of evaluation.json."""

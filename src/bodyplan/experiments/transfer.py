@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from bodyplan.bounds import CountFromOne, require_bounds
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.format import CARD
 from bodyplan.errors import BodyplanError
@@ -47,14 +48,17 @@ class TransferConfig:
 
     training: TrainConfig
     """Training of all robots together; all runs are in its folder `out`."""
-    seeds: int = 3
+    seeds: CountFromOne = 3
     """Seeds of every run, from the seed of `training` on."""
     leave_out: tuple[str, ...] = ()
     """Robots to fine-tune on, each after a pre-training without it."""
-    finetune_updates: int = 2000
+    finetune_updates: CountFromOne = 2000
     """Updates of fine-tuning, and of the run from scratch that it is compared with."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     """How every policy is evaluated."""
+
+    def __post_init__(self) -> None:
+        require_bounds(self)
 
 
 def measure_transfer(config: TransferConfig, progress: OnProgress | None = None) -> dict[str, Any]:

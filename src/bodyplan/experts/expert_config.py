@@ -1,8 +1,18 @@
 """Configuration of an expert's training run."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
+from bodyplan.bounds import (
+    AboveZero,
+    CountFromOne,
+    CountFromZero,
+    FromZero,
+    Seed,
+    Share,
+    Threads,
+    require_bounds,
+)
 from bodyplan.envs.disturbances import NO_DISTURBANCES, Disturbances
 from bodyplan.experts.command_sampling import CommandSampler
 from bodyplan.experts.ppo import PPOConfig
@@ -26,35 +36,38 @@ class ExpertConfig:
     """Packaged name, or path of an MJCF."""
     command: str = "forward"
     """forward, backward, vx,vy,wz, or both: one policy for forward and backward."""
-    steps: int | None = None
+    steps: CountFromOne | None = None
     """Training steps: control steps of all simulated robots together; by default the robot's."""
-    episode_steps: int | None = None
+    episode_steps: CountFromOne | None = None
     """Control steps after which an episode ends; by default the robot's."""
-    snapshots: int = 16
+    snapshots: CountFromOne = 16
     """Policy snapshots to keep, at equal distances of training steps."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of everything random."""
-    physics: str = "fast"
+    physics: Literal["fast", "reference"] = "fast"
     """Physics of training. Grading, and the last part of a training with assistance, use the
     reference physics."""
-    ramp_steps: int = 2_000_000
+    ramp_steps: CountFromZero = 2_000_000
     """Training steps over which penalties rise to full and wide tracking fades."""
-    initial_penalty_scale: float = 0.1
+    initial_penalty_scale: FromZero = 0.1
     """Factor on the penalties at the start of the ramp."""
-    initial_wide_share: float = 0.5
+    initial_wide_share: Share = 0.5
     """Share of wide-temperature tracking in the reward at the start of the ramp."""
-    final_std_ratio: float = 0.2
+    final_std_ratio: AboveZero = 0.2
     """Upper limit of the actions' standard deviation at the end, as a share of the initial one."""
-    checkpoint_every: int = 40
+    checkpoint_every: CountFromOne = 40
     """Iterations between checkpoints."""
-    threads: int | None = None
+    threads: Threads | None = None
     """Threads of the physics, by default all cores. Results do not depend on it."""
     disturbances: Disturbances = NO_DISTURBANCES
     """Disturbances during training."""
-    log_replay: int = 0
+    log_replay: CountFromZero = 0
     """Number of simulated robots whose every step is logged."""
     ppo: PPOConfig | None = None
     """Hyperparameters; by default those of the robot's kind of curriculum."""
+
+    def __post_init__(self) -> None:
+        require_bounds(self)
 
 
 FILE_KEYS = {

@@ -16,6 +16,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
+from bodyplan.bounds import AboveZero, CountFromOne, LearningRate, Share, require_bounds
 from bodyplan.experts.expert_observations import MirrorMaps
 from bodyplan.experts.ppo_networks import PPOActor, PPOCritic, RunningNormaliser
 
@@ -27,32 +28,35 @@ MIN_LEARNING_RATE, MAX_LEARNING_RATE = 1e-5, 1e-2
 class PPOConfig:
     """Hyperparameters of PPO."""
 
-    num_envs: int = 256
+    num_envs: CountFromOne = 256
     """Robots simulated in parallel."""
-    rollout_steps: int = 24
+    rollout_steps: CountFromOne = 24
     """Control steps of each robot between two updates."""
-    epochs: int = 4
+    epochs: CountFromOne = 4
     """Passes over the rollout in one update."""
-    minibatches: int = 4
+    minibatches: CountFromOne = 4
     """Gradient steps in one pass."""
-    discount: float = 0.99
+    discount: Share = 0.99
     """Discount factor gamma."""
-    gae_lambda: float = 0.95
+    gae_lambda: Share = 0.95
     """Lambda of generalised advantage estimation."""
-    clip_ratio: float = 0.2
+    clip_ratio: AboveZero = 0.2
     """Epsilon: the probability ratio is clipped to 1 plus or minus this."""
-    target_kl: float = 0.012
+    target_kl: AboveZero = 0.012
     """The learning rate adapts to keep the KL divergence of an update near this."""
-    learning_rate: float = 1e-3
+    learning_rate: LearningRate = 1e-3
     """Initial learning rate of the actor."""
-    critic_learning_rate: float = 1e-3
+    critic_learning_rate: LearningRate = 1e-3
     """Learning rate of the critic."""
-    std_learning_rate: float | None = None
+    std_learning_rate: LearningRate | None = None
     """Learning rate of the actor's log standard deviation; the actor's own by default."""
-    max_gradient_norm: float = 1.0
+    max_gradient_norm: AboveZero = 1.0
     """Gradients are scaled down to this norm."""
-    hidden_size: int = 128
+    hidden_size: CountFromOne = 128
     """Width of the two hidden layers of actor and critic."""
+
+    def __post_init__(self) -> None:
+        require_bounds(self)
 
 
 class PPOState(NamedTuple):

@@ -1,13 +1,13 @@
 """The metric between bodies: what the paper leaves open, and graphs normalised accordingly."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Literal, NamedTuple, get_args
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from bodyplan.errors import BodyplanError
+from bodyplan.bounds import Share, require_bounds
 from bodyplan.grouping.body_graph import BodyGraph
 from bodyplan.grouping.node_features import node_features
 
@@ -23,7 +23,7 @@ class BodyMetric:
         BodyplanError: `alpha` is not from 0 to 1, or an option has an unknown value.
     """
 
-    alpha: float = 0.55
+    alpha: Share = 0.55
     """Weight of structure against features: 0 compares features only, 1 structure only."""
     padding: Literal["zeros", "matched"] = "zeros"
     """How the 10 numbers of a foot become 23 like those of a joint. `zeros`: zeros at the end.
@@ -43,15 +43,7 @@ class BodyMetric:
     Of several results, the lowest counts."""
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.alpha <= 1.0:
-            raise BodyplanError(f"alpha = {self.alpha} is not a weight; give a number from 0 to 1")
-        for field in fields(self):
-            known = get_args(field.type)
-            value = getattr(self, field.name)
-            if known and value not in known:
-                raise BodyplanError(
-                    f"{field.name} = '{value}' is unknown; choose one of {', '.join(known)}"
-                )
+        require_bounds(self)
 
 
 DEFAULT_METRIC = BodyMetric()

@@ -3,8 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
+from annotated_types import Ge, Le, Lt
+
+from bodyplan.bounds import (
+    AboveZero,
+    CountFromOne,
+    CountFromZero,
+    DistinctNames,
+    Named,
+    Seed,
+    require_bounds,
+)
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.registry import ALGORITHMS, COMBINERS
 
@@ -33,7 +44,7 @@ class TrainConfig:
 
     data: Path | str
     """Folder of the dataset."""
-    out: Path | str
+    out: Annotated[Path | str, Named()]
     """Folder of the run; an interrupted run of the same settings there is continued."""
     algorithm: "Algorithm | str" = "iql"
     """What to learn from the data. In Python also `IQL(beta=1.0)` and the like."""
@@ -41,34 +52,34 @@ class TrainConfig:
     """How robots share the actor. `pooled`: one step on the mean of their losses. `grouped`,
     `selective`: a step for each group of robots, fixed before or found during training. `pcgrad`,
     `cagrad`, `aligned_mtl`: one step on their gradients with conflicts resolved."""
-    groups: int | Path | str | Sequence[Sequence[str]] = 4
+    groups: CountFromOne | Path | str | Sequence[Sequence[str]] = 4
     """With `grouped`: a number of groups, or a JSON file with lists of names. In Python also these
     lists."""
     group_by: Literal["embodiment", "random", "heuristic"] = "embodiment"
     """Similar bodies (the paper's), random (groups as large as those), or number of legs."""
     group_critic: bool = False
     """With `grouped`: let the critics step group by group too (the paper's EG-Actor+Critic)."""
-    actor_steps_per_iteration: int = 1
+    actor_steps_per_iteration: CountFromOne = 1
     """Actor updates in an iteration, each on an equal share of every robot's batch."""
-    robots: tuple[str, ...] = ()
+    robots: DistinctNames = ()
     """Robots of the dataset to train on; all of them where none is named."""
-    robots_per_update: int = 0
+    robots_per_update: CountFromZero = 0
     """Robots in an update, drawn anew each time, of each build and group its share; 0 for all."""
-    weights: dict[str, float] | None = None
+    weights: dict[str, AboveZero] | None = None
     """Weights of robots' losses, as in `--weights hexapod 2`; 1 for those not named."""
     network: Literal["paper", "small", "tiny", "flat"] = "paper"
     """The paper's sizes, sizes for CPUs or for trying things out; `flat` for one robot."""
     q_actions: Literal["slots", "joints"] = "slots"
     """How Q reads actions: zero-padded to fixed slots (the paper's), or with joints' states."""
-    batch_size: int = 1024
+    batch_size: Annotated[int, Ge(1), Le(2**24)] = 1024
     """Transitions of each robot in one update."""
-    updates: int = 100_000
+    updates: CountFromOne = 100_000
     """Updates of the critics."""
     reward_scale: Literal["none", "per_robot"] = "none"
     """`per_robot` gives each robot's episode returns a range of 1000, as usual on D4RL."""
     observation_scale: Literal["none", "shared"] = "none"
     """`shared` standardises each kind of number (a joint's position, say) over all robots."""
-    held_out: float = 0.0
+    held_out: Annotated[float, Ge(0.0), Lt(1.0)] = 0.0
     """Share of each robot's episodes kept out of training, to compare values with their returns."""
     init_from: Path | str | None = None
     """A run whose networks to start from, and whose scale of observations to keep."""
@@ -77,25 +88,28 @@ class TrainConfig:
     verify: bool = True
     """Compare the data with their checksums first, which takes a second a GB and core; with
     --no-verify not."""
-    devices: int | None = None
+    devices: CountFromOne | None = None
     """Devices that each batch is split over; all there are where not given."""
-    seed: int = 0
+    seed: Seed = 0
     """Decides initial weights, batches and the order of groups."""
-    log_every: int = 100
+    log_every: CountFromOne = 100
     """Updates in one interval, which is one call of the compiled program."""
-    checkpoint_every: int = 1000
+    checkpoint_every: CountFromOne = 1000
     """Updates between checkpoints; a multiple of log_every."""
-    keep_checkpoints: int = 2
+    keep_checkpoints: CountFromZero = 2
     """Checkpoints to keep, the latest ones; 0 keeps all, so that `evaluate --at` has a choice."""
-    evaluate_every: int = 0
+    evaluate_every: CountFromZero = 0
     """Updates between evaluations during training, a multiple of log_every; 0 for none."""
-    conflicts_every: int = 0
+    conflicts_every: CountFromZero = 0
     """Updates between measurements of gradient conflict, for `bodyplan conflicts`; a multiple of
     log_every, 0 for none."""
     tensorboard: bool = False
     """Also write the metrics to TensorBoard files in the run's folder."""
     wandb: str | None = None
     """Also log the metrics to this project of Weights & Biases."""
+
+    def __post_init__(self) -> None:
+        require_bounds(self)
 
     @property
     def algorithm_name(self) -> str:
@@ -155,21 +169,11 @@ def flat_settings(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def check_config(config: TrainConfig, devices: int) -> None:
-    """Refuse settings that are out of bounds whatever the data.
+    """Refuse settings that do not go together, whatever the data.
 
     Raises:
         BodyplanError: naming the setting, and what would do.
     """
-    for name in (
-        *("batch_size", "updates", "log_every", "checkpoint_every"),
-        "actor_steps_per_iteration",
-    ):
-        if getattr(config, name) < 1:
-            raise BodyplanError(f"{name} is {getattr(config, name)}; give 1 or more")
-    if config.keep_checkpoints < 0:
-        raise BodyplanError(f"keep_checkpoints is {config.keep_checkpoints}; give 0 or more")
-    if not 0.0 <= config.held_out < 1.0:
-        raise BodyplanError(f"held_out is {config.held_out}; give a share from 0 to below 1")
     COMBINERS.make(config.combine)
     every, log_every = ALGORITHMS.make(config.algorithm).actor_every, config.log_every
     for name, value, unit, divisor in (

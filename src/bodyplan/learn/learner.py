@@ -12,6 +12,7 @@ import numpy as np
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
+from bodyplan.bounds import kind_of
 from bodyplan.learn.algorithms.algorithm import ActorState, Algorithm, Metrics
 from bodyplan.learn.combiners.combiner import Combiner, GroupIndices
 from bodyplan.learn.combiners.grouped import join_groups, scatter_to_robots
@@ -113,7 +114,7 @@ class Learner:
         A state with a leading axis of seeds has them trained side by side, each with its own
         numbers. With several devices, each has a part of every batch and all the rest in full.
         """
-        learner = self.with_numbers(jax.tree.map(lambda _: 0, self.numbers))
+        learner = self.with_numbers(jax.tree.map(lambda _: None, self.numbers))
         arguments = jax.tree.map(_shape, (state, numbers, table, chunk))
         leaves, structure = jax.tree.flatten(arguments)
         known = (learner, structure, *leaves)
@@ -340,9 +341,9 @@ def numbers_of(method: Algorithm | Combiner) -> dict[str, np.ndarray]:
     """
     kinds = {float: np.float32, int: np.int32, "float": np.float32, "int": np.int32}
     return {
-        own.name: np.asarray(getattr(method, own.name), kinds[own.type])
+        own.name: np.asarray(getattr(method, own.name), kinds[kind_of(own.type)])
         for own in fields(method)
-        if own.type in kinds and not own.metadata.get("static")
+        if kind_of(own.type) in kinds and not own.metadata.get("static")
     }
 
 

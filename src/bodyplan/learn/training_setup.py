@@ -288,8 +288,9 @@ def _without_numbers(config: TrainConfig) -> dict[str, Any]:
     """All settings but those in which runs that train side by side may differ."""
     algorithm, combiner = ALGORITHMS.make(config.algorithm), COMBINERS.make(config.combine)
     settings = {one.name: getattr(config, one.name) for one in fields(config)}
-    settings["algorithm"] = replace(algorithm, **dict.fromkeys(numbers_of(algorithm), 0))
-    settings["combine"] = replace(combiner, **dict.fromkeys(numbers_of(combiner), 0))
+    no_numbers: dict[str, Any] = dict.fromkeys(numbers_of(algorithm))
+    settings["algorithm"] = replace(algorithm, **no_numbers)
+    settings["combine"] = replace(combiner, **dict.fromkeys(numbers_of(combiner)))
     return {name: value for name, value in settings.items() if name not in ("seed", "out")}
 
 

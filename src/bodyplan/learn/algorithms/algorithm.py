@@ -21,6 +21,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
+from bodyplan.bounds import AboveZero, CountFromZero, LearningRate, require_bounds
 from bodyplan.envs.walking_task import Observation
 from bodyplan.learn.data.batches import Batch, Bodies, batch_mean, batch_std
 from bodyplan.learn.networks.architectures import ActorNetwork, Sizes, TwinQNetwork
@@ -56,16 +57,19 @@ class Judgement(NamedTuple):
 class Algorithm(ABC):
     """One offline algorithm and its hyperparameters; the defaults are the paper's."""
 
-    learning_rate: float = 3e-4
+    learning_rate: LearningRate = 3e-4
     """Adam's, for all networks alike."""
-    gradient_clip: float = 0.5
+    gradient_clip: AboveZero = 0.5
     """Largest global norm of each network's gradient."""
-    actor_decay: int = 0
+    actor_decay: CountFromZero = 0
     """Updates in which the actor's learning rate falls to 0 as a cosine, however many steps the
     actor makes in each; 0 for a constant rate."""
 
     actor_every: ClassVar[int] = 1
     """Critic updates before each actor update."""
+
+    def __post_init__(self) -> None:
+        require_bounds(self)
 
     @abstractmethod
     def init(self, rng: np.random.Generator, sizes: Sizes) -> tuple[ActorNetwork, PyTree]:

@@ -16,6 +16,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from bodyplan.bounds import AboveZero, Share
 from bodyplan.envs.walking_task import Observation
 from bodyplan.learn.algorithms.algorithm import (
     Algorithm,
@@ -47,13 +48,13 @@ class AWACCritic(eqx.Module):
 class AWAC(Algorithm):
     """Hyperparameters of AWAC: its own temperature, else those of the paper's IQL."""
 
-    temperature: float = 1.0
+    temperature: AboveZero = 1.0
     """lambda in the weights exp(A / lambda)."""
-    weight_clip: float = 100.0
+    weight_clip: AboveZero = 100.0
     """Largest weight of a sample."""
-    gamma: float = 0.99
+    gamma: Share = 0.99
     """Discount."""
-    tau: float = 0.005
+    tau: Share = 0.005
     """Share of Q that its target network takes over in each update."""
     log_probability: Reduction = "mean"
     """Over a robot's joints; the sum gives robots with many joints more weight."""

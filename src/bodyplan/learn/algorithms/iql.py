@@ -17,6 +17,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from bodyplan.bounds import AboveZero, FromZero, ProperShare, Share
 from bodyplan.learn.algorithms.algorithm import (
     Algorithm,
     Judgement,
@@ -52,15 +53,15 @@ class IQLCritic(eqx.Module):
 class IQL(Algorithm):
     """Hyperparameters of IQL, by default the cross-embodiment paper's (arXiv 2602.18025)."""
 
-    expectile: float = 0.7
+    expectile: ProperShare = 0.7
     """Expectile of Q over the data's actions that V estimates; 0.5 is the mean."""
-    beta: float = 3.0
+    beta: FromZero = 3.0
     """Inverse temperature of the weights exp(beta * advantage); 0 is behaviour cloning."""
-    weight_clip: float = 100.0
+    weight_clip: AboveZero = 100.0
     """Largest weight of a sample."""
-    gamma: float = 0.99
+    gamma: Share = 0.99
     """Discount."""
-    tau: float = 0.005
+    tau: Share = 0.005
     """Share of Q that its target network takes over in each update."""
     advantages: Literal["target", "online"] = "target"
     """The lower of both Q that V is taken from: the target network's (the authors'), or Q's own,

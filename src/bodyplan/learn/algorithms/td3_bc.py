@@ -20,6 +20,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from bodyplan.bounds import AboveZero, FromZero, Share
 from bodyplan.envs.walking_task import Observation
 from bodyplan.learn.algorithms.algorithm import (
     Algorithm,
@@ -51,23 +52,23 @@ class TD3BCCritic(eqx.Module):
 class TD3BC(Algorithm):
     """Hyperparameters of TD3+BC, by default the cross-embodiment paper's (arXiv 2602.18025)."""
 
-    alpha: float = 2.5
+    alpha: FromZero = 2.5
     """Weight of one of the actor's two terms."""
     alpha_on: Literal["q", "cloning"] = "q"
     """The term that alpha multiplies: Q, as in the original, or the distance to the data."""
     q_scale: Literal["batch", "robot"] = "batch"
     """Over what the mean |Q| is taken by which Q is divided."""
-    max_action: float = 5.0
+    max_action: AboveZero = 5.0
     """Largest action of the actor."""
-    target_noise: float = 0.2
+    target_noise: FromZero = 0.2
     """Standard deviation of the noise on the target actor's actions."""
-    noise_clip: float = 0.5
+    noise_clip: FromZero = 0.5
     """Largest such noise."""
     noise_unit: Literal["action", "max_action"] = "action"
     """Unit of both: that of actions, or `max_action`, as in the authors' code."""
-    gamma: float = 0.99
+    gamma: Share = 0.99
     """Discount."""
-    tau: float = 0.005
+    tau: Share = 0.005
     """Share that the target networks take over in each actor update."""
 
     actor_every: ClassVar[int] = 2

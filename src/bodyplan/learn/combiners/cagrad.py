@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from bodyplan.bounds import FromZero
 from bodyplan.learn.combiners.gradient_surgery import GradientSurgery
 
 _ROUNDS = 80
@@ -23,7 +24,7 @@ _SMOOTHING = 1e-3
 class CAGrad(GradientSurgery):
     """Hyperparameters."""
 
-    c: float = 0.5
+    c: FromZero = 0.5
     """How far the step may be from the mean gradient, as a share of its length; 0 is pooled."""
     unscaled: bool = False
     """Leave out what the authors' code has: the step divided by 1 + c^2."""

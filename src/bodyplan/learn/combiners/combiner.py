@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from jaxtyping import PRNGKeyArray, PyTree
 
+from bodyplan.bounds import require_bounds
 from bodyplan.learn.algorithms.algorithm import ActorState, Algorithm, Metrics
 from bodyplan.learn.data.batches import Batch
 from bodyplan.learn.networks.architectures import ActorNetwork
@@ -22,6 +23,9 @@ GroupIndices = tuple[tuple[int, ...], ...]
 @dataclass(frozen=True, kw_only=True)
 class Combiner(ABC):
     """One way for robots to share an actor."""
+
+    def __post_init__(self) -> None:
+        require_bounds(self)
 
     def init(self, policy: ActorNetwork, groups: GroupIndices) -> PyTree:
         """The combiner's own memory at the start; nothing by default."""

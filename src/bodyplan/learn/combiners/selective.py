@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
+from bodyplan.bounds import CountFromZero, Share
 from bodyplan.learn.algorithms.algorithm import (
     ActorState,
     Algorithm,
@@ -61,9 +62,9 @@ class GroupSteps(NamedTuple):
 class Selective(Combiner):
     """Hyperparameters, by default the authors' for a handful of tasks."""
 
-    rate: float = 0.001
+    rate: Share = 0.001
     """Share of each new observation in the affinities (their beta)."""
-    warm_up: int = 100
+    warm_up: CountFromZero = 100
     """Iterations at the start in which every robot is a group of its own."""
 
     def init(self, policy: ActorNetwork, groups: GroupIndices) -> SelectiveState:
