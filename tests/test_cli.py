@@ -1,6 +1,7 @@
 """The command line: exit status, errors in one sentence, JSON output."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -259,3 +260,14 @@ def test_the_package_runs_as_a_module():
     ran = subprocess.run([sys.executable, "-m", "bodyplan", "--version"], capture_output=True)
     assert ran.returncode == 0
     assert ran.stdout.startswith(b"bodyplan ")
+
+
+def test_a_platform_that_is_not_there_is_one_sentence(tmp_path):
+    asked = {**os.environ, "JAX_PLATFORMS": "cuda"}
+    command = ["experts", "train", "badger", "--steps", "1", "--out", str(tmp_path)]
+    ran = subprocess.run(
+        [sys.executable, "-m", "bodyplan", *command], env=asked, capture_output=True, text=True
+    )
+    assert ran.returncode == 2
+    assert ran.stderr.splitlines()[-1].startswith("error: JAX finds no devices")
+    assert "Traceback" not in ran.stderr

@@ -557,3 +557,13 @@ def test_stable_baselines_trains_on_it():
     trained = model.predict(resting, deterministic=True)[0]
     assert trained.shape == (12,)
     assert not np.allclose(untrained, trained)
+
+
+def test_a_single_environment_names_its_own_shape():
+    environment = gymnasium.make(GO1).unwrapped
+    environment.reset(seed=0)
+    joints = environment.robot.num_joints
+    for wrong in (np.zeros((1, joints)), np.zeros(joints + 1), 0.0, []):
+        with pytest.raises(BodyplanError, match=rf"give \({joints},\)"):
+            environment.step(wrong)
+    environment.step(np.zeros(joints, np.int8).tolist())  # whatever can be numbers

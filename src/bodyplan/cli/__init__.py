@@ -117,6 +117,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `bodyplan robots list | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except (RuntimeError, AssertionError):  # JAX's, where it has no device at all
+        if not _lacks_devices():
+            raise
+        return _fail(
+            f"JAX finds no devices of JAX_PLATFORMS={os.environ['JAX_PLATFORMS']} on this machine; "
+            "unset that variable, or install the JAX of that platform"
+        )
     except MemoryError as error:
         return _fail(f"memory does not suffice ({error}); use fewer robots or less data")
     except OSError as error:  # for example a path of the user that no file can have
@@ -175,6 +182,17 @@ def _run(arguments: Sequence[str]) -> int:
 
     status = parse(command_class(target), f"bodyplan {name}", rest).run()
     return 0 if status is None else int(status)
+
+
+def _lacks_devices() -> bool:
+    """Whether JAX is used, and has no device of the platform that the environment asks for."""
+    jax = sys.modules.get("jax")
+    if jax is None or not os.environ.get("JAX_PLATFORMS"):
+        return False
+    try:
+        return not jax.devices()
+    except (RuntimeError, AssertionError):
+        return True
 
 
 def _chosen(word: str, known: Mapping[str, Target], before: str) -> Target:

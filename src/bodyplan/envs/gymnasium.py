@@ -100,6 +100,12 @@ class WalkingEnv(gymnasium.Env[Any, ArrayLike]):
         Raises:
             BodyplanError: the action has another shape, or is not finite.
         """
+        expected = self.action_space.shape
+        if np.shape(action) != expected:
+            raise BodyplanError(
+                f"the action for {self.robot.name} has shape {np.shape(action)}; give {expected}, "
+                f"one number for each joint ({', '.join(self.robot.joints)})"
+            )
         step = self.environment.step(cast("ArrayLike", [action]))
         return (
             gymnasium_spaces.robot_row(self._batch.observation(), 0),

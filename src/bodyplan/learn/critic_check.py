@@ -231,7 +231,8 @@ def _judged(
     key: Any,
 ) -> Judgement:
     numbers = numbers_of(algorithm)
-    plain = replace(algorithm, **dict.fromkeys(numbers, 0))
+    no_numbers: dict[str, Any] = dict.fromkeys(numbers)
+    plain = replace(algorithm, **no_numbers)
     arguments = policy, critic, jax.device_get(table), packed, key
     return Judgement(*jax.device_get(_judge(plain, numbers, *arguments)))
 

@@ -1,10 +1,12 @@
 """Several devices and several hosts as one learner."""
 
+import os
 from typing import TypeVar
 
 import jax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from bodyplan.errors import BodyplanError
 from bodyplan.learn.data.batches import AXIS
 
 ArrayTree = TypeVar("ArrayTree")
@@ -31,6 +33,22 @@ def join_hosts(coordinator: str, hosts: int, host: int) -> None:
         host: index of this host, from 0 on.
     """
     jax.distributed.initialize(coordinator, num_processes=hosts, process_id=host)
+
+
+def device_count() -> int:
+    """Devices that JAX finds, on all hosts.
+
+    Raises:
+        BodyplanError: it does not find the platform that `JAX_PLATFORMS` asks for.
+    """
+    try:
+        return len(jax.devices())
+    except (RuntimeError, AssertionError) as error:
+        asked = os.environ.get("JAX_PLATFORMS")
+        raise BodyplanError(
+            f"JAX finds no devices of JAX_PLATFORMS={asked} on this machine; unset that variable, "
+            "or install the JAX of that platform"
+        ) from error
 
 
 def accelerator(devices: int) -> str | None:

@@ -28,7 +28,7 @@ from bodyplan.learn.data.normalisation import ObservationScale, ObservationScali
 from bodyplan.learn.data.training_data import TrainingData
 from bodyplan.learn.data.transitions import FileData, MemoryData, body_size
 from bodyplan.learn.device_memory import require_room
-from bodyplan.learn.distributed import replicate
+from bodyplan.learn.distributed import device_count, replicate
 from bodyplan.learn.learner import Learner, LearnerState, Numbers, numbers_of
 from bodyplan.learn.networks.architectures import Sizes, sizes_of
 from bodyplan.learn.networks.urma import NetworkSizes
@@ -65,10 +65,11 @@ class TrainingSetup:
         Raises:
             BodyplanError: a setting or the dataset does not fit.
         """
-        devices = config.devices or len(jax.devices())
-        if devices > len(jax.devices()):
+        present = device_count()
+        devices = config.devices or present
+        if devices > present:
             raise BodyplanError(
-                f"devices is {devices}; there are {len(jax.devices())} on this machine"
+                f"devices is {devices}; there are {present}, so give {present} or fewer"
             )
         check_config(config, devices)
         dataset = Dataset.open(config.data)
