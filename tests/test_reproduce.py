@@ -136,6 +136,11 @@ def test_from_data_to_page_and_from_there_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(SCALES, "smoke", tiny)
     monkeypatch.setitem(PAPER_TABLES, "table5", table)
     command = ["reproduce", "table5", "--scale", "smoke", "--out", str(tmp_path), "--json"]
+    assert main([*command, "--dry-run"]) == 0
+    plan = json.loads(capsys.readouterr().out)["table5"]
+    assert [(own["runs"], own["finished"], own["hours"]) for own in plan["runs"]] == [
+        (2, 0, None)
+    ] * 2
     assert main(command) == 0
     answer = json.loads(capsys.readouterr().out)["table5"]
     folder = tmp_path / "smoke"
@@ -147,6 +152,11 @@ def test_from_data_to_page_and_from_there_on(tmp_path, monkeypatch, capsys):
     assert [row["arm"] for row in rows] == list(arms) == ["BC", "IQL+EG"]
     for row in rows:
         assert float(row["return"]) == arms[row["arm"]]["scores"]["return"]["mean"]["mean"]
+    size = sum(own.stat().st_size for own in (folder / "data").rglob("*.npy"))
+    assert plan["data_bytes"] == pytest.approx(size, rel=0.1)
+    assert main([*command, "--dry-run"]) == 0
+    plan = json.loads(capsys.readouterr().out)["table5"]
+    assert [(own["finished"], own["hours"]) for own in plan["runs"]] == [(2, 0.0)] * 2
     before = {own: own.stat().st_mtime_ns for own in (folder / "runs").rglob("*.safetensors")}
     assert len(list((folder / "runs").iterdir())) == 4
     assert main(command) == 0

@@ -1,6 +1,7 @@
 """`bodyplan reproduce`: a table of the paper, from its data to a page."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from bodyplan.experiments.scales import SCALES, ScaleName
 from bodyplan.progress import progress
 
 if TYPE_CHECKING:
+    from bodyplan.experiments.paper_tables import PaperTable
     from bodyplan.experiments.reproduce import Reproduction
 
 
@@ -33,6 +35,8 @@ class Reproduce:
     options: tyro.conf.OmitArgPrefixes[WorkerOptions] = field(default_factory=WorkerOptions)
     list: bool = False
     """Say which tables there are, and what each answers."""
+    dry_run: bool = False
+    """Say which runs there are, how far they are and what they will cost; execute none."""
     json: bool = False
     """Print JSON."""
 
@@ -47,6 +51,9 @@ class Reproduce:
 
         names = list(PAPER_TABLES) if self.name == "all" else [self.name]
         tables = [find_table(name, PAPER_TABLES) for name in names]
+        if self.dry_run:
+            self._show_plan(tables)
+            return 0
         workers, found = self.options.make(), []
         for table in tables:
             with progress() as display:
@@ -58,6 +65,36 @@ class Reproduce:
             for own in found:
                 _show(own)
         return 1 if any(own.failed for own in found) else 0
+
+    def _show_plan(self, tables: "Sequence[PaperTable]") -> None:
+        from bodyplan.experiments.reproduction_plan import data_bytes, plan_table
+
+        scale, out = SCALES[self.scale], self.out / self.scale
+        plans = {table.name: plan_table(table, scale, out) for table in tables}
+        disk = {table.name: data_bytes(table, scale) for table in tables}
+        if self.json:
+            print_json(
+                {
+                    name: {"runs": [asdict(own) for own in plan], "data_bytes": disk[name]}
+                    for name, plan in plans.items()
+                }
+            )
+            return
+        columns = [
+            Column("dataset", "set", whole=True),
+            Column("arm", "method"),
+            Column("runs", whole=True),
+            Column("finished", whole=True),
+            Column("hours", "hours\nleft", digits=1),
+        ]
+        for name, plan in plans.items():
+            print_table(f"{name} at scale {self.scale}", [asdict(own) for own in plan], columns)
+            hours = [own.hours for own in plan]
+            known = [own for own in hours if own is not None]
+            time = f"{sum(known):.1f} hours of training are left"
+            if len(known) < len(hours):
+                time = "hours are known once a run of a method has begun"
+            print_line(f"{time}; data take {disk[name] / 1e9:.2f} GB")
 
     def _show_tables(self) -> None:
         rows = [{"name": own.name, "question": own.question} for own in PAPER_TABLES.values()]

@@ -8,6 +8,8 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 from bodyplan.datasets.format import CARD
 from bodyplan.errors import BodyplanError
@@ -55,9 +57,17 @@ class ExperimentRun:
     @property
     def updates_done(self) -> int:
         """Updates that its metrics tell of; 0 where it has not begun."""
+        return max((line["update"] for line in self._metrics()), default=0)
+
+    @property
+    def updates_per_s(self) -> float | None:
+        """How fast it was, in the median interval; None where it has not begun."""
+        rates = [line["updates_per_s"] for line in self._metrics() if "updates_per_s" in line]
+        return median(rates) if rates else None
+
+    def _metrics(self) -> list[dict[str, Any]]:
         path = self.path / METRICS
-        lines = read_lines(path) if path.is_file() else []
-        return max((line["update"] for line in lines), default=0)
+        return read_lines(path) if path.is_file() else []
 
     def is_finished(self) -> bool:
         """Whether it is trained, and evaluated as is asked here."""

@@ -10,7 +10,7 @@ again.
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,9 +53,9 @@ class Reproduction:
 
 
 def planned_runs(
-    table: PaperTable, scale: ReproductionScale, out: Path
+    table: PaperTable, scale: ReproductionScale, out: Path, sets: Sequence[str] | None = None
 ) -> dict[str, list[ExperimentRun]]:
-    """The runs of a table, by set. Their data must exist.
+    """The runs of a table, by set; by default of all its sets. Their data must exist.
 
     Raises:
         BodyplanError: they do not.
@@ -69,7 +69,7 @@ def planned_runs(
             for arm in table.arms
             for seed in range(scale.seeds)
         ]
-        for name in table.sets
+        for name in (table.sets if sets is None else sets)
     }
 
 
