@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +20,7 @@ with writer_lock(sys.argv[1]):
 """
 
 
-def test_the_lock_is_exclusive_and_leaves_no_file(tmp_path):
+def test_the_lock_is_exclusive_and_leaves_no_file(tmp_path, monkeypatch):
     out = tmp_path / "new" / "data"
     with writer_lock(out):
         assert (out.parent / ".data.lock").is_file()
@@ -30,6 +31,23 @@ def test_the_lock_is_exclusive_and_leaves_no_file(tmp_path):
     assert list(out.parent.iterdir()) == []
     with writer_lock(str(out)):
         pass
+    monkeypatch.chdir(out.parent)
+    with (
+        writer_lock("."),
+        pytest.raises(BodyplanError, match="writing to"),
+        writer_lock(out.parent),
+    ):
+        raise AssertionError("two writers")
+
+
+def test_a_folder_among_those_of_others_has_its_lock_in_itself(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda place, mode: Path(place) != tmp_path)
+    (tmp_path / "mine").mkdir()
+    with writer_lock(tmp_path / "mine"):
+        assert (tmp_path / "mine" / ".mine.lock").is_file()
+        with pytest.raises(BodyplanError, match="writing to"), writer_lock(tmp_path / "mine"):
+            raise AssertionError("two writers")
+    assert list((tmp_path / "mine").iterdir()) == []
 
 
 def test_an_error_in_the_block_releases_the_lock(tmp_path):

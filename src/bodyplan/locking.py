@@ -18,14 +18,15 @@ from bodyplan.storage import explain_errors
 def writer_lock(path: str | Path) -> Iterator[None]:
     """Holds the only writer's lock of `path` while the block runs.
 
-    The lock is the file `.<name>.lock` beside `path`. It contains the process, host and command of
-    its holder. The operating system releases the lock when that process ends, however it ends.
+    The lock is the file `.<name>.lock` beside `path`, or in it where only the folder itself is the
+    user's. It contains the process, host and command of its holder. The operating system releases
+    the lock when that process ends, however it ends.
 
     Raises:
         BodyplanError: another process holds the lock, or the place cannot be written to.
     """
     path = Path(path)
-    file = path.with_name(f".{path.name}.lock")
+    file = _lock_file(path)
     lock = FileLock(file, blocking=False)
     with explain_errors(path):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -44,6 +45,13 @@ def writer_lock(path: str | Path) -> Iterator[None]:
         with suppress(OSError):
             file.unlink()
         lock.release()
+
+
+def _lock_file(path: Path) -> Path:
+    path = Path(os.path.abspath(path))  # "." has no name
+    beside = path.with_name(f".{path.name}.lock")
+    own_only = path.is_dir() and not os.access(path.parent, os.W_OK)
+    return path / beside.name if own_only else beside
 
 
 def _command() -> str:
