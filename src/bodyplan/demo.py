@@ -95,7 +95,7 @@ def demo_plan(size: Literal["small", "full"], seed: int, speed: float) -> DemoPl
         speed=round(speed, 1),
         data_steps=int(200_000 * factor) // 1000 * 1000,
         updates=int(11_500 * factor) // INTERVAL * INTERVAL,
-        episodes=16,
+        episodes=64,
     )
 
 
@@ -173,7 +173,7 @@ def train_config(plan: DemoPlan, out: Path) -> TrainConfig:
         checkpoint_every=5 * INTERVAL,
         seed=plan.seed,
         algorithm=IQL(
-            beta=0.5,
+            beta=0.3,
             weight_clip=10.0,
             tau=0.01,
             learning_rate=4e-3,
