@@ -76,7 +76,7 @@ def recorded():
 
 SLOW = {
     *("distributed", "example_methods", "parallel_seeds", "resume", "demo", "tour", "readme"),
-    *("transfer", "train", "gradient_conflict", "literal", "distance_matrix", "build"),
+    *("transfer", "train", "soak", "gradient_conflict", "literal", "distance_matrix", "build"),
 }
 """Files with long tests; they come first, so that no worker is left with one at the end."""
 
