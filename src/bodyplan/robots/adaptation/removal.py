@@ -34,12 +34,8 @@ def remove_joints(spec: mujoco.MjSpec, model: mujoco.MjModel, joints: Sequence[i
         if not elements[joint].name:  # the empty name would match every unnamed element
             elements[joint].name = f"removed {joint}"
     names = {elements[joint].name for joint in joints}
-    tendons = [
-        own
-        for own in spec.tendons
-        if names & {step.target.name for step in own.path if step.target}
-    ]
-    gone = names | {own.name for own in tendons}
+    tendons = [own for own in spec.tendons if names & _joints_of(own)]
+    gone = (names | {own.name for own in tendons}) - {""}
     for actuator in list(spec.actuators):
         if actuator.target in gone:
             spec.delete(actuator)
@@ -103,6 +99,12 @@ def lost_elements(spec: mujoco.MjSpec, before: dict[str, list[str]]) -> list[Not
 
 def _elements(spec: mujoco.MjSpec) -> dict[str, list[str]]:
     return {kind: [own.name for own in getattr(spec, kind)] for kind in KINDS}
+
+
+def _joints_of(tendon: mujoco.MjsTendon) -> set[str]:
+    """Names of the joints that a tendon moves."""
+    steps = [step for step in tendon.path if step.type == mujoco.mjtWrap.mjWRAP_JOINT]
+    return {step.target.name for step in steps}
 
 
 def _ancestors(model: mujoco.MjModel, body: int) -> list[int]:

@@ -149,7 +149,8 @@ def check_joints(model: mujoco.MjModel, joints: Sequence[int]) -> Iterator[Findi
     driven = {driven_joint(model, i) for i in range(model.nu)}
     passive = [j for j in range(model.njnt) if j not in driven and model.jnt_type[j] != free]
     followers = dict(following_joints(model).values())
-    limp = [joint for joint in passive if joint not in followers]
+    pulled = {joint for i in range(model.nu) for joint in driven_joints(model, i)}
+    limp = [joint for joint in passive if joint not in {*followers, *pulled}]
     if limp and model.nu:
         names = name_list(joint_name(model, joint) for joint in limp)
         yield "note", f"joints without a motor: {names}", "that is right for passive joints"

@@ -52,7 +52,7 @@ def check_world(model: mujoco.MjModel) -> Iterator[Finding]:
     others = [
         geom
         for geom in map(int, np.flatnonzero(model.body_weldid[model.geom_bodyid] == 0))
-        if model.geom_type[geom] != mujoco.mjtGeom.mjGEOM_PLANE.value
+        if not _is_ground(model, geom)
         and (model.geom_contype[geom] or model.geom_conaffinity[geom])
     ]
     if others:
@@ -117,6 +117,12 @@ def switches_contact_off(model: mujoco.MjModel) -> bool:
     bits = mujoco.mjtDisableBit
     off = bits.mjDSBL_CONTACT.value | bits.mjDSBL_CONSTRAINT.value | bits.mjDSBL_ACTUATION.value
     return bool(model.opt.disableflags & off)
+
+
+def _is_ground(model: mujoco.MjModel, geom: int) -> bool:
+    """Whether a geom is a level plane, or a plane that is meant to be the floor."""
+    plane = model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_PLANE.value
+    return bool(plane and (model.geom(geom).name == FLOOR or is_level_floor(model, geom)))
 
 
 def _check_floor(model: mujoco.MjModel) -> Iterator[Finding]:
