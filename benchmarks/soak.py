@@ -153,7 +153,7 @@ class Soak:
             limit = int(10 ** rng.uniform(3.0, 6.0)) if kind == "full" else None
             number_of = SIGNALS.get(kind, signal.SIGKILL if kind == "cut" else None)
             status, error = run_command(case.words(out), after, number_of, limit)
-            if kind == "cut":
+            if kind == "cut" and status:  # what is finished is no longer the command's to mend
                 cut_a_file(out, rng)
             disturbed.append(f"{kind} {status}")
             self._note(name, kind, status, error)
