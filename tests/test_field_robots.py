@@ -88,6 +88,19 @@ def test_a_named_root_can_be_chosen(field, tmp_path, capsys):
     assert "'trunk', 'b'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("file", "option", "joints"),
+    [("wheels", "--lock-wheels", 12), ("no_collision", "--visual-collisions", 12)],
+)
+def test_an_option_that_a_message_names_helps(field, tmp_path, capsys, file, option, joints):
+    command = ["robots", "adapt", str(field / f"robots/{file}.urdf")]
+    out = tmp_path / "robot.xml"
+    assert main([*command, "--out", str(out)]) == 2
+    assert option in capsys.readouterr().err
+    assert main([*command, "--out", str(out), option]) == 0
+    assert Robot.load(out).num_joints == joints
+
+
 STARFISH = (FIELD / "hostile/toml-bigint/r.xml").read_text()
 DOG = "<worldbody>"
 LEGS = '<replicate count="5"'
