@@ -23,6 +23,7 @@ from bodyplan.storage import (
     read_array,
     read_json,
     read_tensors,
+    require_space,
     sha256,
     write_array,
     write_json,
@@ -282,3 +283,10 @@ def test_two_writers_do_not_mix_and_what_a_killed_one_left_is_removed(tmp_path):
     with atomic_write(path) as third:
         third.write_text("third")
     assert folder_content(tmp_path) == ["a.txt"]
+
+
+def test_space_that_is_not_there_is_refused_before_anything_is_written(tmp_path):
+    require_space(tmp_path / "set" / "file", 1 << 20)
+    with pytest.raises(BodyplanError, match=r"space|larger"):
+        require_space(tmp_path / "set" / "file", 1 << 60)
+    assert list((tmp_path / "set").iterdir()) == []

@@ -20,6 +20,7 @@ import re
 import shutil
 import socket
 import sys
+import tempfile
 import warnings
 import weakref
 import zipfile
@@ -128,6 +129,28 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         if isinstance(error, OSError):
             raise _explain(error, path) from error
         raise
+
+
+def require_space(path: str | Path, needed: int) -> None:
+    """Refuses what the disk cannot hold, before a library writes it that would crash then.
+
+    The space is reserved and given back, so that quotas and limits count too.
+
+    Args:
+        path: what will be written.
+        needed: bytes.
+
+    Raises:
+        BodyplanError: there is less space, or the place cannot be written to.
+    """
+    path = Path(path)
+    with explain_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if hasattr(os, "posix_fallocate"):  # not on macOS
+            with tempfile.TemporaryFile(dir=path.parent) as file:
+                os.posix_fallocate(file.fileno(), 0, needed)
+        elif shutil.disk_usage(path.parent).free < needed:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def write_json(path: str | Path, content: Any) -> None:
@@ -385,6 +408,10 @@ def _explain(error: OSError, path: Path) -> Exception:
         return BodyplanError(
             f"there is no space left on the disk of {path.parent} to write {path.name}; "
             "free some space and run the same command again."
+        )
+    if error.errno == errno.EFBIG:
+        return BodyplanError(
+            f"{path} would be larger than files may be here; raise the limit (ulimit -f)."
         )
     if error.errno in _FORBIDDEN:
         return BodyplanError(f"{path} is not writable; choose a folder that you own.")

@@ -9,7 +9,7 @@ import numpy as np
 
 from bodyplan.datasets.dataset import Dataset
 from bodyplan.datasets.episodes import Episodes
-from bodyplan.datasets.format import DESCRIPTOR_IDS, DESCRIPTORS
+from bodyplan.datasets.format import DESCRIPTOR_IDS, DESCRIPTORS, FRAME_ARRAYS, STEP_ARRAYS
 from bodyplan.datasets.io.minari_metadata import (
     EPISODES_FILE,
     MINARI_STEP_ARRAYS,
@@ -28,13 +28,15 @@ from bodyplan.envs.gymnasium_spaces import action_space, flat_observation_space,
 from bodyplan.errors import BodyplanError
 from bodyplan.locking import writer_lock
 from bodyplan.progress import OnProgress
-from bodyplan.storage import atomic_folder, sha256, write_json
+from bodyplan.storage import atomic_folder, require_space, sha256, write_json
 
 if TYPE_CHECKING:
     from minari.data_collector import EpisodeBuffer
 
 _NAMESPACE = "namespace_metadata.json"
 """The file that marks a folder as one of Minari's namespaces."""
+EPISODE_BYTES = 32 << 10
+"""Of an episode in HDF5 beside its arrays, at most."""
 
 
 def export_minari(
@@ -106,6 +108,11 @@ def _export_robot(
     from minari.dataset.minari_storage import MinariStorage
 
     episodes = dataset.episodes[robot]
+    arrays = (getattr(episodes, name) for name in (*FRAME_ARRAYS, *STEP_ARRAYS))
+    # HDF5 does not survive a full disk, so the space is asked for first.
+    require_space(
+        folder, sum(array.nbytes for array in arrays) + EPISODE_BYTES * (len(episodes) + 1)
+    )
     joints, feet = episodes.joints.shape[1], episodes.feet.shape[1]
     with atomic_folder(folder) as partial:
         data = partial / "data"
