@@ -168,7 +168,7 @@ def test_twin_q_is_the_literal_one_however_actions_enter(three, way, layout):
 def test_too_many_joints_for_q_is_said(three):
     observations, descriptors, actions = three
     q = URMATwinQ(RNG(0), replace(TINY, action_slots=5))
-    with pytest.raises(BodyplanError, match="action_slots"):
+    with pytest.raises(BodyplanError, match="--q-actions joints"):
         q(observations[1], actions[1], descriptors[1])
 
 

@@ -272,7 +272,7 @@ def _pad(action: Float[Array, "r B J"], slots: int) -> Float[Array, "r B slots"]
     joints = action.shape[-1]
     if joints > slots:
         raise BodyplanError(
-            f"a robot has {joints} joints but Q reads only {slots} actions; give NetworkSizes "
-            f'with action_slots={joints} or actions="joints", or leave that robot out'
+            f"a robot has {joints} joints, and Q has slots for {slots} actions; let it read "
+            "actions with their joints (--q-actions joints), or leave that robot out"
         )
     return jnp.pad(action, ((0, 0), (0, 0), (0, slots - joints)))
