@@ -182,7 +182,7 @@ def test_robots_with_assistance_or_several_commands_leave_no_log(config, tmp_pat
 
 @pytest.mark.parametrize(
     ("change", "option"),
-    [({"steps": 0}, "--steps"), ({"snapshots": 0}, "--snapshots"), ({"log_replay": 17}, "16")],
+    [({"steps": 0}, "steps"), ({"snapshots": 0}, "snapshots"), ({"log_replay": 17}, "16")],
 )
 def test_numbers_out_of_range_are_errors(change, option, tmp_path):
     with pytest.raises(BodyplanError, match=option):
