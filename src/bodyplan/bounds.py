@@ -57,8 +57,7 @@ FromZero = Annotated[float, Ge(0.0)]
 Share = Annotated[float, Ge(0.0), Le(1.0)]
 """From 0 to 1, both included."""
 ProperShare = Annotated[float, Gt(0.0), Lt(1.0)]
-LearningRate = Annotated[float, Ge(0.0), Le(1.0)]
-"""0 keeps the parameters as they are."""
+LearningRate = Annotated[float, Gt(0.0), Le(1.0)]
 DistinctNames = Annotated[tuple[str, ...], Distinct()]
 NewPath = Annotated[Path, Named()]
 
