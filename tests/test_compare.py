@@ -196,6 +196,7 @@ def test_a_policy_counts_by_the_updates_it_had(arm, tmp_path):
     assert len(bodyplan.compare([stopped, whole]).arms) == 2
     (stopped / "seed0" / "policy").mkdir()
     write_json(stopped / "seed0" / "policy" / "card.json", {})
+    (stopped / "seed0" / "policy" / "policy.safetensors").touch()
     with pytest.raises(BodyplanError, match="after 4 updates"):
         bodyplan.compare([stopped])
 

@@ -54,6 +54,7 @@ def test_runs_of_older_versions_are_read_and_continued(tmp_path):
     older["begin_with"] = older.pop("init_from")
     assert TrainConfig.from_json({**older, "begin_with": "runs/first"}).init_from == "runs/first"
     (tmp_path / "config.json").write_text(json.dumps(older))
+    (tmp_path / "metrics.jsonl").write_text('{"update": 100}\n{"update": 200}\n')  # it has begun
     claim_folder(tmp_path, CONFIG.to_json())
     with pytest.raises(BodyplanError, match="init_from"):
         claim_folder(tmp_path, replace(CONFIG, init_from="runs/other").to_json())

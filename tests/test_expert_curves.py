@@ -74,8 +74,8 @@ def test_experts_are_filmed_in_columns_and_rows(tmp_path, capsys):
     [
         (["--out", "walk.gif"], ".webp"),
         (["--snapshot", "16"], "--snapshot 16"),
-        (["--seconds", "0"], "--seconds 0"),
-        (["--size", "0", "40"], "--size 0 40"),
+        (["--seconds", "0"], "--seconds is 0"),
+        (["--size", "0", "40"], "--size is 0"),
         (["--snapshots", "nowhere"], "no snapshots of these robots"),
     ],
 )

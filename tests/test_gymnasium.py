@@ -347,7 +347,7 @@ class TestActions:
     @pytest.mark.parametrize(
         ("action", "message"),
         [
-            (np.zeros(11), r"shape \(1, 11\)"),
+            (np.zeros(11), r"shape \(11,\)"),
             ([*[0.0] * 4, np.nan, *[0.0] * 7], "{}.*is nan"),
             ([*[0.0] * 4, -np.inf, *[0.0] * 7], "{}.*is -inf"),
             (["left"] * 12, "no array of numbers"),

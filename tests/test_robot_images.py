@@ -66,7 +66,7 @@ def test_wrong_use_is_error_in_one_sentence(capsys, tmp_path, monkeypatch):
         ("unitree_go7",): "unitree_go7",
         ("bittle", "--all"): "not both",
         (): "--all",
-        ("bittle", "--size", "0", "120"): "--size 0 120",
+        ("bittle", "--size", "0", "120"): "--size is 0",
         ("bittle", "--size", "160", "90000"): "--size 160 90000",
     }
     for arguments, words in wrong.items():

@@ -15,6 +15,9 @@ from bodyplan.experiments.local_workers import LocalWorkers
 from bodyplan.experiments.ray_workers import RayWorkers
 from bodyplan.experiments.run_queue import execute_all
 
+# Ray forks to start programs, which is safe beside JAX.
+pytestmark = pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
+
 STEPS = 6
 PATHS = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
 

@@ -293,10 +293,10 @@ def test_other_data_in_the_same_folder_are_refused(config, run):
     ],
 )
 def test_settings_that_cannot_be_are_refused_before_anything_is_written(config, change, word):
-    fresh = replace(config, out=config.out.parent / "refused", **change)
+    out = config.out.parent / "refused"
     with pytest.raises(BodyplanError, match=word):
-        train(fresh)
-    assert not fresh.out.exists()
+        train(replace(config, out=out, **change))
+    assert not out.exists()
 
 
 def test_damaged_checkpoint_is_named(config, run):

@@ -101,9 +101,10 @@ def test_cards_of_older_versions_are_completed_from_the_arrays(tmp_path):
     assert expected["best_episodes"] == 2
     assert card_with_whole_episodes(tmp_path / "gone") == {}
     content = read_json(dataset.path / "card.json")
-    content["robots"]["dog"][WHOLE] = {"return_mean": 3.0}  # what a card says is not counted again
+    told = {**expected, "return_mean": 3.0}  # what a card says is not counted again
+    content["robots"]["dog"][WHOLE] = told
     write_json(dataset.path / "card.json", content)
-    assert card_with_whole_episodes(dataset.path)["robots"]["dog"][WHOLE] == {"return_mean": 3.0}
+    assert card_with_whole_episodes(dataset.path)["robots"]["dog"][WHOLE] == told
 
 
 def test_a_card_that_counts_otherwise_than_its_arrays_is_a_fault(tmp_path):

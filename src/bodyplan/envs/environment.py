@@ -355,12 +355,7 @@ def check_action(robot: Robot, num_envs: int, action: Any) -> Float[np.ndarray, 
     Raises:
         BodyplanError: not numbers, not N rows of J joints, or not finite.
     """
-    try:
-        checked = np.array(action, np.float64)
-    except (TypeError, ValueError) as error:
-        raise BodyplanError(
-            f"the action for {robot.name} is no array of numbers: {error}"
-        ) from error
+    checked = action_numbers(robot, action)
     expected = (num_envs, robot.num_joints)
     if checked.shape != expected:
         raise BodyplanError(
@@ -378,6 +373,20 @@ def check_action(robot: Robot, num_envs: int, action: Any) -> Float[np.ndarray, 
             "and look for NaN in what computes them"
         )
     return np.clip(checked, -_LARGEST_ACTION, _LARGEST_ACTION)
+
+
+def action_numbers(robot: Robot, action: Any) -> Float[np.ndarray, "..."]:
+    """A copy of an action in double precision, whatever its shape.
+
+    Raises:
+        BodyplanError: it is no array of numbers.
+    """
+    try:
+        return np.array(action, np.float64)
+    except (TypeError, ValueError) as error:
+        raise BodyplanError(
+            f"the action for {robot.name} is no array of numbers: {error}"
+        ) from error
 
 
 def _generator(seed: int) -> np.random.Generator:

@@ -7,7 +7,7 @@ Their ids are in `gymnasium_registration.py`.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -18,7 +18,7 @@ from jaxtyping import Bool
 from numpy.typing import ArrayLike
 
 from bodyplan.envs import gymnasium_spaces
-from bodyplan.envs.environment import RANDOM_COMMAND, Environment, StepResult
+from bodyplan.envs.environment import RANDOM_COMMAND, Environment, StepResult, action_numbers
 from bodyplan.envs.gymnasium_reset import (
     PerRobotGenerator,
     read_commands,
@@ -100,13 +100,13 @@ class WalkingEnv(gymnasium.Env[Any, ArrayLike]):
         Raises:
             BodyplanError: the action has another shape, or is not finite.
         """
-        expected = self.action_space.shape
-        if np.shape(action) != expected:
+        row, expected = action_numbers(self.robot, action), self.action_space.shape
+        if row.shape != expected:
             raise BodyplanError(
-                f"the action for {self.robot.name} has shape {np.shape(action)}; give {expected}, "
+                f"the action for {self.robot.name} has shape {row.shape}; give {expected}, "
                 f"one number for each joint ({', '.join(self.robot.joints)})"
             )
-        step = self.environment.step(cast("ArrayLike", [action]))
+        step = self.environment.step(row[None])
         return (
             gymnasium_spaces.robot_row(self._batch.observation(), 0),
             float(step.reward[0]),

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
-import msgspec
 import numpy as np
 
 from bodyplan.errors import BodyplanError
@@ -69,7 +68,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     for number, text in enumerate(texts, 1):
         place = f"line {number} of {path}"
         try:
-            line = msgspec.json.decode(text)
+            line = json.loads(text)  # which also reads the NaN of older versions
         except (ValueError, RecursionError) as error:
             if number == len(texts):
                 break

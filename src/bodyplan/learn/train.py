@@ -88,127 +88,124 @@ def run_training(
         for seed in seeds if is_first_host() else ():
             locks.enter_context(writer_lock(seed.folder))
         locks.enter_context(enough_memory())
-        return _run_training(setup, seeds, log, on_interval, tell)
+        config, learner, count = setup.config, setup.learner, len(seeds)
+        if is_first_host():
+            require_metric_writers(config)
+        made_by = provenance(accelerator(learner.devices))
+        if is_first_host():
+            for seed in seeds:
+                claim_folder(seed.folder, seed.identity, made_by)
+        wait_for_hosts("claimed")
+        runs = [Run(seed.folder) for seed in seeds]
+        if all(_is_finished(run, config.updates) for run in runs):
+            return runs
+        loader, state = setup.loader(), setup.restore(seeds)
+        numbers, key = setup.numbers(seeds), np.array(state.key)
+        measure_conflict = ConflictMeter(learner, numbers, loader)
+        check_critics = setup.critic_check(loader)
+        program: Program | None = None
+        update = int(state.update)
+        if tell is not None:
+            for sentence in _before_training(setup, update):
+                tell(sentence)
+        writers = [seed for seed in seeds if is_first_host()]
+        for seed in writers:
+            continue_run(seed.folder, config.updates, made_by, update)
+        loggers = [
+            RunLogger(config, seed.folder, update, seed.identity, made_by) for seed in writers
+        ]
 
+        def evaluate(only_missing: bool = False) -> None:
+            for place, logger in enumerate(loggers):
+                if on_interval is None or (only_missing and not logger.lacks_evaluation(update)):
+                    continue
+                policy = seeds[place].policy(seed_state(state, place, count), logger.provenance)
+                logger.evaluation(update, policy, on_interval(update, policy))
 
-def _run_training(
-    setup: TrainingSetup,
-    seeds: Sequence[SeedSetup],
-    log: OnLog | None,
-    on_interval: OnInterval | None,
-    tell: OnSentence | None,
-) -> list[Run]:
-    """`run_training`, which alone writes into the folders."""
-    config, learner, count = setup.config, setup.learner, len(seeds)
-    if is_first_host():
-        require_metric_writers(config)
-    made_by = provenance(accelerator(learner.devices))
-    if is_first_host():
-        for seed in seeds:
-            claim_folder(seed.folder, seed.identity, made_by)
-    wait_for_hosts("claimed")
-    runs = [Run(seed.folder) for seed in seeds]
-    if all(_is_finished(run, config.updates) for run in runs):
-        return runs
-    loader, state = setup.loader(), setup.restore(seeds)
-    numbers, key = setup.numbers(seeds), np.array(state.key)
-    measure_conflict = ConflictMeter(learner, numbers, loader)
-    check_critics = setup.critic_check(loader)
-    program: Program | None = None
-    update = int(state.update)
-    if tell is not None:
-        for sentence in _before_training(setup, update):
-            tell(sentence)
-    writers = [seed for seed in seeds if is_first_host()]
-    for seed in writers:
-        continue_run(seed.folder, config.updates, made_by, update)
-    loggers = [RunLogger(config, seed.folder, update, seed.identity, made_by) for seed in writers]
-
-    def evaluate(only_missing: bool = False) -> None:
-        for place, logger in enumerate(loggers):
-            if on_interval is None or (only_missing and not logger.lacks_evaluation(update)):
-                continue
-            policy = seeds[place].policy(seed_state(state, place, count), logger.provenance)
-            logger.evaluation(update, policy, on_interval(update, policy))
-
-    most = 0  # iterations in one call of the program, where it is slow
-    try:
-        evaluate(only_missing=True)
-        with safe_points(hold=jax.process_count() == 1) as stop:
-            while update < config.updates:
-                # To the next multiple, also where a shorter training had ended in between.
-                length = min(config.log_every - update % config.log_every, config.updates - update)
-                start, busy, compiling = time.perf_counter(), time.process_time(), 0.0
-                reports: list[tuple[IntervalReport, int]] = []
-                for chunk in _pieces(loader.chunks(key, update, length), most):
-                    if program is None:
-                        with stop.at_once():
-                            if tell is not None:
-                                tell(_compiling(setup))
-                            began = time.perf_counter()
-                            program = learner.compile_interval(state, numbers, loader.table, chunk)
-                            compiling += time.perf_counter() - began
-                            if tell is not None:
-                                tell(f"compiled in {compiling:.1f} s")
-                    state, report = program(state, numbers, loader.table, chunk)
-                    jax.block_until_ready(reports[-1:])  # at most two chunks are on the device
-                    reports.append((report, int(chunk.iterations)))
-                    if stop.requested():
-                        length = loader.every * sum(done for _, done in reports)
-                        break
-                report = _joined(jax.device_get(reports))
-                training = time.perf_counter() - start - compiling
-                most = max(int(SAFE_WITHIN * length / training / loader.every), 1)
-                for place, seed in enumerate(seeds):
-                    own_key, own = seed_part((key, report), place, count)
-                    require_finite(own, learner, loader, own_key, update, seed.folder)
-                update += length
-                measures = config.conflicts_every and update % config.conflicts_every == 0
-                grams = measure_conflict(state) if measures else None
-                stops = stop.requested()
-                evaluates = bool(config.evaluate_every) and update % config.evaluate_every == 0
-                saves = stops or update % config.checkpoint_every == 0 or update == config.updates
-                spent = Seconds(time.perf_counter() - start, time.process_time() - busy)
-                for place, logger in enumerate(loggers):
-                    metrics = seed_part(report, place, count).metrics
-                    if grams is not None:
-                        metrics |= logger.conflicts(update, seed_part(grams, place, count))
-                    if evaluates or saves:
-                        own_state = seed_state(state, place, count)
-                        metrics |= check_critics(seeds[place].learner.algorithm, own_state)
-                    covered = covered_share(seeds[place].learner.algorithm, update)
-                    if covered is not None:
-                        metrics |= {"critic/covered": np.float64(covered)}
-                    line = logger.interval(
-                        update,
-                        spent,
-                        {"updates_per_s": round(length / training, 3)}
-                        | name_metrics(metrics, setup.data.robots),
+        most = 0  # iterations in one call of the program, where it is slow
+        try:
+            evaluate(only_missing=True)
+            with safe_points(hold=jax.process_count() == 1) as stop:
+                while update < config.updates:
+                    # To the next multiple, also where a shorter training had ended in between.
+                    length = min(
+                        config.log_every - update % config.log_every, config.updates - update
                     )
-                    if log is not None and place == 0:
-                        log(update, line)
-                if evaluates and not stops:  # a run that stops evaluates when it goes on
-                    try:
-                        with stop.at_once():
-                            evaluate()
-                    except KeyboardInterrupt:
+                    start, busy, compiling = time.perf_counter(), time.process_time(), 0.0
+                    reports: list[tuple[IntervalReport, int]] = []
+                    for chunk in _pieces(loader.chunks(key, update, length), most):
+                        if program is None:
+                            with stop.at_once():
+                                if tell is not None:
+                                    tell(_compiling(setup))
+                                began = time.perf_counter()
+                                program = learner.compile_interval(
+                                    state, numbers, loader.table, chunk
+                                )
+                                compiling += time.perf_counter() - began
+                                if tell is not None:
+                                    tell(f"compiled in {compiling:.1f} s")
+                        state, report = program(state, numbers, loader.table, chunk)
+                        jax.block_until_ready(reports[-1:])  # at most two chunks are on the device
+                        reports.append((report, int(chunk.iterations)))
+                        if stop.requested():
+                            length = loader.every * sum(done for _, done in reports)
+                            break
+                    report = _joined(jax.device_get(reports))
+                    training = time.perf_counter() - start - compiling
+                    most = max(int(SAFE_WITHIN * length / training / loader.every), 1)
+                    for place, seed in enumerate(seeds):
+                        own_key, own = seed_part((key, report), place, count)
+                        require_finite(own, learner, loader, own_key, update, seed.folder)
+                    update += length
+                    measures = config.conflicts_every and update % config.conflicts_every == 0
+                    grams = measure_conflict(state) if measures else None
+                    stops = stop.requested()
+                    evaluates = bool(config.evaluate_every) and update % config.evaluate_every == 0
+                    saves = (
+                        stops or update % config.checkpoint_every == 0 or update == config.updates
+                    )
+                    spent = Seconds(time.perf_counter() - start, time.process_time() - busy)
+                    for place, logger in enumerate(loggers):
+                        metrics = seed_part(report, place, count).metrics
+                        if grams is not None:
+                            metrics |= logger.conflicts(update, seed_part(grams, place, count))
+                        if evaluates or saves:
+                            own_state = seed_state(state, place, count)
+                            metrics |= check_critics(seeds[place].learner.algorithm, own_state)
+                        covered = covered_share(seeds[place].learner.algorithm, update)
+                        if covered is not None:
+                            metrics |= {"critic/covered": np.float64(covered)}
+                        line = logger.interval(
+                            update,
+                            spent,
+                            {"updates_per_s": round(length / training, 3)}
+                            | name_metrics(metrics, setup.data.robots),
+                        )
+                        if log is not None and place == 0:
+                            log(update, line)
+                    if evaluates and not stops:  # a run that stops evaluates when it goes on
+                        try:
+                            with stop.at_once():
+                                evaluate()
+                        except KeyboardInterrupt:
+                            _save_checkpoints(seeds, state, update)
+                            raise
+                    # Last, so that a run killed at any moment repeats what the checkpoint does not
+                    # hold.
+                    if saves:
                         _save_checkpoints(seeds, state, update)
-                        raise
-                # Last, so that a run killed at any moment repeats what the checkpoint does not
-                # hold.
-                if saves:
-                    _save_checkpoints(seeds, state, update)
-                if stops:
-                    stop.now()
-    finally:
-        for logger in loggers:
-            logger.close()
-    for place, (seed, logger) in enumerate(zip(writers, loggers, strict=True)):
-        own_state = seed_state(state, place, count)
-        policy = seed.policy(own_state, logger.provenance)
-        policy.save(seed.folder / POLICY_FOLDER)
-    wait_for_hosts("saved")
-    return runs
+                    if stops:
+                        stop.now()
+        finally:
+            for logger in loggers:
+                logger.close()
+        for place, (seed, logger) in enumerate(zip(writers, loggers, strict=True)):
+            own_state = seed_state(state, place, count)
+            policy = seed.policy(own_state, logger.provenance)
+            policy.save(seed.folder / POLICY_FOLDER)
+        wait_for_hosts("saved")
+        return runs
 
 
 def _pieces(chunks: Iterator[Chunk], most: int) -> Iterator[Chunk]:
