@@ -50,14 +50,15 @@ def test_json_holds_all_settings(algorithm, combine, groups, robots, weights):
 
 def test_runs_of_older_versions_are_read_and_continued(tmp_path):
     """They call `init_from` `begin_with`."""
-    older = CONFIG.to_json()
+    config = replace(CONFIG, groups=[["dog"]])
+    older = config.to_json()
     older["begin_with"] = older.pop("init_from")
     assert TrainConfig.from_json({**older, "begin_with": "runs/first"}).init_from == "runs/first"
     (tmp_path / "config.json").write_text(json.dumps(older))
     (tmp_path / "metrics.jsonl").write_text('{"update": 100}\n{"update": 200}\n')  # it has begun
-    claim_folder(tmp_path, CONFIG.to_json())
+    claim_folder(tmp_path, config.to_json())
     with pytest.raises(BodyplanError, match="init_from"):
-        claim_folder(tmp_path, replace(CONFIG, init_from="runs/other").to_json())
+        claim_folder(tmp_path, replace(config, init_from="runs/other").to_json())
 
 
 @dataclass(frozen=True, kw_only=True)
