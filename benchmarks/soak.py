@@ -215,21 +215,18 @@ def run_command(
         number: the signal; none where it ends before.
         limit: bytes that a file may have.
     """
-
-    def begin() -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # where nohup or a shell ignores them
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
-        if limit is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
+    for ignored in (signal.SIGINT, signal.SIGHUP):  # as by nohup or a shell; programs inherit it
+        if signal.getsignal(ignored) is signal.SIG_IGN:
+            signal.signal(ignored, signal.SIG_DFL)
     with subprocess.Popen(
         [sys.executable, "-m", "bodyplan", *words],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=begin,
         start_new_session=True,
     ) as running:
+        if limit is not None:
+            resource.prlimit(running.pid, resource.RLIMIT_FSIZE, (limit, limit))
         try:
             _, error = running.communicate(timeout=TIMEOUT if number is None else after)
         except subprocess.TimeoutExpired:
