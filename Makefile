@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTHONS := $(PYTHON) python3.11 python3.12 python3.13 python3 python
+PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder \
+  --durations=10 --jaxtyping-packages=bodyplan.robots,bodyplan.grouping,bodyplan.rendering,bodyplan.envs,bodyplan.evaluation,runtime_types.checked
 ARGS ?=
 STEPS ?= 1000000
 SETS := expert-forward expert-backward expert_replay-forward expert_replay-backward \
@@ -11,10 +13,10 @@ SETS := expert-forward expert-backward expert_replay-forward expert_replay-backw
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test browser docs datasets clean
+.PHONY: help demo test test-all browser docs datasets clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.runtime ## Train one policy on four robots' logs and report (ARGS="--size full")
 	@$(BIN)/bodyplan demo $(ARGS)
@@ -23,7 +25,10 @@ test: $(VENV)/.dev ## Check style, types and behaviour
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
-	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=10 --jaxtyping-packages=bodyplan.robots,bodyplan.grouping,bodyplan.rendering,bodyplan.envs,bodyplan.evaluation,runtime_types.checked
+	$(PYTEST) -m "not slow"
+
+test-all: $(VENV)/.dev ## Check behaviour with the slow tests too
+	$(PYTEST)
 
 browser: $(VENV)/.browser ## Look at every page in Chromium, which must be installed
 	$(BIN)/pytest -q tests/browser
@@ -56,7 +61,7 @@ $(VENV)/.docs: pyproject.toml $(BIN)/python
 
 $(VENV)/.dev: pyproject.toml $(BIN)/python
 	@echo "Installing bodyplan and its development tools into $(VENV) ..."
-	@$(PIP) --editable '.[dev]'
+	@$(PIP) --no-compile --editable '.[dev]' # modules compile when they are used; most never are
 	@touch $(VENV)/.runtime $(VENV)/.docs $@
 
 $(VENV)/.browser: pyproject.toml $(VENV)/.dev

@@ -25,6 +25,9 @@ GOLDEN = Path(__file__).parent / "data" / "golden"
 os.environ.setdefault(
     "XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
 )
+# POT looks for other array libraries when it is imported; PyTorch, which is here for other tests,
+# takes seconds.
+os.environ.setdefault("POT_BACKEND_DISABLE_PYTORCH", "1")
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     # One cache for all processes of this session. It starts empty, so that nothing compiled before
     # can hide what no longer compiles.

@@ -192,6 +192,7 @@ def test_copies_are_no_way_apart(all_bodies):
     assert copies[0, 2] == copies[1, 2] > 0.0
 
 
+@pytest.mark.slow
 def test_workers_give_the_same_bits(all_bodies):
     bodies, reported = all_bodies * 3, []
 
@@ -272,6 +273,7 @@ def workers_after(signal_number, script, folder):
 
 
 @posix
+@pytest.mark.slow
 def test_an_interrupted_script_without_a_main_guard_leaves_no_workers(tmp_path):
     script = "distance_matrix(graphs, workers=2, progress=print_workers_and_wait)"
     assert len(workers_after(signal.SIGINT, script, tmp_path)) == 2

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,6 @@ CASES = {
 }
 """Weights of unlike groups; noise in the losses, batches from disk, gradients robot by robot; and
 what is quickest to compile, for several hosts."""
-SPLIT = ("iql", "td3_bc")
 
 
 def small_run(place: Path, algorithm: str, name: str, devices: int) -> TrainConfig:
@@ -44,40 +44,54 @@ def small_run(place: Path, algorithm: str, name: str, devices: int) -> TrainConf
     )
 
 
-def on_devices(place: Path) -> None:
+def on_devices(place: Path, algorithm: str) -> None:
     """What a process with several devices does."""
     os.environ["XLA_FLAGS"] += " --xla_force_host_platform_device_count=4"
-    for algorithm in SPLIT:
-        train(small_run(place, algorithm, "split", devices=4))
+    train(small_run(place, algorithm, "split", devices=4))
 
 
-def on_hosts(place: Path, port: int, host: int) -> None:
+def on_hosts(place: Path, algorithm: str, port: int, host: int) -> None:
     """What each of two processes does."""
     join_hosts(f"127.0.0.1:{port}", 2, host)
-    train(small_run(place, "bc", "hosts", devices=2))
+    train(small_run(place, algorithm, "hosts", devices=2))
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, fork):
-    """Every case on one device, and two of them on four devices or the third on two hosts."""
+def place(tmp_path_factory):
     place = tmp_path_factory.mktemp("shards")
     write_dataset(place / "data", {"dog": (3, 2), "crab": (4, 2)}, steps=300)
     (place / "groups.json").write_text('[["crab"], ["dog"]]')
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    processes = [
-        fork(target=on_devices, args=(place,)),
-        *(fork(target=on_hosts, args=(place, port, host)) for host in range(2)),
-    ]
-    for process in processes:
-        process.start()
-    for algorithm in CASES:
-        train(small_run(place, algorithm, "whole", devices=1))
-    for process in processes:
-        process.join(timeout=600)
-        assert process.exitcode == 0
     return place
+
+
+@pytest.fixture(scope="module")
+def both(place, fork):
+    """Trains a case on one device, and on four devices or two hosts, once each."""
+
+    @cache
+    def both(algorithm, name):
+        if name == "split":
+            processes = [fork(target=on_devices, args=(place, algorithm))]
+        else:
+            port = free_port()
+            processes = [
+                fork(target=on_hosts, args=(place, algorithm, port, host)) for host in range(2)
+            ]
+        for process in processes:
+            process.start()
+        train(small_run(place, algorithm, "whole", devices=1))
+        for process in processes:
+            process.join(timeout=600)
+            assert process.exitcode == 0
+        return place / f"{algorithm}_whole", place / f"{algorithm}_{name}"
+
+    return both
 
 
 def networks(folder):
@@ -87,21 +101,26 @@ def networks(folder):
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "name"), [*((algorithm, "split") for algorithm in SPLIT), ("bc", "hosts")]
+    ("algorithm", "name"),
+    [
+        pytest.param("iql", "split", marks=pytest.mark.slow),
+        ("td3_bc", "split"),
+        ("bc", "hosts"),
+    ],
 )
-def test_parts_of_batches_teach_what_whole_ones_do(place, algorithm, name):
-    whole, parts = (networks(place / f"{algorithm}_{kind}") for kind in ("whole", name))
+def test_parts_of_batches_teach_what_whole_ones_do(both, algorithm, name):
+    folders = both(algorithm, name)
+    whole, parts = map(networks, folders)
     assert whole.keys() == parts.keys()
     for tensor, values in whole.items():
         # Adam moves even what has almost no gradient by its rate, so that rounding shows there.
         np.testing.assert_allclose(parts[tensor], values, rtol=1e-3, atol=1e-4, err_msg=tensor)
-    told = [read_lines(place / f"{algorithm}_{kind}") for kind in ("whole", name)]
-    for own, other in zip(*told, strict=True):
+    for own, other in zip(*map(read_lines, folders), strict=True):
         assert other == pytest.approx(own, rel=1e-3, abs=1e-5)
 
 
-def test_gradients_are_measured_alike(place):
-    whole, split = (Conflicts.read(Run(place / f"td3_bc_{kind}")) for kind in ("whole", "split"))
+def test_gradients_are_measured_alike(both):
+    whole, split = (Conflicts.read(Run(folder)) for folder in both("td3_bc", "split"))
     assert whole.updates.tolist() == split.updates.tolist() == [4, 8]
     np.testing.assert_allclose(split.norms, whole.norms, rtol=1e-3)
     np.testing.assert_allclose(split.cosines, whole.cosines, atol=1e-3)
@@ -114,9 +133,10 @@ def read_lines(folder):
     return [{k: v for k, v in json.loads(line).items() if k not in clock} for line in text]
 
 
-def test_both_hosts_see_the_run_that_the_first_wrote(place):
-    assert read_json(place / "bc_hosts" / "policy" / "card.json")["update"] == 8
-    assert read_json(place / "bc_hosts" / "config.json")["devices"] == 2
+def test_both_hosts_see_the_run_that_the_first_wrote(both):
+    _, hosts = both("bc", "hosts")
+    assert read_json(hosts / "policy" / "card.json")["update"] == 8
+    assert read_json(hosts / "config.json")["devices"] == 2
 
 
 def test_devices_that_are_not_there_are_refused(place):

@@ -38,6 +38,7 @@ def double(tree):
     )
 
 
+@pytest.mark.slow
 def test_the_plain_update_is_the_librarys(plain, tmp_path):
     """In double precision: Adam's first steps hardly depend on how large a gradient is."""
     shapes = {"dog": (3, 2), "crab": (4, 2), "ant": (3, 2)}

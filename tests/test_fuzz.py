@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-FEW = {"cards": 40, "arrays": 40, "runs": 40, "policies": 12, "mappings": 40, "logs": 20}
+FEW = {"cards": 40, "arrays": 40, "runs": 15, "policies": 4, "mappings": 40, "logs": 20}
 """Mutations of each kind; `benchmarks/fuzz.py` makes thousands."""
 
 

@@ -42,6 +42,7 @@ def config_for(place, name, **change):
     settings = {
         "data": place / "data",
         "out": place / name,
+        "algorithm": "bc",
         "network": "tiny",
         "batch_size": 16,
         "updates": UPDATES,
@@ -64,7 +65,11 @@ def unmeasured(place):
 
 @pytest.mark.parametrize(
     "algorithm",
-    ["iql", "td3_bc", TD3BC(q_scale="robot")],
+    [
+        pytest.param("iql", marks=pytest.mark.slow),
+        pytest.param("td3_bc", marks=pytest.mark.slow),
+        TD3BC(q_scale="robot"),
+    ],
     ids=["iql", "td3_bc", "td3_bc by robot"],
 )
 def test_robots_gradients_sum_to_the_pooled_one(place, algorithm):
@@ -175,7 +180,9 @@ def test_measurements_come_at_their_updates_and_go_to_the_metrics(run):
         assert told[12][f"actor/cosine/{robot}"] == pytest.approx(others[place], abs=1e-5)
 
 
-@pytest.mark.parametrize("algorithm", ["bc", "awac", "td3_bc"])
+@pytest.mark.parametrize(
+    "algorithm", ["bc", pytest.param("awac", marks=pytest.mark.slow), "td3_bc"]
+)
 def test_every_algorithm_is_measured_and_batches_from_disk_give_the_same(place, algorithm):
     grams = []
     for source in ("device", "host") if algorithm == "td3_bc" else ("device",):

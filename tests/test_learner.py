@@ -173,6 +173,7 @@ def double(tree):
     )
 
 
+@pytest.mark.slow
 def test_a_program_given_numbers_is_one_that_was_compiled_with_them(tmp_path):
     data = TrainingData.of(write_dataset(tmp_path, {"dog": (3, 2), "crab": (4, 2)}, 60, 13))
     learner = Learner(OTHERS, Grouped(), groups=((0,), (1,)), batch_size=4, order_seed=5)

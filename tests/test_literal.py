@@ -132,8 +132,14 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("layout", ["apart", "padded"])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [
+        *((name, "padded") for name in CASES),
+        ("bc", "apart"),
+        *(pytest.param(name, "apart", marks=pytest.mark.slow) for name in CASES if name != "bc"),
+    ],
+)
 def test_losses_and_gradients_are_the_literal_ones(name, layout):
     """In a padded build noise stands where there is padding, and the noise of actions is the same
     as without it."""

@@ -26,6 +26,7 @@ def config(tmp_path_factory):
     return TrainConfig(
         data=place / "data",
         out=place / "together",
+        algorithm="bc",  # quickest to compile; IQL below
         combine="grouped",
         groups=place / "groups.json",
         network="tiny",
@@ -95,10 +96,15 @@ def test_a_finished_pair_is_returned_and_another_number_refused(config, together
         train_seeds(config, 3)
 
 
+@pytest.mark.slow
 def test_runs_of_several_rates_and_betas_learn_what_they_learn_alone(config):
     configs = [
         replace(
-            config, out=config.out.parent / f"rate{rate}-{seed}", conflicts_every=0, seed=seed
+            config,
+            out=config.out.parent / f"rate{rate}-{seed}",
+            algorithm="iql",
+            conflicts_every=0,
+            seed=seed,
         ).with_hyperparameters(beta=beta, learning_rate=rate)
         for beta, rate, seed in ((0.0, 1e-3, 5), (3.0, 3e-4, 5), (3.0, 1e-3, 6))
     ]
@@ -117,7 +123,7 @@ def test_runs_of_several_rates_and_betas_learn_what_they_learn_alone(config):
 
 @pytest.mark.parametrize(
     ("change", "word"),
-    [({"batch_size": 4}, "batch_size"), ({"algorithm": "bc"}, "algorithm"), ({}, "`out`")],
+    [({"batch_size": 4}, "batch_size"), ({"algorithm": "iql"}, "algorithm"), ({}, "`out`")],
 )
 def test_runs_that_cannot_share_a_program_are_refused(config, change, word):
     fresh = replace(config, out=config.out.parent / "refused")

@@ -59,6 +59,7 @@ def test_options_are_replaced_or_added():
     assert small(["data", "info", "x"]) == ["data", "info", "x"]
 
 
+@pytest.mark.slow
 def test_the_tour_runs_as_written(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

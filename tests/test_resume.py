@@ -33,7 +33,11 @@ SOME = [
     ("awac", "pcgrad"),
     ("iql", "selective"),
 ]
-CHOSEN = PAIRS if os.environ.get("BODYPLAN_KILL") == "all" else SOME
+LONG = SOME[-2:]  # to compile
+CHOSEN = [
+    pytest.param(*pair, marks=[pytest.mark.slow] if pair in LONG else [])
+    for pair in (PAIRS if os.environ.get("BODYPLAN_KILL") == "all" else SOME)
+]
 
 
 def small_run(place: Path, algorithm: str, combine: str, name: str) -> TrainConfig:

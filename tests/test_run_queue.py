@@ -59,7 +59,7 @@ class CountingRun:
             time.sleep(self.seconds)
 
 
-@pytest.fixture(params=["local", "ray"])
+@pytest.fixture(params=["local", pytest.param("ray", marks=pytest.mark.slow)])
 def workers(request, monkeypatch):
     if request.param == "local":
         return LocalWorkers(2)
@@ -147,6 +147,7 @@ def test_options_out_of_range_are_refused():
         RayWorkers("auto", gpus_per_run=float("nan"))
 
 
+@pytest.mark.slow
 def test_a_cluster_that_lacks_what_is_asked_for_is_not_waited_for(tmp_path):
     pytest.importorskip("ray")
     with pytest.raises(BodyplanError, match="--gpus-per-run 8"):

@@ -6,6 +6,8 @@ import nbclient
 import nbformat
 import pytest
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOK = Path(__file__).parents[1] / "examples" / "tour.ipynb"
 SMALL = {
     "TOUR_ROBOTS": "unitree_go1 hexapod",
