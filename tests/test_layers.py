@@ -17,6 +17,7 @@ LAYERS = (
     {
         "bounds",
         "errors",
+        "field_docstrings",
         "machine",
         "memory",
         "dataframes",

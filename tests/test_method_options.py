@@ -8,7 +8,7 @@ from dataclasses import MISSING, fields
 import pytest
 
 from bodyplan.cli.method_options import options_from_source, read_fields
-from bodyplan.cli.train_arguments import field_docstrings
+from bodyplan.field_docstrings import field_docstrings
 from bodyplan.learn.registry import ALGORITHMS, COMBINERS
 
 METHODS = [(registry, name) for registry in (ALGORITHMS, COMBINERS) for name in registry.builtin]

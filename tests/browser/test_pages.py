@@ -22,10 +22,8 @@ from bodyplan.evaluation.video import encode_webp  # noqa: E402
 from bodyplan.machine import cache_folder  # noqa: E402
 from bodyplan.report.comparison_page import write_comparison  # noqa: E402
 from bodyplan.report.page import write_report  # noqa: E402
-from bodyplan.report.reproduction_page import (  # noqa: E402
-    ReproducedTable,
-    write_reproduction,
-)
+from bodyplan.report.reproduced_table import ReproducedTable, table_findings  # noqa: E402
+from bodyplan.report.reproduction_page import PageHead, write_reproduction  # noqa: E402
 from bodyplan.robots.registry import list_robots  # noqa: E402
 from bodyplan.storage import write_json  # noqa: E402
 
@@ -96,7 +94,11 @@ def pages(tmp_path_factory):
     found["older"] = write_report(old, cache=cache)
     compared = compare(arms(folder / "arms"))
     found["comparison"] = write_comparison(compared, folder / "arms.html")
-    found["reproduction"] = write_reproduction(reproduced(compared), folder / "table.html")
+    found["reproduction"] = write_reproduction(
+        PageHead("table1", "Three methods on two sets", "Which one earns most?", facts=FACTS),
+        table_findings(reproduced(compared)),
+        folder / "table.html",
+    )
     return found
 
 
@@ -134,14 +136,13 @@ def arms(folder):
     return sorted(str(path) for path in folder.iterdir())
 
 
+FACTS = {"Scale": "small", "Robots": "all sixteen", "Seeds": "3"}
+
+
 def reproduced(compared):
     """A table of two sets, of which the paper has numbers of one."""
     names = tuple(arm.name for arm in compared.arms)
     return ReproducedTable(
-        name="table1",
-        title="Three methods on two sets",
-        question="Which one earns most?",
-        scale={"Scale": "small", "Robots": "all sixteen", "Seeds": "3"},
         arms=names,
         baseline=compared.baseline,
         comparisons={"suboptimal70-forward": compared, "expert-backward": compared},

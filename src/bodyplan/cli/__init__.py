@@ -86,7 +86,7 @@ COMMANDS: Mapping[str, CommandEntry] = {
         "compare runs over their seeds: tables, CSV, LaTeX", "compare:CompareRuns"
     ),
     "sweep": CommandEntry("train and compare every run of a grid", "sweep:Sweep"),
-    "reproduce": CommandEntry("a table of the paper, from data to page", "reproduce:Reproduce"),
+    "reproduce": CommandEntry("a table or figure of the paper, to a page", "reproduce:Reproduce"),
     "report": CommandEntry("write a run as one self-contained HTML page", "report:WriteReport"),
 }
 

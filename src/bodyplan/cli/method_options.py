@@ -6,8 +6,6 @@ below. A method with any other field is imported after all.
 """
 
 import ast
-import inspect
-from collections.abc import Iterator
 from dataclasses import field, make_dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -17,6 +15,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union
 import tyro
 
 from bodyplan import bounds
+from bodyplan.field_docstrings import documented_fields
 
 _TYPES: dict[str, type] = {"bool": bool, "float": float, "int": int, "str": str}
 
@@ -72,17 +71,6 @@ def read_fields(module: str, name: str) -> dict[str, OptionSource]:
         own, kind = ast.unparse(statement.target), _type_of(module, statement.annotation)
         found[own] = OptionSource(own, kind, ast.literal_eval(statement.value), text)
     return found
-
-
-def documented_fields(body: ast.ClassDef) -> Iterator[tuple[ast.AnnAssign, str]]:
-    """The annotated assignments of a class, each with the docstring below it."""
-    for statement, after in zip(body.body, [*body.body[1:], ast.Pass()], strict=True):
-        if isinstance(statement, ast.AnnAssign):
-            match after:
-                case ast.Expr(value=ast.Constant(value=str(text))):
-                    yield statement, inspect.cleandoc(text)
-                case _:
-                    yield statement, ""
 
 
 def _class_in(tree: ast.Module, name: str) -> ast.ClassDef | None:

@@ -4,10 +4,7 @@ They are made from the registry, so that algorithms and combiners of installed p
 options and their help like bodyplan's own: `--algorithm mine --mine.alpha 3`.
 """
 
-import ast
-import inspect
 import json
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, asdict, field, fields, make_dataclass
 from pathlib import Path
@@ -15,8 +12,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import tyro
 
-from bodyplan.cli.method_options import documented_fields, options_from_source
+from bodyplan.cli.method_options import options_from_source
 from bodyplan.errors import BodyplanError
+from bodyplan.field_docstrings import field_docstrings
 from bodyplan.learn.config import TrainConfig
 from bodyplan.learn.registry import ALGORITHMS, COMBINERS, Registry
 
@@ -112,13 +110,6 @@ def train_arguments() -> type[TrainArguments]:
             argument = tyro.conf.arg(help=f"Hyperparameters of {name}.")
             options.append((name, Annotated[method, argument], field(default_factory=method)))
     return make_dataclass("Arguments", options, bases=(TrainArguments,), frozen=True)
-
-
-def field_docstrings(kind: type) -> dict[str, str]:
-    """The docstring below each field of a dataclass, by the field's name."""
-    (body,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
-    assert isinstance(body, ast.ClassDef)
-    return {ast.unparse(one.target): text for one, text in documented_fields(body) if text}
 
 
 def _with_options(registry: Registry) -> Iterator[tuple[str, type]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from bodyplan.experiments.paper_tables import GROUPS, PaperArm
+from bodyplan.experiments.paper_arms import GROUPS, PaperArm
 from bodyplan.learn.config import TrainConfig
 from bodyplan.learn.registry import ALGORITHMS
 
@@ -32,6 +32,15 @@ class ReproductionScale:
     """Of the algorithms that have them."""
     decays: bool = True
     """Whether the actor's rate falls to zero over the run."""
+    measurements: int = 100
+    """Of conflict, during a training of an arm that has them."""
+    nested: tuple[tuple[str, ...], ...] = ()
+    """Sets of robots that grow in diversity; the last step, all robots, goes without saying."""
+    left_out: tuple[str, ...] = ()
+    """Robots that a pre-training goes without, each in turn; empty for all."""
+    finetune_updates: int = 2_000
+    group_counts: tuple[int, ...] = (1, 2, 4, 7, 10, 13)
+    """Numbers of groups to compare; the paper's."""
 
     def config(self, arm: PaperArm, data: Path, seed: int) -> TrainConfig:
         """The training of an arm; its folder is decided later.
@@ -49,6 +58,8 @@ class ReproductionScale:
         chosen = {name: own for name, own in self.hyperparameters.items() if name in known}
         if self.decays:
             chosen["actor_decay"] = self.training["updates"]
+        if arm.measured:
+            sized["conflicts_every"] = self.every(self.measurements)
         return TrainConfig(
             data=data,
             out=data,
@@ -58,7 +69,39 @@ class ReproductionScale:
             **{**self.training, **sized},
         )
 
+    def every(self, times: int, updates: int | None = None) -> int:
+        """Updates between things that are done so many times, in whole intervals of the log.
 
+        Args:
+            times: how often.
+            updates: in how many updates; by default those of a training.
+        """
+        interval: int = self.training.get("log_every", TrainConfig.log_every)
+        intervals = (updates or self.training["updates"]) // interval
+        return max(1, intervals // times) * interval
+
+    def in_words(self) -> dict[str, str]:
+        """The sizes for a reader."""
+        training = self.training
+        return {
+            "Scale": self.name,
+            "Robots": ", ".join(self.robots) or "all sixteen",
+            "Steps of each robot": f"{self.steps:,}",
+            "Updates": f"{training['updates']:,}",
+            "Batch of each robot": str(training["batch_size"]),
+            "Network": training["network"],
+            "Seeds": str(self.seeds),
+            "Episodes": f"{self.episodes} of each robot",
+            "Groups": str(self.groups),
+        }
+
+
+ALIKE = ("unitree_a1", "unitree_go1", "unitree_go2")
+"""Three robots of one build and maker."""
+QUADRUPEDS = (
+    *ALIKE,
+    *("anymal_b", "anymal_c", "barkour_v0", "barkour_vb", "badger", "bittle"),
+)
 SCALES: Mapping[ScaleName, ReproductionScale] = {
     "smoke": ReproductionScale(
         name="smoke",
@@ -76,6 +119,10 @@ SCALES: Mapping[ScaleName, ReproductionScale] = {
             "observation_scale": "shared",
         },
         hyperparameters={"learning_rate": 2e-3, "tau": 0.01},
+        nested=(("unitree_a1", "hexapod"),),
+        left_out=("unitree_a1", "unitree_h1"),
+        finetune_updates=300,
+        group_counts=(1, 2, 3),
     ),
     "small": ReproductionScale(
         name="small",
@@ -93,6 +140,8 @@ SCALES: Mapping[ScaleName, ReproductionScale] = {
             "observation_scale": "shared",
         },
         hyperparameters={"learning_rate": 1e-3, "tau": 0.01},
+        nested=(ALIKE, QUADRUPEDS),
+        left_out=("unitree_go1", "bittle", "unitree_h1", "hexapod"),
     ),
     "paper": ReproductionScale(
         name="paper",
@@ -103,5 +152,7 @@ SCALES: Mapping[ScaleName, ReproductionScale] = {
         episodes=50,
         training={"network": "paper", "batch_size": 1024, "updates": 100_000},
         decays=False,
+        nested=(ALIKE, QUADRUPEDS),
+        finetune_updates=10_000,
     ),
 }

@@ -1,208 +1,91 @@
-"""The page of a reproduced table: our numbers beside the paper's, and what they tell."""
+"""The page of a reproduced table or figure: what was found, and what the paper has."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from bodyplan.evaluation.comparison import MEAN, Arm, Comparison
-from bodyplan.report.charts import Chart, Interval, interval_chart
-from bodyplan.report.html_page import TableColumn, write_html
-from bodyplan.report.series_styles import SeriesStyle, series_styles
+from bodyplan.report.charts import Chart
+from bodyplan.report.data_table import DataTable
+from bodyplan.report.html_page import write_html
+from bodyplan.storage import atomic_write
 
-Z_95 = 1.96
-"""Standard errors in half a 95 % interval of the paper's differences, which are unpaired."""
+Draw = Callable[[Path], None]
+"""Writes a figure; the path's suffix decides the format."""
 
 
 @dataclass(frozen=True)
-class ReproducedTable:
-    """A table of the paper: what it reports, and what was found."""
+class PageSection:
+    """A part of the page, with a table."""
+
+    title: str
+    text: str
+    """What the numbers are."""
+    table: DataTable
+    chart: Chart | None = None
+    by_robot: DataTable | None = None
+    """More numbers, folded away."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a reproduction found."""
+
+    sentences: tuple[str, ...]
+    """The verdict, and what the paper says."""
+    sections: tuple[PageSection, ...]
+    draw: Draw | None = None
+    """The figure; None where there is none."""
+    caption: str = ""
+    """Of the figure."""
+    data: DataTable | None = None
+    """What the CSV has; by default the first section's table."""
+    latex: str = ""
+    """By default that table too."""
+
+    @property
+    def table(self) -> DataTable:
+        """What the CSV has."""
+        return self.data or self.sections[0].table
+
+
+@dataclass(frozen=True)
+class PageHead:
+    """What stands above the findings."""
 
     name: str
+    """Such as `table3`."""
     title: str
     question: str
-    scale: Mapping[str, str]
+    doubt: str = ""
+    """What is not known of the paper's own table or figure, in sentences."""
+    facts: Mapping[str, str] = field(default_factory=dict)
     """Sizes, by what they are called."""
-    arms: tuple[str, ...]
-    baseline: str
-    comparisons: Mapping[str, Comparison]
-    """By set."""
-    reported: Mapping[str, Mapping[str, tuple[float, float]]]
-    """By set and arm: mean return and standard error."""
-
-    @property
-    def others(self) -> tuple[str, ...]:
-        """The arms that are compared with the baseline."""
-        return tuple(arm for arm in self.arms if arm != self.baseline)
-
-    def found(self, arm: str) -> dict[str, list[str]]:
-        """The sets on which an arm is `better` or `worse` than the baseline, and the `others`."""
-        sets: dict[str, list[str]] = {"better": [], "worse": [], "others": []}
-        for name, comparison in self.comparisons.items():
-            (own,) = (one for one in comparison.differences if one.arm == arm)
-            place = MEAN if MEAN in comparison.places else comparison.robots[0]
-            sets[own.verdict(place) or "others"].append(name)
-        return sets
-
-    def told(self, arm: str) -> dict[str, list[str]]:
-        """The same of the paper's numbers, where it has both."""
-        sets: dict[str, list[str]] = {"better": [], "worse": [], "others": []}
-        for name, values in self.reported.items():
-            if arm not in values or self.baseline not in values:
-                continue
-            (mean, error), (base, base_error) = values[arm], values[self.baseline]
-            bound = Z_95 * (error**2 + base_error**2) ** 0.5
-            difference = mean - base
-            verdict = "better" if difference > bound else "worse" if difference < -bound else ""
-            sets[verdict or "others"].append(name)
-        return sets
-
-    @property
-    def sentences(self) -> tuple[str, ...]:
-        """What the comparisons allow to say of each arm, and whether the paper says so too."""
-        return tuple(
-            f"{arm} against {self.baseline}: {_in_words(self.found(arm))}."
-            + (f" The paper: {_in_words(self.told(arm))}." if any(self.told(arm).values()) else "")
-            for arm in self.others
-        )
+    trained: bool = True
+    """Whether anything was trained for it, so that the scale matters."""
 
 
-def write_reproduction(table: ReproducedTable, path: Path) -> Path:
-    """Write the page; an existing file is replaced.
+def write_reproduction(head: PageHead, found: Findings, path: Path) -> Path:
+    """Write the page, and beside it the CSV, the LaTeX table and the figure as SVG.
+
+    Existing files are replaced.
 
     Raises:
-        BodyplanError: the page cannot be written.
+        BodyplanError: a file cannot be written.
     """
-    styles = series_styles(table.arms)
-    robots = next(iter(table.comparisons.values())).robots
+    figure = None
+    if found.draw is not None:
+        drawn = path.with_suffix(".svg")
+        with atomic_write(drawn) as temporary:
+            found.draw(temporary)
+        figure = base64.b64encode(drawn.read_bytes()).decode()
+    for suffix, text in (
+        (".csv", found.table.csv()),
+        (".tex", found.latex or found.table.latex()),
+    ):
+        with atomic_write(path.with_suffix(suffix)) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     write_html(
-        path,
-        "reproduction.html.j2",
-        title=table.title,
-        table=table,
-        facts=table.scale,
-        robots=dict.fromkeys(robots, SeriesStyle("var(--muted)")),
-        columns=_columns(),
-        rows={name: _rows(table, name) for name in table.comparisons},
-        charts=[_differences(table, name, styles) for name in table.comparisons],
-        per_robot={
-            name: _robot_table(comparison) for name, comparison in table.comparisons.items()
-        },
+        path, "reproduction.html.j2", title=head.title, head=head, found=found, figure=figure
     )
     return path
-
-
-def reproduction_latex(table: ReproducedTable) -> str:
-    """A row for each set, a column for each arm: ours, and in the line below the paper's."""
-    sets = table.comparisons
-    lines = [
-        "% Mean return over robots, its standard error over seeds; in brackets the paper's.",
-        rf"\begin{{tabular}}{{l{'r' * len(table.arms)}}}",
-        r"\toprule",
-        " & ".join(["", *table.arms]).replace("%", r"\%") + r" \\",
-        r"\midrule",
-    ]
-    for name, comparison in sets.items():
-        by_name = {arm.name: arm for arm in comparison.arms}
-        ours = [_tex(*_mean(comparison, by_name[arm])) for arm in table.arms]
-        theirs = table.reported.get(name, {})
-        known = [f"({_tex(*theirs[arm])})" if arm in theirs else "" for arm in table.arms]
-        lines.append(" & ".join([name.replace("_", r"\_"), *ours]) + r" \\")
-        lines.append(" & ".join(["", *known]) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
-
-
-def _columns() -> list[TableColumn]:
-    return [
-        TableColumn("arm", "method"),
-        TableColumn("ours", "here", digits=1, error="ours_error", strong=True),
-        TableColumn("theirs", "the paper", digits=1, error="theirs_error"),
-        TableColumn("verdict", "here, against the baseline"),
-    ]
-
-
-def _rows(table: ReproducedTable, name: str) -> list[dict[str, Any]]:
-    """A row for each arm on a set."""
-    comparison, rows = table.comparisons[name], []
-    verdicts = {own.arm: own for own in comparison.differences}
-    place = MEAN if MEAN in comparison.places else comparison.robots[0]
-    for arm in comparison.arms:
-        ours, error = _mean(comparison, arm)
-        theirs, their_error = table.reported.get(name, {}).get(arm.name, (None, None))
-        own = verdicts.get(arm.name)
-        verdict = "baseline" if own is None else own.verdict(place) or "cannot be told"
-        rows.append(
-            {
-                "arm": arm.name,
-                "ours": ours,
-                "ours_error": error,
-                "theirs": "" if theirs is None else theirs,
-                "theirs_error": their_error,
-                "verdict": verdict,
-            }
-        )
-    return rows
-
-
-def _mean(comparison: Comparison, arm: Arm) -> tuple[float, float | None]:
-    place = MEAN if MEAN in comparison.places else comparison.robots[0]
-    scores = arm.scores["return"][place]
-    return scores.mean, scores.se
-
-
-def _differences(table: ReproducedTable, name: str, styles: Mapping[str, SeriesStyle]) -> Chart:
-    """Each arm minus the baseline, here and in the paper."""
-    comparison, reported = table.comparisons[name], table.reported.get(name, {})
-    place = MEAN if MEAN in comparison.places else comparison.robots[0]
-    values: list[Interval] = []
-    for own in comparison.differences:
-        found = own.differences[place]
-        values.append(Interval(own.arm, "here", found.mean, *(found.interval or (None, None))))
-        if own.arm in reported and table.baseline in reported:
-            (mean, error), (base, base_error) = reported[own.arm], reported[table.baseline]
-            bound = Z_95 * (error**2 + base_error**2) ** 0.5
-            middle = mean - base
-            values.append(Interval(own.arm, "paper", middle, middle - bound, middle + bound))
-    return interval_chart(
-        f"differences-{name}",
-        f"Difference from {table.baseline}, {name}",
-        values,
-        {"here": SeriesStyle("var(--series-1)"), "paper": SeriesStyle("var(--muted)")},
-        unit="return",
-        caption="Method minus baseline over robots, with 95 % intervals over seeds.",
-    )
-
-
-def _robot_table(comparison: Comparison) -> dict[str, Any]:
-    """A row for each robot, and a column for each arm."""
-    columns = [TableColumn("robot", "robot")]
-    columns += [
-        TableColumn(f"arm{index}", arm.name, digits=1, error=f"error{index}")
-        for index, arm in enumerate(comparison.arms)
-    ]
-    rows = []
-    for robot in comparison.robots:
-        row: dict[str, Any] = {"robot": robot}
-        for index, arm in enumerate(comparison.arms):
-            scores = arm.scores["return"][robot]
-            row |= {f"arm{index}": scores.mean, f"error{index}": scores.se}
-        rows.append(row)
-    return {"columns": columns, "rows": rows}
-
-
-def _in_words(sets: Mapping[str, Sequence[str]]) -> str:
-    parts = [
-        f"{verdict} on {', '.join(sets[verdict])}"
-        for verdict in ("better", "worse")
-        if sets[verdict]
-    ]
-    if sets["others"]:
-        rest = "no difference can be told on " + ", ".join(sets["others"])
-        parts.append(
-            rest if parts else rest.partition(" on ")[0] + f" on {', '.join(sets['others'])}"
-        )
-    return "; ".join(parts)
-
-
-def _tex(mean: float, error: float | None) -> str:
-    return f"${mean:.2f}$" if error is None else rf"${mean:.2f} \pm {error:.2f}$"
