@@ -16,6 +16,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = (
     {
         "bounds",
+        "early_stop",
         "errors",
         "field_docstrings",
         "machine",

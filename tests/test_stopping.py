@@ -11,6 +11,7 @@ import pytest
 
 from bodyplan.cli import COMMANDS, RESUMABLE, command_class, main
 from bodyplan.cli.stopping import Stopped, quick_stop
+from bodyplan.errors import BodyplanError
 
 STOPS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 CALL = """
@@ -64,6 +65,15 @@ run_and_exit()
 """
 
 
+EARLY = """
+import signal, sys
+from bodyplan.early_stop import stop_early
+stop_early()
+print("bodyplan.cli" in sys.modules, flush=True)
+signal.pause()
+"""
+
+
 @contextmanager
 def started(*command):
     """A process with a group of its own, as a terminal makes it; it ends with the test."""
@@ -104,6 +114,25 @@ def test_a_stopped_build_says_how_to_continue(tmp_path, number):
 
 
 @pytest.mark.parametrize("number", STOPS)
+def test_a_signal_while_the_program_is_imported_ends_it_with_a_word(number):
+    with started("-c", EARLY) as running:
+        assert running.stdout.readline() == "False\n"
+        os.killpg(running.pid, number)
+        _, errors = running.communicate(timeout=30)
+        assert running.returncode == STOPS[number]
+        assert errors == "stopped\n"
+
+
+def test_nothing_that_takes_long_is_imported_before_the_handlers():
+    program = (
+        "import sys; before = set(sys.modules); import bodyplan.__main__;"
+        "print({'re', 'typing', 'socket', 'dataclasses'} & set(sys.modules) - before)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.stdout == "set()\n", ran.stderr
+
+
+@pytest.mark.parametrize("number", STOPS)
 def test_a_call_that_python_waits_for_is_given_up(number):
     with started("-c", CALL) as running:
         assert running.stdout.readline() == "calling\n"
@@ -132,6 +161,19 @@ def test_an_interrupt_that_a_library_makes_an_error_of_still_stops():
             signal.pause()
         except KeyboardInterrupt as interrupt:
             raise ImportError("cannot be initialised") from interrupt
+
+
+def test_an_error_after_an_interrupt_that_python_dropped_stops_too():
+    """As of an import that a callback's interrupt has left half done."""
+
+    class Interrupted:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.pause()
+
+    with pytest.raises(Stopped), quick_stop():
+        Interrupted()
+        raise BodyplanError("the file cannot be read")
 
 
 def test_a_signal_that_is_ignored_stays_ignored():

@@ -1,16 +1,19 @@
 """One policy, many body plans: cross-embodiment offline reinforcement learning.
 
 The public names are imported when they are first asked for, so that `import bodyplan` and the
-command line's `--help` do not wait for JAX and MuJoCo.
+command line's `--help` do not wait for JAX and MuJoCo. Not even `typing` is imported here: the
+program handles signals only after this file.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from bodyplan.envs.gymnasium_registration import register as _register
 from bodyplan.errors import BodyplanError
 
+TYPE_CHECKING = False  # which type checkers take for true
 if TYPE_CHECKING:
+    from typing import Any
+
     from bodyplan.datasets.build import build_dataset
     from bodyplan.datasets.dataset import Dataset
     from bodyplan.datasets.episodes import Episodes
@@ -96,7 +99,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in _HOMES:
         raise AttributeError(f"module 'bodyplan' has no attribute {name!r}")
     module, attribute = _HOMES[name]

@@ -17,9 +17,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-STOP_SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)
+from bodyplan.early_stop import STOP_SIGNALS
+
 _Handler = Callable[[int, FrameType | None], Any] | int | None
 
 

@@ -16,7 +16,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from bodyplan.safe_points import STOP_SIGNALS, holds_signals, is_saving
+from bodyplan.early_stop import STOP_SIGNALS
+from bodyplan.safe_points import holds_signals, is_saving
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
@@ -73,10 +74,11 @@ def quick_stop(sentence: str = "stopped") -> Iterator[None]:
         yield
     except Exception:
         # Some libraries make errors of their own of an interrupt, as where they are imported.
-        if watch.raised:
-            raise Stopped(watch.raised) from None
+        if watch.asked:
+            raise Stopped(watch.asked) from None
         raise
     finally:
+        watch.forget()
         sys.unraisablehook = hook
         for number, handler in before.items():
             if handler is not None:
@@ -116,11 +118,13 @@ class _Watch(threading.Thread):
         self._hook = hook  # what is told of other exceptions
         self._sentence = sentence
         self._repeated = 0
+        self._again: threading.Timer | None = None
         self.raised = 0  # the signal that Python has raised an exception for
+        self.asked = 0  # the same, also where Python has dropped that exception
 
     def stop(self, number: int, frame: FrameType | None) -> None:
         """Python's handler of the signals."""
-        self.raised = number
+        self.raised = self.asked = number
         raise Stopped(number)
 
     def run(self) -> None:
@@ -153,9 +157,14 @@ class _Watch(threading.Thread):
         self.raised = 0
         number = value.number if isinstance(value, Stopped) else signal.SIGINT
         # Later and from another thread: raised here, it would be dropped as well.
-        timer = threading.Timer(_SOON, os.kill, [os.getpid(), number])
-        timer.daemon = True
-        timer.start()
+        self._again = threading.Timer(_SOON, os.kill, [os.getpid(), number])
+        self._again.daemon = True
+        self._again.start()
+
+    def forget(self) -> None:
+        """Do not repeat an interrupt any more."""
+        if self._again is not None:
+            self._again.cancel()
 
     def _leave(self, number: int, sentence: str) -> None:
         """End the process, whatever its other threads do."""

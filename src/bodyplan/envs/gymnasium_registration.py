@@ -1,16 +1,13 @@
 """Registration of the Gymnasium ids, from the robots' names alone.
 
-Nothing heavy is imported for it. No robot is read, and no package that offers a robot is imported.
-Where Gymnasium is not imported yet, the ids are registered as soon as it is.
+Nothing heavy is imported for it, not even `re` or `typing`. No robot is read, and no package that
+offers a robot is imported. Where Gymnasium is not imported yet, the ids are registered as soon as
+it is.
 """
 
-import re
 import sys
-from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
 from types import ModuleType
-from typing import Any
 
 NAMESPACE = "bodyplan"
 GENERIC_ID = f"{NAMESPACE}/Walk-v0"
@@ -21,6 +18,8 @@ VELOCITY_COMMANDS = {"Forward": "forward", "Backward": "backward", "Command": "r
 
 def environment_id(robot: str, word: str) -> str:
     """A robot's id under one of `VELOCITY_COMMANDS`: `bodyplan/UnitreeGo1-Forward-v0`."""
+    import re
+
     parts = re.findall(r"[A-Za-z0-9]+", robot)  # Gymnasium allows no other characters
     return f"{NAMESPACE}/{''.join(part[0].upper() + part[1:] for part in parts)}-{word}-v0"
 
@@ -50,15 +49,18 @@ def _register_all() -> None:
         )
 
 
-def _environments() -> Iterator[tuple[str, dict[str, Any]]]:
+def _environments() -> list[tuple[str, dict[str, str]]]:
     """Every id with its arguments."""
     from bodyplan.robots import registry
 
     # Packaged robots come first, so that a robot of another package cannot take their ids.
-    for robot in dict.fromkeys((*registry.packaged_robots(), *registry.list_robots())):
-        for word, command in VELOCITY_COMMANDS.items():
-            yield environment_id(robot, word), {"robot": robot, "command": command}
-    yield GENERIC_ID, {}
+    robots = dict.fromkeys((*registry.packaged_robots(), *registry.list_robots()))
+    ids = [
+        (environment_id(robot, word), {"robot": robot, "command": command})
+        for robot in robots
+        for word, command in VELOCITY_COMMANDS.items()
+    ]
+    return [*ids, (GENERIC_ID, {})]
 
 
 class _ImportHook:
@@ -72,27 +74,32 @@ class _ImportHook:
         self._searching = False
 
     def find_spec(
-        self, name: str, path: Any, target: ModuleType | None = None
+        self, name: str, path: object, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if name != "gymnasium" or self._searching:
             return None
+        from importlib.util import find_spec
+
         # Ask the other finders. One of them may be the hook of another copy of this package.
         self._searching = True
         try:
             spec = find_spec(name)
         finally:
             self._searching = False
-        if spec and spec.loader:
-            self._wrap(spec.loader)
+        if spec:
+            self._wrap(spec)
         return spec
 
-    def _wrap(self, loader: Any) -> None:
+    def _wrap(self, spec: ModuleSpec) -> None:
+        loader = spec.loader
+        if loader is None:
+            return
         execute = loader.exec_module
 
         def execute_and_register(module: ModuleType) -> None:
-            loader.exec_module = execute
+            loader.exec_module = execute  # type: ignore[method-assign]
             execute(module)
             sys.meta_path.remove(self)
             _register_all()
 
-        loader.exec_module = execute_and_register
+        loader.exec_module = execute_and_register  # type: ignore[method-assign]
