@@ -14,6 +14,7 @@ from synthetic import best_action, write_dataset
 
 from bodyplan.envs.walking_task import Observation
 from bodyplan.errors import BodyplanError
+from bodyplan.evaluation.trained_policy import load_policy
 from bodyplan.experiments.pretraining import train
 from bodyplan.learn.algorithms.iql import IQL
 from bodyplan.learn.config import TrainConfig
@@ -242,6 +243,27 @@ def test_a_finished_run_that_lost_its_policy_saves_it_again(config, run, name):
     kept = config.out / "policy" / "policy.safetensors"
     assert (own.out / "policy" / "policy.safetensors").read_bytes() == kept.read_bytes()
     assert Run(own.out).policy.card["update"] == own.updates
+
+
+@pytest.mark.parametrize("name", ["card.json", "policy.safetensors"])
+def test_a_finished_run_whose_policy_is_damaged_saves_it_again(config, run, name):
+    own = copied_run(config, f"damaged_{name}")
+    damaged = own.out / "policy" / name
+    os.truncate(damaged, damaged.stat().st_size // 2)
+    with pytest.raises(BodyplanError, match=f"{name} .*`bodyplan train` again"):
+        load_policy(own.out)
+    train(own, log=lambda *_: pytest.fail("trained again"))
+    kept = config.out / "policy" / "policy.safetensors"
+    assert (own.out / "policy" / "policy.safetensors").read_bytes() == kept.read_bytes()
+    assert Run(own.out).policy.card["update"] == own.updates
+
+
+def test_a_finished_run_whose_checkpoint_is_damaged_is_not_called_whole(config, run):
+    own = copied_run(config, "damaged_checkpoint")
+    last = max((own.out / "checkpoints").iterdir(), key=lambda path: int(path.stem))
+    os.truncate(last, 1000)
+    with pytest.raises(BodyplanError, match=f"{last.name} .*remove that file"):
+        train(own)
 
 
 def test_checkpoints_of_nobody_knows_what_are_not_gone_on_with(config, run):

@@ -43,7 +43,7 @@ def read_record(
     Raises:
         BodyplanError: the file is missing or damaged, of another format, or a field is wrong.
     """
-    content = read_json(path)
+    content = read_json(path, fix)
     if newest is not None:
         require_format(str(path), content, newest, fix)
     checked: dict[str, Any] = checked_record(str(path), content, kind, fix)
@@ -136,6 +136,7 @@ def _sentence(reason: str, field: str) -> str:
     if missing:
         return f"{field + '.' if field else ''}{missing[1]} is missing"
     words = re.sub(r"`([^`]*)`", lambda found: _in_words(found[1]), reason)
+    words = words.replace("of length >= 1", "that is not empty")
     wrong = re.fullmatch("Expected (.*), got (.*[^0-9])", words)  # not of a number of entries
     text = f"is {wrong[2]} where {wrong[1]} belongs" if wrong else f"is wrong ({words.lower()})"
     return f"{field or 'its content'} {text}"

@@ -165,8 +165,12 @@ def write_json(path: str | Path, content: Any) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def read_json(path: str | Path) -> Any:
+def read_json(path: str | Path, fix: str = "restore it") -> Any:
     """Reads JSON of any content; `records.read_record` also checks its fields.
+
+    Args:
+        path: the file.
+        fix: what to do about a damaged one; the end of a sentence.
 
     Raises:
         BodyplanError: the file is missing or damaged.
@@ -176,7 +180,7 @@ def read_json(path: str | Path) -> Any:
         with explain_errors(path):
             return msgspec.json.decode(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise BodyplanError(f"{path} is not readable as JSON ({error}); restore it.") from error
+        raise BodyplanError(f"{path} is not readable as JSON ({error}); {fix}.") from error
 
 
 def write_array(path: str | Path, array: np.ndarray) -> None:
@@ -279,8 +283,14 @@ def write_tensors(
         file.write(payload)
 
 
-def read_tensors(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+def read_tensors(
+    path: str | Path, fix: str = "restore or rebuild it"
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Reads the arrays and the metadata that `write_tensors` wrote.
+
+    Args:
+        path: the file.
+        fix: what to do about a damaged one; the end of a sentence.
 
     Raises:
         BodyplanError: the file is missing, truncated or not a safetensors file.
@@ -292,7 +302,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str
             return tensors, dict(file.metadata() or {})
     except (SafetensorError, ValueError) as error:
         raise BodyplanError(
-            f"{path} is truncated or not a safetensors file ({error}); restore or rebuild it."
+            f"{path} is truncated or not a safetensors file ({error}); {fix}."
         ) from error
 
 

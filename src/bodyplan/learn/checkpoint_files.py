@@ -10,10 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from bodyplan.datasets.format import CARD
 from bodyplan.errors import BodyplanError
-from bodyplan.learn.policy_files import TENSORS, PolicyCard
+from bodyplan.learn.policy_files import (
+    TENSORS,
+    PolicyCard,
+    read_policy_card,
+    read_policy_tensors,
+)
 from bodyplan.records import checked_record
 from bodyplan.robots.registry import models_of, recorded_models
 from bodyplan.storage import read_tensors, write_json, write_tensors
@@ -49,10 +55,27 @@ def extract_policy(checkpoint: Path, folder: Path) -> None:
             "wrote it; continue the run with `bodyplan train`, whose next checkpoints do"
         ) from error
     checked_record(f"the policy's card in {checkpoint}", card, PolicyCard)
-    own = {
+    write_tensors(folder / TENSORS, _policy_in(tensors), {})
+    write_json(folder / CARD, {**card, "models": models_of(card, checkpoint.parent)})
+
+
+def holds_policy(checkpoint: Path, folder: Path) -> bool:
+    """Whether a folder holds the policy of a checkpoint, and neither is damaged."""
+    try:
+        read_policy_card(folder)
+        found = read_policy_tensors(folder)
+        expected = _policy_in(read_tensors(checkpoint)[0])
+    except BodyplanError:
+        return False
+    return found.keys() == expected.keys() and all(
+        np.array_equal(found[name], tensor) for name, tensor in expected.items()
+    )
+
+
+def _policy_in(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The tensors of the policy in a state, under its own names."""
+    return {
         name.removeprefix(_POLICY): tensor
         for name, tensor in tensors.items()
         if name.startswith(_POLICY)
     }
-    write_tensors(folder / TENSORS, own, {})
-    write_json(folder / CARD, {**card, "models": models_of(card, checkpoint.parent)})

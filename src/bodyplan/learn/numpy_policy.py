@@ -18,7 +18,13 @@ from bodyplan.datasets.format import CARD
 from bodyplan.envs.walking_task import ACTION_MEAN_LIMIT, Observation
 from bodyplan.errors import BodyplanError
 from bodyplan.learn.data.normalisation import ObservationScale
-from bodyplan.learn.policy_files import TENSORS, policy_folder, read_policy_card, require_numbers
+from bodyplan.learn.policy_files import (
+    TENSORS,
+    policy_folder,
+    read_policy_card,
+    read_policy_tensors,
+    require_numbers,
+)
 from bodyplan.robots.descriptors import RobotDescriptor
 from bodyplan.robots.feature_sizes import (
     CONTEXT_SIZE,
@@ -31,7 +37,6 @@ from bodyplan.robots.feature_sizes import (
     POLICY_GENERAL_SIZE,
     policy_observation_size,
 )
-from bodyplan.storage import read_tensors
 
 ACTION_LIMITS: Mapping[str, str | None] = {
     "bc": None,
@@ -86,7 +91,7 @@ class NumPyPolicy:
         card = read_policy_card(folder)
         if card.get("algorithm") not in ACTION_LIMITS:
             return None
-        tensors, _ = read_tensors(folder / TENSORS)
+        tensors = read_policy_tensors(folder)
         try:
             if card["parameters"] != sum(tensor.size for tensor in tensors.values()):
                 raise BodyplanError(f"{folder / TENSORS} has another number of parameters")

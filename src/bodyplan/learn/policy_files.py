@@ -13,6 +13,7 @@ from bodyplan.provenance import Origin
 from bodyplan.records import Count, Size, Triple, read_record
 from bodyplan.robots.feature_sizes import GENERAL_OBSERVATION_SIZE
 from bodyplan.robots.registry import models_of
+from bodyplan.storage import read_tensors
 
 POLICY_FORMAT = 1
 POLICY_FOLDER = "policy"
@@ -20,7 +21,7 @@ POLICY_FOLDER = "policy"
 TENSORS = "policy.safetensors"
 
 
-_FIX = "restore it, or delete the policy's folder and run the same `bodyplan train` again"
+_FIX = "restore it, or run the same `bodyplan train` again, which saves a damaged policy anew"
 
 
 class ScaledParts(TypedDict):
@@ -119,3 +120,12 @@ def read_policy_card(folder: Path) -> dict[str, Any]:
     """
     card = read_record(folder / CARD, PolicyCard, _FIX, POLICY_FORMAT)
     return card | {"models": models_of(card, folder)}
+
+
+def read_policy_tensors(folder: Path) -> dict[str, np.ndarray]:
+    """The parameters in the folder of a policy, by their names.
+
+    Raises:
+        BodyplanError: the file is missing or damaged.
+    """
+    return read_tensors(folder / TENSORS, _FIX)[0]

@@ -28,7 +28,7 @@ import jax
 import numpy as np
 
 from bodyplan.learn.checkpoint import save_checkpoint
-from bodyplan.learn.checkpoint_files import checkpoints
+from bodyplan.learn.checkpoint_files import checkpoints, holds_policy
 from bodyplan.learn.compilation import keeps_programs
 from bodyplan.learn.critic_check import convergence_warning, covered_share
 from bodyplan.learn.data.batch_loader import Chunk
@@ -222,6 +222,9 @@ def _pieces(chunks: Iterator[Chunk], most: int) -> Iterator[Chunk]:
 def _before_training(setup: TrainingSetup, update: int) -> Iterator[str]:
     """What to know before waiting."""
     config, algorithm = setup.config, setup.learner.algorithm
+    if update == config.updates:
+        yield "nothing is left to train; the last checkpoint's policy is saved again"
+        return
     if update:
         yield f"continuing after {update:,} of {config.updates:,} updates"
     if warning := convergence_warning(algorithm, config.updates):
@@ -243,9 +246,14 @@ def _compiling(setup: TrainingSetup) -> str:
 
 
 def _is_finished(run: Run, updates: int) -> bool:
-    """Whether the run's last checkpoint and its policy are there."""
+    """Whether the run's last checkpoint and its policy are there, and sound."""
     saved = checkpoints(run.path / CHECKPOINTS)
-    return bool(saved) and saved[-1][0] == updates and run.has_policy
+    return (
+        bool(saved)
+        and saved[-1][0] == updates
+        and run.has_policy
+        and holds_policy(saved[-1][1], run.path / POLICY_FOLDER)
+    )
 
 
 def _joined(reports: Sequence[tuple[IntervalReport, int]]) -> IntervalReport:

@@ -19,7 +19,7 @@ from bodyplan.datasets.io.quantities import (
 )
 from bodyplan.envs.walking_task import Command, parse_command
 from bodyplan.errors import BodyplanError
-from bodyplan.records import Count, Triple, checked_record
+from bodyplan.records import Triple, checked_record
 from bodyplan.robots.task_config import CONTROL_STEP
 
 _RATE_HZ = round(1.0 / CONTROL_STEP)
@@ -38,8 +38,8 @@ class _Robot(TypedDict):
 class _Mapping(TypedDict):
     """The whole file."""
 
-    recipe: NotRequired[str]
-    seed: NotRequired[Count]
+    recipe: NotRequired[Annotated[str, Meta(min_length=1, max_length=100)]]
+    seed: NotRequired[Annotated[int, Meta(ge=0, lt=2**32)]]
     command: NotRequired[str | Triple]
     robots: list[_Robot]
 
@@ -135,9 +135,11 @@ def _files(path: Path, place: str, patterns: str | Sequence[str]) -> tuple[Path,
                 f"{place}: files has the absolute path '{pattern}'; give it relative to the "
                 f"mapping file, in {path.parent.resolve()}."
             )
+        if not Path(pattern).parts:  # empty, or "."
+            raise BodyplanError(f"{place}: files has '{pattern}', which names no file; give one.")
         try:
             matching = sorted(path.parent.glob(pattern))
-        except ValueError as error:  # such as an empty one
+        except ValueError as error:
             raise BodyplanError(f"{place}: files has '{pattern}', which is no pattern.") from error
         if not matching:
             raise BodyplanError(

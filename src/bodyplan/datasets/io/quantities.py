@@ -144,7 +144,7 @@ def read_quantity(place: str, name: str, given: Any) -> QuantitySource:
         array=table["array"],
         columns=None if columns is None else tuple(columns),
         unit=table.get("unit"),
-        scale=_number(place, table.get("scale", 1.0)) * _factor(place, kind, table.get("unit")),
+        scale=_scale(place, table.get("scale", 1.0)) * _factor(place, kind, table.get("unit")),
         offset=_number(place, table.get("offset", 0.0)),
         next=table.get("next"),
         order=_quaternion_order(place, name, table.get("order")),
@@ -187,6 +187,12 @@ def _number(place: str, value: float) -> float:
     if not np.isfinite(value):
         raise BodyplanError(f"{place} has {value!r}, which is not a number; correct it.")
     return float(value)
+
+
+def _scale(place: str, value: float) -> float:
+    if value == 0.0:
+        raise BodyplanError(f"{place} has scale = 0, which makes all numbers 0; correct it.")
+    return _number(place, value)
 
 
 def require_known_keys(place: str, table: Mapping[str, Any], keys: Iterable[str]) -> None:
