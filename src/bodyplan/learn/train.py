@@ -19,6 +19,7 @@ Where training is asked to stop, by Ctrl-C or a scheduler, it writes a checkpoin
 that take long are done a few at a time, so that it need not wait for more than a few seconds.
 """
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -61,6 +62,8 @@ OnSentence = Callable[[str], None]
 
 SAFE_WITHIN = 3.0
 """Seconds of training, about, after which it can be stopped."""
+_MANY = 2e7
+"""Parameters times samples whose updates take a processor about 20 ms."""
 
 
 def run_training(
@@ -122,7 +125,14 @@ def run_training(
                 policy = seeds[place].policy(seed_state(state, place, count), logger.provenance)
                 logger.evaluation(update, policy, on_interval(update, policy))
 
-        most = 0  # iterations in one call of the program, where it is slow
+        # Iterations in one call of the program, where it is slow: one, until it is known how slow.
+        # Several hosts are not stopped between calls.
+        measured = jax.process_count() > 1 or not _may_be_slow(state, learner.batch_size)
+        most = sys.maxsize if measured else 1
+
+        def most_now() -> int:
+            return most
+
         try:
             evaluate(only_missing=True)
             with safe_points(hold=jax.process_count() == 1) as stop:
@@ -133,7 +143,8 @@ def run_training(
                     )
                     start, busy, compiling = time.perf_counter(), time.process_time(), 0.0
                     reports: list[tuple[IntervalReport, int]] = []
-                    for chunk in _pieces(loader.chunks(key, update, length), most):
+                    chunks = loader.chunks(key, update, length)
+                    for chunk in _pieces(chunks, most_now):
                         if program is None:
                             with stop.at_once():
                                 if tell is not None:
@@ -145,7 +156,12 @@ def run_training(
                                 compiling += time.perf_counter() - began
                                 if tell is not None:
                                     tell(f"compiled in {compiling:.1f} s")
+                        called = time.perf_counter()
                         state, report = program(state, numbers, loader.table, chunk)
+                        if not measured:
+                            jax.block_until_ready(report)
+                            seconds, measured = time.perf_counter() - called, True
+                            most = max(int(SAFE_WITHIN / seconds), 1)
                         jax.block_until_ready(reports[-1:])  # at most two chunks are on the device
                         reports.append((report, int(chunk.iterations)))
                         if stop.requested():
@@ -208,15 +224,23 @@ def run_training(
         return runs
 
 
-def _pieces(chunks: Iterator[Chunk], most: int) -> Iterator[Chunk]:
-    """Chunks of at most so many iterations, if a number is given."""
+def _may_be_slow(state: LearnerState, batch_size: int) -> bool:
+    """Whether a chunk of updates may take longer than `SAFE_WITHIN`, judged by the actor.
+
+    Not by time, because metrics are means over the updates of a call, whose last bits depend on
+    how many these are: small runs repeat to the last bit.
+    """
+    return batch_size * sum(leaf.size for leaf in jax.tree.leaves(state.actor.policy)) > _MANY
+
+
+def _pieces(chunks: Iterator[Chunk], most: Callable[[], int]) -> Iterator[Chunk]:
+    """Chunks of at most so many iterations, as is known when each begins."""
     for chunk in chunks:
-        count = int(chunk.iterations)
-        for done in range(0, count, most or count):
-            yield chunk._replace(
-                first=np.int32(chunk.first + done),
-                iterations=np.int32(min(most or count, count - done)),
-            )
+        count, done = int(chunk.iterations), 0
+        while done < count:
+            now = min(most(), count - done)
+            yield chunk._replace(first=np.int32(chunk.first + done), iterations=np.int32(now))
+            done += now
 
 
 def _before_training(setup: TrainingSetup, update: int) -> Iterator[str]:
