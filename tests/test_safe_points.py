@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -54,8 +55,17 @@ def test_what_has_nothing_to_save_is_stopped_at_once():
 def test_the_second_signal_does_not_wait():
     with pytest.raises(Stopped), safe_points_under_a_handler():
         send(signal.SIGTERM)
+        time.sleep(0.15)
         send(signal.SIGTERM)
         pytest.fail("went on")
+
+
+def test_a_signal_that_comes_by_two_ways_is_one():
+    """As of a scheduler, to a worker and to its parent, which sends it on."""
+    with pytest.raises(Stopped), safe_points_under_a_handler() as stop:
+        send(signal.SIGTERM)
+        send(signal.SIGTERM)
+        assert stop.requested()
 
 
 def safe_points_under_a_handler():

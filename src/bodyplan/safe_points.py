@@ -12,6 +12,7 @@ Ctrl-C, SIGTERM (from schedulers) and SIGHUP (from a terminal that closes) are s
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -19,6 +20,9 @@ from typing import Any
 
 from bodyplan.early_stop import STOP_SIGNALS
 
+_APART = 0.1
+"""Seconds between signals of which the second is a wish of its own. A scheduler signals a worker,
+and so does the worker's parent that is signalled with it."""
 _Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
@@ -28,6 +32,7 @@ class SafePoints:
     def __init__(self) -> None:
         """Nothing is asked for yet."""
         self._asked = 0
+        self._since = 0.0  # of `time.monotonic`
         self._noticed = False
         self._before: dict[int, _Handler] = {}
 
@@ -75,10 +80,12 @@ class SafePoints:
             _HOLDING.remove(self)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        if self._asked and time.monotonic() < self._since + _APART:
+            return
         if self._asked:  # and now again
             self._release()
             self._deliver()
-        self._asked = number
+        self._asked, self._since = number, time.monotonic()
 
     def _deliver(self) -> None:
         """Do what the signal would have done."""

@@ -104,7 +104,9 @@ class _Worker:
 
 def _work(connection: Connection, cores: frozenset[int]) -> None:
     """What a process does until nobody gives it runs any more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; one decides
+    for name in ("SIGINT", "SIGHUP"):  # a terminal sends them to all; one decides
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)
