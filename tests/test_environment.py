@@ -379,3 +379,5 @@ def test_unknown_and_impossible_arguments_are_refused(environment):
         environment(num_envs=0)
     with pytest.raises(BodyplanError, match="cat"):
         Environment("cat")
+    with pytest.raises(BodyplanError, match="one boolean for each of the 2"):
+        environment(num_envs=2).reset(np.ones(3, bool))

@@ -118,6 +118,7 @@ SPHERE = '<geom size="1"/>'
         (DOG, '<asset><mesh file="../mesh.obj"/></asset><worldbody>', "outside"),
         (DOG, '<asset><mesh file="gone.obj"/></asset><worldbody>', "missing"),
         (DOG, '<asset><model file="m.xml"/></asset><worldbody>', "<model file"),
+        (DOG, '<worldbody><attach model="m" body="b" prefix="L_"/>', "to_xml()"),
         (DOG, '<size memory="100G"/><worldbody>', "memory"),
         (DOG, '<size nuser_geom="1000000000"/><worldbody>', "nuser_geom"),
         (DOG, '<custom><numeric name="a" size="1000000000"/></custom><worldbody>', "numeric"),

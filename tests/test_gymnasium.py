@@ -351,6 +351,9 @@ class TestActions:
             ([*[0.0] * 4, np.nan, *[0.0] * 7], "{}.*is nan"),
             ([*[0.0] * 4, -np.inf, *[0.0] * 7], "{}.*is -inf"),
             (["left"] * 12, "no array of numbers"),
+            (["0.5"] * 12, "no array of numbers: it holds <U3"),
+            (np.zeros(12, complex), "no array of numbers: it holds complex128"),
+            (np.full(12, None), "no array of numbers: it holds None"),
             ([[0.0], [0.0, 1.0]], "no array of numbers"),
         ],
     )
@@ -376,6 +379,17 @@ class TestActions:
         assert checked.dtype == np.float64
         assert (checked == action).all()
         assert not np.shares_memory(checked, check_action(load("unitree_go1"), 2, checked))
+
+
+@pytest.mark.parametrize("make", [gymnasium.make, gymnasium.make_vec])
+def test_a_closed_environment_says_so(make):
+    env = make(GO1)
+    env.reset(seed=0)
+    env.close()
+    env.unwrapped.close()  # again
+    for use in (lambda: env.unwrapped.step(np.zeros((1, 12))), env.unwrapped.reset):
+        with pytest.raises(BodyplanError, match="closed; make another"):
+            use()
 
 
 class TestVectorEnvironment:

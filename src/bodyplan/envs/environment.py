@@ -38,6 +38,7 @@ RANDOM_COMMAND = "random"
 
 _NOT_RANDOMISED = -1  # stands for the seed of a robot that has its own parameters
 _SEEDS = 2**62
+_REAL = "biufO"  # kinds of arrays: booleans, integers, floats, and Python's own numbers
 _LARGEST_ACTION = 1e6  # motors saturate long before; larger numbers would only overflow
 
 
@@ -151,8 +152,16 @@ class Environment:
         Args:
             mask: the robots to reset; by default all.
             command: of each robot for this episode, instead of the environment's.
+
+        Raises:
+            BodyplanError: the mask is not one boolean for each robot.
         """
-        mask = np.ones(self.num_envs, bool) if mask is None else mask
+        mask = np.ones(self.num_envs, bool) if mask is None else np.asarray(mask)
+        if mask.dtype != np.bool_ or mask.shape != (self.num_envs,):
+            raise BodyplanError(
+                f"the mask has type {mask.dtype} and shape {mask.shape}; give one boolean for each "
+                f"of the {self.num_envs} robots"
+            )
         if self.disturbances.randomise:
             self._randomise(mask)
         default = self._default_commands(int(mask.sum()))
@@ -382,7 +391,10 @@ def action_numbers(robot: Robot, action: Any) -> Float[np.ndarray, "..."]:
         BodyplanError: it is no array of numbers.
     """
     try:
-        return np.array(action, np.float64)
+        given = np.asarray(action)
+        if given.dtype.kind not in _REAL or (given.dtype.hasobject and None in given):
+            raise ValueError(f"it holds {'None' if given.dtype.hasobject else given.dtype}")
+        return np.array(given, np.float64)
     except (TypeError, ValueError) as error:
         raise BodyplanError(
             f"the action for {robot.name} is no array of numbers: {error}"

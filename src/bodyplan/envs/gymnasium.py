@@ -22,6 +22,7 @@ from bodyplan.envs.environment import RANDOM_COMMAND, Environment, StepResult, a
 from bodyplan.envs.gymnasium_reset import (
     PerRobotGenerator,
     read_commands,
+    read_options,
     read_reset_mask,
     read_seeds,
     without_arrays,
@@ -88,18 +89,20 @@ class WalkingEnv(gymnasium.Env[Any, ArrayLike]):
         """Start an episode, under `options["command"]` where that is given.
 
         Raises:
-            BodyplanError: an option has another name, or is no command.
+            BodyplanError: an option has another name, or is no command; or it is closed.
         """
+        self._batch.require_open()
         super().reset(seed=seed)
-        self._batch.reset(np.ones(1, bool), self.np_random, options or {})
+        self._batch.reset(np.ones(1, bool), self.np_random, read_options(options))
         return gymnasium_spaces.robot_row(self._batch.observation(), 0), {}
 
     def step(self, action: ArrayLike) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """One control step of 20 ms.
 
         Raises:
-            BodyplanError: the action has another shape, or is not finite.
+            BodyplanError: the action has another shape, or is not finite; or it is closed.
         """
+        self._batch.require_open()
         row, expected = action_numbers(self.robot, action), self.action_space.shape
         if row.shape != expected:
             raise BodyplanError(
@@ -118,6 +121,10 @@ class WalkingEnv(gymnasium.Env[Any, ArrayLike]):
     def render(self) -> RGBImage | None:
         """An image of the present pose, or None without a `render_mode`."""
         return None if self.render_mode is None else self._batch.render(0)
+
+    def close(self) -> None:
+        """End its use; a second time does nothing."""
+        self._batch.closed = True
 
 
 class WalkingVectorEnv(VectorEnv[Any, ArrayLike, np.ndarray]):
@@ -189,7 +196,8 @@ class WalkingVectorEnv(VectorEnv[Any, ArrayLike, np.ndarray]):
         Raises:
             BodyplanError: an option has another name or an impossible value.
         """
-        options = dict(options or {})
+        self._batch.require_open()
+        options = dict(read_options(options))
         mask = read_reset_mask(options.pop("reset_mask", None), self.num_envs)
         seeds = read_seeds(seed, self.num_envs)
         super().reset(seed=seeds[0])
@@ -209,6 +217,7 @@ class WalkingVectorEnv(VectorEnv[Any, ArrayLike, np.ndarray]):
             BodyplanError: the actions have another shape, or are not finite; or robots without
                 automatic resets have ended and were not reset.
         """
+        self._batch.require_open()
         if self._mode is AutoresetMode.DISABLED and self._ended.any():
             raise BodyplanError(
                 f"the episodes of robots {np.flatnonzero(self._ended).tolist()} have ended; reset "
@@ -232,6 +241,10 @@ class WalkingVectorEnv(VectorEnv[Any, ArrayLike, np.ndarray]):
         if self.render_mode is None:
             return None
         return tuple(self._batch.render(index) for index in range(self.num_envs))
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """End its use, for Gymnasium's `close`."""
+        self._batch.closed = True
 
     def _reset(self, mask: Bool[np.ndarray, "N"], options: dict[str, Any]) -> None:
         if mask.any():
@@ -272,6 +285,16 @@ class _Batch:
         self.environment = Environment(robot, parsed, num_envs, **settings)
         self._layout = layout
         self._width, self._height = render_size
+        self.closed = False
+
+    def require_open(self) -> None:
+        """Refuses to go on after `close`.
+
+        Raises:
+            BodyplanError: it is closed.
+        """
+        if self.closed:
+            raise BodyplanError("this environment is closed; make another one to go on")
 
     def reset(
         self, mask: Bool[np.ndarray, "N"], rng: np.random.Generator, options: dict[str, Any]
@@ -295,6 +318,7 @@ class _Batch:
         """One robot in its present pose; the camera follows the trunk."""
         from bodyplan.rendering.renderer import render_poses
 
+        self.require_open()
         pose = self.environment.qpos[index : index + 1]
         # MuJoCo's own renderer runs in a separate process, which is too slow for single images.
         return render_poses(self.environment.robot, pose, (self._width, self._height), "drawn")[0]

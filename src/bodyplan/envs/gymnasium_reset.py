@@ -63,6 +63,17 @@ def read_seeds(seed: int | Sequence[int | None] | None, num_envs: int) -> list[i
     return list(seed)
 
 
+def read_options(options: Any) -> dict[str, Any]:
+    """Gymnasium's options of a reset; none by default.
+
+    Raises:
+        BodyplanError: they are no dictionary.
+    """
+    if not isinstance(options, dict | None):
+        raise BodyplanError(f"options is {options!r}; give a dictionary, or None")
+    return options or {}
+
+
 def read_commands(options: dict[str, Any], num_envs: int) -> Float[np.ndarray, "N 3"] | None:
     """The option `command` of N robots: vx, vy (m/s) and yaw rate (rad/s); None by default.
 

@@ -211,7 +211,7 @@ def parse_command(command: str | Sequence[float]) -> Command:
         vx, vy, wz = (float(part) for part in parts)
         if not np.isfinite([vx, vy, wz]).all():
             raise ValueError("NaN or infinity")
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise BodyplanError(
             f"'{command}' is no command; give forward, backward or three numbers vx,vy,wz"
         ) from error

@@ -74,6 +74,8 @@ def find_model(source: str | Path, models: Mapping[str, str] | None = None) -> P
     Raises:
         BodyplanError: no robot has this name, or the package that offers it gives no path.
     """
+    if not isinstance(source, str | Path):
+        raise BodyplanError(f"robot is {source!r}; give a robot's name, or the path of its MJCF")
     if str(source) in packaged_robots():
         return MODELS / f"{source}.xml"
     if str(source) in _offered():

@@ -31,10 +31,14 @@ from bodyplan.robots.reading.xml_elements import Element, to_text
 from bodyplan.robots.validation.problem import FaultyFilesError, name_list, only_errors
 
 SUFFIXES = (".xml", ".urdf", ".mjcf", ".xacro")
+_AS_ONE_FILE = (
+    "save the model as one file first, if you trust its author: in Python, "
+    "spec = mujoco.MjSpec.from_file(...), spec.compile(), spec.to_xml()"
+)
 REFUSED = {
     "plugin": "an engine plugin, which is code; remove it, and drive joints with <motor>",
-    "attach": "<attach>; save the model as one file first, with MuJoCo's own to_xml()",
-    "model": "<model file=...>; save the model as one file first, with MuJoCo's own to_xml()",
+    "attach": f"<attach>, which reads further models; {_AS_ONE_FILE}",
+    "model": f"<model file=...>, which reads further models; {_AS_ONE_FILE}",
 }
 """Elements that would read further models or load code, with the fix."""
 
