@@ -4,6 +4,7 @@ The robot is a biped that falls soon, so that evaluations are short.
 """
 
 import csv
+import itertools
 import json
 
 import pytest
@@ -13,6 +14,7 @@ from bodyplan.cli import main
 from bodyplan.cli.sweep_grid import read_sweep_grid
 from bodyplan.errors import BodyplanError
 from bodyplan.evaluation.evaluation import Evaluation, EvaluationConfig
+from bodyplan.evaluation.tuning import TunedArm
 from bodyplan.experiments.experiment_run import ExperimentRun
 from bodyplan.experiments.sweep import sweep_runs
 
@@ -46,6 +48,12 @@ def write(tmp_path, data):
     return write
 
 
+def compared(grid):
+    """What is compared of arms that are not tuned."""
+    assert all(len(own) == 1 for own in grid.arms.values())
+    return {arm: own[0].compared for arm, own in grid.arms.items()}
+
+
 def test_every_arm_has_every_combination(write):
     grid = read_sweep_grid(
         write(
@@ -69,7 +77,7 @@ def test_every_arm_has_every_combination(write):
     ]
     found = [
         (own.combiner_name, own.algorithm.learning_rate, own.seed, own.updates, own.batch_size)
-        for own in grid.arms["EG 2 learning_rate=0.004"]
+        for own in compared(grid)["EG 2 learning_rate=0.004"]
     ]
     assert found == [("grouped", 4e-3, 3, 8, 8), ("grouped", 4e-3, 4, 8, 8)]
     assert grid.evaluation == EvaluationConfig(episodes=5, initial_state="nominal")
@@ -87,7 +95,7 @@ def test_groups_weights_and_switches_are_written_as_in_toml(write):
             """
         )
     )
-    (config,) = grid.arms["mine"]
+    (config,) = compared(grid)["mine"]
     assert (config.groups, config.group_critic) == ([["cassie"]], True)
     assert config.weights == {"cassie": 2.0}
 
@@ -106,6 +114,10 @@ def test_groups_weights_and_switches_are_written_as_in_toml(write):
         ("[evaluation]\nepisodes = 0", ["evaluation", "episodes"]),
         ("[grid]\nseed = [0, 0]", ["same run"]),
         ("[grid", ["TOML"]),
+        ("[tuning]\nlearning_rate = [1e-3, 2e-3]", ["tuning", "seed"]),
+        ("[tuning]\nseed = [7]", ["tuning", "choose"]),
+        ("[tuning]\nlearning_rate = [1e-3, 2e-3]\nseed = [0]", ["tuning", "seed 0"]),
+        ("[tuning]\nlearning_rate = [1e-3, -1.0]\nseed = [7]", ["learning", "-1"]),
     ],
 )
 def test_what_is_wrong_in_the_file_is_one_sentence(write, tmp_path, capsys, text, words):
@@ -118,13 +130,13 @@ def test_what_is_wrong_in_the_file_is_one_sentence(write, tmp_path, capsys, text
 
 def test_a_run_is_found_by_what_decides_its_result(write, tmp_path):
     grid = read_sweep_grid(write("[grid]\nseed = [0, 1]"))
-    runs = sweep_runs(grid.arms, grid.evaluation, tmp_path / "s")
+    runs = sweep_runs(compared(grid), grid.evaluation, tmp_path / "s")
     assert len({run.path for run in runs}) == 2
     other = read_sweep_grid(write("[grid]\nseed = [1, 0, 2]\n[arms.named]\nkeep_checkpoints = 1"))
-    again = sweep_runs(other.arms, other.evaluation, tmp_path / "s")
+    again = sweep_runs(compared(other), other.evaluation, tmp_path / "s")
     assert {run.path for run in runs} < {run.path for run in again}
     with pytest.raises(BodyplanError, match="no dataset"):
-        config = grid.arms["run"][0]
+        config = compared(grid)["run"][0]
         missing = {**vars(config), "data": tmp_path / "missing"}
         ExperimentRun.of("run", type(config)(**missing), grid.evaluation, tmp_path)
 
@@ -154,3 +166,80 @@ def test_a_sweep_is_trained_compared_and_found_again(write, tmp_path, capsys):
 def test_parts_are_counted_from_one(write, tmp_path, capsys, part):
     assert main(["sweep", str(write("")), "--out", str(tmp_path / "s"), f"--part={part}"]) == 2
     assert part in capsys.readouterr().err
+
+
+def test_an_arm_tries_its_algorithms_settings_with_other_seeds(write):
+    grid = read_sweep_grid(
+        write(
+            """
+            [arms.cloned]
+            [arms.valued]
+            algorithm = "iql"
+            [grid]
+            seed = [0, 1]
+            [tuning]
+            learning_rate = [3e-4, 4e-3]
+            seed = [8, 9]
+            """
+        )
+    )
+    for arm, algorithm in (("cloned", "bc"), ("valued", "iql")):
+        for rate, candidate in zip((3e-4, 4e-3), grid.arms[arm], strict=True):
+            assert candidate.label == f"learning_rate={rate}"
+            assert [own.seed for own in candidate.trials] == [8, 9]
+            assert [own.seed for own in candidate.compared] == [0, 1]
+            for own in (*candidate.trials, *candidate.compared):
+                assert (own.algorithm_name, own.algorithm.learning_rate) == (algorithm, rate)
+
+
+def test_the_best_of_some_settings_is_that_of_all_draws():
+    scores = {"a": 3.0, "b": 1.0, "c": 4.0, "d": 1.0}
+    arm = TunedArm("arm", scores)
+    assert arm.chosen == "c"
+    for count, expected in enumerate(arm.expected_best, start=1):
+        draws = [max(own) for own in itertools.combinations(scores.values(), count)]
+        assert expected == pytest.approx(sum(draws) / len(draws))
+
+
+def test_what_scored_best_is_compared_with_seeds_of_its_own(write, tmp_path, capsys):
+    path, out = (
+        write(
+            """
+        [arms.plain]
+        [arms.summed]
+        bc.log_probability = "sum"
+        [grid]
+        seed = [0, 1]
+        [tuning]
+        learning_rate = [1e-3, 1e-2]
+        seed = [9]
+        [evaluation]
+        episodes = 1
+        """
+        ),
+        tmp_path / "sweep",
+    )
+
+    def called(*options):
+        assert main(["sweep", str(path), "--out", str(out), "--json", *options]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    assert len(called("--dry-run")["runs"]) == 4  # what is compared is not known yet
+    assert called("--part", "1/2")["comparison"] is None
+    answer = called()
+    assert [own["seed"] for own in answer["runs"]] == [0, 1] * 2
+    rows = list(csv.DictReader((out / "runs.csv").read_text().splitlines()))
+    tried = {row["arm"]: row for row in rows if row["seed"] == "9"}
+    for arm, tuned in answer["tuned"].items():
+        scores = {
+            label: float(tried[f"{arm} {label}"]["normalised_return"]) for label in tuned["scores"]
+        }
+        assert tuned["scores"] == pytest.approx(scores)
+        assert scores[tuned["chosen"]] == max(scores.values())
+        rate = float(tuned["chosen"].partition("=")[2])
+        (row, other) = (row for row in rows if row["arm"] == arm)
+        for own in (row, other):
+            config = json.loads((out / "runs" / own["folder"] / "config.json").read_text())
+            assert config["bc"]["learning_rate"] == rate
+    assert "How the arms were tuned" in (out / "comparison.html").read_text()
+    assert len(called("--dry-run")["runs"]) == 8

@@ -18,6 +18,7 @@ from terminal import seen_on_terminal
 import bodyplan
 from bodyplan.cli import COMMANDS, main
 from bodyplan.evaluation.evaluation import Evaluation
+from bodyplan.evaluation.tuning import TunedArm
 from bodyplan.learn.gradient_conflict import Conflicts
 from bodyplan.storage import write_json
 
@@ -221,8 +222,9 @@ def sweep(folder, monkeypatch):
     arms = compare(folder, monkeypatch).split()
     row = {"arm": "EG of two groups", "seed": 1, "state": "finished", "return_mean": -1234.5678}
     comparison = bodyplan.compare({f"an arm of {arm}": arm for arm in arms})
-    answer = SimpleNamespace(rows=lambda: [row] * 6, failed=(), comparison=comparison)
-    instead(monkeypatch, "bodyplan.experiments.sweep.run_sweep", answer)
+    tuned = [TunedArm("EG of two groups", {"learning_rate=0.001": 0.1, "learning_rate=0.004": 0.2})]
+    answer = SimpleNamespace(rows=lambda: [row] * 6, failed=(), comparison=comparison, tuned=tuned)
+    instead(monkeypatch, "bodyplan.experiments.sweep.sweep", answer)
     return "grid.toml --out out"
 
 

@@ -26,8 +26,8 @@ class Sweep:
     """
 
     grid: tyro.conf.Positional[Path]
-    """The file (.toml): tables [settings], [arms.NAME] and [grid] of options of `bodyplan train`,
-    and [evaluation]."""
+    """The file (.toml): tables [settings], [arms.NAME], [grid] and [tuning] of options of `bodyplan
+    train`, and [evaluation]."""
     out: Path
     """Folder of the sweep: runs, runs.csv and comparison.html."""
     options: tyro.conf.OmitArgPrefixes[WorkerOptions] = field(default_factory=WorkerOptions)
@@ -41,21 +41,26 @@ class Sweep:
 
     def run(self) -> int:
         """Execute what is missing; 1 where a run failed."""
-        from bodyplan.experiments.sweep import run_sweep, sweep_runs
+        from bodyplan.experiments.sweep import planned_runs, sweep
 
         grid = read_sweep_grid(self.grid)
-        runs = sweep_runs(grid.arms, grid.evaluation, self.out)
-        if self.part is not None:
-            first, every = _part(self.part)
-            runs = runs[first - 1 :: every]
+        part = _part(self.part)
         if self.dry_run:
-            self._show_plan(runs)
+            self._show_plan(planned_runs(grid.arms, grid.evaluation, self.out, part))
             return 0
         workers = self.options.make()
         with progress() as display:
-            result = run_sweep(runs, self.out, workers, display, compared=self.part is None)
+            result = sweep(grid.arms, grid.evaluation, self.out, workers, display, part)
         if self.json:
-            print_json({"runs": result.rows(), "comparison": _json(result), "note": result.note})
+            tuned = {own.name: {"chosen": own.chosen, "scores": own.scores} for own in result.tuned}
+            print_json(
+                {
+                    "runs": result.rows(),
+                    "tuned": tuned,
+                    "comparison": _json(result),
+                    "note": result.note,
+                }
+            )
         else:
             self._show(result)
         return 1 if result.failed else 0
@@ -84,6 +89,8 @@ class Sweep:
             Column("fall_share", "falls", digits=2),
         ]
         print_table(f"{len(rows)} runs, means over robots", rows, columns)
+        for tuned in result.tuned:
+            print_line(f"{tuned.name} chose {tuned.chosen} of {len(tuned.scores)}")
         for own in result.failed:
             print_line(f"failed: {own.run.label}: {own.problem}")
         if result.comparison is not None:
@@ -92,11 +99,14 @@ class Sweep:
             print_line(f"written to {self.out / 'comparison.html'}")
         elif result.note:
             print_line(f"Note: {result.note}")
-        print_line(f"written to {self.out / 'runs.csv'}")
+        if self.part is None:
+            print_line(f"written to {self.out / 'runs.csv'}")
 
 
-def _part(text: str) -> tuple[int, int]:
+def _part(text: str | None) -> tuple[int, int] | None:
     """K and N of K/N."""
+    if text is None:
+        return None
     try:
         first, every = map(int, text.split("/"))
     except ValueError:

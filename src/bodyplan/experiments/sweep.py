@@ -4,13 +4,14 @@
     <out>/runs.csv          a row for each run: its arm, seed, state, and means over robots
     <out>/comparison.html   the arms compared over their seeds, where they can be
 
-The same call continues an interrupted sweep and adds what is new in it.
+Where arms are tuned, their trials come first, with seeds of their own. The same call continues an
+interrupted sweep and adds what is new in it.
 """
 
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,15 @@ from bodyplan.errors import BodyplanError
 from bodyplan.evaluation.comparison import Comparison
 from bodyplan.evaluation.evaluated_runs import EVALUATION
 from bodyplan.evaluation.evaluation import Evaluation, EvaluationConfig
+from bodyplan.evaluation.tuning import TunedArm
 from bodyplan.experiments.experiment_run import ExperimentRun
 from bodyplan.experiments.run_queue import RunOutcome, Workers, execute_all
+from bodyplan.experiments.tuning_trials import (
+    Candidates,
+    choose,
+    compared_configs,
+    trial_configs,
+)
 from bodyplan.learn.config import TrainConfig
 from bodyplan.locking import writer_lock
 from bodyplan.progress import ProgressDisplay
@@ -35,11 +43,13 @@ class SweepResult:
     """What came out of a sweep."""
 
     outcomes: tuple[RunOutcome, ...]
-    """Of each run, in the order of the sweep."""
+    """Of each run, in the order of the sweep; of the trials where these are not finished."""
     comparison: Comparison | None
     """Of the arms; None where a run failed, or where they cannot be compared."""
     note: str = ""
     """Why there is no comparison."""
+    tuned: tuple[TunedArm, ...] = ()
+    """What each arm tried, if it was tuned."""
 
     @property
     def failed(self) -> tuple[RunOutcome, ...]:
@@ -80,38 +90,78 @@ def sweep_runs(
     return runs
 
 
-def run_sweep(
-    runs: Sequence[ExperimentRun],
+def planned_runs(
+    arms: Candidates,
+    evaluation: EvaluationConfig,
+    out: str | Path,
+    part: tuple[int, int] | None = None,
+) -> list[ExperimentRun]:
+    """The trials and the runs of a sweep, as far as they are known: what is compared is decided
+    by the finished trials.
+
+    Args:
+        arms: what each may be compared with.
+        evaluation: how every policy is evaluated.
+        out: folder of the sweep.
+        part: (k, n): only every n-th, from the k-th on.
+
+    Raises:
+        BodyplanError: two runs are the same, or there are no data.
+    """
+    trials = sweep_runs(trial_configs(arms), evaluation, out)
+    if not all(run.is_finished() for run in trials):
+        return _part(trials, part)
+    chosen = compared_configs(arms, choose(arms, trials))
+    return _part(trials, part) + _part(sweep_runs(chosen, evaluation, out), part)
+
+
+def sweep(
+    arms: Candidates,
+    evaluation: EvaluationConfig,
     out: str | Path,
     workers: Workers,
     display: ProgressDisplay | None = None,
-    compared: bool = True,
+    part: tuple[int, int] | None = None,
 ) -> SweepResult:
-    """Execute what is not finished, and write the table and the page.
+    """Execute what is not finished, the trials first, and write the table and the page.
 
     Args:
-        runs: those of `sweep_runs`.
+        arms: what each may be compared with.
+        evaluation: how every policy is evaluated.
         out: folder of the sweep.
         workers: who executes the runs.
         display: shows how it goes on.
-        compared: whether these are all runs of the sweep. A part of it leaves table and page to
+        part: (k, n): only every n-th run, from the k-th on. A part leaves table and page to
             whoever gathers all.
 
     Raises:
-        BodyplanError: another sweep works in that folder, or it cannot be written to.
+        BodyplanError: two runs are the same, there are no data, another sweep works in that
+            folder, or it cannot be written to.
     """
     out = Path(out)
-    if not compared:
-        return SweepResult(tuple(execute_all(runs, workers, display)), None)
+    trials = sweep_runs(trial_configs(arms), evaluation, out)
+    tried = tuple(execute_all(_part(trials, part), workers, display))
+    if not all(run.is_finished() for run in trials):
+        note = "what is compared is decided when all trials are finished; give the command again"
+        return SweepResult(tried, None, note)
+    tuned = tuple(choose(arms, trials))
+    runs = sweep_runs(compared_configs(arms, tuned), evaluation, out)
+    if part is not None:
+        return SweepResult(tuple(execute_all(_part(runs, part), workers, display)), None)
     with writer_lock(out / TABLE):
         outcomes = tuple(execute_all(runs, workers, display))
-        _write_table(outcomes, out)
-        result = _compared(outcomes)
+        _write_table((*tried, *outcomes), out)
+        result = replace(_compared(outcomes), tuned=tuned if trials else ())
         if result.comparison is not None:
             from bodyplan.report.comparison_page import write_comparison
 
-            write_comparison(result.comparison, out / PAGE)
+            write_comparison(result.comparison, out / PAGE, result.tuned)
     return result
+
+
+def _part(runs: list[ExperimentRun], part: tuple[int, int] | None) -> list[ExperimentRun]:
+    first, every = part or (1, 1)
+    return runs[first - 1 :: every]
 
 
 def _compared(outcomes: tuple[RunOutcome, ...]) -> SweepResult:

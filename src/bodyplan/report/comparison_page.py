@@ -14,6 +14,7 @@ from bodyplan.evaluation.comparison_sentences import (
     shown_digits,
     signed_interval,
 )
+from bodyplan.evaluation.tuning import TunedArm
 from bodyplan.report.charts import Chart, Interval, interval_chart, line_chart
 from bodyplan.report.html_page import TableColumn, write_html
 from bodyplan.report.series_styles import SeriesStyle, series_styles
@@ -35,8 +36,15 @@ _ORIGINS = {
 """Entries of provenance, and how the page calls them."""
 
 
-def write_comparison(comparison: Comparison, path: str | Path) -> Path:
+def write_comparison(
+    comparison: Comparison, path: str | Path, tuned: Sequence[TunedArm] = ()
+) -> Path:
     """Write the page; an existing file is replaced.
+
+    Args:
+        comparison: what it tells.
+        path: of the page.
+        tuned: what arms tried before, if they were tuned.
 
     Raises:
         BodyplanError: the page cannot be written.
@@ -53,6 +61,7 @@ def write_comparison(comparison: Comparison, path: str | Path) -> Path:
         robots=dict.fromkeys(comparison.robots, SeriesStyle("var(--muted)")),
         charts=_charts(comparison, styles),
         tables=[_table(comparison, score) for score in dict.fromkeys((comparison.score, "return"))],
+        tuning=_tuning(tuned, comparison, styles) if tuned else None,
         differences=[_difference_table(comparison, own) for own in comparison.differences],
         command=_command(comparison),
         provenance={
@@ -270,6 +279,34 @@ def _difference_table(comparison: Comparison, own: ArmDifference) -> dict[str, A
         "rows": rows,
         "mean": mean if len(rows) > 1 else None,
     }
+
+
+def _tuning(
+    tuned: Sequence[TunedArm], comparison: Comparison, styles: Mapping[str, SeriesStyle]
+) -> dict[str, Any]:
+    """A row for each arm: what it scored with each setting; and the best to expect of fewer."""
+    labels = list(dict.fromkeys(label for own in tuned for label in own.scores))
+    digits = SCORE_DIGITS["normalised"] if comparison.score == "normalised" else 1
+    columns = [TableColumn("arm", "arm"), TableColumn("chosen", "chosen", strong=True)]
+    columns += [
+        TableColumn(f"score{place}", label, digits=digits) for place, label in enumerate(labels)
+    ]
+    rows = [
+        {"arm": own.name, "chosen": own.chosen}
+        | {f"score{place}": own.scores.get(label) for place, label in enumerate(labels)}
+        for own in tuned
+    ]
+    curves = {own.name: (list(range(1, len(own.scores) + 1)), own.expected_best) for own in tuned}
+    chart = line_chart(
+        "tuning",
+        "Best score to expect of so many settings",
+        curves,
+        {name: styles[name] for name in curves},
+        x_title="settings tried",
+        unit="score",
+        caption="An arm whose curve still rises would gain by more tuning.",
+    )
+    return {"columns": columns, "rows": rows, "chart": chart}
 
 
 def _bounds(value: float, interval: tuple[float, float] | None, digits: int) -> str | None:
