@@ -34,10 +34,14 @@ def finetune_config(
     Raises:
         BodyplanError: the run is damaged or of another version.
     """
+    continued = continued_config(run.train_config, robots)
+    return replace(continued, data=data, out=out, init_from=None if from_scratch else run.path)
+
+
+def continued_config(config: TrainConfig, robots: tuple[str, ...]) -> TrainConfig:
+    """The same from fresh networks on other robots, without what concerns many of them."""
     return replace(
-        run.train_config,
-        data=data,
-        out=out,
+        config,
         robots=robots,
         combine=TrainConfig.combine,
         groups=TrainConfig.groups,
@@ -46,7 +50,7 @@ def finetune_config(
         robots_per_update=TrainConfig.robots_per_update,
         weights=TrainConfig.weights,
         conflicts_every=TrainConfig.conflicts_every,
-        init_from=None if from_scratch else run.path,
+        init_from=None,
     )
 
 
