@@ -6,6 +6,7 @@ from bodyplan.cli import main
 from bodyplan.datasets.policy_snapshots import Snapshots
 
 
+@pytest.mark.slow
 def test_a_run_for_both_commands_is_trained_graded_and_shown(tmp_path, capsys):
     options = ["--steps", "1", "--snapshots", "1", "--episodes", "1", "--threads", "1"]
     options += ["--command", "both", "--out", str(tmp_path), "--json"]

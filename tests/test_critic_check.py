@@ -190,6 +190,7 @@ def constant(tmp_path_factory):
     return place
 
 
+@pytest.mark.slow
 def test_critics_that_converge_have_covered_their_way(constant):
     """V = 0.1 / (1 - gamma) everywhere; a recorded return lacks at most a twentieth of it."""
     config = TrainConfig(

@@ -85,7 +85,7 @@ def both(place, fork):
             ]
         for process in processes:
             process.start()
-        train(small_run(place, algorithm, "whole", devices=1))
+        train(small_run(place, algorithm, "whole", devices=1))  # once; then it is there
         for process in processes:
             process.join(timeout=600)
             assert process.exitcode == 0
@@ -103,8 +103,8 @@ def networks(folder):
 @pytest.mark.parametrize(
     ("algorithm", "name"),
     [
-        pytest.param("iql", "split", marks=pytest.mark.slow),
-        ("td3_bc", "split"),
+        *(pytest.param(own, "split", marks=pytest.mark.slow) for own in ("iql", "td3_bc")),
+        ("bc", "split"),
         ("bc", "hosts"),
     ],
 )
@@ -119,6 +119,7 @@ def test_parts_of_batches_teach_what_whole_ones_do(both, algorithm, name):
         assert other == pytest.approx(own, rel=1e-3, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_gradients_are_measured_alike(both):
     whole, split = (Conflicts.read(Run(folder)) for folder in both("td3_bc", "split"))
     assert whole.updates.tolist() == split.updates.tolist() == [4, 8]

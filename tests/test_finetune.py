@@ -64,6 +64,7 @@ def test_networks_and_scale_are_the_runs_and_the_rest_is_fresh(pretrained):
     assert plan.data.observation_scale.to_json() == pretrained.policy.observation_scale.to_json()
 
 
+@pytest.mark.slow
 def test_it_trains_and_says_where_it_came_from(pretrained):
     tuned = train(config_for(pretrained, "tuned"))
     scratch = train(config_for(pretrained, "scratch", from_scratch=True))

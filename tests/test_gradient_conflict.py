@@ -116,6 +116,7 @@ class WithoutConflict(PCGrad):
         return super().weigh(jnp.abs(gram), key)
 
 
+@pytest.mark.slow
 def test_without_conflict_pcgrad_takes_the_pooled_step_of_td3_bc(place):
     """Which it does only if Q is divided by the same size, whichever robot's gradient is taken."""
     setup = TrainingSetup.of(config_for(place, "none", algorithm="td3_bc"))
@@ -181,7 +182,7 @@ def test_measurements_come_at_their_updates_and_go_to_the_metrics(run):
 
 
 @pytest.mark.parametrize(
-    "algorithm", ["bc", pytest.param("awac", marks=pytest.mark.slow), "td3_bc"]
+    "algorithm", ["bc", *(pytest.param(own, marks=pytest.mark.slow) for own in ("awac", "td3_bc"))]
 )
 def test_every_algorithm_is_measured_and_batches_from_disk_give_the_same(place, algorithm):
     grams = []

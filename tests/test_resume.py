@@ -33,7 +33,7 @@ SOME = [
     ("awac", "pcgrad"),
     ("iql", "selective"),
 ]
-LONG = SOME[-2:]  # to compile
+LONG = SOME[-3:]  # to compile
 CHOSEN = [
     pytest.param(*pair, marks=[pytest.mark.slow] if pair in LONG else [])
     for pair in (PAIRS if os.environ.get("BODYPLAN_KILL") == "all" else SOME)

@@ -77,6 +77,7 @@ def test_a_recipe_keeps_its_fraction_to_half_a_percent_of_the_steps(steps, perce
     assert phase_shares({"segments": listed})["early"] == pytest.approx(percent / 100, abs=0.005)
 
 
+@pytest.mark.slow
 def test_seventy_percent_suboptimal_data_are_poor_and_have_two_modes(tmp_path):
     dataset = build_dataset(tmp_path / "set", "unitree_go1", "suboptimal70", "forward", 8_000)
     row = robot_statistics(dataset, "unitree_go1")

@@ -35,6 +35,10 @@ def caller_chain(frame):
     return chain[::-1]
 
 
+class Traced(Exception):
+    """The update was traced once; what follows is compilation."""
+
+
 class UpdateTrace:
     """Collects, while JAX traces a run's program, what Python code the update consists of."""
 
@@ -50,6 +54,8 @@ class UpdateTrace:
             self.files |= {step.partition(":")[0] for step in self.chain}
         if frame.f_code.co_qualname == "Learner.update":
             self._depth += 1 if event == "call" else -1
+            if not self._depth:
+                raise Traced
         if self._depth and event == "call":
             self.files.add(place.partition(":")[0])
 
@@ -75,7 +81,8 @@ def trace(tmp_path_factory):
     trace = UpdateTrace()
     sys.setprofile(trace)
     try:
-        train(config)
+        with pytest.raises(Traced):
+            train(config)
     finally:
         sys.setprofile(None)
     return trace
