@@ -8,7 +8,7 @@ import pytest
 from bodyplan.cli import main
 from bodyplan.errors import BodyplanError
 from bodyplan.evaluation.conflict_summary import similarity, summarise_conflicts
-from bodyplan.learn.gradient_conflict import Conflicts
+from bodyplan.learn.conflicts import Conflicts
 from bodyplan.report.conflict_figure import draw_conflicts
 
 ROBOTS = ("dog", "crab", "ant", "biped")

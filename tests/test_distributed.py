@@ -13,8 +13,8 @@ from synthetic import write_dataset
 from bodyplan.errors import BodyplanError
 from bodyplan.experiments.pretraining import train
 from bodyplan.learn.config import TrainConfig
+from bodyplan.learn.conflicts import Conflicts
 from bodyplan.learn.distributed import join_hosts
-from bodyplan.learn.gradient_conflict import Conflicts
 from bodyplan.learn.run import Run
 from bodyplan.learn.training_setup import TrainingSetup
 from bodyplan.storage import read_json, read_tensors

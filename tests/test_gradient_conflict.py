@@ -19,8 +19,9 @@ from bodyplan.learn.combiners.gradient_surgery import robot_gradients
 from bodyplan.learn.combiners.pcgrad import PCGrad
 from bodyplan.learn.combiners.pooled import Pooled
 from bodyplan.learn.config import TrainConfig
+from bodyplan.learn.conflicts import Conflicts
 from bodyplan.learn.data.batch_loader import MEASURING
-from bodyplan.learn.gradient_conflict import ConflictMeter, Conflicts
+from bodyplan.learn.gradient_conflict import ConflictMeter
 from bodyplan.learn.measure_conflict import measure_conflicts
 from bodyplan.learn.run import Run
 from bodyplan.learn.training_setup import TrainingSetup

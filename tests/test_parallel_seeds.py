@@ -11,7 +11,7 @@ from synthetic import write_dataset
 from bodyplan.errors import BodyplanError
 from bodyplan.experiments.pretraining import train, train_seeds, train_together
 from bodyplan.learn.config import TrainConfig
-from bodyplan.learn.gradient_conflict import Conflicts
+from bodyplan.learn.conflicts import Conflicts
 from bodyplan.learn.policy import Policy
 from bodyplan.storage import read_tensors
 

@@ -12,7 +12,7 @@ from bodyplan.experiments.paper_catalogue import CATALOGUE
 from bodyplan.experiments.products.product import Workspace
 from bodyplan.experiments.reproduction_plan import plan_product
 from bodyplan.experiments.scales import SCALES
-from bodyplan.learn.gradient_conflict import Conflicts
+from bodyplan.learn.conflicts import Conflicts
 from bodyplan.report.reproduction_page import PageHead, write_reproduction
 from bodyplan.storage import write_json
 

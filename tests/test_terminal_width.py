@@ -19,7 +19,7 @@ import bodyplan
 from bodyplan.cli import COMMANDS, main
 from bodyplan.evaluation.evaluation import Evaluation
 from bodyplan.evaluation.tuning import TunedArm
-from bodyplan.learn.gradient_conflict import Conflicts
+from bodyplan.learn.conflicts import Conflicts
 from bodyplan.storage import write_json
 
 WIDTH = 80

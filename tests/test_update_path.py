@@ -35,7 +35,7 @@ def caller_chain(frame):
     return chain[::-1]
 
 
-class Traced(Exception):
+class TracedOnce(BaseException):
     """The update was traced once; what follows is compilation."""
 
 
@@ -55,7 +55,7 @@ class UpdateTrace:
         if frame.f_code.co_qualname == "Learner.update":
             self._depth += 1 if event == "call" else -1
             if not self._depth:
-                raise Traced
+                raise TracedOnce
         if self._depth and event == "call":
             self.files.add(place.partition(":")[0])
 
@@ -81,7 +81,7 @@ def trace(tmp_path_factory):
     trace = UpdateTrace()
     sys.setprofile(trace)
     try:
-        with pytest.raises(Traced):
+        with pytest.raises(TracedOnce):
             train(config)
     finally:
         sys.setprofile(None)

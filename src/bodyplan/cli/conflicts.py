@@ -13,7 +13,7 @@ from bodyplan.records import read_record
 from bodyplan.storage import atomic_write
 
 if TYPE_CHECKING:
-    from bodyplan.learn.gradient_conflict import Conflicts
+    from bodyplan.learn.conflicts import Conflicts
     from bodyplan.learn.run import Run
 
 
@@ -79,7 +79,7 @@ class ShowConflicts:
 
     def _measured(self, run: "Run") -> "Conflicts":
         from bodyplan.learn.compilation import enable_compilation_cache
-        from bodyplan.learn.gradient_conflict import Conflicts
+        from bodyplan.learn.conflicts import Conflicts
         from bodyplan.learn.measure_conflict import measure_conflicts
 
         if self.data is None:

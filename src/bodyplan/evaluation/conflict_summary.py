@@ -14,7 +14,7 @@ from jaxtyping import Float
 from bodyplan.errors import BodyplanError
 from bodyplan.evaluation.significance import mantel, pearson, seed_mean
 from bodyplan.grouping.clustering import merge_tree
-from bodyplan.learn.gradient_conflict import Conflicts
+from bodyplan.learn.conflicts import Conflicts
 
 SUBSTANTIAL_GAIN = 5.0
 """Least gain or loss in return for a robot to count; the paper does not state its threshold."""

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from bodyplan.errors import BodyplanError
+from bodyplan.learn.conflicts import Conflicts
 from bodyplan.learn.finetune import finetune_config
-from bodyplan.learn.gradient_conflict import ConflictMeter, Conflicts
+from bodyplan.learn.gradient_conflict import ConflictMeter
 from bodyplan.learn.run import Run
 from bodyplan.learn.training_setup import TrainingSetup
 

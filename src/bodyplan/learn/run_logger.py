@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from bodyplan.learn.config import TrainConfig
-from bodyplan.learn.gradient_conflict import Conflicts
+from bodyplan.learn.conflicts import Conflicts
 from bodyplan.learn.metric_writers import open_metric_writers
 from bodyplan.learn.metrics_file import Seconds, append_line, read_lines, rewind_lines
 from bodyplan.learn.policy import Policy

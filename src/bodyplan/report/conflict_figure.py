@@ -12,7 +12,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from bodyplan.learn.gradient_conflict import Conflicts
+from bodyplan.learn.conflicts import Conflicts
 from bodyplan.report.figure_style import EXPERT, POLICY, use_figure_style
 from bodyplan.report.small_multiples import MUTED, reproducible_metadata, style_axes
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from bodyplan.evaluation.significance import SeedMean
-from bodyplan.learn.gradient_conflict import Conflicts
+from bodyplan.learn.conflicts import Conflicts
 from bodyplan.report.figure_style import PALETTE, use_figure_style
 from bodyplan.report.small_multiples import INK, MUTED, reproducible_metadata, style_axes
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from bodyplan.experiments.products.product import PlannedRun
 from bodyplan.grouping.embodiment_distances import embodiment_distances
-from bodyplan.learn.gradient_conflict import Conflicts
+from bodyplan.learn.conflicts import Conflicts
 from bodyplan.learn.run import Run
 from bodyplan.machine import cache_folder
 
