@@ -64,9 +64,9 @@ def _shares(axes: Axes, shares: Mapping[str, SeedMean], reported: Mapping[str, f
             label = None if axes.get_legend_handles_labels()[1] else "the paper"
             level = 100.0 * reported[name]
             axes.plot(place, level, "D", color=INK, markerfacecolor="none", label=label)
-    axes.set_xticks(range(len(shares)), [name.replace(" ", "\n", 1) for name in shares])
+    axes.set_xticks(range(len(shares)), [name.replace("-", "\n") for name in shares])
     axes.set_xlim(-0.5, len(shares) - 0.5)
-    axes.set_ylim(bottom=0.0)
+    axes.set_ylim(0.0, min(axes.get_ylim()[1], 102.0))
     axes.set_title("negative cosines, %")
     if reported:
         axes.legend(frameon=False, fontsize=7.0, labelcolor=INK)

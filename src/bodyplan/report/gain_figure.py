@@ -51,7 +51,7 @@ def draw_gains(
             slope, level = np.polyfit(x, [gains[robot] for robot in counted], 1)
             ends = np.array([x.min(), x.max()])
             axes.plot(ends, level + slope * ends, color=EXPERT, linewidth=1.1)
-        axes.margins(0.12)
+        axes.margins(0.2, 0.12)
         axes.set_title(title)
         axes.set_xlabel("mean cosine with the other robots' gradients")
         axes.set_ylabel("return together minus alone")

@@ -38,7 +38,6 @@ def draw_rows(
     label: str,
     path: Path,
     reported: Mapping[str, Mapping[str, float]] | None = None,
-    zero: bool = True,
 ) -> None:
     """A row for each of several things, with a dot and an interval for each series.
 
@@ -47,7 +46,6 @@ def draw_rows(
         label: of the axis.
         path: the file to write; its suffix decides the format.
         reported: values of the paper by row and series, drawn as hollow dots.
-        zero: whether the axis starts at zero.
     """
     names = list(dict.fromkeys(name for own in rows.values() for name in own))
     with use_figure_style(), rc_context({"svg.hashsalt": "rows"}):
@@ -59,14 +57,13 @@ def draw_rows(
         axes.set_yticks(range(len(rows)), list(rows))
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(len(rows) - 0.4, -0.6)
-        if zero:
-            axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
+        axes.set_xlim(left=0.0)  # neither returns nor times are negative
         axes.grid(axis="y", color="#e6e5e0", linewidth=0.5)
         axes.set_axisbelow(True)
         axes.set_xlabel(label)
         style_axes(axes)
         if len(names) > 1 or reported:
-            _legend(figure)
+            _legend(figure, axes)
         figure.savefig(path, dpi=200, facecolor="white", metadata=reproducible_metadata(path))
 
 
@@ -96,7 +93,7 @@ def draw_curves(
             axes.set_xticks(ticks)
         style_axes(axes)
         if len(curves) > 1:
-            _legend(figure)
+            _legend(figure, axes)
         figure.savefig(path, dpi=200, facecolor="white", metadata=reproducible_metadata(path))
 
 
@@ -167,7 +164,8 @@ def _line(axes: Axes, curve: SeedCurve, index: int, name: str) -> Line2D:
     colour = PALETTE[index % len(PALETTE)]
     means = np.array([own["mean"] for own in curve.values])
     half = np.array([own["interval"] or 0.0 for own in curve.values])
-    axes.fill_between(curve.x, means - half, means + half, color=colour, alpha=0.15, linewidth=0.0)
+    low, high = np.maximum(means - half, 0.0), means + half
+    axes.fill_between(curve.x, low, high, color=colour, alpha=0.15, linewidth=0.0)
     (line,) = axes.plot(
         curve.x,
         means,
@@ -179,10 +177,14 @@ def _line(axes: Axes, curve: SeedCurve, index: int, name: str) -> Line2D:
     return line
 
 
-def _legend(figure: Figure) -> None:
+def _legend(figure: Figure, axes: Axes) -> None:
+    """Above the axes; the paper's numbers come last."""
+    found = zip(*axes.get_legend_handles_labels(), strict=True)
+    ordered = sorted(found, key=lambda own: own[1].endswith("the paper"))
     figure.legend(
+        *zip(*ordered, strict=True),
         loc="outside upper left",
-        ncols=3,
+        ncols=4,
         frameon=False,
         fontsize=8.0,
         labelcolor=INK,

@@ -1,6 +1,6 @@
 """Small multiples: figures with one small panel per robot, written with reproducible bytes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +20,8 @@ INK, MUTED = "#1a1a1a", "#6b6b66"
 _COLUMNS = 4
 _PANEL = (1.9, 1.45)
 """Inches."""
+_KEY_WIDTH, _LETTER_WIDTH = 0.5, 0.062
+"""Inches of a legend's key with its gaps, and of a letter beside it."""
 
 
 class Panels(NamedTuple):
@@ -33,12 +35,17 @@ class Panels(NamedTuple):
         self.figure.legend(
             handles=keys,
             loc="outside upper left",
-            ncols=min(len(keys), 2 if len(self.axes) < 3 else 5),
+            ncols=self._columns_of(keys),
             frameon=False,
             fontsize=8.0,
             labelcolor=INK,
             handlelength=1.6,
         )
+
+    def _columns_of(self, keys: Sequence[Patch | Line2D]) -> int:
+        """As many columns of the legend as fit into the figure's width."""
+        widest = _KEY_WIDTH + _LETTER_WIDTH * max(len(str(key.get_label())) for key in keys)
+        return max(1, min(len(keys), 5, int(self.figure.get_figwidth() / widest)))
 
     def label(self, x: str, y: str) -> None:
         """Label the axes, once for all panels."""

@@ -111,7 +111,7 @@ def _assignments(names: list[str], cuts: Mapping[int, tuple[tuple[str, ...], ...
         *(TableColumn(str(count), f"{count} groups", digits=0) for count in cuts),
     )
     rows = tuple(
-        {"robot": name} | {str(count): own[name] + 1 for count, own in groups.items()}
+        {"robot": name} | {str(count): own[name] for count, own in groups.items()}
         for name in ordered
     )
     return DataTable(columns, rows)

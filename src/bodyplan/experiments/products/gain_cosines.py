@@ -106,7 +106,7 @@ class GainCosines(Product):
 
 
 def _told(r: float | None, p: float | None, robots: int, threshold: float) -> str:
-    over = f"the {robots} robots with a gain or loss of at least {threshold:g}"
+    over = f"robots with a gain or loss of at least {threshold:g} ({robots} of them)"
     if threshold == 0.0:
         over = f"all {robots} robots"
     if r is None or p is None:
