@@ -13,6 +13,8 @@ from bodyplan.experiments.products.product import Workspace
 from bodyplan.experiments.reproduction_plan import plan_product
 from bodyplan.experiments.scales import SCALES
 from bodyplan.learn.conflicts import Conflicts
+from bodyplan.report.data_table import DataTable
+from bodyplan.report.html_page import TableColumn
 from bodyplan.report.reproduction_page import PageHead, write_reproduction
 from bodyplan.storage import write_json
 
@@ -176,6 +178,20 @@ def test_a_plan_needs_no_data(name, at, tmp_path):
     finished = plan_product(CATALOGUE[name], SMOKE, at.out)
     assert [own.runs for own in plan] == [own.runs for own in finished]
     assert {(own.finished, own.hours) for own in plan} == {(0, None)}
+
+
+def test_a_table_is_the_same_in_csv_and_latex():
+    columns = (
+        TableColumn("name", "what"),
+        TableColumn("share", "share", "%", digits=1, error="half"),
+        TableColumn("p", "p"),
+    )
+    rows = ({"name": "a_b", "share": 2.25, "half": 0.5, "p": None, "more": 1},)
+    table = DataTable(columns, rows)
+    assert table.csv() == "name,share,half,p\na_b,2.25,0.5,\n"
+    lines = table.latex().splitlines()
+    assert lines[2] == r"what & share (\%) & p \\"
+    assert lines[4] == r"a\_b & $2.2 \pm 0.5$ & -- \\"
 
 
 def test_settings_are_those_of_the_code_and_held_against_the_papers(tmp_path):

@@ -35,7 +35,7 @@ class DataTable:
         lines = [
             rf"\begin{{tabular}}{{{letters}}}",
             r"\toprule",
-            " & ".join(tex(own.label) for own in self.columns) + r" \\",
+            " & ".join(map(_tex_label, self.columns)) + r" \\",
             r"\midrule",
             *(
                 " & ".join(_tex_cell(own, row) for own in self.columns) + r" \\"
@@ -51,6 +51,10 @@ class DataTable:
 def tex(text: str) -> str:
     """Text with LaTeX's own characters escaped."""
     return "".join(_TEX.get(letter, letter) for letter in text)
+
+
+def _tex_label(column: TableColumn) -> str:
+    return tex(f"{column.label} ({column.unit})" if column.unit else column.label)
 
 
 def _tex_cell(column: TableColumn, row: Mapping[str, Any]) -> str:

@@ -81,7 +81,7 @@ def write_reproduction(head: PageHead, found: Findings, path: Path) -> Path:
         figure = base64.b64encode(drawn.read_bytes()).decode()
     for suffix, text in (
         (".csv", found.table.csv()),
-        (".tex", found.latex or found.table.latex()),
+        (".tex", found.latex or f"% {found.sections[0].text}\n{found.table.latex()}"),
     ):
         with atomic_write(path.with_suffix(suffix)) as temporary:
             temporary.write_text(text, encoding="utf-8")

@@ -77,10 +77,8 @@ def _sentences(rows: list[dict[str, Any]]) -> tuple[str, ...]:
         return (first,)
     if not other:
         return (first, "All of these agree.")
-    return (
-        first,
-        f"{len(known) - len(other)} agree; these do not: {', '.join(dict.fromkeys(other))}.",
-    )
+    agree = f"{len(known) - len(other)} agree" if len(other) < len(known) else "None agrees"
+    return (first, f"{agree}; these differ: {', '.join(dict.fromkeys(other))}.")
 
 
 def in_words(value: Any) -> str:
