@@ -197,6 +197,8 @@ def _in_words(sets: Mapping[str, Sequence[str]]) -> str:
         for verdict in ("better", "worse")
         if sets[verdict]
     ]
+    if not parts and len(sets["others"]) > 1:
+        return "no difference can be told on any set"
     if sets["others"]:
         rest = "no difference can be told on " + ", ".join(sets["others"])
         parts.append(
