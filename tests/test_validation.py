@@ -172,6 +172,11 @@ def matching(problems, severity, problem, fix):
     ]
 
 
+def test_contact_figures_of_unlike_sign_which_mujoco_ignores_are_refused(faulty):
+    with pytest.raises(BodyplanError, match='solref="-1000 80".*two negative'):
+        Robot.load(faulty(".xml", FOOT, FOOT + ' solref="-1000 80"'))
+
+
 @pytest.mark.parametrize("name", packaged_robots())
 def test_nothing_is_wrong_with_the_packaged_robots(name):
     found = check_robot(MODELS / f"{name}.xml")

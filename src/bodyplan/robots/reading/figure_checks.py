@@ -1,4 +1,4 @@
-"""Figure checks: every number of a model is finite, and those that must be are not negative."""
+"""Figure checks: every number of a model is finite, of sensible size and of its sign."""
 
 from math import isfinite
 
@@ -28,6 +28,8 @@ NOT_NEGATIVE_OF = {
     "box": {"size"},
 }
 """Attributes of a URDF, by their element."""
+SOLREF = {"solref", "solreflimit", "solreffriction", "o_solref"}
+"""Attributes of an MJCF. MuJoCo ignores pairs of unlike sign, and warns of it at every step."""
 TEXT = {"name", "class", "childclass", "file", "filename", "model", "joint", "body", "link", "data"}
 """Attributes that are text, even where it reads like a number."""
 
@@ -57,6 +59,8 @@ def _require(element: Element, key: str, value: str) -> None:
         and min(figures, default=0) < 0
     ):
         problem = "that must not be negative"
+    elif key in SOLREF and len(figures) == 2 and (figures[0] > 0) != (figures[1] > 0):
+        problem = "give two positive numbers, or two negative ones (stiffness and damping)"
     if problem:
         short = value if len(value) <= 40 else f"{value[:37]}..."
         raise BodyplanError(f'{element.place}: <{element.tag}> has {key}="{short}"; {problem}')
