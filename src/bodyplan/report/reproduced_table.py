@@ -200,10 +200,7 @@ def _in_words(sets: Mapping[str, Sequence[str]]) -> str:
     if not parts and len(sets["others"]) > 1:
         return "no difference can be told on any set"
     if sets["others"]:
-        rest = "no difference can be told on " + ", ".join(sets["others"])
-        parts.append(
-            rest if parts else rest.partition(" on ")[0] + f" on {', '.join(sets['others'])}"
-        )
+        parts.append("no difference can be told on " + ", ".join(sets["others"]))
     return "; ".join(parts)
 
 
