@@ -61,7 +61,8 @@ $(VENV)/.docs: pyproject.toml $(BIN)/python
 
 $(VENV)/.dev: pyproject.toml $(BIN)/python
 	@echo "Installing bodyplan and its development tools into $(VENV) ..."
-	@$(PIP) --no-compile --editable '.[dev]' # modules compile when they are used; most never are
+	@$(PIP) --no-compile --editable '.[dev]'
+	@$(BIN)/python -W ignore -m compileall -q -j 0 $(VENV)/lib || true # pip would use one core
 	@touch $(VENV)/.runtime $(VENV)/.docs $@
 
 $(VENV)/.browser: pyproject.toml $(VENV)/.dev

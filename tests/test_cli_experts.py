@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from bodyplan.cli import main
 from bodyplan.datasets.policy_snapshots import Snapshots
 
