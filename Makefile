@@ -6,6 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTHONS := $(PYTHON) python3.11 python3.12 python3.13 python3 python
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder \
   --durations=10 --jaxtyping-packages=bodyplan.robots,bodyplan.grouping,bodyplan.rendering,bodyplan.envs,bodyplan.evaluation,runtime_types.checked
+unexport PYTHONDONTWRITEBYTECODE # tests start many processes, which would each compile all modules
 ARGS ?=
 STEPS ?= 1000000
 SETS := expert-forward expert-backward expert_replay-forward expert_replay-backward \

@@ -209,7 +209,7 @@ def test_what_scored_best_is_compared_with_seeds_of_its_own(write, tmp_path, cap
         [arms.summed]
         bc.log_probability = "sum"
         [grid]
-        seed = [0, 1]
+        seed = [0]
         [tuning]
         learning_rate = [1e-3, 1e-2]
         seed = [9]
@@ -227,7 +227,7 @@ def test_what_scored_best_is_compared_with_seeds_of_its_own(write, tmp_path, cap
     assert len(called("--dry-run")["runs"]) == 4  # what is compared is not known yet
     assert called("--part", "1/2")["comparison"] is None
     answer = called()
-    assert [own["seed"] for own in answer["runs"]] == [0, 1] * 2
+    assert [own["seed"] for own in answer["runs"]] == [0, 0]
     rows = list(csv.DictReader((out / "runs.csv").read_text().splitlines()))
     tried = {row["arm"]: row for row in rows if row["seed"] == "9"}
     for arm, tuned in answer["tuned"].items():
@@ -237,9 +237,8 @@ def test_what_scored_best_is_compared_with_seeds_of_its_own(write, tmp_path, cap
         assert tuned["scores"] == pytest.approx(scores)
         assert scores[tuned["chosen"]] == max(scores.values())
         rate = float(tuned["chosen"].partition("=")[2])
-        (row, other) = (row for row in rows if row["arm"] == arm)
-        for own in (row, other):
-            config = json.loads((out / "runs" / own["folder"] / "config.json").read_text())
-            assert config["bc"]["learning_rate"] == rate
+        (row,) = (row for row in rows if row["arm"] == arm)
+        config = json.loads((out / "runs" / row["folder"] / "config.json").read_text())
+        assert config["bc"]["learning_rate"] == rate
     assert "How the arms were tuned" in (out / "comparison.html").read_text()
-    assert len(called("--dry-run")["runs"]) == 8
+    assert len(called("--dry-run")["runs"]) == 6
