@@ -78,12 +78,13 @@ class ShowConflicts:
             print_line(f"figure written to {self.plot}")
 
     def _measured(self, run: "Run") -> "Conflicts":
-        from bodyplan.learn.compilation import enable_compilation_cache
         from bodyplan.learn.conflicts import Conflicts
-        from bodyplan.learn.measure_conflict import measure_conflicts
 
         if self.data is None:
             return Conflicts.read(run)
+        from bodyplan.learn.compilation import enable_compilation_cache  # and JAX with it
+        from bodyplan.learn.measure_conflict import measure_conflicts
+
         enable_compilation_cache()
         return measure_conflicts(run, self.data, self.batch_size, self.batches, self.seed)
 
