@@ -105,3 +105,10 @@ def test_eighteen_series_have_styles_of_their_own():
     styles = series_styles(str(index) for index in range(18)).values()
     assert len({(style.colour, style.dash) for style in styles}) == 18
     assert len({(style.colour, style.marker) for style in styles}) == 18
+
+
+@pytest.mark.parametrize("log", [True, False])
+def test_values_near_the_end_of_floats_are_drawn(log):
+    curves = {"ant": ([1.0, 2.0], [1e-300, 1.7e308]), "bee": ([1.0, 2.0], [3.0, 4.0])}
+    spec = line_chart("losses", "Losses", curves, STYLES, log=log).spec
+    json.dumps(spec, allow_nan=False)

@@ -41,6 +41,11 @@ def test_info_tells_counts_and_quality(capsys, sets):
     assert crab["bytes_per_step"] == crab["bytes"] / 400
 
 
+def test_a_set_is_looked_at_from_inside_its_folder(sets, monkeypatch):
+    monkeypatch.chdir(sets[0])
+    assert main(["data", "info", "."]) == 0
+
+
 def test_verify_compares_datasets(capsys, sets):
     assert main(["data", "verify", *sets]) == 0
     assert "no two of them share data" in capsys.readouterr().out

@@ -69,7 +69,7 @@ class Dataset(Mapping[str, Episodes]):
                 shape or format.
         """
         path = Path(path)
-        if path.with_name(f"{path.name}.partial").is_dir() and not (path / CARD).exists():
+        if (path.parent / f"{path.name}.partial").is_dir() and not (path / CARD).exists():
             raise BodyplanError(
                 f"{path} is not complete; give the command that builds it again, to finish it."
             )

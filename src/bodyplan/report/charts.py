@@ -493,11 +493,16 @@ def _end_labels(
     ]
 
 
+_LARGEST = 1e150
+
+
 def _domain(columns: Sequence[Sequence[float]], zero: bool, log: bool) -> tuple[float, float]:
     """Limits of the vertical scale, with a little room."""
     values = [value for column in columns for value in column if value > 0.0 or not log]
     low, high = (min(values), max(values)) if values else (float(log), 1.0)
+    low, high = max(low, -_LARGEST), min(high, _LARGEST)  # a scale that ends before floats do
     if log:
+        low = max(low, 1.0 / _LARGEST)
         room = (high / low) ** 0.04 if high > low else 2.0
         return low / room, high * room
     if zero:
